@@ -1,0 +1,18 @@
+"""What two or more of the services share (the Virtual Observatory data access layer).
+
+In the order data flows:
+
+- `errors`    the one tree of errors, each with its DALI label and HTTP status
+- `settings`  the frozen base of every settings class
+- `storage`   bytes by offset from wherever they lie
+- `fits`      headers, the byte-offset index, pixels and footprints
+- `regions`   points, circles, polygons and ranges on the sphere
+- `products`  what a catalogued image is, and the seams `Resolver` and `Catalogue`
+- `params`    DALI request parameters
+- `links`     DataLink rows and service descriptors, and the seam `LinkMaker`
+- `tables`    typed streams of Arrow batches and their writers
+- `vosi`      capabilities, availability, tableset
+- `pool`      warm worker processes
+- `web`       what every Starlette app of the suite does alike
+- `testing`   servers, skies and validators for the tests of every package
+"""

@@ -1,0 +1,1 @@
+"""FITS files: headers, the byte-offset index, pixels, world coordinates and footprints."""

@@ -1,0 +1,90 @@
+"""What a catalogued image is, and the seams through which services ask for one.
+
+A product is one row of ObsCore: one image (with the planes that belong to it, such as mask and
+variance) or cube in one file. A file with several fields on the sky (the chips of a camera) holds
+several products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vodal.fits.index import FileIndex
+from vodal.regions import Region
+
+__all__ = ["Catalogue", "CollectionSummary", "Product", "Resolver"]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One catalogued image and where its bytes lie."""
+
+    did: str
+    """``obs_publisher_did``, an IVOID; opaque to every service."""
+    collection: str
+    """``obs_collection``."""
+    uri: str
+    """Where the file lies, as `vodal.storage.open_reader` takes it (``file:///...``)."""
+    file_name: str
+    """The file's own name, for ``Content-Disposition``."""
+    content_type: str
+    """Media type of the file as stored: ``image/fits``, ``application/gzip`` ..."""
+    size_bytes: int
+    """Size of the file as stored."""
+    version: str
+    """Opaque; differs whenever the file's bytes may differ. Serves as ETag and cache key."""
+    modified_unix_s: float
+    """Time of the file's last change."""
+    hdus: tuple[int, ...]
+    """Numbers of the HDUs (0 is the primary) that make up this product, image plane first."""
+    region: Region | None
+    """Footprint."""
+    obscore: Mapping[str, object] = field(default_factory=dict)
+    """The row, by ObsCore column name, in ObsCore units."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSummary:
+    """What a collection holds."""
+
+    name: str
+    products: int
+    bands: tuple[str, ...]
+    """Distinct filter names, shortest wavelength first."""
+
+
+class Resolver(Protocol):
+    """From identifiers to products. Safe to call from several threads."""
+
+    def resolve(self, dids: Sequence[str]) -> dict[str, Product]:
+        """Give the products that exist, by identifier; the others are left out."""
+        ...
+
+    def index(self, product: Product) -> FileIndex:
+        """Give the byte-offset index of a product's file.
+
+        Raises
+        ------
+        NotFoundError
+            If the product has been withdrawn meanwhile.
+        """
+        ...
+
+
+class Catalogue(Protocol):
+    """From places to products. Safe to call from several threads."""
+
+    def collections(self) -> list[CollectionSummary]:
+        """Give the collections, by name."""
+        ...
+
+    def products(
+        self, collection: str | None = None, region: Region | None = None
+    ) -> Iterator[Product]:
+        """Give the products of a collection (or all) whose footprint meets a region (or all).
+
+        Ordered by identifier, so that two calls agree.
+        """
+        ...

@@ -1,0 +1,51 @@
+"""The seam of storage: a reader of byte ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+__all__ = ["FileStat", "RangeReader"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What is known of a stored file without reading it."""
+
+    size_bytes: int
+    version: str
+    """Opaque; differs whenever the bytes may differ (size and mtime, or the store's ETag)."""
+    modified_unix_s: float
+
+
+class RangeReader(Protocol):
+    """Reads byte ranges of one file. Used by one thread at a time; closes as a context."""
+
+    def stat(self) -> FileStat:
+        """Give size, version and time of change, as they are now."""
+        ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read exactly ``length`` bytes from ``offset``.
+
+        Raises
+        ------
+        DataError
+            If the file ends before that.
+        """
+        ...
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read several ``(offset, length)``; near neighbours are read in one go."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

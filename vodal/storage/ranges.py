@@ -1,0 +1,56 @@
+"""Coalescing of byte ranges, so that near neighbours are read in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+__all__ = ["read_coalesced"]
+
+
+def read_coalesced(
+    ranges: Sequence[tuple[int, int]],
+    read: Callable[[int, int], bytes],
+    gap_bytes: int,
+) -> list[bytes]:
+    """Read ranges, merging those with no more than ``gap_bytes`` between them.
+
+    Parameters
+    ----------
+    ranges
+        ``(offset, length)`` in bytes, in any order; may overlap or be empty.
+    read
+        Reads exactly ``length`` bytes from ``offset``.
+    gap_bytes
+        The largest hole that is read along and dropped.
+
+    Returns
+    -------
+    list of bytes
+        In the order of ``ranges``.
+    """
+    order = sorted(range(len(ranges)), key=lambda i: ranges[i][0])
+    parts: list[bytes] = [b""] * len(ranges)
+    group: list[int] = []
+    start = end = 0
+
+    def flush() -> None:
+        if not group:
+            return
+        block = read(start, end - start)
+        for i in group:
+            offset, length = ranges[i]
+            parts[i] = block[offset - start : offset - start + length]
+
+    for i in order:
+        offset, length = ranges[i]
+        if length == 0:
+            continue
+        if group and offset <= end + gap_bytes:
+            group.append(i)
+            end = max(end, offset + length)
+        else:
+            flush()
+            group = [i]
+            start, end = offset, offset + length
+    flush()
+    return parts

@@ -1,0 +1,1 @@
+"""Typed streams of Arrow record batches and their writers."""
