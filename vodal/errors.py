@@ -95,6 +95,7 @@ class QueryError(UsageError):
     def __reduce__(self) -> tuple[type[QueryError], tuple[str, int, int]]:
         return type(self), (self.message, self.line, self.column)
 
+    @override
     def __str__(self) -> str:
         if self.line:
             return f"line {self.line}, column {self.column}: {self.message}"
