@@ -1,1 +1,8 @@
-"""Part of Skylane: skylane."""
+"""The composition root: settings, the site, the command line, the portal and the demo.
+
+- `settings`  ``skylane.toml`` and the environment -> one frozen value
+- `site`      settings -> stores, pools and the services mounted on one Starlette site
+- `portal`    the page at ``/``
+- `demo`      a synthetic survey from nothing to a running site
+- `cli`       the ``skylane`` command
+"""

@@ -1,0 +1,66 @@
+# The two commands that matter:
+#   make demo [DATA=/folder/of/fits]   from nothing to a running site
+#   make test                          everything that must hold
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .stamps
+SITE ?= demo-site
+PORT ?= 8080
+ALADIN_LITE := skylane/portal/node_modules/aladin-lite/dist/aladin.js
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: demo test check lint format lock clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMPS)/install $(ALADIN_LITE)
+	@$(BIN)/skylane --site "$(SITE)" demo --port "$(PORT)" $(if $(DATA),--data "$(DATA)")
+
+test: $(STAMPS)/install-test $(STAMPS)/system-test $(ALADIN_LITE) lint
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(STAMPS)/install-test
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports > $(STAMPS)/imports.log || (cat $(STAMPS)/imports.log; exit 1)
+
+format: $(STAMPS)/install-test
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+# Each install step says once what it does, then is quiet.
+$(STAMPS)/system:
+	@mkdir -p $(STAMPS)
+	@sh deploy/system-packages.sh demo
+	@touch $@
+
+$(STAMPS)/system-test: $(STAMPS)/system
+	@sh deploy/system-packages.sh test
+	@touch $@
+
+$(BIN)/python: | $(STAMPS)/system
+	@echo "Making the Python environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMPS)/install: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing Skylane ..."
+	@$(PIP) install --constraint constraints.txt --editable .
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/install-test: $(STAMPS)/install
+	@echo "Installing what the tests need ..."
+	@$(PIP) install --constraint constraints.txt --editable ".[test]"
+	@touch $@
+
+$(ALADIN_LITE): skylane/portal/package-lock.json | $(STAMPS)/system
+	@echo "Fetching Aladin Lite for the portal page ..."
+	@cd skylane/portal && npm ci --silent
+	@touch $@
+
+# Writes the versions that are installed now as the ones every install takes.
+lock: $(STAMPS)/install-test
+	@$(BIN)/python -m pip freeze --exclude-editable --exclude skylane > constraints.txt
+
+clean:
+	rm -rf $(VENV) $(STAMPS) skylane/portal/node_modules

@@ -1,0 +1,117 @@
+"""The settings of a site: ``skylane.toml`` in its folder, overridden by ``SKYLANE_...``.
+
+Each package declares its own settings; they are composed here. A nested key is given in the
+environment with two underscores: ``SKYLANE_SODA__WORKERS=4``. An unknown key is refused with its
+full path, wherever it comes from.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from datalink.settings import DatalinkSettings
+from hips.settings import HipsSettings
+from obscore.settings import ObsCoreSettings
+from obscore.tap.settings import TapSettings
+from skylane.portal.settings import PortalSettings
+from soda.settings import SodaSettings
+from vodal.errors import SettingsError
+from vodal.settings import Settings
+
+__all__ = ["PREFIX", "SETTINGS_FILE", "ServerSettings", "SiteSettings", "load_settings"]
+
+SETTINGS_FILE = "skylane.toml"
+PREFIX = "SKYLANE_"
+
+_NOT_SETTINGS = {"SKYLANE_SITE", "SKYLANE_TEST_DATA"}
+"""Names with the prefix that are no settings: the site's folder, the tests' real files."""
+
+
+class ServerSettings(Settings):
+    """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; ``0.0.0.0`` for all."""
+    port: int = 8080
+    """Port to listen on; 0 takes a free one."""
+    workers: int = 1
+    """Server processes. Each has its own cutout workers."""
+    public_url: str | None = None
+    """Where clients see the site (``https://archive.example.org/sky``), without a trailing slash.
+    By default taken from each request."""
+
+
+class SiteSettings(Settings):
+    """Everything that can be set."""
+
+    server: ServerSettings = ServerSettings()
+    obscore: ObsCoreSettings = ObsCoreSettings()
+    tap: TapSettings = TapSettings()
+    datalink: DatalinkSettings = DatalinkSettings()
+    soda: SodaSettings = SodaSettings()
+    hips: HipsSettings = HipsSettings()
+    portal: PortalSettings = PortalSettings()
+
+
+def load_settings(site: Path, environ: Mapping[str, str] | None = None) -> SiteSettings:
+    """Read the settings of the site in a folder.
+
+    Parameters
+    ----------
+    site
+        The site's folder; without a ``skylane.toml`` in it the defaults serve.
+    environ
+        The environment; that of the process by default.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, or a key is unknown or its value wrong; names the key.
+    """
+    path = site / SETTINGS_FILE
+    values: dict[str, Any] = {}
+    if path.is_file():
+        try:
+            values = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"{path}: {error}") from None
+    for name, text in sorted((os.environ if environ is None else environ).items()):
+        if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
+            _put(values, name.removeprefix(PREFIX).lower().split("__"), _read_value(text), name)
+    try:
+        return SiteSettings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, path)) from None
+
+
+def _read_value(text: str) -> Any:
+    """Read a value of the environment as TOML would; what is no TOML is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _put(values: dict[str, Any], keys: list[str], value: Any, name: str) -> None:
+    for key in keys[:-1]:
+        inner = values.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"{name}: '{key}' is no section")
+        values = inner
+    values[keys[-1]] = value
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    """Say for each fault which key it is and what is accepted."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        key = ".".join(str(part) for part in fault["loc"])
+        reason = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
+        lines.append(f"{key}: {reason}")
+    return f"{path.name}: " + "; ".join(lines)
