@@ -1,0 +1,199 @@
+"""The tables of the store, declared once with SQLAlchemy Core.
+
+Statements are compiled to SQL here and run through apsw elsewhere: a server process must hold one
+SQLite library only, since two of them on one file break each other's locks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+
+from sqlalchemy import (
+    BLOB,
+    INTEGER,
+    REAL,
+    TEXT,
+    Column,
+    Executable,
+    ForeignKey,
+    Index,
+    MetaData,
+    Table,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.types import TypeEngine
+
+from obscore.columns import COLUMNS, ObsCoreColumn
+
+__all__ = [
+    "APPLICATION_ID",
+    "METADATA",
+    "PUBLISHED_TABLES",
+    "RTREE",
+    "SCHEMA_VERSION",
+    "STORED_COLUMNS",
+    "ddl",
+    "files",
+    "obscore",
+    "sql",
+    "tap_columns",
+    "tap_key_columns",
+    "tap_keys",
+    "tap_schemas",
+    "tap_tables",
+]
+
+SCHEMA_VERSION = 1
+"""Of the layout below; kept in the file as ``user_version`` and compared when it is opened."""
+
+APPLICATION_ID = 0x534B594C
+"""``SKYL``: marks a database file as ours, so that a foreign one is never written to."""
+
+METADATA = MetaData()
+
+_TYPES: dict[str, type[TypeEngine[object]]] = {
+    "char": TEXT,
+    "int": INTEGER,
+    "long": INTEGER,
+    "double": REAL,
+}
+
+STORED_COLUMNS: tuple[ObsCoreColumn, ...] = tuple(
+    item for item in COLUMNS if item.name != "access_url"
+)
+"""The columns of ObsCore that are kept; ``access_url`` is made when a row is read."""
+
+files = Table(
+    "files",
+    METADATA,
+    Column("id", INTEGER, primary_key=True),
+    Column("uri", TEXT, nullable=False, unique=True),
+    Column("file_name", TEXT, nullable=False),
+    Column("collection", TEXT, nullable=False),
+    Column("content_type", TEXT, nullable=False),
+    Column("size", INTEGER, nullable=False),
+    Column("version", TEXT, nullable=False),
+    Column("modified", REAL, nullable=False),
+    Column("mapping_digest", TEXT, nullable=False),
+    # Last, since a large value spills to further pages that listing the files need not read.
+    Column("byte_index", BLOB, nullable=False),
+    sqlite_strict=True,
+)
+
+obscore = Table(
+    "obscore",
+    METADATA,
+    Column("id", INTEGER, primary_key=True),
+    Column("file_id", ForeignKey("files.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("hdus", TEXT, nullable=False),
+    *(
+        Column(item.name, _TYPES[item.column.datatype], nullable=item.nullable)
+        for item in STORED_COLUMNS
+    ),
+    Column("s_region_shape", BLOB),
+    UniqueConstraint("obs_publisher_did"),
+    sqlite_strict=True,
+)
+for _item in STORED_COLUMNS:
+    if _item.indexed and _item.name != "obs_publisher_did":
+        Index(f"ix_obscore_{_item.name}", obscore.c[_item.name])
+
+RTREE = "obscore_rtree"
+"""Spatial index: the box on the unit sphere around each row's footprint and position.
+
+SQLite keeps the bounds in single precision and rounds them outward, so that the box of a row
+always holds its footprint.
+"""
+
+_RTREE_DDL = f"CREATE VIRTUAL TABLE {RTREE} USING rtree(id, xmin, xmax, ymin, ymax, zmin, zmax)"
+
+tap_schemas = Table(
+    "tap_schema_schemas",
+    METADATA,
+    Column("schema_name", TEXT, primary_key=True),
+    Column("utype", TEXT),
+    Column("description", TEXT),
+    Column("schema_index", INTEGER),
+)
+
+tap_tables = Table(
+    "tap_schema_tables",
+    METADATA,
+    Column("schema_name", TEXT, nullable=False),
+    Column("table_name", TEXT, primary_key=True),
+    Column("table_type", TEXT, nullable=False),
+    Column("utype", TEXT),
+    Column("description", TEXT),
+    Column("table_index", INTEGER),
+)
+
+tap_columns = Table(
+    "tap_schema_columns",
+    METADATA,
+    Column("table_name", TEXT, primary_key=True),
+    Column("column_name", TEXT, primary_key=True),
+    Column("datatype", TEXT, nullable=False),
+    Column("arraysize", TEXT),
+    Column("xtype", TEXT),
+    Column("size", INTEGER),
+    Column("description", TEXT),
+    Column("utype", TEXT),
+    Column("unit", TEXT),
+    Column("ucd", TEXT),
+    Column("indexed", INTEGER, nullable=False),
+    Column("principal", INTEGER, nullable=False),
+    Column("std", INTEGER, nullable=False),
+    Column("column_index", INTEGER),
+)
+
+tap_keys = Table(
+    "tap_schema_keys",
+    METADATA,
+    Column("key_id", TEXT, primary_key=True),
+    Column("from_table", TEXT, nullable=False),
+    Column("target_table", TEXT, nullable=False),
+    Column("utype", TEXT),
+    Column("description", TEXT),
+)
+
+tap_key_columns = Table(
+    "tap_schema_key_columns",
+    METADATA,
+    Column("key_id", TEXT, primary_key=True),
+    Column("from_column", TEXT, primary_key=True),
+    Column("target_column", TEXT, nullable=False),
+)
+
+PUBLISHED_TABLES: frozenset[str] = frozenset(
+    table.name for table in (obscore, tap_schemas, tap_tables, tap_columns, tap_keys, tap_key_columns)
+) | {RTREE, f"{RTREE}_node", f"{RTREE}_rowid", f"{RTREE}_parent"}
+"""What a user's query may read; the last three are where SQLite keeps the R*Tree."""
+
+_DIALECT = sqlite.dialect(paramstyle="named")
+
+
+def sql(statement: ClauseElement | Executable) -> str:
+    """Compile a statement to SQLite's SQL with named parameters."""
+    assert isinstance(statement, ClauseElement)
+    return str(statement.compile(dialect=_DIALECT))
+
+
+@cache
+def ddl() -> tuple[str, ...]:
+    """Give the statements that make an empty store, in order."""
+    statements = []
+    for table in METADATA.sorted_tables:
+        statements.append(sql(CreateTable(table)))
+        statements.extend(
+            sql(CreateIndex(index)) for index in sorted(table.indexes, key=lambda item: str(item.name))
+        )
+    return (*statements, _RTREE_DDL)
+
+
+def layout_digest() -> str:
+    """Give a digest of the layout; a test holds it, so that a change also raises the version."""
+    return hashlib.sha256("\n".join(ddl()).encode()).hexdigest()[:16]

@@ -1,0 +1,24 @@
+"""Silence for libraries that warn about what their caller handles."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["quiet"]
+
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Suppress warnings within the block.
+
+    `warnings.catch_warnings` swaps state of the whole process and is not thread-safe; the lock
+    keeps our own uses from undoing each other out of order.
+    """
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
