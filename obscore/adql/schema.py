@@ -1,0 +1,123 @@
+"""What a query can see: tables, their columns and how each is kept in the database.
+
+Frozen values that whoever owns the database makes once; the resolver looks names up in them by
+ADQL's rules: an unquoted name meets any case, a delimited one only its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vodal.tables.columns import Column
+
+__all__ = ["ColumnDef", "Schema", "SpatialIndex", "TableDef"]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDef:
+    """One column that a query can name."""
+
+    column: Column
+    sql: str | None = None
+    """SQL expression for a column that is not kept under its own name. ``{alias}`` stands for the
+    table; ``:base_url`` is the one parameter it may use, which the caller binds."""
+    indexed: bool = False
+    principal: bool = False
+    std: bool = False
+
+    @property
+    def name(self) -> str:
+        """The column's name, as its table declares it."""
+        return self.column.name
+
+
+@dataclass(frozen=True, slots=True)
+class SpatialIndex:
+    """How a table keeps its geometry, and the R*Tree over it.
+
+    The R*Tree ``<rtree>(id, xmin, xmax, ymin, ymax, zmin, zmax)`` holds for each row the box
+    (`vodal.sphere.cap_box`) of its footprint united with that of its point. A row without an
+    entry there has neither, and is found by no spatial predicate.
+    """
+
+    region_column: str = "s_region"
+    """Column whose text is the footprint."""
+    region_sql: str = "s_region_shape"
+    """Physical column of the footprint as `vodal.regions.shape_to_bytes` packs it."""
+    point_columns: tuple[str, str] = ("s_ra", "s_dec")
+    """Columns of the position, ICRS degrees."""
+    rtree: str = "obscore_rtree"
+    key: str = "id"
+    """Physical column that is the rowid and the R*Tree's ``id``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableDef:
+    """One table that a query can name."""
+
+    schema: str
+    name: str
+    """Without the schema: ``obscore`` of ``ivoa.obscore``."""
+    physical: str
+    """Name of the table or view in the database."""
+    columns: tuple[ColumnDef, ...]
+    description: str | None = None
+    utype: str | None = None
+    kind: Literal["table", "view"] = "table"
+    spatial: SpatialIndex | None = None
+
+    @property
+    def full_name(self) -> str:
+        """Schema and name with a dot between, as TAP_SCHEMA writes it."""
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+@dataclass(frozen=True)
+class Schema:
+    """All tables of a service, with the uploads of one query where there are any."""
+
+    tables: tuple[TableDef, ...]
+    _by_name: dict[str, list[TableDef]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        for table in self.tables:
+            self._by_name.setdefault(table.name.lower(), []).append(table)
+
+    def with_tables(self, tables: Iterable[TableDef]) -> Schema:
+        """Give a schema that has these tables too."""
+        return Schema((*self.tables, *tables))
+
+    def find(
+        self,
+        name: str,
+        *,
+        quoted: bool = False,
+        schema: str | None = None,
+        schema_quoted: bool = False,
+    ) -> list[TableDef]:
+        """Give the tables a name can mean; without a schema those of every schema.
+
+        Parameters
+        ----------
+        name, schema
+            As written, without the double quotes.
+        quoted, schema_quoted
+            Whether the name was delimited and so must agree in case.
+        """
+        return [
+            table
+            for table in self._by_name.get(name.lower(), ())
+            if (not quoted or table.name == name)
+            and (
+                schema is None
+                or (
+                    table.schema == schema
+                    if schema_quoted
+                    else table.schema.lower() == schema.lower()
+                )
+            )
+        ]
