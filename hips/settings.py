@@ -1,0 +1,81 @@
+"""What can be set about HiPS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from vodal.settings import Settings
+
+__all__ = ["HipsSettings"]
+
+
+class HipsSettings(Settings):
+    """How HiPS are made and served."""
+
+    order: int | None = Field(default=None, ge=3, le=20)
+    """Deepest order of the tiles. By default the first whose pixel is smaller than the median
+    pixel of the images, as HiPS 1.0 recommends; 3 at least, since clients expect that order."""
+    order_tolerance: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """By which fraction a HiPS pixel may be larger than the images' pixel and still count as
+    smaller. 0.01 saves three quarters of the work for pixels of 0.2 or 0.4 arcsec, which are just
+    under those of an order."""
+    kernel: Literal["bilinear", "lanczos3"] = "bilinear"
+    """How images are sampled. ``lanczos3`` keeps the width of point sources (bilinear widens
+    them by about 3 %) and costs 2.5 times as much; next to blank pixels it falls back to
+    bilinear."""
+    weights: Literal["uniform", "exposure"] = "exposure"
+    """Weight of overlapping images in the mean: all alike, or by exposure time. Where one image
+    has no exposure time, all count alike."""
+    background: Literal["none", "median"] = "none"
+    """``median`` subtracts from each image its own sky level (a robust median). That evens out
+    exposures whose sky was not subtracted; it takes away real light where an object fills a whole
+    image, so it is off by default."""
+    photometry: bool = True
+    """Bring the images of a band to one zero point, where all of them have one."""
+    zero_point_mag: float = 25.0
+    """The common zero point: the magnitude of a total of one in the tiles' unit."""
+    zero_point_keywords: tuple[str, ...] = ("MAGZERO", "PHOTZP", "MAGZPT", "MAGZP", "PHOTZPT")
+    """Header keywords of an image's zero point in magnitudes, the first found counts;
+    ``FLUXMAG0`` (flux at magnitude 0) is known besides."""
+    mask_names: tuple[str, ...] = (
+        "BAD",
+        "NO_DATA",
+        "NODATA",
+        "NODAT",
+        "UNMASKEDNAN",
+        "CR",
+        "COSMIC",
+        "EDGE",
+        "SENSOR_EDGE",
+        "DO_NOT_USE",
+        "REJECTED",
+        "VIGNETTED",
+        "SUSPECT_EDGE",
+    )
+    """Names of mask bits (``MP_<name>`` cards of the mask plane) whose pixels are not used.
+    Saturated pixels are: without them the hearts of bright stars would be holes."""
+    mask_bits: tuple[int, ...] | None = None
+    """Numbers of the mask bits (0 is the lowest) whose pixels are not used, in place of the
+    names; for masks whose bits the header does not name. Empty to use every pixel."""
+    order_shard: int = Field(default=3, ge=1, le=6)
+    """Size of one unit of work: ``4 ** order_shard`` deepest tiles."""
+    cache_mb: int = Field(default=768, ge=16)
+    """Memory for decoded images in each worker process; larger images are mapped from disk."""
+    scratch: Path | None = None
+    """Folder for decoded images while a HiPS is made; by default beside the HiPS. Needs room
+    for the images in work at one time, 4 bytes a pixel."""
+    copyright: str = ""
+    """``obs_copyright`` of the properties."""
+    status: Literal["public", "private"] = "public"
+    """First word of ``hips_status``."""
+    creator: str = ""
+    """``hips_creator``: institute or person who made the HiPS."""
+    jpeg_quality: int = Field(default=90, ge=1, le=100)
+    """Of the preview."""
+    aladin_lite_url: str = "/portal/vendor/aladin.js"
+    """Where a HiPS's own page finds Aladin Lite (the ES module), as a path of the site."""
+    tile_max_age_s: int = Field(default=3600, ge=0)
+    """How long clients and proxies may keep a tile without asking again."""
