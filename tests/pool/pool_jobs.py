@@ -1,0 +1,88 @@
+"""Work for the pool's tests, in a module that workers can import."""
+
+import ctypes
+import os
+import pickle
+import signal
+import sys
+import time
+
+import numpy as np
+
+from vodal.errors import MultiValuedParamNotSupported, QueryError, ServiceUnavailable
+
+started = []
+
+
+def warm_up():
+    started.append(os.getpid())
+
+
+def refuse_to_start():
+    raise RuntimeError("no")
+
+
+def is_warm():
+    return started == [os.getpid()]
+
+
+def pid():
+    return os.getpid()
+
+
+def add(a, b):
+    return a + b
+
+
+def nap(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def touch_and_nap(path, seconds):
+    path.write_text(str(os.getpid()))
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def modules():
+    return sorted(sys.modules)
+
+
+def die_once(path):
+    """Die on the first call; later calls live."""
+    if path.exists():
+        return os.getpid()
+    path.write_text(str(os.getpid()))
+    os.kill(os.getpid(), signal.SIGKILL)
+    return None
+
+
+def segfault():
+    ctypes.string_at(0)
+
+
+def fail(kind):
+    errors = {
+        "query": QueryError("no such column", 3, 7),
+        "multi": MultiValuedParamNotSupported("CIRCLE may be given only once"),
+        "later": ServiceUnavailable("not now", 42),
+        "foreign": KeyError("a secret path"),
+    }
+    raise errors[kind]
+
+
+def unpicklable():
+    return lambda: None
+
+
+def big(count):
+    return pickle.PickleBuffer(bytearray(np.arange(count, dtype=np.uint8).tobytes()))
+
+
+def size(array):
+    return array.nbytes, float(array[-1])
+
+
+def hog(megabytes):
+    return len(np.ones(megabytes << 20, np.uint8))

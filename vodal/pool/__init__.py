@@ -1,0 +1,13 @@
+"""Warm worker processes for work that must not run in a server's own process.
+
+- `frames`   messages over a socket, large buffers uncopied
+- `worker`   the main loop of a worker process; imports nothing of the server
+- `process`  a worker as the server sees it
+- `warm`     `WarmPool`: queue, deadlines, replacement of workers that die
+"""
+
+from __future__ import annotations
+
+from vodal.pool.warm import PoolStats, WarmPool
+
+__all__ = ["PoolStats", "WarmPool"]

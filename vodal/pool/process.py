@@ -1,0 +1,136 @@
+"""A worker process as the server sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+
+from vodal.errors import ArchiveError
+from vodal.pool import frames
+from vodal.pool.worker import Reply, Setup
+
+__all__ = ["WorkerProcess"]
+
+_MAIN = (
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from vodal.pool.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
+)
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+_SINGLE_THREADED = dict.fromkeys(_THREAD_VARIABLES, "1")
+"""The processes are the parallelism; thread pools in each would fight for the same cores."""
+_SOCKET_BUFFER_BYTES = 1 << 20
+
+
+class WorkerProcess:
+    """One worker: its process and its socket. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            for sock in (ours, theirs):
+                # Best effort: the kernel caps it at net.core.wmem_max.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
+            ours.setblocking(False)
+            # A fresh interpreter (no fork of a threaded server) that does not run the server's
+            # main module again, as multiprocessing's spawn would.
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [
+                    sys.executable,
+                    "-c",
+                    _MAIN,
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                    *(path for path in sys.path if path),
+                ],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, **_SINGLE_THREADED},
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._sock = ours
+        self._exchange: asyncio.Task[Reply] | None = None
+        self.jobs = 0
+        """Requests answered."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """Give the descriptor that becomes readable when an idle worker dies."""
+        return self._sock.fileno()
+
+    async def set_up(self, setup: Setup) -> None:
+        """Wait until the worker is warm.
+
+        Raises
+        ------
+        ArchiveError
+            If it cannot start; the trace is in the error's cause.
+        """
+        try:
+            reply = await self.ask(frames.pack(setup))
+        except (EOFError, OSError):
+            raise ArchiveError("a worker process ended while it started") from None
+        if reply.error is not None:
+            raise reply.error from RuntimeError(reply.trace)
+
+    async def ask(self, request: list[memoryview]) -> Reply:
+        """Send a request and wait for its answer.
+
+        Raises
+        ------
+        EOFError, OSError
+            If the worker is dead.
+        """
+        await frames.send_async(self._sock, request)
+        reply = frames.unpack(await frames.receive_async(self._sock))
+        if not isinstance(reply, Reply):
+            raise EOFError("the worker does not speak our language")  # noqa: TRY004 - as if dead
+        self.jobs += 1
+        return reply
+
+    def begin(self, request: list[memoryview]) -> asyncio.Task[Reply]:
+        """Start `ask` as a task, which ends with the worker."""
+        self._exchange = asyncio.ensure_future(self.ask(request))
+        return self._exchange
+
+    async def end(self, grace_s: float = 0.0) -> None:
+        """End the process and reap it.
+
+        Parameters
+        ----------
+        grace_s
+            Seconds to go by itself, as it does when its socket closes, before it is killed.
+        """
+        if grace_s <= 0.0:
+            self._process.kill()
+        if self._exchange is not None and not self._exchange.done():
+            # The loop must not watch a socket that is closed.
+            self._exchange.cancel()
+            await asyncio.gather(self._exchange, return_exceptions=True)
+        self._sock.close()
+        await self._wait(grace_s)
+        self._process.kill()
+        # A process in an uninterruptible read ends when the read does.
+        await self._wait(30.0)
+
+    async def _wait(self, timeout_s: float) -> None:
+        pause_s = 0.001
+        while self._process.poll() is None and timeout_s > 0.0:
+            await asyncio.sleep(pause_s)
+            timeout_s -= pause_s
+            pause_s = min(2 * pause_s, 0.05)

@@ -1,0 +1,145 @@
+"""The main loop of a worker process.
+
+Started as a fresh interpreter that imports this module and what it is told to preload, never the
+server's own main module. It serves one request at a time and ends when its socket closes or its
+parent dies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vodal.errors import ArchiveError, ServiceUnavailable, SkylaneError, TooLargeError
+from vodal.pool import frames
+
+__all__ = ["Reply", "Setup", "main"]
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker is told before its first request."""
+
+    preload: tuple[str, ...]
+    """Names of modules."""
+    initializer: Callable[[], object] | None
+    memory_limit_bytes: int | None
+    """Of writable memory, libraries included; None for no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a worker answers."""
+
+    value: Any = None
+    error: SkylaneError | None = None
+    trace: str = ""
+    """Of an error that nobody foresaw, for the log."""
+    worn: bool = False
+    """Whether the worker should be replaced, as its memory ran out."""
+
+
+def _die_with(parent_pid: int) -> None:
+    """Have the kernel end this process when its parent ends, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it ended before the call above
+        os._exit(0)
+
+
+def _set_up(setup: Setup) -> None:
+    for name in setup.preload:
+        importlib.import_module(name)
+    if setup.initializer is not None:
+        setup.initializer()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if setup.memory_limit_bytes is not None:
+        # RLIMIT_DATA counts private writable memory, so that mapped libraries and files are free.
+        limit = setup.memory_limit_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    # What is loaded stays: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+
+
+def _answer(parts: list[bytearray], memory_limit_bytes: int | None) -> Reply:
+    try:
+        function, args = frames.unpack(parts)
+        return Reply(value=function(*args))
+    except SkylaneError as error:
+        return Reply(error=error.with_traceback(None))
+    except MemoryError:
+        limit = f"{(memory_limit_bytes or 0) / 1e6:.0f} MB"
+        return Reply(
+            error=TooLargeError(f"the request needs more memory than the {limit} it may use"),
+            worn=True,
+        )
+    except Exception as error:  # noqa: BLE001 - the worker must go on, and says what happened
+        kind = type(error).__name__
+        return Reply(
+            error=ArchiveError(f"the request failed inside the service ({kind})"),
+            trace=traceback.format_exc(),
+        )
+
+
+def _pack(reply: Reply) -> list[memoryview]:
+    try:
+        return frames.pack(reply)
+    except MemoryError:
+        return frames.pack(Reply(error=ServiceUnavailable("out of memory"), worn=True))
+    except Exception:  # noqa: BLE001 - a value or error that does not pickle is a fault of ours
+        error = ArchiveError("the request failed inside the service (its result cannot be sent)")
+        return frames.pack(Reply(error=error, trace=traceback.format_exc()))
+
+
+def main(fd: int, parent_pid: int) -> None:
+    """Serve requests from the socket ``fd`` until it closes.
+
+    Parameters
+    ----------
+    fd
+        A connected stream socket that this process has inherited.
+    parent_pid
+        Process that must live.
+    """
+    # Ctrl-C on a terminal goes to the whole group; it is the server's to act on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with(parent_pid)
+    with socket.socket(fileno=fd) as sock:
+        try:
+            setup = frames.unpack(frames.receive(sock))
+            assert isinstance(setup, Setup)
+        except EOFError:
+            return
+        except Exception:  # noqa: BLE001
+            frames.send(sock, _pack(Reply(trace=traceback.format_exc(), error=_not_started())))
+            return
+        try:
+            _set_up(setup)
+        except Exception:  # noqa: BLE001 - the server decides whether to try again
+            frames.send(sock, _pack(Reply(trace=traceback.format_exc(), error=_not_started())))
+            return
+        try:
+            frames.send(sock, _pack(Reply(value=os.getpid())))
+            while True:
+                reply = _answer(frames.receive(sock), setup.memory_limit_bytes)
+                frames.send(sock, _pack(reply))
+                del reply
+        except (EOFError, ConnectionError):
+            return
+
+
+def _not_started() -> ArchiveError:
+    return ArchiveError("a worker process could not start")
