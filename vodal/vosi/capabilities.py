@@ -1,0 +1,116 @@
+"""Capabilities and interfaces as values, and the VOSI-capabilities document (VOSI 1.1 section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+__all__ = ["Capability", "Interface", "capabilities_document", "capability", "vosi_capabilities"]
+
+_NAMESPACES = {
+    "xmlns:vosi": "http://www.ivoa.net/xml/VOSICapabilities/v1.0",
+    "xmlns:vr": "http://www.ivoa.net/xml/VOResource/v1.0",
+    "xmlns:vs": "http://www.ivoa.net/xml/VODataService/v1.1",
+    "xmlns:tr": "http://www.ivoa.net/xml/TAPRegExt/v1.0",
+    "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One way to reach a capability: a ``vs:ParamHTTP`` interface."""
+
+    access_url: str
+    use: str = "full"
+    """``full`` for a URL to be used as it is, ``base`` for one that parameters are added to."""
+    role: str | None = "std"
+    version: str | None = None
+    """Of the standard, where a client has to tell versions apart by it (TAP 1.1 section 2.4)."""
+    query_types: tuple[str, ...] = ()
+    """``GET``, ``POST``."""
+    result_type: str | None = None
+    """Media type of the answer."""
+    params: tuple[Element, ...] = ()
+    """``param`` elements of VODataService, if the interface declares its parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """One capability of a service."""
+
+    standard_id: str
+    interfaces: tuple[Interface, ...]
+    xsi_type: str | None = None
+    """A subtype of the registry extensions, such as ``tr:TableAccess``."""
+    details: tuple[Element, ...] = field(default=())
+    """The elements that the subtype adds after the interfaces."""
+
+
+def capability(
+    standard_id: str,
+    access_url: str,
+    *,
+    use: str = "full",
+    role: str | None = "std",
+    version: str | None = None,
+    query_types: Sequence[str] = (),
+    result_type: str | None = None,
+) -> Capability:
+    """Make a capability with one interface."""
+    interface = Interface(access_url, use, role, version, tuple(query_types), result_type)
+    return Capability(standard_id, (interface,))
+
+
+def vosi_capabilities(service_url: str, *, tables: bool = False) -> tuple[Capability, ...]:
+    """Make the capabilities that every service has.
+
+    Parameters
+    ----------
+    service_url
+        Where the service is mounted, without a trailing slash; the resources are its children.
+    tables
+        Whether it also has VOSI tables.
+    """
+    made = [
+        capability("ivo://ivoa.net/std/VOSI#capabilities", f"{service_url}/capabilities", role=None),
+        capability("ivo://ivoa.net/std/VOSI#availability", f"{service_url}/availability", role=None),
+    ]
+    if tables:
+        made.append(
+            capability(
+                "ivo://ivoa.net/std/VOSI#tables-1.1",
+                f"{service_url}/tables",
+                role=None,
+                version="1.1",
+            )
+        )
+    return tuple(made)
+
+
+def _interface_element(interface: Interface) -> Element:
+    element = Element("interface", {"xsi:type": "vs:ParamHTTP"})
+    if interface.role is not None:
+        element.set("role", interface.role)
+    if interface.version is not None:
+        element.set("version", interface.version)
+    SubElement(element, "accessURL", {"use": interface.use}).text = interface.access_url
+    for query_type in interface.query_types:
+        SubElement(element, "queryType").text = query_type
+    if interface.result_type is not None:
+        SubElement(element, "resultType").text = interface.result_type
+    element.extend(interface.params)
+    return element
+
+
+def capabilities_document(capabilities: Sequence[Capability]) -> bytes:
+    """Write the VOSI-capabilities document as UTF-8 XML."""
+    root = Element("vosi:capabilities", _NAMESPACES)
+    for item in capabilities:
+        element = SubElement(root, "capability", {"standardID": item.standard_id})
+        if item.xsi_type is not None:
+            element.set("xsi:type", item.xsi_type)
+        element.extend(_interface_element(interface) for interface in item.interfaces)
+        element.extend(item.details)
+    document: bytes = tostring(root, encoding="UTF-8", xml_declaration=True)
+    return document
