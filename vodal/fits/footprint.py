@@ -1,10 +1,13 @@
 """The outline of an image on the sky.
 
-The outer edges of the pixel array are followed through the full coordinates with distortion:
-vertices are added until the great-circle sides leave the true edge by less than a quarter of a
-pixel. The polygon is counter-clockwise as seen from inside the sphere, north up and east left
-(DALI 1.1 section 3.3.7). An image that spans too much of the sky for a polygon is outlined by a
-circle around all its valid pixels.
+The outer edges of the pixel array (0-based pixels -0.5 to n - 0.5) are followed through the full
+coordinates with distortion. Vertices are added until the great circles between them leave the
+edges by less than a quarter of a pixel, so that no pixel's centre is left out.
+
+Vertices run counter-clockwise as seen from the centre of the sphere, north up and east to the
+left (DALI 1.1 section 3.3.7; ObsCore 1.1 section 4.12 by reference). An image that no simple
+polygon within a hemisphere can outline (all-sky maps, caps around a pole in cylindrical
+projections, arrays with corners off the projection) gets a circle around its valid pixels.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from vodal.errors import DataError
-from vodal.fits.wcs import ImageWcs
+from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs, sky_wcs
 from vodal.regions import Circle, Polygon
 
 __all__ = ["Footprint", "footprint"]
@@ -25,169 +29,262 @@ Floats = NDArray[np.float64]
 
 _TOLERANCE_PIXELS = 0.25
 _MAX_VERTICES = 1024
+"""A lookup-table distortion may wiggle at every pixel; an outline of more helps nobody."""
 _MAX_ROUNDS = 12
-_WIDE_DEG = 75.0
-"""Images that reach further than this from their centre get a circle."""
-_SAMPLES = 65
+_WIDE_DEG = 85.0
+"""Pixels further than this from the centre make the outline a circle: over a hemisphere a polygon
+has no inside, and near it the two sides are hard to tell apart."""
+_SAMPLES = 33
+"""Places along each side of the array where folding and reach are probed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Where an image lies. Degrees, ICRS."""
+    """Where an image lies, in ICRS degrees."""
 
     region: Polygon | Circle
+    """A polygon counter-clockwise as seen from inside the sphere, or a circle."""
     ra_deg: float
     dec_deg: float
-    """Centre of the pixel array, or of the valid pixels where the array's centre has no place."""
+    """Position of the array's centre; of the circle's where the array's centre has none."""
     fov_deg: float
-    """Diameter of the circle around the centre that holds the footprint."""
-    pixel_scale_arcsec: float | None
-    """At the centre."""
+    """Diameter of the circle around the centre that holds the region."""
+    pixel_scale_arcsec: float
+    """Side of the square that has a pixel's area, at the centre."""
 
 
-def _unit(ra: Floats, dec: Floats) -> Floats:
-    """Give unit vectors, one a row."""
-    a, d = np.deg2rad(ra), np.deg2rad(dec)
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
+def footprint(wcs: WCS, nx: int, ny: int) -> Footprint:
+    """Outline the pixel array of an image.
 
-
-def _angle(a: Floats, b: Floats) -> Floats:
-    """Give angles between unit vectors in degrees, accurate at any size."""
-    cross = np.linalg.norm(np.cross(a, b), axis=-1)
-    return np.rad2deg(np.arctan2(cross, np.sum(a * b, axis=-1)))
-
-
-def footprint(wcs: ImageWcs, nx: int, ny: int) -> Footprint:
-    """Outline an array of ``nx`` by ``ny`` pixels.
+    Parameters
+    ----------
+    wcs
+        As `vodal.fits.wcs.load_wcs` or `sky_wcs` gives it.
+    nx, ny
+        Pixels along the two celestial axes, in the order of the file.
 
     Raises
     ------
     DataError
-        If no pixel has a place on the sky, or the outline crosses itself (a distortion that
-        folds over).
+        If no pixel has a position, or the distortion folds the image over itself.
     """
     if nx < 1 or ny < 1:
         raise DataError("the image has no pixels")
-    centre_x, centre_y = (nx - 1) / 2.0, (ny - 1) / 2.0
-    ra, dec = wcs.to_icrs([centre_x], [centre_y])
-    centred = bool(np.isfinite(ra[0]) and np.isfinite(dec[0]))
-    scale = wcs.pixel_scale_arcsec(centre_x, centre_y) if centred else math.nan
-    grid = _grid(wcs, nx, ny)
-    if not grid.size:
-        raise DataError("no pixel of the image has a place on the sky")
-    centre = _unit(ra, dec)[0] if centred else _mean(grid)
-    corners = _edge(wcs, nx, ny, np.arange(4.0))
-    wide = (
-        not centred
-        or not np.isfinite(corners).all()
-        or not np.isfinite(_edge(wcs, nx, ny, np.linspace(0, 4, 129))).all()
-        or float(_angle(grid, centre).max()) > _WIDE_DEG
-    )
+    frame = _Frame(sky_wcs(wcs), nx, ny)
+    x, y = (nx - 1) / 2.0, (ny - 1) / 2.0
+    centre = frame.vectors(np.array([x]), np.array([y]))[0]
+    grid, step_deg = frame.grid()
+    inside = grid[np.isfinite(grid).all(axis=-1)]
+    if not len(inside):
+        raise DataError("no pixel of the image has a position on the sky")
+    scale = pixel_scale_arcsec(frame.wcs, x, y)
+    if not math.isfinite(scale) or scale <= 0.0:
+        scale = pixel_scale_arcsec(frame.wcs)
+    has_centre = bool(np.isfinite(centre).all())
+    polygon = None
+    if has_centre and len(inside) == grid.size // 3 and _angles(inside, centre).max() < _WIDE_DEG:
+        polygon = _polygon(frame, grid, centre)
+    if polygon is None:
+        if not has_centre or _angles(inside, centre).max() >= _WIDE_DEG:
+            centre = _middle(inside)
+        return _circle(inside, centre, step_deg, scale)
     ra_deg, dec_deg = _position(centre)
-    if wide:
-        # Half the distance between samples is added, so that no pixel between them is left out.
-        spacing = _spacing(grid, nx, ny, scale)
-        radius = min(180.0, float(_angle(grid, centre).max()) + spacing)
-        region: Polygon | Circle = Circle(ra_deg, dec_deg, radius)
-        return Footprint(region, ra_deg, dec_deg, 2 * radius if radius < 180 else 360.0,
-                         scale if math.isfinite(scale) else None)  # fmt: skip
-    outline = _follow(wcs, nx, ny, scale / 3600.0)
-    flat = _project(outline, centre)
-    if _crosses_itself(flat):
-        raise DataError("the outline of the image crosses itself: its distortion folds over")
-    if _signed_area(flat) > 0.0:
-        outline = outline[::-1]
-    fov = 2.0 * float(_angle(outline, centre).max())
-    vertices = tuple(_position(vector) for vector in outline)
-    return Footprint(Polygon(vertices), ra_deg, dec_deg, fov, scale)
+    fov_deg = 2.0 * float(_angles(polygon, centre).max())
+    region = Polygon(tuple(_position(vertex) for vertex in polygon))
+    return Footprint(region, ra_deg, dec_deg, fov_deg, scale)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The array and its coordinates, in unit vectors."""
+
+    wcs: WCS
+    nx: int
+    ny: int
+
+    def vectors(self, x: Floats, y: Floats) -> Floats:
+        """Give unit vectors (last axis) of pixels, NaN where there is no position."""
+        ra, dec = (np.deg2rad(value) for value in pixel_to_icrs(self.wcs, x, y))
+        return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
+
+    def edge(self, t: Floats) -> Floats:
+        """Give unit vectors along the outline; each side takes one unit of ``t`` in [0, 4]."""
+        side = np.minimum(t.astype(int), 3)
+        along = t - side
+        x = np.choose(side, [along, np.ones_like(t), 1.0 - along, np.zeros_like(t)])
+        y = np.choose(side, [np.zeros_like(t), along, np.ones_like(t), 1.0 - along])
+        return self.vectors(x * self.nx - 0.5, y * self.ny - 0.5)
+
+    def grid(self) -> tuple[Floats, float]:
+        """Give unit vectors of a grid over the array, edges included, rows along y.
+
+        Also the largest step between neighbours in degrees, 0 where no two have positions.
+        """
+        x = np.linspace(-0.5, self.nx - 0.5, min(_SAMPLES, self.nx + 2))
+        y = np.linspace(-0.5, self.ny - 0.5, min(_SAMPLES, self.ny + 2))
+        grid = self.vectors(*np.meshgrid(x, y))
+        steps = [_angles(grid[1:], grid[:-1]), _angles(grid[:, 1:], grid[:, :-1])]
+        finite = np.concatenate([step[np.isfinite(step)] for step in steps])
+        return grid, float(finite.max(initial=0.0))
+
+
+def _angles(a: Floats, b: Floats) -> Floats:
+    """Give angles between unit vectors in degrees; exact for small and large ones."""
+    cross = np.linalg.norm(np.cross(a, b), axis=-1)
+    angles: Floats = np.rad2deg(np.arctan2(cross, np.sum(a * b, axis=-1)))
+    return angles
 
 
 def _position(vector: Floats) -> tuple[float, float]:
-    x, y, z = (float(v) for v in vector)
-    return math.degrees(math.atan2(y, x)) % 360.0, math.degrees(math.atan2(z, math.hypot(x, y)))
+    ra = math.degrees(math.atan2(vector[1], vector[0])) % 360.0
+    return ra, math.degrees(math.atan2(vector[2], math.hypot(vector[0], vector[1])))
 
 
-def _mean(vectors: Floats) -> Floats:
-    mean = vectors.mean(axis=0)
-    norm = float(np.linalg.norm(mean))
-    # The mean of a whole sky has no direction; any of its pixels may stand for its centre.
-    return mean / norm if norm > 1e-3 else vectors[len(vectors) // 2]
+def _middle(vectors: Floats) -> Floats:
+    """Give the direction of the middle of some places on the sky."""
+    mean: Floats = vectors.mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    # Places all over the sky have no middle; any will do, as the circle will hold all of it.
+    middle: Floats = mean / length if length > 1e-3 else vectors[len(vectors) // 2]
+    return middle
 
 
-def _grid(wcs: ImageWcs, nx: int, ny: int) -> Floats:
-    """Give unit vectors of a grid of pixels, edges included, of those that have a place."""
-    xs = np.linspace(-0.5, nx - 0.5, min(_SAMPLES, nx + 2))
-    ys = np.linspace(-0.5, ny - 0.5, min(_SAMPLES, ny + 2))
-    ra, dec = wcs.to_icrs(*np.meshgrid(xs, ys))
-    vectors = _unit(ra.ravel(), dec.ravel())
-    return vectors[np.isfinite(vectors).all(axis=1)]
+def _circle(inside: Floats, centre: Floats, step_deg: float, scale: float) -> Footprint:
+    """Draw a circle around the valid pixels; a step of the grid covers what lies between."""
+    reach = float(_angles(inside, centre).max()) + step_deg
+    radius = 180.0 if reach > 170.0 else reach
+    ra_deg, dec_deg = _position(centre)
+    return Footprint(Circle(ra_deg, dec_deg, radius), ra_deg, dec_deg, 2.0 * radius, scale)
 
 
-def _spacing(grid: Floats, nx: int, ny: int, scale: float) -> float:
-    pixel = scale / 3600.0 if math.isfinite(scale) else 360.0 / max(nx, ny)
-    return pixel * max(nx, ny) / (_SAMPLES - 1)
+def _polygon(frame: _Frame, grid: Floats, centre: Floats) -> Floats | None:
+    """Give the outline's vertices, or None where a polygon cannot outline the image.
+
+    Raises
+    ------
+    DataError
+        If the distortion folds the image.
+    """
+    handedness = _handedness(grid)
+    if handedness.min() < 0.0 < handedness.max():
+        raise DataError("the distortion of the world coordinates folds the image over itself")
+    outline = _follow(frame)
+    if outline is None or float(_angles(outline, centre).max()) >= _WIDE_DEG:
+        return None
+    plane = _gnomonic(outline, centre)
+    area = _signed_area(plane)
+    if area == 0.0 or _crosses_itself(plane) or not _winds_around(plane):
+        # Not folded, and yet no simple outline: the image meets itself around a pole.
+        return None
+    return outline if area < 0.0 else outline[::-1]
 
 
-def _edge(wcs: ImageWcs, nx: int, ny: int, at: Floats) -> Floats:
-    """Give unit vectors along the array's edge; ``at`` runs from 0 to 4, one a side."""
-    side = np.floor(at).astype(int) % 4
-    part = at - np.floor(at)
-    x = np.select([side == 0, side == 1, side == 2], [part, np.ones_like(part), 1 - part], 0.0)
-    y = np.select([side == 0, side == 1, side == 2], [np.zeros_like(part), part,
-                                                      np.ones_like(part)], 1 - part)  # fmt: skip
-    return _unit(*wcs.to_icrs(x * nx - 0.5, y * ny - 0.5))
+def _handedness(grid: Floats) -> Floats:
+    """Give the sign of each grid cell's triangles; all are the same unless the image folds.
+
+    Cells that shrink to nothing, as at the pole of a cylindrical projection, count as 0.
+    """
+    a, b, c, d = grid[:-1, :-1], grid[:-1, 1:], grid[1:, :-1], grid[1:, 1:]
+    signs = []
+    for corner, one, two in ((a, b, c), (d, c, b)):
+        cross = np.cross(one - corner, two - corner)
+        size = np.linalg.norm(cross, axis=-1)
+        turn = np.sum(cross * corner, axis=-1)
+        signs.append(np.where(np.abs(turn) > 1e-3 * size, np.sign(turn), 0.0))
+    tiny = np.finfo(np.float64).eps
+    shape = np.linalg.norm(b - a, axis=-1) * np.linalg.norm(c - a, axis=-1)
+    return np.where(shape > tiny * 1e-6, np.stack(signs), 0.0)
 
 
-def _follow(wcs: ImageWcs, nx: int, ny: int, pixel_deg: float) -> Floats:
-    """Add vertices to the four corners until the sides keep to the true edges."""
+def _follow(frame: _Frame) -> Floats | None:
+    """Add vertices between the corners until the sides keep to the true edges."""
     nodes = np.arange(5.0)
-    vectors = _edge(wcs, nx, ny, nodes)
-    tolerance = _TOLERANCE_PIXELS * pixel_deg
+    vectors = frame.edge(nodes)
+    tolerance = _tolerance(frame)
     for _ in range(_MAX_ROUNDS):
         start, end = nodes[:-1], nodes[1:]
-        worst = np.zeros(len(start))
-        normal = np.cross(vectors[:-1], vectors[1:])
-        length = np.linalg.norm(normal, axis=1)
-        normal = normal / np.where(length > 0, length, 1.0)[:, None]
+        off = np.zeros(len(start))
         for part in (0.25, 0.5, 0.75):
-            between = _edge(wcs, nx, ny, start + part * (end - start))
-            off = np.rad2deg(np.abs(np.arcsin(np.clip(np.sum(between * normal, axis=1), -1, 1))))
-            worst = np.maximum(worst, np.where(length > 0, off, 0.0))
-        split = worst > tolerance
+            between = frame.edge(start + part * (end - start))
+            off = np.maximum(off, _off_side(vectors[:-1], vectors[1:], between))
+        if not np.isfinite(off).all():
+            return None
+        split = off > tolerance
         if not split.any() or len(nodes) + int(split.sum()) > _MAX_VERTICES:
             break
-        middles = 0.5 * (start + end)[split]
-        nodes = np.sort(np.concatenate([nodes, middles]))
-        vectors = _edge(wcs, nx, ny, nodes)
-    return vectors[:-1]
+        nodes = np.sort(np.concatenate([nodes, 0.5 * (start + end)[split]]))
+        vectors = frame.edge(nodes)
+    # Corners that fall together, as on a pole, are one vertex.
+    apart = np.linalg.norm(np.roll(vectors[:-1], -1, axis=0) - vectors[:-1], axis=1) > 1e-12
+    vertices: Floats = vectors[:-1][apart]
+    return vertices if len(vertices) >= 3 else None
 
 
-def _project(vectors: Floats, centre: Floats) -> Floats:
-    """Project gnomonically around ``centre``: columns east and north."""
-    ra, dec = np.deg2rad(_position(centre))
+def _tolerance(frame: _Frame) -> float:
+    """Give the deviation that is allowed, as a chord: a part of the smallest pixel's short side."""
+    nx, ny = frame.nx, frame.ny
+    x = np.array([0.0, nx - 1.0, nx - 1.0, 0.0, (nx - 1) / 2.0])
+    y = np.array([0.0, 0.0, ny - 1.0, ny - 1.0, (ny - 1) / 2.0])
+    sides = np.concatenate(
+        [
+            np.linalg.norm(frame.vectors(x + 0.5, y) - frame.vectors(x - 0.5, y), axis=1),
+            np.linalg.norm(frame.vectors(x, y + 0.5) - frame.vectors(x, y - 0.5), axis=1),
+        ]
+    )
+    # Sides of no length (at a pole of a cylindrical projection) say nothing.
+    sides = sides[np.isfinite(sides) & (sides > 1e-3 * np.nanmedian(sides))]
+    return _TOLERANCE_PIXELS * float(sides.min(initial=np.inf))
+
+
+def _off_side(start: Floats, end: Floats, between: Floats) -> Floats:
+    """Give how far places are from the great circle of their side, as a chord."""
+    normal = np.cross(start, end)
+    length = np.linalg.norm(normal, axis=1)
+    degenerate = length < 1e-12
+    normal = normal / np.where(degenerate, 1.0, length)[:, None]
+    off = np.abs(np.sum(between * normal, axis=1))
+    # A side whose ends fall together may still go around (a parallel of 360 degrees).
+    result: Floats = np.where(degenerate, np.linalg.norm(between - start, axis=1), off)
+    return result
+
+
+def _gnomonic(vectors: Floats, centre: Floats) -> Floats:
+    """Project around ``centre``, where great circles are straight: columns east and north."""
+    ra = math.atan2(centre[1], centre[0])
     east = np.array([-math.sin(ra), math.cos(ra), 0.0])
     north = np.cross(centre, east)
-    depth = vectors @ centre
-    return np.stack([vectors @ east, vectors @ north], axis=1) / depth[:, None]
+    plane: Floats = np.stack([vectors @ east, vectors @ north], axis=1)
+    return plane / (vectors @ centre)[:, None]
 
 
-def _signed_area(flat: Floats) -> float:
-    x, y = flat[:, 0], flat[:, 1]
+def _signed_area(plane: Floats) -> float:
+    x, y = plane[:, 0], plane[:, 1]
     return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
 
 
-def _crosses_itself(flat: Floats) -> bool:
-    """Tell whether two sides that are no neighbours cross properly."""
-    a, b = flat, np.roll(flat, -1, axis=0)
-    n = len(a)
+def _winds_around(plane: Floats) -> bool:
+    """Tell whether the polygon goes around the origin, the image's centre, once."""
+    angle = np.arctan2(plane[:, 1], plane[:, 0])
+    turns = (np.roll(angle, -1) - angle + np.pi) % (2.0 * np.pi) - np.pi
+    return abs(abs(float(turns.sum())) - 2.0 * np.pi) < 1e-6
 
-    def side(p: Floats, q: Floats, r: Floats) -> Floats:
-        d, e = q[:, None] - p[:, None], r[None] - p[:, None]
-        area: Floats = d[..., 0] * e[..., 1] - d[..., 1] * e[..., 0]
-        return area
 
-    one, two = side(a, b, a), side(a, b, b)
-    crossing = (one * two < 0) & (one * two < 0).T
-    i, j = np.indices((n, n))
-    apart = (np.abs(i - j) > 1) & (np.abs(i - j) < n - 1)
-    return bool((crossing & apart).any())
+def _crosses_itself(plane: Floats) -> bool:
+    """Tell whether two sides that are no neighbours meet."""
+    size = float(np.abs(plane).max())
+    a, b = plane / size, np.roll(plane, -1, axis=0) / size
+    along = b - a
+
+    def side_of(points: Floats) -> Floats:
+        """Tell on which side of each polygon side (rows) the points (columns) are."""
+        to = points[None, :, :] - a[:, None, :]
+        area = along[:, None, 0] * to[..., 1] - along[:, None, 1] * to[..., 0]
+        reach = np.linalg.norm(along, axis=1)[:, None] * np.linalg.norm(to, axis=-1)
+        signs: Floats = np.where(np.abs(area) > 1e-11 * reach, np.sign(area), 0.0)
+        return signs
+
+    straddles = side_of(a) * side_of(b) < 0.0
+    i, j = np.indices(straddles.shape)
+    count = len(a)
+    apart = (np.abs(i - j) > 1) & (np.abs(i - j) < count - 1)
+    return bool((straddles & straddles.T & apart).any())

@@ -126,7 +126,9 @@ class _Walk:
         keywords = Keywords(cards, place)
         shape, fixed_length, data_length = _data_shape(keywords)
         kind, bitpix, shape = _classify(keywords, number, shape, data_length)
-        plan = plan_tiles(keywords, shape, fixed_length, data_length) if kind == "compressed" else None
+        plan = (
+            plan_tiles(keywords, shape, fixed_length, data_length) if kind == "compressed" else None
+        )
         name = keywords.string("EXTNAME").strip().upper()
         if kind == "compressed" and name == "COMPRESSED_IMAGE":
             name = ""  # the default that fpack gives is not the image's name
@@ -176,10 +178,13 @@ def _extver(keywords: Keywords) -> int:
 
 def _data_shape(keywords: Keywords) -> tuple[tuple[int, ...], int, int]:
     """Give shape (numpy order), bytes without PCOUNT, and bytes of the data unit in all."""
-    bitpix = keywords.integer("BITPIX")
-    if bitpix not in _BITPIX:
-        raise DataError(f"{keywords.place}: BITPIX is {bitpix}; it must be 8, 16, 32, 64, -32 or -64")
     naxis = keywords.size("NAXIS")
+    # Without data nothing depends on BITPIX, so that its loss is no reason to refuse the file.
+    bitpix = keywords.integer("BITPIX", None if naxis else 8)
+    if bitpix not in _BITPIX:
+        raise DataError(
+            f"{keywords.place}: BITPIX is {bitpix}; it must be 8, 16, 32, 64, -32 or -64"
+        )
     if naxis > 999:
         raise DataError(f"{keywords.place}: NAXIS is {naxis}; it must not be over 999")
     axes = [keywords.size(f"NAXIS{k}") for k in range(1, naxis + 1)]
@@ -217,7 +222,9 @@ def _classify(
 def _classify_compressed(keywords: Keywords) -> tuple[HduKind, int, tuple[int, ...]]:
     zbitpix = keywords.integer("ZBITPIX")
     if zbitpix not in _BITPIX:
-        raise DataError(f"{keywords.place}: ZBITPIX is {zbitpix}; it must be 8, 16, 32, 64, -32 or -64")
+        raise DataError(
+            f"{keywords.place}: ZBITPIX is {zbitpix}; it must be 8, 16, 32, 64, -32 or -64"
+        )
     znaxis = keywords.size("ZNAXIS")
     if znaxis > 999:
         raise DataError(f"{keywords.place}: ZNAXIS is {znaxis}; it must not be over 999")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -156,19 +155,18 @@ def decompressed_chunks(file: BinaryIO) -> Iterator[bytes]:
         while not member.eof:
             try:
                 plain = member.decompress(data, _CHUNK_BYTES)
-            except (isal_zlib.error, zlib.error) as error:
+            except isal_zlib.IsalError as error:  # type: ignore[misc]  # its stub has no base class
                 raise DataError(f"the gzip stream of {path} is damaged: {error}") from None
             if plain:
                 yield plain
             data = member.unconsumed_tail
-            if not (data or member.eof or plain):
-                data = file.read(_CHUNK_BYTES)
-                if not data:
-                    raise DataError(f"the gzip stream of {path} is cut: the file is truncated")
-        data = member.unused_data
-        while True:
-            data = (data or file.read(_CHUNK_BYTES)).lstrip(b"\0")
-            if data or not (data := file.read(_CHUNK_BYTES)):
-                break
+            if plain or data or member.eof:
+                continue
+            data = file.read(_CHUNK_BYTES)
+            if not data:
+                raise DataError(f"the gzip stream of {path} is cut: the file is truncated")
+        data = member.unused_data or file.read(_CHUNK_BYTES)
+        while data and not (data := data.lstrip(b"\0")):
+            data = file.read(_CHUNK_BYTES)
         if data and not data.startswith(b"\x1f"):
             raise DataError(f"the gzip stream of {path} is followed by bytes of another kind")

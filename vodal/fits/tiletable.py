@@ -31,7 +31,8 @@ MAX_TILE_PIXELS = 1 << 28
 """A tile is decoded whole; a larger one is refused rather than allowed to fill the memory."""
 
 _WIDTHS = {
-    "L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "K": 8, "E": 4, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16,
+    "L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "K": 8, "E": 4, "D": 8, "C": 8, "M": 16,
+    "P": 8, "Q": 16,
 }  # fmt: skip
 _NUMBERS = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _TFORM = re.compile(r"(\d{0,9})([LXBIJKAEDCMPQ])([LBIJKAEDCM]?)")
@@ -106,7 +107,7 @@ class TilePlan:
             formats.append(descriptor or _NUMBERS[column.code])
         dtype = np.dtype(
             {"names": names, "formats": formats, "offsets": offsets, "itemsize": self.row_bytes}
-        )  # type: ignore[call-overload]
+        )
         table = np.frombuffer(data, dtype, count)
         return {name: table[name].copy() for name in names}
 
@@ -208,7 +209,9 @@ def _columns(keywords: Keywords, row_bytes: int) -> dict[str, _Column]:
         form = keywords.string(f"TFORM{k}").strip().upper()
         match = _TFORM.match(form)
         if match is None:
-            raise DataError(f"{keywords.place}: TFORM{k} is '{form[:40]}', which is no column format")
+            raise DataError(
+                f"{keywords.place}: TFORM{k} is '{form[:40]}', which is no column format"
+            )
         repeat = int(match.group(1) or 1)
         code, element = match.group(2), match.group(3)
         name = keywords.string(f"TTYPE{k}").strip().upper()

@@ -1,271 +1,456 @@
-"""World coordinates of an image: pixels to ICRS and back, with every distortion kept.
+"""World coordinates: from pixels to ICRS and back, with every distortion.
 
-Pixel coordinates are 0-based: the centre of the first pixel is (0, 0), the array's edges lie at
--0.5. FITS papers I, II, III; SIP; TPV; lookup-table distortions (paper IV).
+Pixels are 0-based here: (0, 0) is the centre of the first pixel and the array's edges lie at -0.5
+and n - 0.5. Positions are ICRS degrees.
+
+The coordinates are astropy's (wcslib), which knows the projections of FITS paper II, SIP, TPV,
+lookup-table distortions (CPDIS, D2IM) and -TAB axes. IRAF's TNX and ZPX, whose correction it
+drops without a word, are rewritten as SIP first (`vodal.fits.iraf`).
 """
 
 from __future__ import annotations
 
-import math
-import warnings
-from dataclasses import dataclass
+import re
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from astropy.coordinates import ICRS, SkyCoord
+from astropy.coordinates import (
+    FK4,
+    FK5,
+    ICRS,
+    BarycentricMeanEcliptic,
+    BaseCoordinateFrame,
+    CartesianRepresentation,
+    FK4NoETerms,
+    Galactic,
+    SkyCoord,
+    Supergalactic,
+)
 from astropy.io import fits
-from astropy.wcs import WCS, NoConvergence
-from astropy.wcs.utils import wcs_to_celestial_frame
+from astropy.time import Time
+from astropy.wcs import WCS, NoConvergence, Sip
 from numpy.typing import ArrayLike, NDArray
 
 from vodal.errors import DataError
 from vodal.fits.index import FileIndex, HduIndex
-from vodal.storage.base import RangeReader
+from vodal.fits.iraf import sip_of_iraf
+from vodal.fits.quiet import quiet
+from vodal.storage import RangeReader
 
-__all__ = ["ImageWcs", "has_celestial_axes", "load_wcs"]
+__all__ = [
+    "celestial_axes",
+    "claims_sky",
+    "icrs_to_pixel",
+    "load_wcs",
+    "pixel_scale_arcsec",
+    "pixel_to_icrs",
+    "sky_wcs",
+]
 
 Floats = NDArray[np.float64]
 
-_UNSUPPORTED = {"TNX", "ZPX"}
-"""IRAF's projections; wcslib drops their distortion in silence, which puts the image off."""
-
-_LON_CODES = ("RA", "GLON", "ELON", "HLON", "SLON")
-_LAT_CODES = ("DEC", "GLAT", "ELAT", "HLAT", "SLAT")
-
-
-def has_celestial_axes(header: fits.Header) -> bool:
-    """Tell whether a header names a longitude and a latitude axis (FITS paper II, 3.1)."""
-    codes = set()
-    for axis in range(1, 10):
-        try:
-            ctype = header.get(f"CTYPE{axis}")
-        except (fits.VerifyError, ValueError):
-            continue
-        if isinstance(ctype, str):
-            codes.add(ctype.upper().split("-")[0].strip())
-    return bool(codes & set(_LON_CODES)) and bool(codes & set(_LAT_CODES))
+_SKY_TYPES = {"RA", "DEC", "GLON", "GLAT", "ELON", "ELAT", "SLON", "SLAT"}
+_PROJECTIONS = {
+    "AZP", "SZP", "TAN", "STG", "SIN", "NCP", "ARC", "ZPN", "ZEA", "AIR", "CYP", "CEA", "CAR",
+    "MER", "SFL", "GLS", "PAR", "MOL", "AIT", "COP", "COE", "COD", "COO", "BON", "PCO", "TSC",
+    "CSC", "QSC", "HPX", "XPH", "TPV", "TPD", "TPU", "DSS", "TNX", "ZPX",
+}  # fmt: skip
+_NUMERIC = re.compile(r"(CRVAL\d|CRPIX\d|CDELT\d|CROTA\d|CD\d_\d|PC\d_\d|PV\d_\d+)$")
+_LOOKUP_BYTES = 1 << 28
+"""The most that is read of lookup tables in other HDUs."""
+_ROUND_TRIP_PIXELS = 0.01
 
 
-@dataclass(frozen=True, eq=False)
-class ImageWcs:
-    """The sky of an image: its two celestial axes, whichever of the axes they are."""
-
-    full: WCS
-    """Of all axes, with distortions."""
-    sky: WCS
-    """Of the two celestial axes in the order of the file, with distortions."""
-    x_axis: int
-    y_axis: int
-    """FITS axes (0-based) along which x and y run; ``x_axis < y_axis``."""
-    longitude_first: bool
-    """Whether x's world axis is the longitude."""
-    rotation: Floats | None
-    """3 x 3 matrix from the image's frame to ICRS; None if the frame is ICRS."""
-    frame: Any
-    """Astropy frame where a rotation cannot carry it to ICRS (FK4 and the like), else None."""
-
-    def numpy_axes(self, naxis: int) -> tuple[int, int]:
-        """Give the numpy axes of (y, x) in an array of ``naxis`` axes."""
-        return naxis - 1 - self.y_axis, naxis - 1 - self.x_axis
-
-    def to_icrs(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-        """Give (ra, dec) in degrees, NaN where a pixel has no place on the sky."""
-        x_pixel, y_pixel = np.broadcast_arrays(
-            np.asarray(x, np.float64), np.asarray(y, np.float64)
-        )
-        shape = x_pixel.shape
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            first, second = self.sky.all_pix2world(x_pixel.ravel(), y_pixel.ravel(), 0)
-        lon, lat = (first, second) if self.longitude_first else (second, first)
-        if self.frame is not None:
-            good = np.isfinite(lon) & np.isfinite(lat)
-            coordinates = SkyCoord(
-                np.where(good, lon, 0.0), np.where(good, lat, 0.0), unit="deg", frame=self.frame
-            ).transform_to(ICRS())
-            lon = np.where(good, coordinates.ra.deg, np.nan)
-            lat = np.where(good, coordinates.dec.deg, np.nan)
-        elif self.rotation is not None:
-            lon, lat = _rotate(lon, lat, self.rotation)
-        return np.mod(lon, 360.0).reshape(shape), lat.reshape(shape)
-
-    def to_pixel(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[Floats, Floats]:
-        """Give 0-based (x, y), NaN where a position cannot be mapped.
-
-        The inverse of a distortion is iterated to 1e-6 pixel; positions far outside the image,
-        where a polynomial distortion has no inverse, come out as NaN.
-        """
-        lon, lat = np.broadcast_arrays(
-            np.asarray(ra_deg, np.float64), np.asarray(dec_deg, np.float64)
-        )
-        shape = lon.shape
-        lon, lat = lon.ravel(), lat.ravel()
-        if self.frame is not None:
-            coordinates = SkyCoord(lon, lat, unit="deg", frame=ICRS()).transform_to(self.frame)
-            lon, lat = coordinates.spherical.lon.deg, coordinates.spherical.lat.deg
-        elif self.rotation is not None:
-            lon, lat = _rotate(lon, lat, self.rotation.T)
-        world = (lon, lat) if self.longitude_first else (lat, lon)
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            try:
-                x, y = self.sky.all_world2pix(*world, 0, tolerance=1e-6, maxiter=50)
-            except NoConvergence as error:
-                x, y = (np.array(column) for column in error.best_solution.T)
-                bad = ~(np.abs(error.accuracy).max(axis=1) < 1e-3)
-                x[bad] = y[bad] = np.nan
-            except ValueError:
-                x, y = np.full(lon.shape, np.nan), np.full(lon.shape, np.nan)
-        return np.asarray(x).reshape(shape), np.asarray(y).reshape(shape)
-
-    def pixel_scale_arcsec(self, x: float, y: float) -> float:
-        """Give the geometric mean size of the pixel at a place, NaN where it has none."""
-        xs = x + np.array([-0.5, 0.5, 0.0, 0.0])
-        ys = y + np.array([0.0, 0.0, -0.5, 0.5])
-        ra, dec = np.deg2rad(self.to_icrs(xs, ys))
-        xyz = np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
-        side_x, side_y = xyz[:, 1] - xyz[:, 0], xyz[:, 3] - xyz[:, 2]
-        area = float(np.linalg.norm(np.cross(side_x, side_y)))
-        return math.degrees(math.sqrt(area)) * 3600.0
-
-
-def _rotate(lon: Floats, lat: Floats, matrix: Floats) -> tuple[Floats, Floats]:
-    a, b = np.deg2rad(lon), np.deg2rad(lat)
-    xyz = matrix @ np.array([np.cos(b) * np.cos(a), np.cos(b) * np.sin(a), np.sin(b)])
-    return (
-        np.mod(np.rad2deg(np.arctan2(xyz[1], xyz[0])), 360.0),
-        np.rad2deg(np.arctan2(xyz[2], np.hypot(xyz[0], xyz[1]))),
-    )
+def claims_sky(header: fits.Header) -> bool:
+    """Tell whether a header has an axis of celestial coordinates, right or wrong ones."""
+    return any(_sky_type(header, axis) for axis in range(1, _axes(header) + 1))
 
 
 def load_wcs(
     hdu: HduIndex, index: FileIndex | None = None, reader: RangeReader | None = None
-) -> ImageWcs:
-    """Make the world coordinates of an image HDU.
+) -> WCS:
+    """Make the full world coordinates of an image, of all its axes and with its distortions.
 
     Parameters
     ----------
     hdu
         The image.
     index, reader
-        The file around it and its bytes, needed where the coordinates refer to tables or images
-        in other HDUs (lookup-table distortions, -TAB axes).
+        The file it is in and a reader in the index's offsets; needed where the coordinates refer
+        to tables in other HDUs (CPDIS, D2IM, -TAB).
 
     Raises
     ------
     DataError
-        If the image has no place on the sky or its coordinates are broken; says how.
+        If the image has no celestial coordinates, or they are broken; the message says how.
     """
     header = hdu.image_header
-    if not has_celestial_axes(header):
-        raise DataError("the image has no celestial coordinates (no RA and DEC or like axes)")
-    _refuse_unsupported(header)
-    others = _referenced(header, index, reader)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    _check(header)
+    tables = _lookup_tables(header, index, reader)
+    with quiet():
         try:
-            clean = fits.Header.fromstring(header.tostring(sep="", endcard=True, padding=False))
-            # An image of no more axes than WCSAXES keeps the header's own number.
-            full = WCS(clean, fobj=others, fix=True)
-            return _celestial(full, header)
+            sip = sip_of_iraf(header)
+            wcs = _parse(_wcs_cards(header, iraf=sip is not None), tables)
+            if sip is not None:
+                wcs.sip = Sip(*sip, None, None, wcs.wcs.crpix[:2])
+                wcs.wcs.ctype = [f"{ctype}-SIP" for ctype in wcs.wcs.ctype]
+            wcs.wcs.set()
+            singular = _is_singular(wcs)
         except DataError:
             raise
-        except Exception as error:  # wcslib's errors share no base class
-            text = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"the world coordinates are broken: {text[:200]}") from None
+        except Exception as error:  # noqa: BLE001 - wcslib's errors have no common base
+            raise DataError(f"the world coordinates are broken: {_reason(error)}") from None
+    if wcs.wcs.lng < 0 or wcs.wcs.lat < 0:
+        raise DataError("the image has no pair of celestial axes")
+    if singular:
+        raise DataError("the world coordinates are broken: the CD or PC matrix is singular")
+    if max(celestial_axes(wcs)) >= len(hdu.shape):
+        raise DataError("the celestial axes are not among the image's axes")
+    _ = _to_icrs(wcs)
+    return wcs
 
 
-def _refuse_unsupported(header: fits.Header) -> None:
-    for axis in range(1, 10):
-        ctype = str(header.get(f"CTYPE{axis}", ""))
-        if ctype[-3:].upper() in _UNSUPPORTED:
+def celestial_axes(wcs: WCS) -> tuple[int, int]:
+    """Give the two celestial axes, 0-based in FITS order (0 is NAXIS1), lower one first.
+
+    Raises
+    ------
+    DataError
+        If there are not two.
+    """
+    if wcs.wcs.lng < 0 or wcs.wcs.lat < 0:
+        raise DataError("the image has no pair of celestial axes")
+    first, second = sorted((int(wcs.wcs.lng), int(wcs.wcs.lat)))
+    return first, second
+
+
+def sky_wcs(wcs: WCS) -> WCS:
+    """Give the celestial part of world coordinates, as two axes in the order of the file.
+
+    Its x is the image's first celestial axis, whether that is a longitude or a latitude.
+
+    Raises
+    ------
+    DataError
+        If there is none, or other axes are entangled with it.
+    """
+    first, second = celestial_axes(wcs)
+    if wcs.naxis == 2:
+        return wcs
+    with quiet():
+        try:
+            sky = wcs.sub([first + 1, second + 1])
+            sky.wcs.set()
+        except Exception as error:  # noqa: BLE001 - wcslib's errors have no common base
             raise DataError(
-                f"the projection {ctype[-3:].upper()} with its WAT distortion is not supported"
-            )
-        value = header.get(f"CRVAL{axis}", 0.0)
-        if isinstance(value, str):
-            raise DataError(f"CRVAL{axis} is the text '{value[:30]}', no number")
+                f"the celestial axes cannot be separated from the others: {_reason(error)}"
+            ) from None
+    return sky
 
 
-def _celestial(full: WCS, header: fits.Header) -> ImageWcs:
-    lon, lat = full.wcs.lng, full.wcs.lat
-    if lon < 0 or lat < 0:
-        raise DataError("the image has no celestial coordinates (wcslib finds no sky axes)")
-    naxis = int(header.get("NAXIS", 0))
-    if max(lon, lat) >= naxis:
-        raise DataError("the celestial axes are not among the axes of the array")
-    declination = float(full.wcs.crval[lat])
-    if not math.isfinite(full.wcs.crval[lon]) or not -90.0 <= declination <= 90.0:
-        raise DataError(f"the reference latitude {declination:g} is outside [-90, 90] degrees")
-    x_axis, y_axis = sorted((lon, lat))
-    sky = full if full.naxis == 2 else full.sub([x_axis + 1, y_axis + 1])
-    matrix = np.asarray(sky.pixel_scale_matrix)
-    scales = np.linalg.norm(matrix, axis=0)
-    if not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-6 * scales.prod():
-        raise DataError("the matrix of the coordinates is singular: pixels have no area")
-    if scales.prod() == 0.0:
-        raise DataError("the matrix of the coordinates is zero: pixels have no size")
-    rotation, frame = _frame(sky)
-    return ImageWcs(full, sky, x_axis, y_axis, lon < lat, rotation, frame)
+def pixel_to_icrs(wcs: WCS, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    """Give the positions of pixels.
+
+    Parameters
+    ----------
+    wcs
+        As `load_wcs` or `sky_wcs` gives it.
+    x, y
+        0-based, along the two celestial axes in the order of the file; any shape.
+
+    Returns
+    -------
+    tuple of array
+        Right ascension in [0, 360) and declination in degrees; NaN where the pixel is outside
+        the projection.
+    """
+    sky = sky_wcs(wcs)
+    xs, ys = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    with np.errstate(all="ignore"):
+        world = sky.all_pix2world(np.stack([xs.ravel(), ys.ravel()], axis=1), 0)
+    lon, lat = world[:, sky.wcs.lng], world[:, sky.wcs.lat]
+    lost = ~(np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90.0 + 1e-9))
+    lon, lat = np.where(lost, 0.0, lon), np.where(lost, 0.0, lat)
+    lon, lat = _turn(_to_icrs(sky), lon, lat, inverse=False)
+    lon[lost] = lat[lost] = np.nan
+    return lon.reshape(xs.shape), lat.reshape(xs.shape)
 
 
-def _frame(sky: WCS) -> tuple[Floats | None, Any]:
-    """Give the rotation to ICRS, or the frame itself where it takes more than a rotation."""
+def icrs_to_pixel(wcs: WCS, ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[Floats, Floats]:
+    """Give the places of positions in the image, inside or outside of the array.
+
+    Parameters
+    ----------
+    wcs
+        As `load_wcs` or `sky_wcs` gives it.
+    ra_deg, dec_deg
+        ICRS degrees, any shape.
+
+    Returns
+    -------
+    tuple of array
+        0-based x and y along the two celestial axes in the order of the file; NaN where there is
+        none, as on the far side of a gnomonic projection, or where a distortion, made for the
+        array only, cannot be inverted.
+    """
+    sky = sky_wcs(wcs)
+    ra, dec = np.broadcast_arrays(np.asarray(ra_deg, np.float64), np.asarray(dec_deg, np.float64))
+    lon, lat = _turn(_to_icrs(sky), ra.ravel().copy(), dec.ravel().copy(), inverse=True)
+    world = np.empty((lon.size, 2))
+    world[:, sky.wcs.lng], world[:, sky.wcs.lat] = lon, lat
+    with np.errstate(all="ignore"), quiet():
+        pixels = np.asarray(sky.wcs_world2pix(world, 0), np.float64)
+        if _is_distorted(sky):
+            near = np.isfinite(pixels).all(axis=1)
+            if near.any():
+                pixels[near] = _undistorted(sky, world[near])
+    if _is_distorted(sky):
+        back_ra, back_dec = pixel_to_icrs(sky, pixels[:, 0], pixels[:, 1])
+        off = _separation_deg(back_ra, back_dec, ra.ravel(), dec.ravel())
+        limit = _ROUND_TRIP_PIXELS * pixel_scale_arcsec(sky) / 3600.0
+        pixels[~(off <= limit)] = np.nan
+    return pixels[:, 0].reshape(ra.shape), pixels[:, 1].reshape(ra.shape)
+
+
+def pixel_scale_arcsec(wcs: WCS, x: float | None = None, y: float | None = None) -> float:
+    """Give the side of the square that has a pixel's area, in arcseconds.
+
+    Parameters
+    ----------
+    wcs
+        As `load_wcs` or `sky_wcs` gives it.
+    x, y
+        0-based place, where it is wanted with the distortion there; else that of the linear part
+        at the reference point. NaN where the place is outside the projection.
+    """
+    sky = sky_wcs(wcs)
+    if x is None or y is None:
+        return float(np.sqrt(abs(np.linalg.det(sky.pixel_scale_matrix)))) * 3600.0
+    ra, dec = pixel_to_icrs(sky, x + np.array([-0.5, 0.5, 0, 0]), y + np.array([0, 0, -0.5, 0.5]))
+    points = _vectors(ra, dec)
+    area = np.linalg.norm(np.cross(points[1] - points[0], points[3] - points[2]))
+    return float(np.rad2deg(np.sqrt(area))) * 3600.0
+
+
+def _undistorted(sky: WCS, world: Floats) -> Floats:
+    """Invert the distortion by iteration; what does not converge is left for a check."""
     try:
-        frame = wcs_to_celestial_frame(sky)
-    except ValueError as error:
-        raise DataError(f"the celestial frame is not known: {error}") from None
-    name = frame.name
-    if name == "icrs":
-        return None, None
-    if name == "galactic":
-        return _rotation(name, ""), None
-    if name == "fk5":
-        return _rotation(name, frame.equinox.jyear_str), None
-    return None, frame
+        return np.asarray(sky.all_world2pix(world, 0, tolerance=1e-6, maxiter=40), np.float64)
+    except NoConvergence as error:
+        return np.asarray(error.best_solution, np.float64)
+
+
+def _is_distorted(wcs: WCS) -> bool:
+    return bool(wcs.has_distortion)
+
+
+def _axes(header: fits.Header) -> int:
+    count = max(_whole(header, "NAXIS"), _whole(header, "WCSAXES"))
+    return min(count, 99)
+
+
+def _whole(header: fits.Header, keyword: str) -> int:
+    value = header.get(keyword, 0)
+    return value if isinstance(value, int) else 0
+
+
+def _sky_type(header: fits.Header, axis: int) -> str:
+    """Give the coordinate of a celestial axis such as RA, or nothing."""
+    ctype = header.get(f"CTYPE{axis}")
+    if not isinstance(ctype, str):
+        return ""
+    name = ctype.upper().partition("-")[0].strip()
+    return name if name in _SKY_TYPES and "-" in ctype else ""
+
+
+def _check(header: fits.Header) -> None:
+    """Refuse what wcslib would take for something else, or for its defaults, in silence."""
+    axes = range(1, _axes(header) + 1)
+    types = {axis: str(header.get(f"CTYPE{axis}", "")).strip().upper() for axis in axes}
+    sky = [axis for axis in axes if _sky_type(header, axis)]
+    if not sky:
+        named = ", ".join(name for name in types.values() if name)
+        found = f"; its axes are {named[:80]}" if named else ""
+        raise DataError(f"the image has no celestial coordinates{found}")
+    if len(sky) == 1:
+        raise DataError(f"the image has only one celestial axis, {types[sky[0]]}")
+    for axis in sky:
+        code = types[axis].removesuffix("-SIP").rpartition("-")[2]
+        if code not in _PROJECTIONS:
+            raise DataError(f"the projection '{code[:20]}' of {types[axis][:40]} is not known")
+        if f"CRVAL{axis}" not in header:
+            raise DataError(f"the world coordinates are broken: CRVAL{axis} is missing")
+    for keyword in set(header):
+        if _NUMERIC.match(keyword) and isinstance(header[keyword], str):
+            raise DataError(
+                f"the world coordinates are broken: {keyword} is the text "
+                f"'{header[keyword][:40]}', not a number"
+            )
+    _check_scale(header, sky)
+
+
+def _check_scale(header: fits.Header, sky: list[int]) -> None:
+    """Refuse axes without a pixel scale, for which wcslib would take one degree."""
+    for axis in sky:
+        matrix = [header[key] for k in range(1, 10) if (key := f"CD{axis}_{k}") in header]
+        steps = [header[key] for key in (f"CDELT{axis}",) if key in header]
+        if not matrix and not steps:
+            raise DataError(
+                f"the world coordinates are broken: axis {axis} has neither CD nor CDELT"
+            )
+        if not any(matrix) and not any(steps):
+            raise DataError(
+                f"the world coordinates are broken: the CD matrix is singular (axis {axis} is zero)"
+            )
+
+
+def _parse(header: fits.Header, tables: fits.HDUList | None) -> WCS:
+    """Have wcslib read a header, with other axes as plain numbers if it cannot with them.
+
+    Old names of spectral axes (``FREQ-OHEL``) are no reason to lose the sky.
+    """
+    try:
+        return WCS(header, fobj=tables)
+    except Exception:  # wcslib's errors have no common base
+        others = [k for k in range(1, _axes(header) + 1) if not _sky_type(header, k)]
+        if not others:
+            raise
+        plain = header.copy()
+        for axis in others:
+            plain[f"CTYPE{axis}"] = "LINEAR"
+        return WCS(plain, fobj=tables)
+
+
+def _is_singular(wcs: WCS) -> bool:
+    matrix = np.asarray(wcs.pixel_scale_matrix, np.float64)
+    size = float(np.abs(matrix).max(initial=0.0))
+    if not np.isfinite(matrix).all() or size == 0.0:
+        return True
+    pair = np.ix_(celestial_axes(wcs), celestial_axes(wcs))
+    part = matrix[pair]
+    return bool(abs(np.linalg.det(part)) <= 1e-9 * float(np.linalg.norm(part)) ** 2)
+
+
+def _wcs_cards(header: fits.Header, *, iraf: bool) -> fits.Header:
+    """Give the cards for wcslib: those of TNX and ZPX as the plain projection that SIP corrects."""
+    if not iraf:
+        return header
+    cards = header.copy()
+    for axis in range(1, _axes(header) + 1):
+        ctype = str(cards.get(f"CTYPE{axis}", ""))
+        if ctype.endswith(("TNX", "ZPX")):
+            cards[f"CTYPE{axis}"] = f"{ctype[:-3]}{'TAN' if ctype.endswith('TNX') else 'ZPN'}"
+    return cards
+
+
+def _reason(error: Exception) -> str:
+    """Give the telling line of an error of wcslib."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("ERROR ")] or lines
+    return (lines[-1] if lines else type(error).__name__).rstrip(".")[:200]
+
+
+def _lookup_tables(
+    header: fits.Header, index: FileIndex | None, reader: RangeReader | None
+) -> fits.HDUList | None:
+    """Read the HDUs that the coordinates refer to, as astropy wants them."""
+    names = set()
+    for keyword in header:
+        if re.match(r"C[PQ]DIS\d$", keyword):
+            names.add("WCSDVARR")
+        elif re.match(r"(D2IMDIS\d|D2IMARR|AXISCORR)$", keyword):
+            names.add("D2IMARR")
+        elif re.match(r"PS\d+_0$", keyword) and "-TAB" in str(header.get(f"CTYPE{keyword[2:-2]}")):
+            names.add(str(header[keyword]).strip().upper())
+    if not names:
+        return None
+    if index is None or reader is None:
+        raise DataError(f"the world coordinates need the file's HDU {min(names)}")
+    wanted = [other for other in index.hdus if other.name in names and other.number > 0]
+    if sum(other.data_length for other in wanted) > _LOOKUP_BYTES:
+        raise DataError("the lookup tables of the world coordinates are too large")
+    raw = [fits.PrimaryHDU().header.tostring().encode()]
+    for other in wanted:
+        raw.append(reader.read(other.header_offset, other.header_length))
+        raw.append(reader.read(other.data_offset, other.data_length))
+        raw.append(bytes(-other.data_length % 2880))
+    with quiet():
+        tables = fits.HDUList.fromstring(b"".join(raw))
+        len(tables)  # reads them all now, in silence
+    return tables
+
+
+def _to_icrs(wcs: WCS) -> Floats | BaseCoordinateFrame | None:
+    """Give how to get to ICRS: not at all, by a rotation matrix, or by astropy's frame.
+
+    Raises
+    ------
+    DataError
+        If the frame is not one of the sky.
+    """
+    kind = str(wcs.wcs.lngtyp).strip().upper()
+    system = str(wcs.wcs.radesys).strip().upper()
+    equinox = float(wcs.wcs.equinox)
+    return _frame_to_icrs(kind, system, equinox if np.isfinite(equinox) else 0.0)
 
 
 @lru_cache(maxsize=64)
-def _rotation(name: str, equinox: str) -> Floats:
-    """Give the matrix whose columns are the frame's axes in ICRS."""
-    keywords = {"equinox": equinox} if equinox else {}
-    axes = SkyCoord([0, 90, 0], [0, 0, 90], unit="deg", frame=name, **keywords)
-    matrix = np.asarray(axes.transform_to(ICRS()).cartesian.xyz.value)
+def _frame_to_icrs(kind: str, system: str, equinox: float) -> Floats | BaseCoordinateFrame | None:
+    frame: BaseCoordinateFrame
+    match kind:
+        case "RA":
+            # FITS paper II section 3.1: without RADESYS the equinox tells FK4 from FK5.
+            if system not in {"ICRS", "FK5", "FK4", "FK4-NO-E"}:
+                if system == "GAPPT":
+                    raise DataError("geocentric apparent positions (RADESYS GAPPT) are not ICRS")
+                system = "ICRS" if equinox == 0.0 else "FK4" if equinox < 1984.0 else "FK5"
+            match system:
+                case "ICRS":
+                    return None
+                case "FK5":
+                    frame = FK5(equinox=Time(equinox or 2000.0, format="jyear"))
+                case "FK4":
+                    return FK4(equinox=Time(equinox or 1950.0, format="byear"))
+                case _:
+                    return FK4NoETerms(equinox=Time(equinox or 1950.0, format="byear"))
+        case "GLON":
+            frame = Galactic()
+        case "SLON":
+            frame = Supergalactic()
+        case "ELON":
+            frame = BarycentricMeanEcliptic(equinox=Time(equinox or 2000.0, format="jyear"))
+        case _:
+            raise DataError(f"'{kind}' is no longitude of the sky that can be brought to ICRS")
+    axes = frame.realize_frame(CartesianRepresentation(np.eye(3)))
+    matrix: Floats = np.array(axes.transform_to(ICRS()).cartesian.xyz.value)
     matrix.flags.writeable = False
     return matrix
 
 
-_LOOKUPS = {"WCSDVARR", "D2IMARR", "WCS-TABLE"}
+def _turn(how: Any, lon: Floats, lat: Floats, *, inverse: bool) -> tuple[Floats, Floats]:
+    """Bring positions of the image's frame to ICRS, or back."""
+    if how is None:
+        return np.mod(lon, 360.0), lat
+    if isinstance(how, np.ndarray):
+        matrix = how.T if inverse else how
+        x, y, z = matrix @ _vectors(lon, lat).T
+        return np.mod(np.rad2deg(np.arctan2(y, x)), 360.0), np.rad2deg(
+            np.arctan2(z, np.hypot(x, y))
+        )
+    source, target = (ICRS(), how) if inverse else (how, ICRS())
+    points = SkyCoord(lon, np.clip(lat, -90.0, 90.0), unit="deg", frame=source).transform_to(target)
+    spherical = points.spherical
+    return np.array(spherical.lon.deg) % 360.0, np.array(spherical.lat.deg)
 
 
-def _referenced(
-    header: fits.Header, index: FileIndex | None, reader: RangeReader | None
-) -> fits.HDUList | None:
-    """Read the HDUs that the coordinates refer to, and only those."""
-    names = {
-        str(header[keyword]).strip().upper()
-        for keyword in header
-        if keyword.startswith("PS") and keyword[2:4].endswith("_") and keyword.endswith("_0")
-    }
-    lookups = any(
-        str(header.get(f"{keyword}{axis}", "")).strip().upper() == "LOOKUP"
-        for keyword in ("CPDIS", "CQDIS", "D2IMDIS")
-        for axis in (1, 2)
-    ) or any(f"{keyword}{axis}" in header for keyword in ("D2IMARR", "AXISCORR") for axis in (1, 2))
-    tabular = any(str(header.get(f"CTYPE{a}", "")).endswith("-TAB") for a in range(1, 10))
-    if not (lookups or tabular):
-        return None
-    if index is None or reader is None:
-        raise DataError("the coordinates refer to tables in other HDUs, which are not at hand")
-    wanted = names | _LOOKUPS
-    parts = [fits.PrimaryHDU()]
-    for other in index.hdus:
-        if other.name in wanted and other.kind in {"image", "table"}:
-            size = other.header_length + -(-other.data_length // 2880) * 2880
-            raw = reader.read(other.header_offset, other.header_length + other.data_length)
-            raw = raw.ljust(size, b"\0")
-            maker = fits.ImageHDU if other.kind == "image" else fits.BinTableHDU
-            if other.number > 0:
-                parts.append(maker.fromstring(raw))
-    return fits.HDUList(parts)
+def _vectors(lon: Floats, lat: Floats) -> Floats:
+    """Give unit vectors, one a row."""
+    a, b = np.deg2rad(lon), np.deg2rad(lat)
+    return np.stack([np.cos(b) * np.cos(a), np.cos(b) * np.sin(a), np.sin(b)], axis=-1)
+
+
+def _separation_deg(ra1: Floats, dec1: Floats, ra2: Floats, dec2: Floats) -> Floats:
+    difference = np.linalg.norm(_vectors(ra1, dec1) - _vectors(ra2, dec2), axis=-1)
+    separation: Floats = np.rad2deg(2.0 * np.arcsin(np.clip(difference / 2.0, 0.0, 1.0)))
+    return separation

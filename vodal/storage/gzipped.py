@@ -1,0 +1,95 @@
+"""A whole-file gzip, decompressed once so that its plain stream can be read by ranges."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from typing_extensions import override
+
+from vodal.errors import DataError
+from vodal.storage.base import FileStat, RangeReader
+from vodal.storage.ranges import read_coalesced
+
+__all__ = ["SpooledReader"]
+
+_GAP_BYTES = 64 * 1024
+
+
+class SpooledReader(RangeReader):
+    """Reads ranges of a stream that lies in an anonymous temporary file.
+
+    The file has no name and vanishes when the reader is closed or its process ends.
+
+    Parameters
+    ----------
+    chunks
+        The stream, front to back.
+    stat
+        Of the file the stream came from; `stat` gives it again.
+    name
+        Of that file, for errors.
+    limit_bytes
+        The most that the temporary file may take.
+
+    Raises
+    ------
+    DataError
+        If the stream is longer than the limit, or is damaged.
+    """
+
+    def __init__(
+        self, chunks: Iterable[bytes], stat: FileStat, name: str, limit_bytes: int
+    ) -> None:
+        self._stat, self._name = stat, name
+        self._file = tempfile.TemporaryFile(prefix="skylane-")  # noqa: SIM115 - closed on exit
+        size = 0
+        try:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise DataError(  # noqa: TRY301 - the handler only closes the file
+                        f"{name} holds more than {limit_bytes} bytes decompressed"
+                    )
+                self._file.write(chunk)
+            self._file.flush()
+        except BaseException:
+            self._file.close()
+            raise
+        self._size = size
+
+    @override
+    def stat(self) -> FileStat:
+        return self._stat
+
+    @override
+    def read(self, offset: int, length: int) -> bytes:
+        if offset < 0 or length < 0 or offset + length > self._size:
+            raise DataError(f"the file {self._name} ends before byte {offset + length}")
+        parts = []
+        while length > 0:
+            part = os.pread(self._file.fileno(), length, offset)
+            parts.append(part)
+            offset += len(part)
+            length -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    @override
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return read_coalesced(ranges, self.read, _GAP_BYTES)
+
+    @override
+    def __enter__(self) -> Self:
+        return self
+
+    @override
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
