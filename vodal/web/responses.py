@@ -1,0 +1,170 @@
+"""Answers that several services give: streams, text errors, nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+from vodal.errors import ServiceUnavailable, SkylaneError
+
+__all__ = ["no_content", "stream", "text_error"]
+
+_CHUNK_BYTES = 64 * 1024
+"""Small pieces are joined up to this size, since each hop to a thread costs about 0.1 ms."""
+
+_CHUNK_WAIT_S = 0.05
+"""Pieces that come slowly are sent after this time all the same."""
+
+
+def _pull(iterator: Iterator[bytes]) -> tuple[bytes, bool]:
+    """Take pieces up to `_CHUNK_BYTES`; the flag says that there are no more."""
+    parts: list[bytes] = []
+    size = 0
+    deadline = time.monotonic() + _CHUNK_WAIT_S
+    while size < _CHUNK_BYTES:
+        piece = next(iterator, None)
+        if piece is None:
+            return b"".join(parts), True
+        parts.append(piece)
+        size += len(piece)
+        if size and time.monotonic() > deadline:
+            break
+    return b"".join(parts), False
+
+
+def _close(iterator: Iterator[bytes]) -> None:
+    close = getattr(iterator, "close", None)
+    if close is not None:
+        close()
+
+
+class _StreamResponse(Response):
+    """Sends what a blocking iterator gives and closes it however the sending ends."""
+
+    def __init__(
+        self,
+        first: bytes,
+        rest: Iterator[bytes],
+        media_type: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        self.body = b""
+        self._first = first
+        self._rest = rest
+        self.init_headers(headers)
+        if "content-length" in self.headers:
+            del self.headers["content-length"]
+
+    async def _send_all(self, send: Send) -> None:
+        chunk, last = self._first, False
+        while True:
+            await send({"type": "http.response.body", "body": chunk, "more_body": not last})
+            if last:
+                return
+            # Not abandoned on cancellation: the iterator is never run and closed at once.
+            chunk, last = await run_sync(_pull, self._rest)
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
+            failure: Exception | None = None
+            async with anyio.create_task_group() as tasks:
+
+                async def listen() -> None:
+                    while (await receive())["type"] != "http.disconnect":
+                        pass
+                    tasks.cancel_scope.cancel()
+
+                tasks.start_soon(listen)
+                try:
+                    await self._send_all(send)
+                except Exception as error:  # noqa: BLE001 - raised anew outside the task group
+                    failure = error
+                tasks.cancel_scope.cancel()
+            if failure is not None:
+                raise failure
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run_sync(_close, self._rest)
+
+
+async def stream(
+    iterator: Iterator[bytes],
+    media_type: str,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Answer with what a blocking iterator gives, run in a thread piece by piece.
+
+    The first pieces are taken before the answer starts: an exception there is raised here and
+    becomes a normal error, and an answer that is whole by then is sent with its length. A thread
+    is held only while a piece is made, never while a slow client reads.
+
+    The iterator is closed when it is exhausted, when it fails, and when the client goes away; its
+    ``close`` runs in a thread too.
+
+    Parameters
+    ----------
+    iterator
+        Gives the body in pieces; an exception after the first pieces cuts the connection.
+    media_type
+        Value of Content-Type.
+    headers
+        More headers.
+    """
+    try:
+        first, done = await run_sync(_pull, iterator)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await run_sync(_close, iterator)
+        raise
+    given = dict(headers or {})
+    if done:
+        await run_sync(_close, iterator)
+        return Response(first, media_type=media_type, headers=given)
+    return _StreamResponse(first, iterator, media_type, given)
+
+
+def error_headers(error: SkylaneError) -> dict[str, str]:
+    """Give the headers that go with an error in any form."""
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(error, ServiceUnavailable):
+        headers["Retry-After"] = str(error.retry_after_s)
+    return headers
+
+
+def text_error(error: SkylaneError) -> Response:
+    """Tell an error as DALI 1.1 section 4.2 and SODA 1.0 section 5.3 want it: label and sentence.
+
+    The body is one line of ``text/plain``: ``UsageError: ...``.
+    """
+    sentence = " ".join(str(error).split())
+    return PlainTextResponse(
+        f"{error.label}: {sentence}\n",
+        status_code=error.status,
+        headers=error_headers(error),
+    )
+
+
+def no_content() -> Response:
+    """Answer 204: the request was right and there is nothing to give; no body is sent."""
+    # Without a Content-Length either, which RFC 9110 section 8.6 forbids here.
+    return Response(status_code=204)
