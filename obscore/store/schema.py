@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     BLOB,
@@ -34,10 +35,12 @@ __all__ = [
     "METADATA",
     "PUBLISHED_TABLES",
     "RTREE",
+    "RTREE_SHADOWS",
     "SCHEMA_VERSION",
     "STORED_COLUMNS",
     "ddl",
     "files",
+    "layout_digest",
     "obscore",
     "sql",
     "tap_columns",
@@ -55,7 +58,7 @@ APPLICATION_ID = 0x534B594C
 
 METADATA = MetaData()
 
-_TYPES: dict[str, type[TypeEngine[object]]] = {
+_TYPES: dict[str, type[TypeEngine[Any]]] = {
     "char": TEXT,
     "int": INTEGER,
     "long": INTEGER,
@@ -169,9 +172,13 @@ tap_key_columns = Table(
 )
 
 PUBLISHED_TABLES: frozenset[str] = frozenset(
-    table.name for table in (obscore, tap_schemas, tap_tables, tap_columns, tap_keys, tap_key_columns)
-) | {RTREE, f"{RTREE}_node", f"{RTREE}_rowid", f"{RTREE}_parent"}
-"""What a user's query may read; the last three are where SQLite keeps the R*Tree."""
+    table.name
+    for table in (obscore, tap_schemas, tap_tables, tap_columns, tap_keys, tap_key_columns)
+) | {RTREE}
+"""What a user's query may read."""
+
+RTREE_SHADOWS: frozenset[str] = frozenset(f"{RTREE}_{part}" for part in ("node", "rowid", "parent"))
+"""Where SQLite keeps the R*Tree."""
 
 _DIALECT = sqlite.dialect(paramstyle="named")
 
@@ -189,7 +196,8 @@ def ddl() -> tuple[str, ...]:
     for table in METADATA.sorted_tables:
         statements.append(sql(CreateTable(table)))
         statements.extend(
-            sql(CreateIndex(index)) for index in sorted(table.indexes, key=lambda item: str(item.name))
+            sql(CreateIndex(index))
+            for index in sorted(table.indexes, key=lambda item: str(item.name))
         )
     return (*statements, _RTREE_DDL)
 

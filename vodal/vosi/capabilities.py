@@ -1,4 +1,4 @@
-"""Capabilities and interfaces as values, and the VOSI-capabilities document (VOSI 1.1 section 3)."""
+"""Capabilities and interfaces as values, and their document (VOSI 1.1 section 3)."""
 
 from __future__ import annotations
 
@@ -73,8 +73,12 @@ def vosi_capabilities(service_url: str, *, tables: bool = False) -> tuple[Capabi
         Whether it also has VOSI tables.
     """
     made = [
-        capability("ivo://ivoa.net/std/VOSI#capabilities", f"{service_url}/capabilities", role=None),
-        capability("ivo://ivoa.net/std/VOSI#availability", f"{service_url}/availability", role=None),
+        capability(
+            "ivo://ivoa.net/std/VOSI#capabilities", f"{service_url}/capabilities", role=None
+        ),
+        capability(
+            "ivo://ivoa.net/std/VOSI#availability", f"{service_url}/availability", role=None
+        ),
     ]
     if tables:
         made.append(

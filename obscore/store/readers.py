@@ -1,0 +1,308 @@
+"""Connections that can only read, and a pool of them for the threads of a server.
+
+A connection for users' queries has four locks on it, each enough by itself: the file is opened
+read-only, ``query_only`` is set, an authorizer refuses whatever is not a read of a published table
+or a call of a harmless function, and a progress handler stops a statement at its deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import apsw
+
+from obscore.store.schema import (
+    APPLICATION_ID,
+    PUBLISHED_TABLES,
+    RTREE,
+    RTREE_SHADOWS,
+    SCHEMA_VERSION,
+)
+from vodal.errors import ArchiveError, DeadlineError, ServiceUnavailable
+
+__all__ = ["Deadline", "ReaderPool", "check_layout", "fetch", "open_reader"]
+
+_LOG = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long a reader waits for the moments in which the file is locked for readers."""
+
+_STEPS = 2_000
+"""Virtual machine steps between two looks at the deadline: well under a millisecond."""
+
+_REFUSED_FUNCTIONS = frozenset(
+    {
+        "load_extension",
+        "fts3_tokenizer",
+        "readfile",
+        "writefile",
+        "edit",
+        "randomblob",
+        "zeroblob",
+        "sqlite_compileoption_get",
+        "sqlite_compileoption_used",
+        "sqlite_source_id",
+        "sqlite_version",
+        "rtreecheck",
+        "rtreenode",
+        "rtreedepth",
+    }
+)
+"""Functions of SQLite that tell of the server, reach its disk, or take memory at will."""
+
+
+def check_layout(connection: apsw.Connection, path: Path) -> int:
+    """Give the version of the layout, 0 for an empty file.
+
+    Raises
+    ------
+    ArchiveError
+        If the file is no store of ours or one of another version.
+    """
+    version = int(connection.pragma("user_version"))
+    application = int(connection.pragma("application_id"))
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if (version, application, tables) == (0, 0, (0,)):
+        return 0
+    if application != APPLICATION_ID:
+        raise ArchiveError(f"the file {path} is not a store of this program")
+    if version != SCHEMA_VERSION:
+        raise ArchiveError(
+            f"the store {path} has layout {version} and this program needs layout"
+            f" {SCHEMA_VERSION}; ingest into a new one, or use the program that made it"
+        )
+    return version
+
+
+def fetch(
+    connection: apsw.Connection, sql: str, values: Mapping[str, Any] | None = None
+) -> list[tuple[Any, ...]]:
+    """Run a statement and give all its rows."""
+    return cast("list[tuple[Any, ...]]", connection.execute(sql, values or {}).fetchall())
+
+
+class Deadline:
+    """Stops the statements of one connection once their time is used up.
+
+    Only time spent in the database counts: a client that reads slowly does not use up its query's
+    time. Give an instance to ``Connection.set_progress_handler`` and wrap each call into the
+    database in `running`.
+    """
+
+    def __init__(self) -> None:
+        self._left_s = float("inf")
+        self._stop_at = float("inf")
+        self._limit_s = float("inf")
+
+    def start(self, limit_s: float | None) -> None:
+        """Begin a new query with ``limit_s`` seconds (None for no limit)."""
+        self._limit_s = self._left_s = float("inf") if limit_s is None else limit_s
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time within.
+
+        Raises
+        ------
+        DeadlineError
+            If the time was used up.
+        """
+        began = time.monotonic()
+        self._stop_at = began + self._left_s
+        try:
+            yield
+        except apsw.InterruptError:
+            raise DeadlineError(
+                f"the query was stopped after {self._limit_s:g} s, the limit of this service;"
+                " restrict it to a smaller part of the sky or fewer rows"
+            ) from None
+        finally:
+            self._left_s -= time.monotonic() - began
+            self._stop_at = float("inf")
+
+    def __call__(self) -> bool:
+        """Tell SQLite whether to stop (the progress handler's interface)."""
+        return time.monotonic() > self._stop_at
+
+
+def _authorize(
+    operation: int, first: str | None, second: str | None, database: str | None, _: str | None
+) -> int:
+    """Allow reads of what is published and nothing else."""
+    match operation:
+        case apsw.SQLITE_SELECT:
+            return apsw.SQLITE_OK
+        case apsw.SQLITE_READ if first in PUBLISHED_TABLES and database in {"main", None}:
+            return apsw.SQLITE_OK
+        case apsw.SQLITE_FUNCTION if second not in _REFUSED_FUNCTIONS:
+            return apsw.SQLITE_OK
+        case apsw.SQLITE_READ | apsw.SQLITE_INSERT | apsw.SQLITE_UPDATE | apsw.SQLITE_DELETE if (
+            first in RTREE_SHADOWS
+        ):
+            # SQLite prepares these for itself whenever it connects the R*Tree; the connection
+            # being read-only, the writing ones can never run.
+            return apsw.SQLITE_OK
+        case apsw.SQLITE_CREATE_VTABLE if first == RTREE:
+            return apsw.SQLITE_OK
+        case _:
+            return apsw.SQLITE_DENY
+
+
+def open_reader(
+    path: Path,
+    *,
+    published_only: bool = True,
+    prepare: Callable[[apsw.Connection], None] | None = None,
+) -> apsw.Connection:
+    """Open a store for reading.
+
+    Parameters
+    ----------
+    path
+        The database file, which must exist.
+    published_only
+        Whether only what users may query is readable; otherwise the whole store is.
+    prepare
+        Called with the connection before it is restricted, to register functions.
+
+    Raises
+    ------
+    ArchiveError
+        If there is no store of ours, or it has another layout.
+    ServiceUnavailable
+        If the file stays locked.
+    """
+    if not path.is_file():
+        raise ArchiveError(f"there is no store at {path}; ingest something first")
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    connection: apsw.Connection | None = None
+    try:
+        connection = apsw.Connection(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        if check_layout(connection, path) == 0:
+            raise ArchiveError(f"the store {path} is empty")  # noqa: TRY301 - closed below
+        connection.pragma("query_only", True)
+        connection.pragma("trusted_schema", False)
+        connection.pragma("case_sensitive_like", True)
+        connection.pragma("cache_size", -16_000)
+        if prepare is not None:
+            prepare(connection)
+        # Connects the R*Tree while nothing is forbidden yet.
+        connection.execute(f"SELECT id FROM {RTREE} LIMIT 0").close()  # noqa: S608
+        if published_only:
+            connection.enable_load_extension(False)
+            connection.authorizer = _authorize
+    except apsw.BusyError:
+        _close(connection)
+        raise ServiceUnavailable("the store is locked by another process") from None
+    except apsw.Error as error:
+        _close(connection)
+        _LOG.error("cannot open the store %s: %s", path, error)
+        raise ArchiveError(f"the store {path} cannot be opened") from error
+    except BaseException:
+        _close(connection)
+        raise
+    return connection
+
+
+def _close(connection: apsw.Connection | None) -> None:
+    if connection is not None:
+        connection.close(True)
+
+
+class ReaderPool:
+    """Reader connections shared by threads; each is used by one thread at a time.
+
+    Parameters
+    ----------
+    path
+        The database file.
+    size
+        Most connections open at once.
+    wait_s
+        How long a thread waits for one before it is told to come back later.
+    published_only, prepare
+        As for `open_reader`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size: int = 8,
+        wait_s: float = 10.0,
+        published_only: bool = True,
+        prepare: Callable[[apsw.Connection], None] | None = None,
+    ) -> None:
+        self.path = path
+        self._published_only = published_only
+        self._prepare = prepare
+        self._wait_s = wait_s
+        self._permits = threading.BoundedSemaphore(size)
+        self._idle: list[tuple[apsw.Connection, Deadline]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextlib.contextmanager
+    def reader(self, limit_s: float | None = None) -> Iterator[tuple[apsw.Connection, Deadline]]:
+        """Lend a connection with its deadline, ``limit_s`` seconds of database time from now.
+
+        The block must not leave a cursor open.
+
+        Raises
+        ------
+        ServiceUnavailable
+            If all stay lent for too long.
+        ArchiveError
+            If the store cannot be opened.
+        """
+        if not self._permits.acquire(timeout=self._wait_s):
+            raise ServiceUnavailable("too many queries are running; try again in a few seconds")
+        try:
+            connection, deadline = self._take()
+            healthy = False
+            try:
+                deadline.start(limit_s)
+                yield connection, deadline
+                healthy = True
+            except (GeneratorExit, DeadlineError):
+                healthy = True
+                raise
+            finally:
+                self._give_back(connection, deadline, healthy=healthy)
+        finally:
+            self._permits.release()
+
+    def _take(self) -> tuple[apsw.Connection, Deadline]:
+        with self._lock:
+            if self._closed:
+                raise ServiceUnavailable("the service is shutting down")
+            if self._idle:
+                return self._idle.pop()
+        connection = open_reader(
+            self.path, published_only=self._published_only, prepare=self._prepare
+        )
+        deadline = Deadline()
+        connection.set_progress_handler(deadline, _STEPS)
+        return connection, deadline
+
+    def _give_back(self, connection: apsw.Connection, deadline: Deadline, *, healthy: bool) -> None:
+        with self._lock:
+            if healthy and not self._closed:
+                self._idle.append((connection, deadline))
+                return
+        connection.close(True)
+
+    def close(self) -> None:
+        """Close the idle connections; those on loan are closed as they come back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection, _ in idle:
+            connection.close(True)

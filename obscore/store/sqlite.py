@@ -1,0 +1,324 @@
+"""The embedded store: SQLite in WAL mode, written by one process and read by many."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+from sqlalchemy import bindparam, delete, func, insert, select
+from typing_extensions import override
+
+from obscore.observation import CataloguedFile, Observation, Value
+from obscore.store import schema
+from obscore.store.base import KnownFile, Store
+from obscore.store.readers import check_layout, fetch
+from obscore.tap.metadata import tap_schema_rows
+from vodal.errors import ArchiveError, ServiceUnavailable, UsageError
+from vodal.regions import Point, shape_to_bytes
+from vodal.sphere import bounding_cap, cap_box
+
+__all__ = ["SqliteStore"]
+
+BUSY_TIMEOUT_MS = 60_000
+"""How long a writer waits for another one."""
+
+_OPEN_ATTEMPTS = 50
+
+_FILES, _OBSCORE = schema.files, schema.obscore
+
+_URIS = func.json_each(bindparam("uris")).table_valued("value")
+_FILE_IDS = select(_FILES.c.id).where(_FILES.c.uri.in_(select(_URIS.c.value)))
+_DOOMED = select(_OBSCORE.c.id).where(_OBSCORE.c.file_id.in_(_FILE_IDS))
+
+_SQL_KNOWN = schema.sql(
+    select(
+        _FILES.c.uri,
+        _FILES.c.collection,
+        _FILES.c.version,
+        _FILES.c.mapping_digest,
+        select(func.count())
+        .where(_OBSCORE.c.file_id == _FILES.c.id)
+        .scalar_subquery()
+        .label("products"),
+    )
+    .where(_FILES.c.uri >= bindparam("low"), _FILES.c.uri < bindparam("high"))
+    .order_by(_FILES.c.uri)
+)
+_SQL_DELETE_BOXES = f"DELETE FROM {schema.RTREE} WHERE id IN ({schema.sql(_DOOMED)})"  # noqa: S608
+_SQL_DELETE_ROWS = schema.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FILE_IDS)))
+_SQL_DELETE_FILES = schema.sql(delete(_FILES).where(_FILES.c.uri.in_(select(_URIS.c.value))))
+_SQL_INSERT_FILE = schema.sql(insert(_FILES).returning(_FILES.c.id))
+_SQL_INSERT_ROW = schema.sql(insert(_OBSCORE))
+_BOX = ("xmin", "xmax", "ymin", "ymax", "zmin", "zmax")
+_SQL_INSERT_BOX = f"INSERT INTO {schema.RTREE} VALUES (:id, :{', :'.join(_BOX)})"  # noqa: S608
+_SQL_LAST_ID = schema.sql(select(func.coalesce(func.max(_OBSCORE.c.id), 0)))
+_SQL_TAKEN = schema.sql(
+    select(_OBSCORE.c.obs_publisher_did, _FILES.c.uri)
+    .join(_FILES, _OBSCORE.c.file_id == _FILES.c.id)
+    .where(
+        _OBSCORE.c.obs_publisher_did.in_(
+            select(func.json_each(bindparam("dids")).table_valued("value").c.value)
+        )
+    )
+    .limit(1)
+)
+
+
+class SqliteStore(Store):
+    """The embedded store, opened for writing; made if it is not there.
+
+    Safe to use from several threads; several processes may hold one each and take turns.
+
+    Parameters
+    ----------
+    path
+        The database file. Its folder must exist and be on a local disk, since WAL needs shared
+        memory.
+
+    Raises
+    ------
+    ArchiveError
+        If the file is no store of ours, has another layout, or cannot be written.
+    ServiceUnavailable
+        If another process keeps it locked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        with _translated(path):
+            self._connection = apsw.Connection(str(path))
+        try:
+            with _translated(path):
+                self._prepare()
+        except BaseException:
+            self._connection.close(True)
+            raise
+
+    def _prepare(self) -> None:
+        """Bring the file into shape: journal mode, layout, TAP_SCHEMA."""
+        connection = self._connection
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        check_layout(connection, self.path)
+        _set_wal(connection)
+        # With WAL, NORMAL loses at most the last transactions on power failure, never consistency.
+        connection.pragma("synchronous", "NORMAL")
+        connection.pragma("foreign_keys", True)
+        connection.pragma("journal_size_limit", 64 << 20)
+        connection.pragma("cache_size", -64_000)
+        with self._transaction():
+            if check_layout(connection, self.path) == 0:
+                for statement in schema.ddl():
+                    connection.execute(statement)
+                connection.pragma("application_id", schema.APPLICATION_ID)
+                connection.pragma("user_version", schema.SCHEMA_VERSION)
+            _publish(connection)
+
+    @override
+    def known_files(self, under_uri: str = "") -> dict[str, KnownFile]:
+        # No text sorts after U+10FFFF, so that the prefix becomes a range of the index.
+        bounds = {"low": under_uri, "high": under_uri + "\U0010ffff"}
+        with self._lock, _translated(self.path):
+            rows = fetch(self._connection, _SQL_KNOWN, bounds)
+        return {row[0]: KnownFile(*row) for row in rows}
+
+    @override
+    def write(self, files: Sequence[CataloguedFile]) -> None:
+        if not files:
+            return
+        _check_distinct(files)
+        with self._lock, _translated(self.path), self._transaction():
+            self._delete([file.uri for file in files])
+            self._insert(files)
+
+    @override
+    def remove(self, uris: Iterable[str]) -> int:
+        with self._lock, _translated(self.path), self._transaction():
+            return self._delete(list(uris))
+
+    @override
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Take the write lock at once, so that nothing read within can be out of date."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _delete(self, uris: Sequence[str]) -> int:
+        named = {"uris": json.dumps(uris)}
+        self._connection.execute(_SQL_DELETE_BOXES, named)
+        self._connection.execute(_SQL_DELETE_ROWS, named)
+        products = self._connection.changes()
+        self._connection.execute(_SQL_DELETE_FILES, named)
+        return products
+
+    def _insert(self, files: Sequence[CataloguedFile]) -> None:
+        connection = self._connection
+        row_id = int(_scalar(connection, _SQL_LAST_ID))
+        rows: list[dict[str, Any]] = []
+        boxes: list[dict[str, float]] = []
+        for file in files:
+            file_id = int(_scalar(connection, _SQL_INSERT_FILE, _file_values(file)))
+            for observation in file.observations:
+                row_id += 1
+                rows.append(_row_values(observation, file, row_id, file_id))
+                box = _box(observation)
+                if box is not None:
+                    boxes.append({"id": row_id, **box})
+        self._check_untaken(rows)
+        connection.executemany(_SQL_INSERT_ROW, rows)
+        connection.executemany(_SQL_INSERT_BOX, boxes)
+
+    def _check_untaken(self, rows: Sequence[dict[str, Any]]) -> None:
+        dids = json.dumps([row["obs_publisher_did"] for row in rows])
+        taken = self._connection.execute(_SQL_TAKEN, {"dids": dids}).fetchone()
+        if taken is not None:
+            raise UsageError(f"the identifier {taken[0]} is already taken by {taken[1]}")
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite into ours.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If another process keeps the file locked.
+    ArchiveError
+        For any other error of the database.
+    """
+    try:
+        yield
+    except (apsw.BusyError, apsw.LockedError):
+        raise ServiceUnavailable(f"the store {path} is being written by another process") from None
+    except apsw.NotADBError:
+        raise ArchiveError(f"the file {path} is not a store of this program") from None
+    except apsw.Error as error:
+        raise ArchiveError(f"the store {path} failed: {error}") from error
+
+
+def _set_wal(connection: apsw.Connection) -> None:
+    """Switch to WAL mode, for which SQLite does not use its busy timeout."""
+    for attempt in range(_OPEN_ATTEMPTS):
+        try:
+            connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if attempt == _OPEN_ATTEMPTS - 1:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _publish(connection: apsw.Connection) -> None:
+    """Bring TAP_SCHEMA up to date with what this program declares."""
+    for table, rows in tap_schema_rows().items():
+        wanted = [tuple(row.values()) for row in rows]
+        columns = [table.c[name] for name in rows[0]]
+        kept = connection.execute(schema.sql(select(*columns))).fetchall()
+        if sorted(kept, key=repr) != sorted(wanted, key=repr):
+            connection.execute(schema.sql(delete(table)))
+            connection.executemany(schema.sql(insert(table)), rows)
+
+
+def _scalar(connection: apsw.Connection, sql: str, values: dict[str, Any] | None = None) -> Any:
+    return fetch(connection, sql, values)[0][0]
+
+
+def _check_distinct(files: Sequence[CataloguedFile]) -> None:
+    """Refuse a batch that names a file or an identifier twice."""
+    uris: set[str] = set()
+    holders: dict[str, str] = {}
+    for file in files:
+        if file.uri in uris:
+            raise UsageError(f"the file {file.uri} is given twice")
+        uris.add(file.uri)
+        for observation in file.observations:
+            holder = holders.setdefault(observation.did, file.uri)
+            if holder is not file.uri:
+                raise UsageError(f"the identifier {observation.did} is already taken by {holder}")
+        if len({observation.did for observation in file.observations}) < len(file.observations):
+            raise UsageError(f"two products of {file.uri} have the same identifier")
+
+
+def _text(value: object) -> str:
+    """Give text that UTF-8 can hold: names of files may carry bytes that are none."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def _file_values(file: CataloguedFile) -> dict[str, Any]:
+    return {
+        "uri": file.uri,
+        "file_name": _text(file.file_name),
+        "collection": _text(file.collection),
+        "content_type": file.content_type,
+        "size": file.index.size_bytes,
+        "version": file.index.version,
+        "modified": file.modified_unix_s,
+        "mapping_digest": file.mapping_digest,
+        "byte_index": file.index.to_bytes(),
+    }
+
+
+def _row_values(
+    observation: Observation, file: CataloguedFile, row_id: int, file_id: int
+) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "id": row_id,
+        "file_id": file_id,
+        "hdus": json.dumps(observation.hdus),
+        "s_region_shape": None
+        if observation.region is None
+        else shape_to_bytes(observation.region),
+    }
+    for item in schema.STORED_COLUMNS:
+        value = _coerced(observation.row.get(item.name), item.column.datatype)
+        if value is None and not item.nullable:
+            raise UsageError(f"{item.name} is missing for a product of {file.uri}")
+        values[item.name] = value
+    return values
+
+
+def _coerced(value: Value, datatype: str) -> Value:
+    """Give a value in the exact type of its column; numpy's scalars and NaN are not kept."""
+    if value is None:
+        return None
+    match datatype:
+        case "int" | "long":
+            return int(value)
+        case "double":
+            number = float(value)
+            return None if math.isnan(number) else number
+        case _:
+            return _text(value)
+
+
+def _box(observation: Observation) -> dict[str, float] | None:
+    """Give the box around the footprint and the position; None if there is neither."""
+    boxes = []
+    if observation.region is not None:
+        boxes.append(cap_box(*bounding_cap(observation.region)))
+    ra, dec = observation.row.get("s_ra"), observation.row.get("s_dec")
+    if ra is not None and dec is not None:
+        boxes.append(cap_box(*bounding_cap(Point(float(ra), float(dec)))))
+    if not boxes:
+        return None
+    united = [
+        (min, max)[place % 2](bounds) for place, bounds in enumerate(zip(*boxes, strict=True))
+    ]
+    return dict(zip(_BOX, united, strict=True))

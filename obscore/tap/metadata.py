@@ -1,0 +1,267 @@
+"""What the TAP service publishes: the tables for the translator, TAP_SCHEMA and VOSI.
+
+All three are made from one list of table definitions (`PUBLISHED`), so that they always agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+from sqlalchemy import Table
+
+from obscore.adql.schema import ColumnDef, Schema, SpatialIndex, TableDef
+from obscore.columns import COLUMNS, ObsCoreColumn
+from obscore.store import schema as store
+from vodal.tables.columns import Column
+from vodal.vosi.tableset import ForeignKey, TableColumn, TableDescription, TableSchema
+
+__all__ = ["PUBLISHED", "encode_id", "tableset", "tap_schema_rows"]
+
+DATALINK_FORMAT = "application/x-votable+xml;content=datalink"
+"""Media type of a DataLink document, spelt as pyvo compares it: without a blank."""
+
+_ENCODED = {code: quote(chr(code), safe="") for code in range(128)}
+
+
+def encode_id(did: str | None) -> str | None:
+    """Percent-encode an identifier as a parameter's value; the SQL function ``encode_id``."""
+    if did is None:
+        return None
+    return did.translate(_ENCODED) if did.isascii() else quote(did, safe="")
+
+
+_MADE_COLUMNS = {
+    # The base URL is that of the request, so that a site can move.
+    "access_url": "(:base_url || '/datalink/links?ID=' || encode_id({alias}.obs_publisher_did))",
+    "access_format": f"'{DATALINK_FORMAT}'",
+}
+
+
+def _obscore_column(item: ObsCoreColumn) -> ColumnDef:
+    return ColumnDef(
+        item.column,
+        sql=_MADE_COLUMNS.get(item.name),
+        indexed=item.indexed or item.name in {"s_ra", "s_dec", "s_region"},
+        principal=item.mandatory,
+        std=item.mandatory,
+    )
+
+
+_OBSCORE = TableDef(
+    schema="ivoa",
+    name="obscore",
+    physical=store.obscore.name,
+    columns=tuple(_obscore_column(item) for item in COLUMNS),
+    description="Observations of this archive: one row for each image or cube, as ObsCore 1.1",
+    utype="ivo://ivoa.net/std/obscore#table-1.1",
+    spatial=SpatialIndex(
+        region_column="s_region",
+        region_sql="s_region_shape",
+        point_columns=("s_ra", "s_dec"),
+        rtree=store.RTREE,
+        key="id",
+    ),
+)
+
+
+def _tap_table(table: Table, description: str, columns: Mapping[str, str]) -> TableDef:
+    """Declare a table of TAP_SCHEMA; ``columns`` describes each, in order."""
+    keys = {column.name for column in table.primary_key}
+    return TableDef(
+        schema="TAP_SCHEMA",
+        name=table.name.removeprefix("tap_schema_"),
+        physical=table.name,
+        columns=tuple(
+            ColumnDef(
+                Column(
+                    name=name,
+                    datatype="int" if str(table.c[name].type) == "INTEGER" else "char",
+                    arraysize=None if str(table.c[name].type) == "INTEGER" else "*",
+                    description=text,
+                ),
+                indexed=name in keys,
+                principal=True,
+                std=True,
+            )
+            for name, text in columns.items()
+        ),
+        description=description,
+    )
+
+
+_TAP_TABLES = (
+    _tap_table(
+        store.tap_schemas,
+        "The schemas of this service",
+        {
+            "schema_name": "Name of the schema",
+            "utype": "Identifier in a data model",
+            "description": "What the schema holds",
+            "schema_index": "Recommended order of the schemas",
+        },
+    ),
+    _tap_table(
+        store.tap_tables,
+        "The tables of this service",
+        {
+            "schema_name": "Schema the table belongs to",
+            "table_name": "Name of the table, with its schema, as used in queries",
+            "table_type": "table or view",
+            "utype": "Identifier in a data model",
+            "description": "What the table holds",
+            "table_index": "Recommended order of the tables",
+        },
+    ),
+    _tap_table(
+        store.tap_columns,
+        "The columns of this service's tables",
+        {
+            "table_name": "Table the column belongs to",
+            "column_name": "Name of the column",
+            "datatype": "Type, as VOTable names it",
+            "arraysize": "Length of arrays and texts, as VOTable writes it",
+            "xtype": "Finer type of the values",
+            "size": "Length of arrays; deprecated in favour of arraysize",
+            "description": "What the column holds",
+            "utype": "Identifier in a data model",
+            "unit": "Unit of the values",
+            "ucd": "Unified content descriptor",
+            "indexed": "1 if conditions on the column are fast",
+            "principal": "1 if the column is one of the important ones",
+            "std": "1 if a standard defines the column",
+            "column_index": "Recommended order of the columns",
+        },
+    ),
+    _tap_table(
+        store.tap_keys,
+        "Pairs of tables that can be joined",
+        {
+            "key_id": "Identifier of the pair",
+            "from_table": "Table that refers",
+            "target_table": "Table that is referred to",
+            "utype": "Identifier in a data model",
+            "description": "What the relation means",
+        },
+    ),
+    _tap_table(
+        store.tap_key_columns,
+        "The columns by which the tables of keys are joined",
+        {
+            "key_id": "Identifier of the pair of tables",
+            "from_column": "Column that refers",
+            "target_column": "Column that is referred to",
+        },
+    ),
+)
+
+PUBLISHED = Schema((_OBSCORE, *_TAP_TABLES))
+"""The tables that a query can name."""
+
+_SCHEMAS = {
+    "ivoa": "Tables whose form the International Virtual Observatory Alliance defines",
+    "TAP_SCHEMA": "Tables that describe the tables of this service",
+}
+
+_KEYS: tuple[tuple[str, str, str, str, str], ...] = (
+    ("tables_schemas", "tables", "schemas", "schema_name", "schema_name"),
+    ("columns_tables", "columns", "tables", "table_name", "table_name"),
+    ("keys_from_tables", "keys", "tables", "from_table", "table_name"),
+    ("keys_target_tables", "keys", "tables", "target_table", "table_name"),
+    ("key_columns_keys", "key_columns", "keys", "key_id", "key_id"),
+)
+"""Key, referring table and target table of TAP_SCHEMA, own column and target column."""
+
+
+def tap_schema_rows(published: Schema = PUBLISHED) -> dict[Table, Sequence[dict[str, object]]]:
+    """Make the content of TAP_SCHEMA: rows by table, each with all columns of its table."""
+    tables: list[dict[str, object]] = [
+        {
+            "schema_name": table.schema,
+            "table_name": table.full_name,
+            "table_type": table.kind,
+            "utype": table.utype,
+            "description": table.description,
+            "table_index": place,
+        }
+        for place, table in enumerate(published.tables)
+    ]
+    return {
+        store.tap_schemas: [
+            {"schema_name": name, "utype": None, "description": text, "schema_index": place}
+            for place, (name, text) in enumerate(_SCHEMAS.items())
+        ],
+        store.tap_tables: tables,
+        store.tap_columns: [
+            _column_row(table, item, place)
+            for table in published.tables
+            for place, item in enumerate(table.columns)
+        ],
+        store.tap_keys: [
+            {
+                "key_id": key,
+                "from_table": f"TAP_SCHEMA.{source}",
+                "target_table": f"TAP_SCHEMA.{target}",
+                "utype": None,
+                "description": None,
+            }
+            for key, source, target, _, _ in _KEYS
+        ],
+        store.tap_key_columns: [
+            {"key_id": key, "from_column": own, "target_column": other}
+            for key, _, _, own, other in _KEYS
+        ],
+    }
+
+
+def _column_row(table: TableDef, item: ColumnDef, place: int) -> dict[str, object]:
+    column = item.column
+    size = column.arraysize if column.arraysize and column.arraysize.isdigit() else None
+    return {
+        "table_name": table.full_name,
+        "column_name": column.name,
+        "datatype": column.datatype,
+        "arraysize": column.arraysize,
+        "xtype": column.xtype,
+        "size": None if size is None else int(size),
+        "description": column.description,
+        "utype": column.utype,
+        "unit": column.unit,
+        "ucd": column.ucd,
+        "indexed": int(item.indexed),
+        "principal": int(item.principal),
+        "std": int(item.std),
+        "column_index": place,
+    }
+
+
+def tableset(published: Schema = PUBLISHED) -> tuple[TableSchema, ...]:
+    """Describe the published tables for VOSI."""
+    return tuple(
+        TableSchema(
+            name=name,
+            description=text,
+            tables=tuple(
+                _table_description(table) for table in published.tables if table.schema == name
+            ),
+        )
+        for name, text in _SCHEMAS.items()
+    )
+
+
+def _table_description(table: TableDef) -> TableDescription:
+    return TableDescription(
+        name=table.full_name,
+        description=table.description,
+        utype=table.utype,
+        kind=table.kind,
+        columns=tuple(
+            TableColumn(item.column, item.principal, item.indexed, item.std)
+            for item in table.columns
+        ),
+        foreign_keys=tuple(
+            ForeignKey(key, f"TAP_SCHEMA.{target}", ((own, other),))
+            for key, source, target, own, other in _KEYS
+            if table.full_name == f"TAP_SCHEMA.{source}"
+        ),
+    )
