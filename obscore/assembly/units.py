@@ -1,0 +1,49 @@
+"""Conversion of a mapped number to the unit of its column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from astropy import units as u
+
+__all__ = ["conversion"]
+
+_COLUMN_UNITS = {"kbyte": "kbyte", "d": "d", "s": "s", "m": "m", "deg": "deg", "arcsec": "arcsec"}
+
+
+@lru_cache(maxsize=256)
+def conversion(unit: str, to: str, *, spectral: bool = False) -> Callable[[float], float]:
+    """Give the function that converts numbers from one unit to another.
+
+    Parameters
+    ----------
+    unit
+        FITS or common spelling.
+    to
+        A column's unit; empty for none.
+    spectral
+        Whether frequencies, wave numbers and photon energies are turned into wavelengths.
+
+    Raises
+    ------
+    ValueError
+        If the unit is not known, or cannot be converted.
+    """
+    try:
+        source = u.Unit(unit)
+    except ValueError:
+        raise ValueError(f"'{unit[:40]}' is no known unit") from None
+    target = u.Unit(_COLUMN_UNITS.get(to, to))
+    equivalencies = u.spectral() if spectral else []
+    try:
+        source.to(target, 1.0, equivalencies=equivalencies)
+    except u.UnitConversionError:
+        raise ValueError(
+            f"'{unit}' cannot be converted to {to or 'a number without unit'}"
+        ) from None
+
+    def convert(value: float) -> float:
+        return float(source.to(target, value, equivalencies=equivalencies))
+
+    return convert
