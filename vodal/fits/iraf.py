@@ -1,15 +1,19 @@
-"""IRAF's TNX and ZPX: their correction surfaces rewritten as SIP polynomials.
+"""IRAF's TNX and ZPX, rewritten as TAN and ZPN with SIP polynomials.
 
-TNX is TAN, and ZPX is ZPN, with a polynomial correction of the intermediate world coordinates
+Both are a plain projection with a polynomial correction of the intermediate world coordinates
 (xi, eta) in degrees. The surfaces ``lngcor`` and ``latcor`` are written over WAT cards as eight
 numbers (type, orders in xi and eta, kind of cross terms, the ranges of xi and eta) and the
-coefficients (NOAO, "TNX" and "ZPX" notes). As (xi, eta) depend linearly on the pixels, a surface is
-a polynomial of the pixels too, and so can be written as SIP, which astropy applies to any
+coefficients (NOAO's notes on TNX and ZPX). As (xi, eta) depend linearly on the pixels, a surface
+is a polynomial of the pixels too, and so can be written as SIP, which astropy applies to any
 projection.
+
+wcslib has a reader of WAT cards of its own. Cards of uneven length, as IRAF writes them, make it
+fail and write past its memory (seen in astropy 8.0.2), so it is never shown any.
 """
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -19,56 +23,81 @@ from numpy.typing import NDArray
 
 from vodal.errors import DataError
 
-__all__ = ["sip_of_iraf"]
+__all__ = ["without_iraf"]
 
 Floats = NDArray[np.float64]
 
 _CHEBYSHEV, _LEGENDRE, _POLYNOMIAL = 1, 2, 3
 _MAX_ORDER = 10
 _SIP_DEGREE = 9
+_WAT_CARD = re.compile(r"WAT\d+_\d{3}$")
 
 
-def sip_of_iraf(header: fits.Header) -> tuple[Floats, Floats] | None:
-    """Give the SIP coefficients A and B of a TNX or ZPX header.
+def without_iraf(header: fits.Header) -> tuple[fits.Header, tuple[Floats, Floats] | None]:
+    """Take the WAT cards out of a header and give TNX and ZPX as projections with SIP.
+
+    Parameters
+    ----------
+    header
+        Of an image; it is not changed.
 
     Returns
     -------
-    tuple of array or None
-        Square arrays indexed by the powers of the pixel offsets u and v; None where there is no
-        TNX or ZPX. ZPX's radial polynomial must be given by PV cards.
+    tuple
+        A header without WAT cards whose CTYPE has TAN or ZPN in place of TNX or ZPX; and the SIP
+        coefficients A and B, square arrays indexed by the powers of the pixel offsets u and v, or
+        None where there is no TNX or ZPX.
 
     Raises
     ------
     DataError
-        If the correction is of a kind that cannot be rewritten, so that positions would be off.
+        If the correction is missing, broken or cannot be rewritten, so that positions would be
+        off.
     """
-    ctypes = [str(header.get(f"CTYPE{axis}", "")).upper() for axis in (1, 2)]
-    kinds = {ctype[-3:] for ctype in ctypes} & {"TNX", "ZPX"}
+    if not any(keyword.startswith("WAT") for keyword in header) and not _kinds(header):
+        return header, None
+    plain = header.copy()
+    for keyword in {key for key in plain if _WAT_CARD.match(key)}:
+        plain.remove(keyword, remove_all=True)
+    kinds = _kinds(header)
     if not kinds:
-        return None
-    if len(kinds) > 1 or ctypes[0][-3:] != ctypes[1][-3:] or int(header["NAXIS"]) > 2:
-        raise DataError("TNX and ZPX are understood for two axes of one kind only")
-    kind = kinds.pop()
-    attributes = [_attributes(header, axis) for axis in (1, 2)]
-    longitude = 0 if ctypes[0].startswith(("RA", "GLON", "ELON", "SLON")) else 1
-    if kind == "ZPX":
-        _check_radial(header, attributes)
-    matrix = _matrix(header)
-    surfaces = []
-    for axis, name in ((longitude, "lngcor"), (1 - longitude, "latcor")):
+        return plain, None
+    if len(set(kinds.values())) > 1 or set(kinds) != {1, 2}:
+        raise DataError("TNX and ZPX are understood as axes 1 and 2 of one kind only")
+    attributes = {axis: _attributes(header, axis) for axis in kinds}
+    first = str(header["CTYPE1"]).strip().upper()
+    longitude = 1 if first.startswith(("RA", "GLON", "ELON", "SLON")) else 2
+    for axis, kind in kinds.items():
+        ctype = str(header[f"CTYPE{axis}"]).strip()
+        plain[f"CTYPE{axis}"] = ctype[:-3] + {"TNX": "TAN", "ZPX": "ZPN"}[kind]
+    if kinds[1] == "ZPX":
+        _set_radial(plain, attributes, 3 - longitude)
+    return plain, _sip(attributes, _matrix(header), longitude)
+
+
+def _kinds(header: fits.Header) -> dict[int, str]:
+    """Give the axes that are TNX or ZPX."""
+    ctypes = {axis: str(header.get(f"CTYPE{axis}", "")).strip().upper() for axis in range(1, 10)}
+    return {axis: name[-3:] for axis, name in ctypes.items() if name.endswith(("-TNX", "-ZPX"))}
+
+
+def _sip(
+    attributes: dict[int, dict[str, str]], matrix: Floats, longitude: int
+) -> tuple[Floats, Floats]:
+    """Give SIP's A and B for the surfaces of the two axes."""
+    # Surfaces are functions of (xi, eta): the longitude's coordinate first, whatever the axes.
+    rows = matrix[[longitude - 1, 2 - longitude]]
+    corrections = {}
+    for axis, name in ((longitude, "lngcor"), (3 - longitude, "latcor")):
         text = attributes[axis].get(name)
         surface = np.zeros((1, 1)) if text is None else _surface(text)
-        surfaces.append(surface)
-    # Surfaces are functions of (xi, eta): the longitude's coordinate first, whatever the axes.
-    rows = matrix[[longitude, 1 - longitude]]
-    corrections = [_in_pixels(surface, rows) for surface in surfaces]
-    size = max(len(correction) for correction in corrections)
+        corrections[axis] = _in_pixels(surface, rows)
+    size = max(3, *(len(correction) for correction in corrections.values()))
     if size > _SIP_DEGREE + 1:
-        raise DataError(f"the {kind} correction is of a degree over {_SIP_DEGREE}")
-    size = max(size, 3)
+        raise DataError(f"the TNX or ZPX correction is of a degree over {_SIP_DEGREE}")
     stacked = np.zeros((2, size, size))
-    for row, correction in zip(corrections, (longitude, 1 - longitude), strict=True):
-        stacked[correction, : len(row), : len(row)] = row
+    for axis, correction in corrections.items():
+        stacked[axis - 1, : len(correction), : len(correction)] = correction
     a, b = np.einsum("ij,jkl->ikl", np.linalg.inv(matrix), stacked)
     return a, b
 
@@ -82,21 +111,35 @@ def _attributes(header: fits.Header, axis: int) -> dict[str, str]:
             break
         # Each card but the last holds 68 characters; the trailing blanks that FITS drops count.
         parts.append(str(header[keyword]).ljust(68))
+    if not parts:
+        raise DataError(
+            f"the distortion of {header[f'CTYPE{axis}']} is missing: no WAT{axis} cards"
+        )
     text = "".join(parts)
     found = re.findall(r"(\w+)\s*=\s*(?:\"([^\"]*)\"|(\S+))", text)
     return {name.lower(): quoted or plain for name, quoted, plain in found}
 
 
-def _check_radial(header: fits.Header, attributes: list[dict[str, str]]) -> None:
-    """Refuse a ZPX whose radial polynomial stands in WAT cards and is not that of the PV cards."""
-    for attribute in attributes:
+def _set_radial(header: fits.Header, attributes: dict[int, dict[str, str]], latitude: int) -> None:
+    """Set the PV cards of ZPN from ZPX's ``projp`` attributes, where there are any."""
+    found: dict[int, float] = {}
+    for attribute in attributes.values():
         for name, text in attribute.items():
-            match = re.match(r"projp(\d+)$", name)
-            if match is None:
-                continue
-            given = [header.get(f"PV{axis}_{match.group(1)}") for axis in (1, 2)]
-            if not any(value is not None and np.isclose(value, float(text)) for value in given):
-                raise DataError("the ZPX projection has its radial polynomial in WAT cards only")
+            match = re.match(r"projp(\d{1,2})$", name)
+            if match is not None:
+                found[int(match.group(1))] = _float(text)
+    for power, value in found.items():
+        header[f"PV{latitude}_{power}"] = value
+
+
+def _float(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"a WAT card of the TNX or ZPX correction holds '{text[:40]}'")
+    return value
 
 
 def _matrix(header: fits.Header) -> Floats:
@@ -115,10 +158,7 @@ def _matrix(header: fits.Header) -> Floats:
 
 def _surface(text: str) -> Floats:
     """Read a surface as coefficients of the powers of xi and eta in degrees."""
-    try:
-        numbers = [float(word) for word in text.split()]
-    except ValueError:
-        raise DataError("a WAT card of the TNX or ZPX correction holds no numbers") from None
+    numbers = [_float(word) for word in text.split()]
     if len(numbers) < 8:
         raise DataError("a WAT card of the TNX or ZPX correction is cut")
     kind, x_order, y_order, cross = (int(number) for number in numbers[:4])
@@ -161,10 +201,7 @@ def _basis(kind: int, degree: int, low: float, high: float) -> Floats:
 
 
 def _in_pixels(surface: Floats, rows: Floats) -> Floats:
-    """Substitute xi and eta by their linear forms in the pixel offsets u and v.
-
-    Terms over the total degree are not cut, so that the result is exact.
-    """
+    """Substitute xi and eta by their linear forms in the pixel offsets u and v."""
     xi = np.array([[0.0, rows[0, 1]], [rows[0, 0], 0.0]])
     eta = np.array([[0.0, rows[1, 1]], [rows[1, 0], 0.0]])
     total = np.zeros((1, 1))

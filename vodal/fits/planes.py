@@ -197,7 +197,8 @@ def _near(image: _Candidate, other: _Candidate) -> bool:
     """Tell whether two grids have the same axes and reference positions within 0.05 degrees."""
     one, two = image.hdu.image_header, other.hdu.image_header
     for k in _sky_axes(one):
-        if str(one[f"CTYPE{k}"]).strip() != str(two.get(f"CTYPE{k}", "")).strip():
+        types = (str(header.get(f"CTYPE{k}", "")).strip() for header in (one, two))
+        if len({ctype.removesuffix("-SIP") for ctype in types}) != 1:
             return False
         values = (one.get(f"CRVAL{k}"), two.get(f"CRVAL{k}"))
         if not all(isinstance(value, int | float) for value in values):

@@ -4,8 +4,8 @@ Pixels are 0-based here: (0, 0) is the centre of the first pixel and the array's
 and n - 0.5. Positions are ICRS degrees.
 
 The coordinates are astropy's (wcslib), which knows the projections of FITS paper II, SIP, TPV,
-lookup-table distortions (CPDIS, D2IM) and -TAB axes. IRAF's TNX and ZPX, whose correction it
-drops without a word, are rewritten as SIP first (`vodal.fits.iraf`).
+IRAF's TNX and ZPX (by way of `vodal.fits.iraf`), lookup-table distortions (CPDIS, D2IM) and
+-TAB axes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vodal.errors import DataError
 from vodal.fits.index import FileIndex, HduIndex
-from vodal.fits.iraf import sip_of_iraf
+from vodal.fits.iraf import without_iraf
 from vodal.fits.quiet import quiet
 from vodal.storage import RangeReader
 
@@ -90,11 +90,13 @@ def load_wcs(
     tables = _lookup_tables(header, index, reader)
     with quiet():
         try:
-            sip = sip_of_iraf(header)
-            wcs = _parse(_wcs_cards(header, iraf=sip is not None), tables)
+            plain, sip = without_iraf(header)
+            wcs = _parse(plain, tables)
             if sip is not None:
                 wcs.sip = Sip(*sip, None, None, wcs.wcs.crpix[:2])
-                wcs.wcs.ctype = [f"{ctype}-SIP" for ctype in wcs.wcs.ctype]
+                wcs.wcs.ctype = [
+                    f"{ctype}-SIP" if k < 2 else ctype for k, ctype in enumerate(wcs.wcs.ctype)
+                ]
             wcs.wcs.set()
             singular = _is_singular(wcs)
         except DataError:
@@ -330,18 +332,6 @@ def _is_singular(wcs: WCS) -> bool:
     pair = np.ix_(celestial_axes(wcs), celestial_axes(wcs))
     part = matrix[pair]
     return bool(abs(np.linalg.det(part)) <= 1e-9 * float(np.linalg.norm(part)) ** 2)
-
-
-def _wcs_cards(header: fits.Header, *, iraf: bool) -> fits.Header:
-    """Give the cards for wcslib: those of TNX and ZPX as the plain projection that SIP corrects."""
-    if not iraf:
-        return header
-    cards = header.copy()
-    for axis in range(1, _axes(header) + 1):
-        ctype = str(cards.get(f"CTYPE{axis}", ""))
-        if ctype.endswith(("TNX", "ZPX")):
-            cards[f"CTYPE{axis}"] = f"{ctype[:-3]}{'TAN' if ctype.endswith('TNX') else 'ZPN'}"
-    return cards
 
 
 def _reason(error: Exception) -> str:
