@@ -1,0 +1,122 @@
+"""The picture of all tiles of order 3, and the preview of the whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import cdshealpix.nested as healpix
+import numpy as np
+from astropy.coordinates import Latitude, Longitude
+from numpy.typing import NDArray
+from PIL import Image
+
+from hips.coverage import View, tiles_of
+from hips.encode import CardValue, fits_image, jpeg, png_grey, png_rgba, read_fits
+from hips.names import TILE_ORDER, TILE_WIDTH, allsky_path, pixel_size_arcsec, tile_count, tile_path
+from hips.pyramid import halve
+from hips.stretch import Stretch
+
+__all__ = ["ALLSKY_ORDER", "allsky_cell", "read_png", "write_allsky", "write_allsky_color",
+           "write_preview"]  # fmt: skip
+
+Pixels = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+ALLSKY_ORDER: Final = 3
+_CELL: Final = 64
+_PREVIEW: Final = 256
+
+
+def _grid() -> tuple[int, int]:
+    """Give columns and rows of the picture: 27 and 29 at order 3."""
+    columns = math.isqrt(tile_count(ALLSKY_ORDER))
+    return columns, -(-tile_count(ALLSKY_ORDER) // columns)
+
+
+def allsky_cell(npix: int) -> tuple[slice, slice]:
+    """Give rows (lowest first) and columns of a tile: from the top left, row by row."""
+    columns, rows = _grid()
+    down, across = divmod(npix, columns)
+    bottom = (rows - 1 - down) * _CELL
+    return slice(bottom, bottom + _CELL), slice(across * _CELL, (across + 1) * _CELL)
+
+
+def write_allsky(folder: Path, stretch: Stretch, cards: Mapping[str, CardValue]) -> None:
+    """Write the pictures of order 3, FITS and PNG, from the FITS tiles."""
+    columns, rows = _grid()
+    picture = np.full((rows * _CELL, columns * _CELL), np.nan, np.float32)
+    for npix in tiles_of(folder, ALLSKY_ORDER, "fits"):
+        tile = read_fits((folder / tile_path(ALLSKY_ORDER, npix, "fits")).read_bytes())
+        valid = np.isfinite(tile).astype(np.float32)
+        while tile.shape[0] > _CELL:
+            tile, valid = halve(tile, valid)
+        picture[allsky_cell(npix)] = tile
+    (folder / allsky_path(ALLSKY_ORDER, "fits")).write_bytes(fits_image(picture, cards))
+    (folder / allsky_path(ALLSKY_ORDER, "png")).write_bytes(png_grey(stretch.levels(picture)))
+
+
+def write_allsky_color(folder: Path) -> None:
+    """Write the picture of order 3 from the colour tiles."""
+    columns, rows = _grid()
+    picture = np.zeros((rows * _CELL, columns * _CELL, 4), np.uint8)
+    for npix in tiles_of(folder, ALLSKY_ORDER, "png"):
+        picture[allsky_cell(npix)] = _shrunk(read_png(folder / tile_path(ALLSKY_ORDER, npix, "png")))
+    (folder / allsky_path(ALLSKY_ORDER, "png")).write_bytes(png_rgba(picture))
+
+
+def _shrunk(tile: Bytes) -> Bytes:
+    """Average a tile of colours down to a cell; transparent pixels do not count."""
+    factor = TILE_WIDTH // _CELL
+    blocks = tile.reshape(_CELL, factor, _CELL, factor, 4).astype(np.float64)
+    alpha = blocks[..., 3:]
+    weight = alpha.sum(axis=(1, 3))
+    color = (blocks[..., :3] * alpha).sum(axis=(1, 3)) / np.maximum(weight, 1.0)
+    opaque = np.where(weight > 0.0, 255.0, 0.0)
+    result: Bytes = np.rint(np.concatenate([color, opaque], axis=2)).astype(np.uint8)
+    return result
+
+
+def read_png(path: Path) -> Bytes:
+    """Read a PNG tile as (row, column, RGBA), lowest row first."""
+    with Image.open(path) as image:
+        return np.ascontiguousarray(np.asarray(image.convert("RGBA"))[::-1])
+
+
+def write_preview(folder: Path, view: View, deepest: int, quality: int) -> None:
+    """Write ``preview.jpg``: 256 x 256 pixels around the first view, north up and east left."""
+    fov = min(view.fov_deg, 120.0)
+    pixel = fov / _PREVIEW
+    order = 0
+    while order < deepest and pixel_size_arcsec(order) > pixel * 3600.0:
+        order += 1
+    ra, dec = _tangent_plane(view, 2.0 * math.tan(math.radians(fov / 2.0)) / _PREVIEW)
+    cells = healpix.lonlat_to_healpix(
+        Longitude(ra.ravel(), "deg"), Latitude(dec.ravel(), "deg"), order + TILE_ORDER
+    ).astype(np.int64)
+    picture = np.zeros((_PREVIEW * _PREVIEW, 4), np.uint8)
+    tiles, inside = cells >> 2 * TILE_ORDER, cells & (1 << 2 * TILE_ORDER) - 1
+    x, y = np.zeros_like(inside), np.zeros_like(inside)
+    for bit in range(TILE_ORDER):
+        x |= (inside >> 2 * bit & 1) << bit
+        y |= (inside >> 2 * bit + 1 & 1) << bit
+    for npix in np.unique(tiles):
+        path = folder / tile_path(order, int(npix), "png")
+        if path.is_file():
+            here = tiles == npix
+            picture[here] = read_png(path)[TILE_WIDTH - 1 - x[here], y[here]]
+    square = picture.reshape(_PREVIEW, _PREVIEW, 4)
+    (folder / "preview.jpg").write_bytes(jpeg(square, quality))
+
+
+def _tangent_plane(view: View, step: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the sky of a gnomonic picture's pixels; the first row is the southernmost."""
+    at = (np.arange(_PREVIEW) - (_PREVIEW - 1) / 2.0) * step
+    east, north = np.meshgrid(-at, at)
+    a, d = math.radians(view.ra_deg), math.radians(view.dec_deg)
+    depth = math.cos(d) - north * math.sin(d)
+    ra = a + np.arctan2(east, depth)
+    dec = np.arctan2(np.sin(d) + north * math.cos(d), np.hypot(depth, east))
+    return np.mod(np.rad2deg(ra), 360.0), np.rad2deg(dec)

@@ -1,0 +1,217 @@
+"""Three bands to one picture in colour, after Lupton et al. 2004 (PASP 116, 133).
+
+Brightness goes through an asinh, the ratios of the bands are kept: a star does not turn white
+because it is bright. Black, the bands' balance and the stretch are chosen once from the data of
+all three bands and kept beside the tiles in ``color.json``, so that a later build of the same
+HiPS has the same colours.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hips.encode import png_rgba, read_fits
+from hips.kernels import kernel
+from hips.names import tile_path
+from hips.stretch import sky_and_noise
+
+__all__ = ["COLOR_FILE", "ColorJob", "ColorScale", "choose_color", "paint", "paint_tiles"]
+
+Pixels = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+COLOR_FILE: Final = "color.json"
+_Q: Final = 8.0
+_STRETCH_NOISES: Final = 15.0
+"""The stretch in units of the brightness's noise: sky noise then moves a tenth of the levels."""
+_SAMPLE_TILES: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class ColorScale:
+    """How the values of three bands become red, green and blue; each tuple in that order."""
+
+    bands: tuple[str, str, str]
+    black: tuple[float, float, float]
+    """Subtracted from the band's values."""
+    gain: tuple[float, float, float]
+    """Multiplies what is left."""
+    stretch: float
+    """Brightness up to which the picture is about linear."""
+    softening: float = _Q
+
+    def to_json(self) -> str:
+        """Write as JSON."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ColorScale:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
+        try:
+            values = json.loads(text)
+            bands, black, gain = (tuple(values[key]) for key in ("bands", "black", "gain"))
+            scale = cls(
+                bands,  # type: ignore[arg-type]
+                black,  # type: ignore[arg-type]
+                gain,  # type: ignore[arg-type]
+                float(values["stretch"]),
+                float(values["softening"]),
+            )
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"no colour scale: {error}") from None
+        if not len(bands) == len(black) == len(gain) == 3 or not scale.stretch > 0.0:
+            raise ValueError("no colour scale: it needs three bands and a stretch above 0")
+        return scale
+
+
+@kernel
+def _paint(
+    red: Pixels, green: Pixels, blue: Pixels, black: Pixels, gain: Pixels, stretch: float,
+    softening: float, out: Bytes,
+) -> None:  # fmt: skip
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            r = (red[row, column] - black[0]) * gain[0]
+            g = (green[row, column] - black[1]) * gain[1]
+            b = (blue[row, column] - black[2]) * gain[2]
+            total, count = 0.0, 0
+            for value in (r, g, b):
+                if not math.isnan(value):
+                    total += value
+                    count += 1
+            if count == 0:
+                out[row, column, 0] = out[row, column, 1] = out[row, column, 2] = 0
+                out[row, column, 3] = 0
+                continue
+            brightness = total / count
+            # A band that is missing here is taken as grey, so that edges have no false colour.
+            r = brightness if math.isnan(r) else r
+            g = brightness if math.isnan(g) else g
+            b = brightness if math.isnan(b) else b
+            scale = 0.0
+            if brightness > 0.0:
+                at = softening * brightness / stretch
+                scale = math.log(at + math.sqrt(at * at + 1.0)) / (softening * brightness)
+            r, g, b = max(r * scale, 0.0), max(g * scale, 0.0), max(b * scale, 0.0)
+            brightest = max(r, g, b)
+            if brightest > 1.0:
+                r, g, b = r / brightest, g / brightest, b / brightest
+            out[row, column, 0] = int(r * 255.0 + 0.5)
+            out[row, column, 1] = int(g * 255.0 + 0.5)
+            out[row, column, 2] = int(b * 255.0 + 0.5)
+            out[row, column, 3] = 255
+
+
+def paint(tiles: Sequence[Pixels], scale: ColorScale) -> Bytes:
+    """Give (row, column, RGBA) of tiles in the order red, green, blue; transparent where all blank."""
+    red, green, blue = tiles
+    out = np.empty((*red.shape, 4), np.uint8)
+    _paint(
+        red, green, blue, np.array(scale.black, np.float32), np.array(scale.gain, np.float32),
+        scale.stretch, scale.softening, out,
+    )  # fmt: skip
+    return out
+
+
+def _read(folder: Path, order: int, npix: int) -> Pixels | None:
+    try:
+        return read_fits((folder / tile_path(order, npix, "fits")).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ColorJob:
+    """Some tiles to paint."""
+
+    folders: tuple[Path, Path, Path]
+    """Of the bands' HiPS: red, green, blue."""
+    target: Path
+    scale: ColorScale
+    order: int
+    tiles: tuple[int, ...]
+
+
+def paint_tiles(job: ColorJob) -> int:
+    """Paint tiles from the bands' FITS tiles; gives the number of bytes written."""
+    size = 0
+    for npix in job.tiles:
+        tiles = [_read(folder, job.order, npix) for folder in job.folders]
+        shape = next((tile.shape for tile in tiles if tile is not None), None)
+        if shape is None:
+            continue
+        filled = [np.full(shape, np.nan, np.float32) if t is None else t for t in tiles]
+        path = job.target / tile_path(job.order, npix, "png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size += path.write_bytes(png_rgba(paint(filled, job.scale)))
+    return size
+
+
+def choose_color(
+    bands: tuple[str, str, str],
+    folders: tuple[Path, Path, Path],
+    order: int,
+    tiles: Mapping[int, int],
+) -> ColorScale:
+    """Choose black, balance and stretch from some of the deepest tiles.
+
+    Parameters
+    ----------
+    bands, folders
+        Red, green, blue.
+    order
+        Of the tiles.
+    tiles
+        Numbers of tiles and in how many bands each is there.
+    """
+    most = max(tiles.values(), default=0)
+    best = sorted(npix for npix, count in tiles.items() if count == most)
+    step = max(1, len(best) // _SAMPLE_TILES)
+    samples: list[list[Pixels]] = [[], [], []]
+    for npix in best[::step]:
+        read = [_read(folder, order, npix) for folder in folders]
+        if any(tile is None for tile in read):
+            continue
+        together = np.stack([tile[::3, ::3].ravel() for tile in read if tile is not None])
+        valid = np.isfinite(together).all(axis=0)
+        for band, values in enumerate(together[:, valid]):
+            samples[band].append(values)
+    values = [np.concatenate(parts) if parts else np.empty(0, np.float32) for parts in samples]
+    if not values[0].size:
+        return ColorScale(bands, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1.0)
+    return _scale(bands, np.stack(values).astype(np.float64))
+
+
+def _scale(bands: tuple[str, str, str], values: NDArray[np.float64]) -> ColorScale:
+    """Choose from values of the three bands at the same places."""
+    levels = [sky_and_noise(band.astype(np.float32)) for band in values]
+    sky = np.array([level for level, _ in levels])
+    noise = np.array([max(spread, 1e-30) for _, spread in levels])
+    light = values - sky[:, None]
+    # What stands out in all bands and is not among the few brightest, which may be saturated.
+    clear = (light > 8.0 * noise[:, None]).all(axis=0)
+    if clear.sum() > 50:
+        clear &= (light <= np.percentile(light[:, clear], 99, axis=1)[:, None]).all(axis=0)
+        typical = np.array([np.median(band[clear]) for band in light])
+    else:
+        typical = noise
+    gain = typical.mean() / typical
+    brightness_noise = float(np.sqrt(np.sum((gain * noise) ** 2)) / 3.0)
+    black = tuple(float(v) for v in sky - 0.5 * noise)
+    gains = tuple(float(v) for v in gain)
+    stretch = max(_STRETCH_NOISES * brightness_noise, 1e-30)
+    return ColorScale(bands, black, gains, stretch)  # type: ignore[arg-type]

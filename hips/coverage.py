@@ -1,0 +1,83 @@
+"""Which part of the sky a HiPS covers: its MOC, and where to look first."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mocpy import MOC
+
+from hips.cells import sky_of
+from hips.names import TILE_WIDTH, pixel_size_arcsec, tile_count
+
+__all__ = ["View", "first_view", "read_moc_cells", "tiles_of", "write_moc"]
+
+_TILE = re.compile(r"Npix(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where to look first."""
+
+    ra_deg: float
+    dec_deg: float
+    fov_deg: float
+    """Width of the field."""
+
+
+def write_moc(path: Path, order: int, tiles: Sequence[int]) -> None:
+    """Write the MOC of the deepest tiles (MOC 2.0, equatorial), so that clients ask for no other."""
+    cells = np.asarray(tiles, np.uint64)
+    moc = MOC.from_healpix_cells(cells, np.full(cells.shape, order, np.uint8), order)
+    moc.save(str(path), format="fits", overwrite=True)
+
+
+def read_moc_cells(path: Path, order: int) -> list[int]:
+    """Read a MOC as cells of one order."""
+    moc = MOC.load(str(path), format="fits")
+    return [int(cell) for cell in moc.refine_to_order(order).to_order(order).flatten()]
+
+
+def tiles_of(folder: Path, order: int, extension: str) -> list[int]:
+    """List the tiles of an order that are there, in NESTED order."""
+    found = []
+    base = folder / f"Norder{order}"
+    if base.is_dir():
+        for directory in sorted(base.glob("Dir*")):
+            for name in os.listdir(directory):
+                stem, _, suffix = name.partition(".")
+                match = _TILE.fullmatch(stem)
+                if match is not None and suffix == extension:
+                    found.append(int(match[1]))
+    return sorted(found)
+
+
+def _direction(order: int, npix: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    half = np.array([0.5])
+    ra, dec = (math.radians(float(value[0])) for value in sky_of(order, npix, half, half))
+    return np.array([math.cos(dec) * math.cos(ra), math.cos(dec) * math.sin(ra), math.sin(dec)])
+
+
+def first_view(order: int, tiles: Sequence[int]) -> View:
+    """Choose a view of the deepest tiles: all of them, or the surroundings of the middle one.
+
+    The centre is always on a tile, the one nearest to the middle of them all; where the tiles are
+    scattered over more than 60 degrees, the view is as wide as a piece of sky looks natural.
+    """
+    step = max(1, len(tiles) // 4096)
+    directions = np.array([_direction(order, npix) for npix in list(tiles)[::step]])
+    mean = directions.mean(axis=0)
+    nearest = directions[int(np.argmax(directions @ mean))]
+    # Tiles all around leave no middle: any tile serves.
+    within = np.clip(directions @ nearest, -1.0, 1.0)
+    reach = math.degrees(float(np.arccos(within.min())))
+    margin = pixel_size_arcsec(order) * TILE_WIDTH / 3600.0
+    fov = min(2.0 * reach + 1.2 * margin, 60.0 if len(tiles) < tile_count(order) // 2 else 180.0)
+    ra = math.degrees(math.atan2(nearest[1], nearest[0])) % 360.0
+    dec = math.degrees(math.asin(max(-1.0, min(1.0, float(nearest[2])))))
+    return View(ra, dec, fov)

@@ -1,0 +1,113 @@
+"""The files that tell of a HiPS: MOC, properties, preview and page. Written after the tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hips.allsky import write_preview
+from hips.coverage import first_view, write_moc
+from hips.names import TILE_WIDTH, pixel_size_arcsec, tile_count
+from hips.page import index_page
+from hips.properties import Provenance, format_properties, minute, parse_properties
+from hips.settings import HipsSettings
+from vodal.errors import DataError
+
+__all__ = ["Description", "first_made", "write_description"]
+
+HIPS_VERSION = "1.4"
+BUILDER = "Skylane"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is said of a HiPS by who makes it."""
+
+    creator_did: str
+    """IVOID."""
+    title: str
+    text: str
+    """A paragraph."""
+    collection: str
+    order: int
+    formats: tuple[str, ...]
+    """Of the tiles; the first is what clients take by default."""
+    provenance: Provenance
+    made: datetime
+    """When a HiPS of this name was first made."""
+    tiles: int
+    """Of all orders."""
+    size_bytes: int
+    extra: Mapping[str, object]
+    """Keywords of this kind of HiPS."""
+
+
+def first_made(published: Path, now: datetime) -> datetime:
+    """Give when the HiPS that is published now was first made; ``now`` if there is none."""
+    try:
+        text = (published / "properties").read_text("utf-8")
+        stamp = parse_properties(text)["hips_creation_date"]
+        return datetime.strptime(stamp, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+    except (OSError, UnicodeDecodeError, DataError, KeyError, ValueError):
+        return now
+
+
+def write_description(
+    folder: Path,
+    leaves: Sequence[int],
+    about: Description,
+    settings: HipsSettings,
+    now: datetime,
+) -> None:
+    """Write ``Moc.fits``, ``properties``, ``preview.jpg`` and ``index.html``.
+
+    Parameters
+    ----------
+    folder
+        Holds the tiles.
+    leaves
+        Numbers of the deepest tiles, one at least.
+    about
+        What is said.
+    settings
+        Of all HiPS of the site.
+    now
+        Becomes the release date, by which clients drop what they cached.
+    """
+    write_moc(folder / "Moc.fits", about.order, leaves)
+    view = first_view(about.order, leaves)
+    write_preview(folder, view, about.order, settings.jpeg_quality)
+    page = index_page(about.title, about.text, view, settings.aladin_lite_url)
+    (folder / "index.html").write_text(page, "utf-8")
+    scale = f"{pixel_size_arcsec(about.order) / 3600.0:.6g}"
+    values: dict[str, object] = {
+        "creator_did": about.creator_did,
+        "hips_creator": settings.creator,
+        "obs_title": about.title,
+        "obs_collection": about.collection,
+        "obs_description": about.text,
+        "obs_copyright": settings.copyright,
+        **about.provenance.keywords(),
+        "dataproduct_type": "image",
+        "hips_version": HIPS_VERSION,
+        "hips_builder": BUILDER,
+        "hips_creation_date": minute(about.made),
+        "hips_release_date": minute(now),
+        "hips_status": f"{settings.status} master clonable",
+        "hips_tile_format": " ".join(about.formats),
+        "hips_order": about.order,
+        "hips_order_min": 0,
+        "hips_tile_width": TILE_WIDTH,
+        "hips_frame": "equatorial",
+        "hips_pixel_scale": scale,
+        "hips_initial_ra": f"{view.ra_deg:.6f}",
+        "hips_initial_dec": f"{view.dec_deg:.6f}",
+        "hips_initial_fov": f"{view.fov_deg:.6g}",
+        "hips_nb_tiles": about.tiles,
+        "hips_estsize": max(1, about.size_bytes // 1024),
+        "moc_sky_fraction": f"{len(leaves) / tile_count(about.order):.6g}",
+        **about.extra,
+    }
+    (folder / "properties").write_text(format_properties(values), "utf-8", newline="\n")

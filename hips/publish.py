@@ -1,0 +1,99 @@
+"""A folder that is filled out of sight and takes its name in one step."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from vodal.errors import ServiceUnavailable, UsageError
+
+__all__ = ["NAME", "safe_name", "staging"]
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""What a HiPS's folder may be called; never one that starts with a dot, as those in work do."""
+
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2
+
+
+def safe_name(*parts: str) -> str:
+    """Make a folder's name of texts: other signs than letters, digits, dots become hyphens."""
+    words = [re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.") for part in parts]
+    return "-".join(word for word in words if word)[:128] or "hips"
+
+
+@contextmanager
+def staging(target: Path) -> Iterator[Path]:
+    """Give a new empty folder that replaces ``target`` when the block ends without error.
+
+    Until then what was there before is served; a block that fails leaves it as it was. Readers see
+    the old folder or the new one, never a mixture.
+
+    Raises
+    ------
+    UsageError
+        If the name cannot be that of a HiPS.
+    ServiceUnavailable
+        If another process is making the same folder.
+    """
+    if not NAME.fullmatch(target.name):
+        raise UsageError(
+            f"'{target.name}' cannot be the name of a HiPS; "
+            "it takes letters, digits, dots, hyphens and underscores"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(target.with_name(f".{target.name}.lock"), target.name):
+        building = target.with_name(f".{target.name}.building")
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir()
+        try:
+            yield building
+            _replace(building, target)
+        finally:
+            # After the exchange this is what was there before.
+            shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def _lock(path: Path, name: str) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ServiceUnavailable(
+                f"another process is making the HiPS '{name}'; try again when it is done"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(building: Path, target: Path) -> None:
+    """Put the new folder in the place of the old one, at once where the system can."""
+    if not target.exists():
+        building.rename(target)
+        return
+    try:
+        exchange = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        exchange = None
+    if exchange is not None:
+        failed = exchange(
+            _AT_FDCWD, os.fsencode(building), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE
+        )
+        if not failed:
+            return
+    # A file system that cannot exchange: for a moment there is no HiPS of this name.
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    target.rename(old)
+    building.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
