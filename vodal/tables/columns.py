@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-__all__ = ["Column", "ResultStream"]
+__all__ = ["Column", "ResultStream", "with_ids"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,33 @@ class ResultStream:
     columns: tuple[Column, ...]
     batches: Iterator[pa.RecordBatch]
     overflow: bool = field(default=False)
+
+
+def with_ids(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Give every column an XML ID, so that descriptors can point to its FIELD.
+
+    IDs that are there stay; the others are made from the names and never hold a ``-``, which
+    keeps them apart from the IDs of descriptors. The same columns get the same IDs each time: who
+    writes the table and who describes services on it need not agree beforehand.
+
+    Parameters
+    ----------
+    columns
+        Columns of one table; their own IDs must be unique.
+    """
+    taken = {column.id for column in columns if column.id is not None}
+    done = []
+    for column in columns:
+        if column.id is not None:
+            done.append(column)
+            continue
+        stem = re.sub(r"[^A-Za-z0-9_.]", "_", column.name)
+        if not re.match(r"[A-Za-z_]", stem):
+            stem = f"_{stem}"
+        name, number = stem, 2
+        while name in taken:
+            name = f"{stem}_{number}"
+            number += 1
+        taken.add(name)
+        done.append(replace(column, id=name))
+    return tuple(done)

@@ -1,0 +1,127 @@
+"""Arrow arrays as text, one string a cell, computed column by column.
+
+`conform` brings whatever a database gave into the type that a column declares; `text` gives its
+cells as strings, null where the value is null. Characters that XML 1.0 cannot carry (controls
+other than tab, line feed and carriage return; U+FFFE, U+FFFF) become ``?`` in every format, so
+that all formats of one answer tell the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from vodal.tables.columns import Column
+
+__all__ = ["array_length", "conform", "data_and_offsets", "holds", "is_ascii", "text"]
+
+_SUSPECT = np.zeros(256, dtype=np.bool_)
+_SUSPECT[[*range(9), 11, 12, *range(14, 32), 0xEF]] = True
+"""Bytes that can begin a character that XML cannot carry (0xEF begins U+FFFE and U+FFFF)."""
+
+_INVALID = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x{fffe}\\x{ffff}]"
+
+
+def data_and_offsets(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Give the bytes of a string or binary array and where each element starts in them.
+
+    Returns
+    -------
+    data, offsets
+        Views without copy; element ``i`` is ``data[offsets[i]:offsets[i + 1]]``, offsets start
+        at 0. Where an element is null, its bytes may be anything.
+    """
+    if len(array) == 0:
+        return np.empty(0, np.uint8), np.zeros(1, np.int32)
+    _, offset_buffer, data_buffer = array.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[array.offset : array.offset + len(array) + 1]
+    if data_buffer is None:
+        return np.empty(0, np.uint8), np.zeros(len(array) + 1, np.int32)
+    data = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
+    return data, offsets - offsets[0]
+
+
+def holds(array: pa.Array, table: NDArray[np.bool_]) -> bool:
+    """Tell whether any byte of a string array is one of those marked in a table of 256."""
+    data, _ = data_and_offsets(array)
+    return bool(table[data].any())
+
+
+def is_ascii(array: pa.Array) -> bool:
+    """Tell whether a string array holds ASCII only."""
+    data, _ = data_and_offsets(array)
+    return data.size == 0 or int(data.max()) < 128
+
+
+def array_length(column: Column) -> int | None:
+    """Give the number of elements of a fixed-size cell; None if it varies; 1 for a scalar.
+
+    ``2x3`` is 6; ``*``, ``8*`` and ``2x*`` vary.
+    """
+    if column.arraysize is None:
+        return 1
+    if column.arraysize.endswith("*"):
+        return None
+    return int(np.prod([int(part) for part in column.arraysize.split("x")]))
+
+
+def conform(column: Column, array: pa.Array) -> pa.Array:
+    """Bring an array into the Arrow type that its column declares.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        If a value does not fit, for example a long in a column declared int.
+    """
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    wanted = column.arrow_type()
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if array.type != wanted:
+        array = array.cast(wanted)
+    if pa.types.is_string(wanted) and holds(array, _SUSPECT):
+        array = pc.replace_substring_regex(array, pattern=_INVALID, replacement="?")
+    return array
+
+
+def _number_text(array: pa.Array) -> pa.Array:
+    """Give numbers in their shortest form that reads back equal; NaN and infinities by name."""
+    cells = array.cast(pa.string())
+    if not pa.types.is_floating(array.type):
+        return cells
+    finite = pc.is_finite(array)
+    if pc.all(finite, skip_nulls=True, min_count=0).as_py():
+        return cells
+    special = pc.if_else(pc.is_nan(array), "NaN", pc.if_else(pc.greater(array, 0), "+Inf", "-Inf"))
+    return pc.if_else(finite, cells, special)
+
+
+def text(column: Column, array: pa.Array) -> pa.Array:
+    """Give the cells of a conforming array as strings.
+
+    Numbers are written in the shortest form that reads back equal, booleans as ``true`` and
+    ``false``, the elements of arrays with blanks between. A null stays null.
+    """
+    if pa.types.is_string(array.type):
+        length = None if column.arraysize in {None, "*"} else _text_length(column)
+        return array if length is None else pc.utf8_slice_codeunits(array, 0, length)
+    if pa.types.is_list(array.type):
+        flat = array.flatten()
+        filler = np.nan if pa.types.is_floating(flat.type) else 0
+        if pa.types.is_boolean(flat.type):
+            filler = False
+        cells = _number_text(pc.fill_null(flat, filler))
+        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), cells), " ")
+        return pc.if_else(pc.is_valid(array), joined, pa.scalar(None, pa.string()))
+    return _number_text(array)
+
+
+def _text_length(column: Column) -> int:
+    """Give the largest number of characters of a text column with a bound."""
+    assert column.arraysize is not None
+    return int(column.arraysize.removesuffix("*"))

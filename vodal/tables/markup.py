@@ -1,0 +1,187 @@
+"""Elements of a VOTable as text (VOTable 1.4; schema of the namespace v1.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from vodal.links import InputParam, ServiceDescriptor
+from vodal.tables.columns import Column
+
+__all__ = ["descriptor", "element", "escape", "field", "frames", "info", "unique_ids"]
+
+_INVALID = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""Characters that XML 1.0 cannot carry in any form."""
+
+_ESCAPES = str.maketrans(
+    {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        '"': "&quot;",
+        # Attribute values lose these otherwise (XML 1.0 section 3.3.3).
+        "\t": "&#9;",
+        "\n": "&#10;",
+        "\r": "&#13;",
+    }
+)
+
+_SPACE_UTYPE = "obscore:Char.SpatialAxis.Coverage."
+_TIME_UTYPE = "obscore:Char.TimeAxis.Coverage.Bounds.Limits."
+_SPACE_FRAME, _TIME_FRAME = "frame-icrs", "frame-mjd"
+
+
+def escape(text: str) -> str:
+    """Make text fit for content and attribute values; characters XML cannot carry become ``?``."""
+    return _INVALID.sub("?", text).translate(_ESCAPES)
+
+
+def element(tag: str, content: str | None = None, /, **attributes: str | None) -> str:
+    """Write an element.
+
+    Parameters
+    ----------
+    tag
+        Its name.
+    content
+        Markup inside, escaped already; none makes it empty.
+    **attributes
+        Values, not escaped; those that are None are left out. ``id`` becomes ``ID``.
+    """
+    shown = "".join(
+        f' {"ID" if name == "id" else name}="{escape(value)}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    return f"<{tag}{shown}/>" if content is None else f"<{tag}{shown}>{content}</{tag}>"
+
+
+def info(name: str, value: str, content: str = "") -> str:
+    """Write an INFO; ``content`` is a message in plain text."""
+    return element("INFO", escape(content) if content else None, name=name, value=value)
+
+
+def _frame_of(column: Column) -> str | None:
+    utype = column.utype or ""
+    if utype.startswith(_SPACE_UTYPE) and utype.endswith((".C1", ".C2", ".Support.Area")):
+        return _SPACE_FRAME
+    if utype.startswith(_TIME_UTYPE) and column.unit == "d":
+        return _TIME_FRAME
+    return None
+
+
+def frames(columns: Sequence[Column]) -> str:
+    """Declare the frames of ObsCore's positions (ICRS) and times (MJD, UTC), where selected.
+
+    The reference position of the times is not known: headers seldom say it.
+    """
+    needed = {_frame_of(column) for column in columns}
+    parts = []
+    if _SPACE_FRAME in needed:
+        parts.append(element("COOSYS", id=_SPACE_FRAME, system="ICRS"))
+    if _TIME_FRAME in needed:
+        parts.append(
+            element(
+                "TIMESYS",
+                id=_TIME_FRAME,
+                timeorigin="MJD-origin",
+                timescale="UTC",
+                refposition="UNKNOWN",
+            )
+        )
+    return "".join(part + "\n" for part in parts)
+
+
+def field(column: Column) -> str:
+    """Write the FIELD of a column."""
+    about = column.description
+    return element(
+        "FIELD",
+        None if about is None else element("DESCRIPTION", escape(about)),
+        id=column.id,
+        name=column.name,
+        datatype=column.datatype,
+        arraysize=column.arraysize,
+        unit=column.unit,
+        ucd=column.ucd,
+        utype=column.utype,
+        xtype=column.xtype,
+        ref=_frame_of(column),
+    )
+
+
+def _values(param: InputParam) -> str:
+    parts = []
+    if param.minimum is not None:
+        parts.append(element("MIN", value=param.minimum))
+    if param.maximum is not None:
+        parts.append(element("MAX", value=param.maximum))
+    parts += [element("OPTION", value=option) for option in param.options]
+    return element("VALUES", "".join(parts)) if parts else ""
+
+
+def _input(param: InputParam) -> str:
+    about = "" if param.description is None else element("DESCRIPTION", escape(param.description))
+    return element(
+        "PARAM",
+        (about + _values(param)) or None,
+        name=param.name,
+        datatype=param.datatype,
+        arraysize=param.arraysize,
+        unit=param.unit,
+        ucd=param.ucd,
+        utype=param.utype,
+        xtype=param.xtype,
+        ref=param.ref,
+        value=param.value,
+    )
+
+
+def _text_param(name: str, value: str | None) -> str:
+    if value is None:
+        return ""
+    return element("PARAM", name=name, datatype="char", arraysize="*", value=value) + "\n"
+
+
+def descriptor(service: ServiceDescriptor) -> str:
+    """Write a service descriptor (DataLink 1.1 section 4)."""
+    about = service.description
+    inputs = "".join(_input(param) + "\n" for param in service.inputs)
+    content = (
+        "\n"
+        + ("" if about is None else element("DESCRIPTION", escape(about)) + "\n")
+        + _text_param("accessURL", service.access_url)
+        + _text_param("standardID", service.standard_id or None)
+        + _text_param("resourceIdentifier", service.resource_identifier)
+        + _text_param("contentType", service.content_type)
+        + element("GROUP", "\n" + inputs, name="inputParams")
+        + "\n"
+    )
+    return element(
+        "RESOURCE",
+        content,
+        type="meta",
+        utype="adhoc:service",
+        id=service.id,
+        name=service.name,
+    )
+
+
+def unique_ids(
+    services: Sequence[ServiceDescriptor], taken: Collection[str | None]
+) -> list[ServiceDescriptor]:
+    """Rename descriptors whose ID a FIELD or another descriptor of the document has already.
+
+    A document is not XML otherwise, and the names of columns in a query are the user's choice.
+    """
+    used = {name for name in taken if name is not None} | {_SPACE_FRAME, _TIME_FRAME}
+    done = []
+    for service in services:
+        name, number = service.id, 2
+        while name in used:
+            name = f"{service.id}-{number}"
+            number += 1
+        used.add(name)
+        done.append(service if name == service.id else replace(service, id=name))
+    return done
