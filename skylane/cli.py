@@ -1,0 +1,164 @@
+"""The ``skylane`` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from skylane.progress import step
+from vodal.errors import SkylaneError
+
+__all__ = ["main"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+console = Console(highlight=False)
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """Give a command its ``--site`` option and tell errors as one sentence."""
+
+    @click.option(
+        "--site",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(),
+        show_default="the current folder",
+        help="Folder of the site: its skylane.toml and, with the embedded store, its data.",
+    )
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except SkylaneError as error:
+            raise click.ClickException(str(error)) from None
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="skylane")
+def main() -> None:
+    """From the images a telescope's pipeline writes to ObsTAP, DataLink, SODA and HiPS."""
+
+
+@main.command()
+@click.option("--data", type=click.Path(exists=True, path_type=Path),
+              help="Folder of FITS files to show, instead of a synthetic survey.")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port to listen on.  [default: 8080]")
+@click.option("--no-serve", is_flag=True, help="Prepare everything, then stop.")
+@command
+def demo(data: Path | None, host: str | None, port: int | None, no_serve: bool, site: Path) -> None:  # noqa: FBT001
+    """Make a small survey (or take yours), ingest it, build its sky, serve, print the URLs."""
+    from skylane.demo import survey_folder
+
+    if data is None:
+        with step(console, "Making a synthetic survey") as report:
+            data = survey_folder(site, report)
+    _ingest((data,), site, None if data != site / "data" / "demo" else "demo")
+    _build_hips(site, None)
+    if not no_serve:
+        _serve(site, host, port, None, examples=True)
+
+
+@main.command()
+@command
+def init(site: Path) -> None:
+    """Write a commented skylane.toml that holds every setting with its default."""
+    from skylane.documentation import settings_file
+    from skylane.settings import SETTINGS_FILE
+
+    path = site / SETTINGS_FILE
+    if path.exists():
+        raise click.ClickException(f"{path} exists already")
+    site.mkdir(parents=True, exist_ok=True)
+    path.write_text(settings_file(), "utf-8")
+    console.print(f"Wrote {path}")
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--collection", help="Name of the collection.  [default: the folder's name]")
+@click.option("--workers", type=click.IntRange(min=0), help="Processes that read headers.")
+@click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")
+@click.option("--prune", is_flag=True, help="Remove the products of files that have vanished.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path),
+              help="Where to write the report.  [default: reports/ of the site]")
+@command
+def ingest(sources: tuple[Path, ...], collection: str | None, workers: int | None, dry_run: bool,  # noqa: FBT001
+           prune: bool, report: Path | None, site: Path) -> None:  # noqa: FBT001
+    """Catalogue folders of FITS files.
+
+    Files that have not changed are passed over; a bad file is named in the report and never stops
+    the run.
+
+    Example: skylane ingest /data/night42 --collection night42
+    """
+    _ingest(sources, site, collection, workers=workers, dry_run=dry_run, prune=prune, report=report)
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8080]")
+@click.option("--workers", type=click.IntRange(min=1), help="Server processes.  [default: 1]")
+@command
+def serve(host: str | None, port: int | None, workers: int | None, site: Path) -> None:
+    """Serve all services of a site on one port."""
+    _serve(site, host, port, workers)
+
+
+@main.group("hips")
+def hips_group() -> None:
+    """Build and check HiPS."""
+
+
+@hips_group.command("build")
+@click.argument("collection", required=False)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: all cores]")
+@command
+def hips_build(collection: str | None, workers: int | None, site: Path) -> None:
+    """Build the HiPS of a collection (or of all): one a band, and one in colour.
+
+    Example: skylane hips build demo
+    """
+    _build_hips(site, collection, workers)
+
+
+@main.command()
+@click.argument("adql")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write to a file instead: .vot, .csv or .tsv.")
+@click.option("--maxrec", type=click.IntRange(min=0), default=1000, show_default=True)
+@command
+def query(adql: str, output: Path | None, maxrec: int, site: Path) -> None:
+    """Run an ADQL query on the site's catalogue.
+
+    Example: skylane query "SELECT obs_id, filter FROM ivoa.obscore"
+    """
+    _query(site, adql, output, maxrec)
+
+
+@main.command()
+@click.argument("image")
+@click.option("--circle", metavar='"RA DEC RADIUS"', help="Circle, ICRS degrees.")
+@click.option("--polygon", metavar='"RA DEC RA DEC RA DEC ..."', help="Polygon, ICRS degrees.")
+@click.option("--pos", metavar="SHAPE", help="CIRCLE ..., RANGE ... or POLYGON ..., as in SODA.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="FITS file to write.")
+@command
+def cut(image: str, circle: str | None, polygon: str | None, pos: str | None, output: Path,
+        site: Path) -> None:
+    """Cut a piece out of an image: a FITS file or an identifier of the site.
+
+    Example: skylane cut image.fits --circle "150.1 2.2 0.01" -o out.fits
+    """
+    _cut(site, image, circle, polygon, pos, output)

@@ -1,0 +1,124 @@
+"""Documents made from the code: the commented settings file and the page of settings."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from skylane.settings import SiteSettings
+
+__all__ = ["settings_file", "settings_page"]
+
+_WIDTH = 96
+
+
+def _model_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Give the settings class of a field that is a section of its own."""
+    kind = field.annotation
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return None
+
+
+def _many_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Give the settings class of a field that holds several by name."""
+    for argument in get_args(field.annotation):
+        if isinstance(argument, type) and issubclass(argument, BaseModel):
+            return argument
+        for inner in get_args(argument):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                return inner
+    return None
+
+
+def _toml(value: Any) -> str | None:
+    """Write a default as TOML; None has no form there."""
+    if value is None:
+        return None
+    if isinstance(value, Path):
+        return None
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_toml(item) or "" for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _sections(
+    model: type[BaseModel], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
+    """Give each section with its key path; ``<name>`` stands for a name of the user's."""
+    yield path, model
+    for name, field in model.model_fields.items():
+        section = _model_of(field)
+        many = _many_of(field)
+        if section is not None and section.__name__ != "ColumnMapping":
+            yield from _sections(section, (*path, name))
+        elif many is not None and many.__name__ != "ColumnRule":
+            yield from _sections(many, (*path, name, "<name>"))
+
+
+def _plain_fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in model.model_fields.items():
+        section = _model_of(field)
+        if (section is None or section.__name__ == "ColumnMapping") and (
+            _many_of(field) is None
+        ):
+            yield name, field
+
+
+def _default(field: FieldInfo) -> str | None:
+    if field.is_required():
+        return None
+    return _toml(field.get_default(call_default_factory=True))
+
+
+def settings_file() -> str:
+    """Write a ``skylane.toml`` that holds every setting with its default, commented out."""
+    lines = ["# Settings of a Skylane site. Every line that is commented out shows the default.", ""]
+    for path, model in _sections(SiteSettings):
+        fields = list(_plain_fields(model))
+        if not fields or not path:
+            continue
+        lines.append(f"[{'.'.join(path)}]" if "<name>" not in path else f"# [{'.'.join(path)}]")
+        for name, field in fields:
+            text = " ".join((field.description or "").split())
+            lines += [f"# {line}" for line in textwrap.wrap(text, _WIDTH)]
+            if not isinstance(field.annotation, type) or _model_of(field) is None:
+                lines.append(f"# {name} = {_default(field) or '...'}")
+            lines.append("")
+    return "\n".join(lines)
+
+
+def settings_page() -> str:
+    """Write ``docs/settings.md``."""
+    lines = [
+        "# Settings",
+        "",
+        "A site's settings lie in `skylane.toml` in its folder (`skylane init` writes one with",
+        "every default). Each can also be given in the environment: `SKYLANE_`, then the key path",
+        "in upper case with two underscores between its parts (`SKYLANE_SODA__WORKERS=4`). An",
+        "unknown key is refused with its path.",
+        "",
+        "This page is made from the code (`make docs`).",
+    ]
+    for path, model in _sections(SiteSettings):
+        fields = list(_plain_fields(model))
+        if not fields or not path:
+            continue
+        doc = " ".join((model.__doc__ or "").split())
+        lines += ["", f"## `[{'.'.join(path)}]`", "", doc, ""]
+        lines += ["| key | default | meaning |", "|---|---|---|"]
+        for name, field in fields:
+            text = " ".join((field.description or "").split()).replace("|", "\\|")
+            default = (_default(field) or "").replace("|", "\\|")
+            lines.append(f"| `{name}` | {f'`{default}`' if default else ''} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    Path("docs/settings.md").write_text(settings_page(), "utf-8")
