@@ -184,9 +184,12 @@ _DIALECT = sqlite.dialect(paramstyle="named")
 
 
 def sql(statement: ClauseElement | Executable) -> str:
-    """Compile a statement to SQLite's SQL with named parameters."""
+    """Compile a statement to SQLite's SQL with named parameters, all of them bound later."""
     assert isinstance(statement, ClauseElement)
-    return str(statement.compile(dialect=_DIALECT))
+    compiled = statement.compile(dialect=_DIALECT)
+    # A value given in the statement would be lost here.
+    assert not any(value is not None for value in (compiled.params or {}).values())
+    return str(compiled)
 
 
 @cache

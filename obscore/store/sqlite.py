@@ -54,11 +54,12 @@ _SQL_KNOWN = schema.sql(
 _SQL_DELETE_BOXES = f"DELETE FROM {schema.RTREE} WHERE id IN ({schema.sql(_DOOMED)})"  # noqa: S608
 _SQL_DELETE_ROWS = schema.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FILE_IDS)))
 _SQL_DELETE_FILES = schema.sql(delete(_FILES).where(_FILES.c.uri.in_(select(_URIS.c.value))))
-_SQL_INSERT_FILE = schema.sql(insert(_FILES).returning(_FILES.c.id))
+_SQL_INSERT_FILE = schema.sql(insert(_FILES))
 _SQL_INSERT_ROW = schema.sql(insert(_OBSCORE))
 _BOX = ("xmin", "xmax", "ymin", "ymax", "zmin", "zmax")
 _SQL_INSERT_BOX = f"INSERT INTO {schema.RTREE} VALUES (:id, :{', :'.join(_BOX)})"  # noqa: S608
-_SQL_LAST_ID = schema.sql(select(func.coalesce(func.max(_OBSCORE.c.id), 0)))
+_SQL_LAST_FILE = schema.sql(select(func.max(_FILES.c.id)))
+_SQL_LAST_ROW = schema.sql(select(func.max(_OBSCORE.c.id)))
 _SQL_TAKEN = schema.sql(
     select(_OBSCORE.c.obs_publisher_did, _FILES.c.uri)
     .join(_FILES, _OBSCORE.c.file_id == _FILES.c.id)
@@ -67,7 +68,6 @@ _SQL_TAKEN = schema.sql(
             select(func.json_each(bindparam("dids")).table_valued("value").c.value)
         )
     )
-    .limit(1)
 )
 
 
@@ -169,11 +169,11 @@ class SqliteStore(Store):
 
     def _insert(self, files: Sequence[CataloguedFile]) -> None:
         connection = self._connection
-        row_id = int(_scalar(connection, _SQL_LAST_ID))
+        row_id = _last(connection, _SQL_LAST_ROW)
+        first_file = _last(connection, _SQL_LAST_FILE) + 1
         rows: list[dict[str, Any]] = []
         boxes: list[dict[str, float]] = []
-        for file in files:
-            file_id = int(_scalar(connection, _SQL_INSERT_FILE, _file_values(file)))
+        for file_id, file in enumerate(files, first_file):
             for observation in file.observations:
                 row_id += 1
                 rows.append(_row_values(observation, file, row_id, file_id))
@@ -181,6 +181,10 @@ class SqliteStore(Store):
                 if box is not None:
                     boxes.append({"id": row_id, **box})
         self._check_untaken(rows)
+        connection.executemany(
+            _SQL_INSERT_FILE,
+            (_file_values(file, key) for key, file in enumerate(files, first_file)),
+        )
         connection.executemany(_SQL_INSERT_ROW, rows)
         connection.executemany(_SQL_INSERT_BOX, boxes)
 
@@ -236,8 +240,9 @@ def _publish(connection: apsw.Connection) -> None:
             connection.executemany(schema.sql(insert(table)), rows)
 
 
-def _scalar(connection: apsw.Connection, sql: str, values: dict[str, Any] | None = None) -> Any:
-    return fetch(connection, sql, values)[0][0]
+def _last(connection: apsw.Connection, sql: str) -> int:
+    """Give the highest key in use, 0 for an empty table."""
+    return int(fetch(connection, sql)[0][0] or 0)
 
 
 def _check_distinct(files: Sequence[CataloguedFile]) -> None:
@@ -261,8 +266,9 @@ def _text(value: object) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def _file_values(file: CataloguedFile) -> dict[str, Any]:
+def _file_values(file: CataloguedFile, file_id: int) -> dict[str, Any]:
     return {
+        "id": file_id,
         "uri": file.uri,
         "file_name": _text(file.file_name),
         "collection": _text(file.collection),

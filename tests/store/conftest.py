@@ -1,0 +1,12 @@
+from pathlib import Path
+
+import pytest
+
+from obscore.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    opened = SqliteStore(tmp_path / "skylane.db")
+    yield opened
+    opened.close()

@@ -1,0 +1,126 @@
+"""Products by place and collection, against looking at each."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from obscore.store.resolver import SqliteCatalogue, SqliteResolver
+from obscore.store.sqlite import SqliteStore
+from obscore.testing import make_catalogue, make_file, make_observation
+from vodal.errors import ArchiveError, NotFoundError
+from vodal.products import CollectionSummary
+from vodal.regions import Circle, Polygon, Range
+from vodal.sphere import intersects
+
+
+@pytest.fixture(scope="module")
+def sky(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sky") / "skylane.db"
+    files = list(make_catalogue(600, half_width_deg=1.0))
+    store = SqliteStore(path)
+    store.write(files)
+    store.close()
+    catalogue = SqliteCatalogue(path)
+    observations = sorted(
+        (item for file in files for item in file.observations), key=lambda item: item.did
+    )
+    yield catalogue, observations
+    catalogue.close()
+
+
+ra = st.floats(0.0, 360.0)
+dec = st.one_of(st.floats(-90.0, 90.0), st.sampled_from([-90.0, 90.0, 89.5]))
+regions = st.one_of(
+    st.builds(Circle, ra, dec, st.sampled_from([0.0, 0.5, 5.0, 40.0])),
+    st.builds(
+        lambda a, w, d, h: Range(a, (a + w) % 360.0, max(-90.0, d - h), min(90.0, d + h)),
+        ra, st.floats(0.1, 200.0), dec, st.floats(0.1, 20.0),
+    ),
+    st.builds(
+        lambda a, d, s: Polygon(((a, d - s), (a + s, d - s), (a + s, d + s), (a, d + s))),
+        ra, st.floats(-80.0, 80.0), st.floats(0.5, 8.0),
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None)
+@given(region=regions)
+def test_products_of_a_region_are_those_that_meet_it(sky, region):
+    catalogue, observations = sky
+    expected = [item.did for item in observations if intersects(item.region, region)]
+    assert [product.did for product in catalogue.products(region=region)] == expected
+
+
+def test_all_products_come_in_order_over_many_pages(sky):
+    catalogue, observations = sky
+    assert [product.did for product in catalogue.products()] == [item.did for item in observations]
+    assert list(catalogue.products("absent")) == []
+
+
+def test_collections_tell_their_bands_by_wavelength(store):
+    for number, (collection, band) in enumerate([("b", 2), ("a", 1), ("b", 0), ("b", 2)]):
+        row = make_observation(f"ivo://x/y?{number}", None, band=band, obs_collection=collection)
+        store.write([make_file(f"file:///{number}", row)])
+    no_filter = make_observation("ivo://x/y?n", None, obs_collection="c", filter=None)
+    store.write([make_file("file:///n", no_filter)])
+    catalogue = SqliteCatalogue(store.path)
+    assert catalogue.collections() == [
+        CollectionSummary("a", 1, ("r",)),
+        CollectionSummary("b", 3, ("g", "i")),
+        CollectionSummary("c", 1, ()),
+    ]
+    catalogue.close()
+
+
+def test_a_product_without_footprint_meets_no_region(store):
+    store.write(
+        [make_file("file:///a", make_observation("ivo://x/y?a", None, position=(1.0, 1.0)))]
+    )
+    catalogue = SqliteCatalogue(store.path)
+    assert list(catalogue.products(region=Circle(1.0, 1.0, 5.0))) == []
+    assert len(list(catalogue.products())) == 1
+    catalogue.close()
+
+
+def test_products_go_on_while_the_store_changes(store):
+    store.write(list(make_catalogue(1100)))
+    catalogue = SqliteCatalogue(store.path)
+    products = catalogue.products()
+    first = next(products)
+    store.remove([f"file:///survey/exp{number:07d}.fits" for number in range(1050, 1100)])
+    rest = list(products)
+    assert len(rest) == 1049
+    assert first.did < rest[0].did
+    catalogue.close()
+
+
+def test_many_identifiers_at_once(store):
+    store.write(list(make_catalogue(1100)))
+    resolver = SqliteResolver(store.path)
+    dids = [f"ivo://skylane.test/synthetic?night 1/exp&{n:07d}.fits:SCI,0" for n in range(1200)]
+    found = resolver.resolve(dids)
+    assert set(found) == set(dids[:1100])
+    assert resolver.resolve([]) == {}
+    assert resolver.resolve(["", "'; DROP TABLE files; --", "\u00e9"]) == {}
+    resolver.close()
+
+
+def test_the_index_of_a_withdrawn_or_replaced_file_is_not_given(store):
+    file = make_file("file:///a", make_observation("ivo://x/y?a", None))
+    store.write([file])
+    resolver = SqliteResolver(store.path)
+    product = resolver.resolve(["ivo://x/y?a"])["ivo://x/y?a"]
+    store.write([make_file("file:///a", *file.observations, version="v2")])
+    with pytest.raises(NotFoundError, match="search again"):
+        resolver.index(product)
+    store.remove(["file:///a"])
+    assert resolver.resolve(["ivo://x/y?a"]) == {}
+    resolver.close()
+
+
+def test_without_a_store_the_sentence_says_so(tmp_path):
+    resolver = SqliteResolver(tmp_path / "absent.db")
+    with pytest.raises(ArchiveError, match="ingest something first"):
+        resolver.resolve(["x"])
