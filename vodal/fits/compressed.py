@@ -236,8 +236,7 @@ class TileDecoder:
                 data = shuffled.reshape(width, pixels).T.tobytes()
                 return _numbers(data, None, shape, lossless_bitpix)
             case "PLIO_1":
-                words = np.frombuffer(data, ">i2")
-                values = PLIO1(tilesize=pixels).decode(words)
+                values = PLIO1(tilesize=pixels).decode(_line_list(data))
             case "HCOMPRESS_1":
                 values = self._hcompress(data, shape)
             case _:
@@ -321,6 +320,20 @@ def decode_tiles(
     """
     decoder = TileDecoder.of(hdu)
     return [decoder.decode(number, part) for number, part in zip(numbers, parts, strict=True)]
+
+
+def _line_list(data: bytes) -> NDArray[Any]:
+    """Give the words of a PLIO line list whose header is sound, as the C code trusts it."""
+    words = np.frombuffer(data, ">i2", len(data) // 2)
+    # The third word is the list's length, or 0 or less where two further words have it.
+    short = len(words) > 3 and words[2] > 0
+    if not short and len(words) < 7:
+        raise DataError("it is no PLIO line list")
+    length = int(words[2]) if short else (int(words[4]) << 15) + int(words[3])
+    first = 3 if short else int(words[1])
+    if not (0 <= length <= len(words) and 0 < first <= len(words)):
+        raise DataError("its PLIO line list is longer than its bytes")
+    return words
 
 
 def _inflate(data: bytes, limit: int) -> bytes:

@@ -57,6 +57,15 @@ _PROJECTIONS = {
     "CSC", "QSC", "HPX", "XPH", "TPV", "TPD", "TPU", "DSS", "TNX", "ZPX",
 }  # fmt: skip
 _NUMERIC = re.compile(r"(CRVAL\d|CRPIX\d|CDELT\d|CROTA\d|CD\d_\d|PC\d_\d|PV\d_\d+)$")
+_WCS_CARD = re.compile(
+    r"(NAXIS\d{0,2}|WCSAXES|WCSNAME|C(TYPE|RVAL|RPIX|DELT|UNIT|ROTA|NAME)\d{1,2}"
+    r"|(CD|PC)\d{1,2}_\d{1,2}|(PV|PS)\d{1,2}_\d{1,3}|(LON|LAT)POLE|RADESYS|RADECSYS|EQUINOX|EPOCH"
+    r"|RESTFRQ|RESTFREQ|RESTWAV|SPECSYS|SSYSOBS|SSYSSRC|VELOSYS|VELREF|ZSOURCE|OBSGEO-.|MJDREF.?"
+    r"|MJD-OBS|DATE-OBS|DATEREF|TIMESYS|TIMEUNIT|TREFPOS|TREFDIR|PLEPHEM"
+    r"|[AB]P?_(ORDER|DMAX|\d_\d)|C[PQ](DIS|ERR)\d|D[PQ]\d.*|D2IM.*|AXISCORR|WAT\d_\d{3}"
+    r"|AMD[XY]\d{1,2}|PPO\d|CNPIX\d|[XY]PIXELSZ|PLT.*|PLATEID|TELESCOP|DATE)$"
+)
+"""What the coordinates can depend on; all other cards are kept from wcslib, for speed and peace."""
 _LOOKUP_BYTES = 1 << 28
 """The most that is read of lookup tables in other HDUs."""
 _ROUND_TRIP_PIXELS = 0.01
@@ -90,7 +99,7 @@ def load_wcs(
     tables = _lookup_tables(header, index, reader)
     with quiet():
         try:
-            plain, sip = without_iraf(header)
+            plain, sip = without_iraf(_wcs_cards(header))
             wcs = _parse(plain, tables)
             if sip is not None:
                 wcs.sip = Sip(*sip, None, None, wcs.wcs.crpix[:2])
@@ -322,6 +331,11 @@ def _parse(header: fits.Header, tables: fits.HDUList | None) -> WCS:
         for axis in others:
             plain[f"CTYPE{axis}"] = "LINEAR"
         return WCS(plain, fobj=tables)
+
+
+def _wcs_cards(header: fits.Header) -> fits.Header:
+    """Give the cards that tell of the coordinates."""
+    return fits.Header([card for card in header.cards if _WCS_CARD.match(card.keyword)])
 
 
 def _is_singular(wcs: WCS) -> bool:
