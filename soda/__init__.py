@@ -1,1 +1,23 @@
-"""Part of Skylane: soda."""
+"""Cutouts on demand (SODA 1.0): the pixels of a product that a stencil on the sky meets.
+
+In the order data flows:
+
+- `settings`  what an operator can set
+- `params`    the request's parameters as frozen values
+- `filters`   BAND, TIME and POL of products that have one bin along these axes
+- `source`    what of a file's byte index a cutout needs
+- `distance`  how far points are from a stencil
+- `skyimage`  which pixels a stencil meets
+- `plan`      which sections of which HDUs make up a cutout
+- `header`    the cards of a section: coordinates shifted, what is stale left out
+- `lookups`   tables that coordinates refer to, carried along
+- `encode`    FITS bytes
+- `cut`       a whole cutout, from a product or a file
+- `worker`    what runs in the pool's processes
+- `warmup`    a first cutout, that loads all libraries
+- `links`     the cutout's row and descriptors for DataLink and TAP
+- `routes`    the service's resources
+- `app`       the service
+
+Nothing but `routes` and `app` knows of HTTP.
+"""

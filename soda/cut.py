@@ -1,0 +1,255 @@
+"""A whole cutout: plan, read, put the headers right, encode.
+
+The same function serves the service's workers and files on the command line.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+from soda.encode import Part, encode, padded
+from soda.header import Provenance, cut_cards, moved_cards, primary_cards
+from soda.lookups import Lookup, find_lookups
+from soda.plan import PlaneSky, Section, plan_sections
+from soda.source import Source
+from vodal.errors import TooLargeError
+from vodal.fits.index import FileIndex, HduIndex
+from vodal.fits.pixels import open_pixels, read_sections
+from vodal.fits.planes import group_planes
+from vodal.fits.scan import scan_file
+from vodal.fits.wcs import load_wcs
+from vodal.regions import Region, shape_text
+from vodal.storage import RangeReader
+
+__all__ = ["Cutout", "SkyCache", "cutout", "cutout_file", "cutout_from"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """A cutout and how long its making took."""
+
+    body: bytearray
+    """A FITS file."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By step: index (coordinates and plan), read (with decoding), encode."""
+
+
+class SkyCache:
+    """The skies that were used last, as making them from a header takes milliseconds.
+
+    Parameters
+    ----------
+    size
+        Number of images; each takes 50 to 200 kB.
+    """
+
+    def __init__(self, size: int = 256) -> None:
+        self._size = size
+        self._known: OrderedDict[tuple[str, str, int], PlaneSky] = OrderedDict()
+
+    def get(self, source: Source, hdu: HduIndex, reader: RangeReader) -> PlaneSky:
+        """Give the sky of an image.
+
+        Raises
+        ------
+        DataError
+            If it has none.
+        """
+        key = (source.uri, source.index.version, hdu.number)
+        sky = self._known.get(key)
+        if sky is None:
+            sky = PlaneSky(hdu, load_wcs(hdu, source.index, reader))
+            self._known[key] = sky
+            if len(self._known) > self._size:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        return sky
+
+
+def cutout(
+    source: Source,
+    stencil: Region | None,
+    *,
+    limit_bytes: int | None = None,
+    skies: SkyCache | None = None,
+) -> Cutout | None:
+    """Cut a stencil out of all planes of a product.
+
+    Parameters
+    ----------
+    source
+        What to cut from.
+    stencil
+        Where on the sky; None for all of it.
+    limit_bytes
+        The largest cutout that is made.
+    skies
+        Where to look for coordinates and keep them.
+
+    Returns
+    -------
+    Cutout or None
+        None if the stencil meets no pixel.
+
+    Raises
+    ------
+    TooLargeError
+        If the cutout would be larger than the limit; nothing has been read then.
+    DataError
+        If the file changed since its index was made, is damaged, or has coordinates that cannot be
+        cut.
+    NotFoundError
+        If the file is not there.
+    """
+    with open_pixels(source.uri, source.index) as reader:
+        return cutout_from(reader, source, stencil, limit_bytes=limit_bytes, skies=skies)
+
+
+def cutout_from(
+    reader: RangeReader,
+    source: Source,
+    stencil: Region | None,
+    *,
+    limit_bytes: int | None = None,
+    skies: SkyCache | None = None,
+) -> Cutout | None:
+    """Cut with a reader that is open; else as `cutout`."""
+    begin = time.perf_counter()
+    cache = SkyCache() if skies is None else skies
+    index = source.index
+    sections = plan_sections(
+        index, source.hdus, stencil, lambda hdu: cache.get(source, hdu, reader)
+    )
+    if not sections:
+        return None
+    lookups = find_lookups(index, sections)
+    _check_size(index, sections, lookups, limit_bytes)
+    planned = time.perf_counter()
+    arrays = read_sections(
+        reader, [(index.hdus[section.hdu], section.slices) for section in sections]
+    )
+    tables = [
+        reader.read(index.hdus[one.hdu].data_offset, index.hdus[one.hdu].data_length)
+        for one in lookups
+    ]
+    has_read = time.perf_counter()
+    cards = _all_cards(index, sections, lookups, _provenance(source, stencil))
+    data = dict(zip((section.hdu for section in sections), arrays, strict=True))
+    data_of_tables = dict(zip((one.hdu for one in lookups), tables, strict=True))
+    body = encode(
+        [
+            Part(part, data[number] if number in data else data_of_tables.get(number, b""))
+            for number, part in cards
+        ]
+    )
+    end = time.perf_counter()
+    return Cutout(
+        body, {"index": planned - begin, "read": has_read - planned, "encode": end - has_read}
+    )
+
+
+def _check_size(
+    index: FileIndex,
+    sections: Iterable[Section],
+    lookups: Iterable[Lookup],
+    limit_bytes: int | None,
+) -> None:
+    if limit_bytes is None:
+        return
+    total = 0
+    for section in sections:
+        hdu = index.hdus[section.hdu]
+        pixels = 1
+        for size in section.shape:
+            pixels *= size
+        total += padded(pixels * abs(hdu.bitpix) // 8) + len(hdu.cards)
+    for lookup in lookups:
+        total += index.hdus[lookup.hdu].data_length
+    if total > limit_bytes:
+        raise TooLargeError(
+            f"the cutout would take {total / 1e6:.0f} MB, over the limit of "
+            f"{limit_bytes / 1e6:.0f} MB; ask for a smaller region or fetch the whole file"
+        )
+
+
+@lru_cache(maxsize=1)
+def _maker() -> str:
+    try:
+        return f"Skylane {metadata.version('skylane')}"
+    except metadata.PackageNotFoundError:
+        return "Skylane"
+
+
+def _provenance(source: Source, stencil: Region | None) -> Provenance:
+    now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
+    text = "" if stencil is None else shape_text(stencil)
+    return Provenance(source.did, text, now, _maker())
+
+
+def _all_cards(
+    index: FileIndex,
+    sections: Sequence[Section],
+    lookups: Sequence[Lookup],
+    provenance: Provenance,
+) -> list[tuple[int, list[str]]]:
+    """Write the headers, in the order of the file and a primary first."""
+    headers: dict[int, list[str]] = {}
+    for section in sections:
+        hdu = index.hdus[section.hdu]
+        primary = section.hdu == 0
+        headers[section.hdu] = cut_cards(
+            hdu,
+            section,
+            provenance if primary else None,
+            primary=primary,
+            extend=len(sections) + len(lookups) > 1,
+        )
+    if 0 not in headers:
+        headers[0] = primary_cards(index.hdus[0], provenance)
+    for lookup in lookups:
+        headers[lookup.hdu] = moved_cards(index.hdus[lookup.hdu], lookup.shift)
+    return sorted(headers.items())
+
+
+def cutout_file(
+    path: Path,
+    stencil: Region | None,
+    *,
+    limit_bytes: int | None = None,
+) -> Cutout | None:
+    """Cut a stencil out of all images of a file.
+
+    Parameters
+    ----------
+    path
+        A FITS file, plain, tile-compressed or in a whole-file gzip.
+    stencil
+        Where on the sky; None for all of it.
+    limit_bytes
+        The largest cutout that is made.
+
+    Returns
+    -------
+    Cutout or None
+        None if the stencil meets no pixel. Of a file with several fields (the chips of a camera)
+        those that the stencil meets are cut.
+
+    Raises
+    ------
+    DataError
+        If the file is no FITS, damaged, or has no image with coordinates.
+    TooLargeError
+        If the cutout would be larger than the limit.
+    """
+    index = scan_file(path)
+    groups = group_planes(index)
+    hdus = tuple(number for group in groups for number in group.hdus)
+    return cutout(Source(path.resolve().as_uri(), index, hdus), stencil, limit_bytes=limit_bytes)

@@ -1,0 +1,274 @@
+"""The cards of a cutout: what is cut keeps its header, with what the cut changes put right.
+
+- NAXISn are those of the section.
+- CRPIXn of the coordinates and of all alternates (A-Z) are shifted. The coefficients of SIP count
+  from CRPIX and those of TPV, TNX and ZPX from the tangent point, so that they stay as they are.
+- LTVn (IRAF's offset from physical to logical pixels) and CNPIXn (DSS) are shifted.
+- Left out is what would be untrue: CHECKSUM, DATASUM and their like; DATAMIN, DATAMAX; and sections
+  in pixels of the whole image (DATASEC, TRIMSEC, CCDSEC ...), since software would cut by them
+  again.
+- Added is where the cutout comes from: CUTID, CUTSTEN, CUTDATE and CUTBY in the first HDU; CUTHDU
+  and CUTSEC in each that was cut.
+
+All other cards are kept as the file has them, to the letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from soda.plan import Section
+from vodal.fits.index import HduIndex
+
+__all__ = [
+    "Provenance",
+    "cut_cards",
+    "header_block",
+    "moved_cards",
+    "primary_cards",
+    "text_cards",
+]
+
+_STRUCTURE = re.compile(
+    r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|EXTEND|GROUPS|BLOCKED|END)$"
+)
+_STALE = re.compile(
+    r"(CHECKSUM|DATASUM|ZHECKSUM|ZDATASUM|DATAMIN|DATAMAX|CUT(ID|STEN|DATE|BY|HDU|SEC))$"
+)
+_SECTION_KEYWORD = re.compile(r"[A-Z]+SEC[A-Z0-9]{0,2}$")
+_SECTION_VALUE = re.compile(r"'\s*\[\s*\d+\s*:\s*\d+\s*,\s*\d+\s*:\s*\d+\s*\]")
+_SHIFTED = re.compile(r"(CRPIX|LTV|CNPIX)(\d{1,2})([A-Z]?)$")
+_COORDINATE = re.compile(r"(?:CTYPE|CRVAL|CDELT|CUNIT)(\d{1,2})([A-Z]?)$")
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?)\s*(/.*)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a cutout comes from."""
+
+    did: str
+    """The dataset; empty for a plain file."""
+    stencil: str
+    """Its text; empty for the whole."""
+    date: str
+    """UTC, ISO 8601."""
+    maker: str
+    """Name and version of the software."""
+
+    def cards(self) -> list[str]:
+        """Give the cards for the first HDU."""
+        cards = []
+        if self.did:
+            cards += text_cards("CUTID", self.did, "dataset that this was cut from")
+        if self.stencil:
+            cards += text_cards("CUTSTEN", self.stencil, "stencil of the cutout")
+        cards += text_cards("CUTDATE", self.date, "UTC when this was cut")
+        return cards + text_cards("CUTBY", self.maker, "what made the cutout")
+
+
+def _card(keyword: str, value: str, comment: str = "") -> str:
+    text = f"{keyword:<8}= {value:>20}"
+    if comment and len(text) + 3 < 80:
+        text = f"{text} / {comment}"
+    return text[:80].ljust(80)
+
+
+def text_cards(keyword: str, value: str, comment: str = "") -> list[str]:
+    """Write a text, on CONTINUE cards as far as it is long (FITS 4.0 section 4.2.1.2)."""
+    plain = "".join(c if " " <= c <= "~" else "?" for c in value)
+    escaped = plain.replace("'", "''")
+    if len(escaped) <= 68:
+        quoted = f"'{escaped:<8}'"
+        return [_card(keyword, f"{quoted:<20}", comment)]
+    parts = []
+    while escaped:
+        cut = 67
+        # A doubled quote is one character and stays together.
+        while escaped[:cut].count("'") % 2 and cut < len(escaped):
+            cut -= 1
+        parts.append(escaped[:cut])
+        escaped = escaped[cut:]
+    cards = []
+    for number, part in enumerate(parts):
+        more = "&" if number + 1 < len(parts) else ""
+        start = f"{keyword:<8}= " if number == 0 else "CONTINUE  "
+        cards.append(f"{start}'{part}{more}'".ljust(80))
+    return cards
+
+
+def _structure(
+    hdu: HduIndex | None, shape: Sequence[int], *, primary: bool, extend: bool
+) -> list[str]:
+    """Write the mandatory cards in their order."""
+    if primary:
+        cards = [_card("SIMPLE", "T", "conforms to FITS standard")]
+    else:
+        cards = text_cards("XTENSION", "IMAGE", "image extension")
+    bitpix = hdu.bitpix if hdu is not None else 8
+    cards.append(_card("BITPIX", str(bitpix), "bits of a value; negative for floats"))
+    cards.append(_card("NAXIS", str(len(shape)), "number of axes"))
+    for axis, size in enumerate(reversed(shape), 1):
+        cards.append(_card(f"NAXIS{axis}", str(size)))
+    if not primary:
+        cards += [_card("PCOUNT", "0"), _card("GCOUNT", "1")]
+    elif extend:
+        cards.append(_card("EXTEND", "T", "there are extensions"))
+    return cards
+
+
+def _split(hdu: HduIndex) -> list[str]:
+    """Give the 80-character cards of an image."""
+    cards = hdu.cards
+    if hdu.kind == "compressed":
+        cards = hdu.image_header.tostring(sep="", endcard=False, padding=False)
+    return [cards[start : start + 80].ljust(80) for start in range(0, len(cards), 80)]
+
+
+def _kept(cards: Iterable[str]) -> list[str]:
+    """Leave out structure and what is stale, with the CONTINUE cards of what is left out."""
+    kept: list[str] = []
+    dropped = False
+    for card in cards:
+        keyword = card[:8].rstrip()
+        if keyword == "CONTINUE":
+            if not dropped:
+                kept.append(card)
+            continue
+        section = _SECTION_KEYWORD.match(keyword) and _SECTION_VALUE.match(card[10:].lstrip())
+        dropped = bool(_STRUCTURE.match(keyword) or _STALE.match(keyword) or section)
+        if not dropped:
+            kept.append(card)
+    while kept and not kept[-1].strip():
+        kept.pop()
+    return kept
+
+
+def primary_cards(hdu: HduIndex, provenance: Provenance) -> list[str]:
+    """Write a primary header without data, with the cards of the file's own."""
+    kept = _kept(_split(hdu))
+    if hdu.shape:
+        # Its own image is not part of the cutout, nor are the coordinates of that.
+        kept = [card for card in kept if not _of_pixels(card[:8].rstrip())]
+    return [*_structure(None, (), primary=True, extend=True), *kept, *provenance.cards()]
+
+
+def _of_pixels(keyword: str) -> bool:
+    shifted = _SHIFTED.match(keyword) or _COORDINATE.match(keyword)
+    scaled = keyword in {"BSCALE", "BZERO", "BLANK", "BUNIT", "WCSAXES", "EXTNAME", "EXTVER"}
+    return bool(shifted or scaled or re.match(r"(CD|PC|PV|PS|LTM)\d+_\d+[A-Z]?$", keyword))
+
+
+def cut_cards(
+    hdu: HduIndex,
+    section: Section,
+    provenance: Provenance | None,
+    *,
+    primary: bool,
+    extend: bool = False,
+) -> list[str]:
+    """Write the header of a section.
+
+    Parameters
+    ----------
+    hdu
+        The image that was cut.
+    section
+        What was cut.
+    provenance
+        Written if given.
+    primary
+        Whether it becomes the primary HDU.
+    extend
+        Whether extensions follow (of a primary).
+    """
+    cards = _shifted(_kept(_split(hdu)), section.shift)
+    own = [_card("CUTHDU", str(hdu.number), "HDU of the original, 0 is the primary")]
+    pixels = ",".join(f"{part.start + 1}:{part.stop}" for part in reversed(section.slices))
+    own += text_cards("CUTSEC", f"[{pixels}]", "pixels of the original")
+    return [
+        *_structure(hdu, section.shape, primary=primary, extend=extend),
+        *cards,
+        *([] if provenance is None else provenance.cards()),
+        *own,
+    ]
+
+
+def _shifted(cards: list[str], shift: tuple[int, ...]) -> list[str]:
+    """Move what counts pixels by what was cut off."""
+    if not any(shift):
+        return cards
+    found: set[tuple[str, int, str]] = set()
+    described: dict[tuple[int, str], int] = {}
+    out = []
+    for card in cards:
+        keyword = card[:8].rstrip()
+        match = _SHIFTED.match(keyword)
+        if match is not None and card[8:10] == "= ":
+            name, axis, alternate = match[1], int(match[2]), match[3]
+            if 1 <= axis <= len(shift):
+                sign = 1 if name == "CNPIX" else -1
+                card = _moved(card, sign * shift[axis - 1])  # noqa: PLW2901
+                found.add((name, axis, alternate))
+        described_here = _COORDINATE.match(keyword)
+        out.append(card)
+        if described_here is not None:
+            described[int(described_here[1]), described_here[2]] = len(out)
+    # A reference pixel that is not given is 0 (FITS paper I, table 1), and moves as well.
+    missing = [
+        (place, axis, alternate)
+        for (axis, alternate), place in described.items()
+        if 1 <= axis <= len(shift) and shift[axis - 1] and ("CRPIX", axis, alternate) not in found
+    ]
+    for place, axis, alternate in sorted(missing, reverse=True):
+        out.insert(place, _card(f"CRPIX{axis}{alternate}", repr(0.0 - shift[axis - 1])))
+    if not any(name == "LTV" for name, _, _ in found) and not _has_linear_terms(out):
+        # The pixels of the original are IRAF's and DS9's physical coordinates.
+        for axis, cut in enumerate(shift, 1):
+            out.append(_card(f"LTV{axis}", repr(0.0 - cut)))
+            out.append(_card(f"LTM{axis}_{axis}", "1.0"))
+    return out
+
+
+def moved_cards(hdu: HduIndex, shift: tuple[int, int]) -> list[str]:
+    """Write the header of a table of distortions whose places move down with the cut.
+
+    Parameters
+    ----------
+    hdu
+        Of the table, an extension; its header is kept but for stale checksums.
+    shift
+        Pixels by which CRVAL1 and CRVAL2 move.
+    """
+    moves = {f"CRVAL{axis}": by for axis, by in enumerate(shift, 1)}
+    cards = []
+    for card in _split(hdu):
+        keyword = card[:8].rstrip()
+        if _STALE.match(keyword):
+            continue
+        by = moves.pop(keyword, 0)
+        cards.append(_moved(card, -by) if by else card)
+    cards += [_card(keyword, repr(0.0 - by)) for keyword, by in moves.items() if by]
+    return cards
+
+
+def _has_linear_terms(cards: list[str]) -> bool:
+    return any(re.match(r"(LTM\d_\d|LTV\d) *=", card[:9]) for card in cards)
+
+
+def _moved(card: str, by: int) -> str:
+    """Add to the number of a card; what is no number stays as it is."""
+    match = _NUMBER.match(card[10:])
+    if match is None:
+        return card
+    value = float(match[1].upper().replace("D", "E")) + by
+    comment = (match[2] or "").removeprefix("/").strip()
+    return _card(card[:8].rstrip(), repr(value).upper(), comment)
+
+
+def header_block(cards: Sequence[str]) -> bytes:
+    """Join cards to blocks of 2880 bytes, with END."""
+    text = "".join(cards) + "END".ljust(80)
+    data = text.encode("ascii", "replace")
+    return data + b" " * (-len(data) % 2880)

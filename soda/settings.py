@@ -1,0 +1,27 @@
+"""Settings of the cutout service."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from vodal.settings import Settings
+
+__all__ = ["SodaSettings"]
+
+
+class SodaSettings(Settings):
+    """The cutout service and its worker processes."""
+
+    workers: int = Field(default=2, ge=1, le=1024)
+    """Processes that cut, for each server process. One a core is right; each takes about 150 MB."""
+    deadline_s: float = Field(default=60.0, gt=0.0)
+    """Seconds that a cutout may take, waiting included. Whole images from slow disks take long."""
+    memory_limit_bytes: int = Field(default=4 << 30, ge=1 << 28)
+    """Writable memory of each worker, its libraries included. A cutout takes about three times its
+    size; 4 GiB serves the default of max_output_bytes."""
+    max_queue: int = Field(default=64, ge=0)
+    """Requests that may wait for a worker; one more is told to come back later (503)."""
+    max_output_bytes: int = Field(default=1 << 30, ge=2880)
+    """Largest cutout that is made; a request for more is refused before anything is read."""
+    max_jobs: int = Field(default=10_000, ge=1)
+    """A worker is replaced after about as many cutouts, so that no leak of a library can grow."""

@@ -1,0 +1,380 @@
+"""Which pixels of an image a stencil meets, found from the pixels' side.
+
+The image is divided into square blocks. Each has a circle on the sky around it; a block whose
+circle is clear of the stencil is dropped, one whose circle lies in the stencil counts whole, and
+the others are divided in 4 x 4, down to a quarter of a pixel, as long as they can still widen the
+box that is known. Only the forward transform (pixel to sky) is needed, which every image has
+everywhere, so that poles, RA 0, projections with edges and distortions without an inverse are no
+cases of their own. Where the sky is flat across a block to 1/50 pixel, its parts are interpolated.
+
+A pixel is met if its area has a point in common with the stencil, to about 1/4 pixel: never is a
+pixel missed that is met, and none is taken that is farther than that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from soda.distance import Distance, unit_vectors
+from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs
+
+__all__ = ["Box", "SkyImage"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.intp]
+_Maker = Callable[["_Blocks", Ints, Floats, Floats], "_Blocks"]
+"""Makes parts of blocks: the blocks, which parts, and where they are."""
+
+_PARTS = 4
+"""A block is divided in as many along each side."""
+_LEAF_PIXELS = 0.25
+_BLOCKS_PER_SIDE = 16
+_MAX_BLOCK_DEG = 4.0
+"""Circles around larger blocks would be poor."""
+_FLAT_PIXELS = 0.02
+_MANY, _FEW = 128, 8
+_STRETCH = 1.02
+"""Circles are drawn through samples of a block's rim; between them it may bulge a little."""
+_STRETCH_CURVED = 1.2
+_STRETCH_EDGE = 2.5
+"""Where part of a block is off the sky."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Pixels along x and y, the two celestial axes in the order of the file; 0-based, half open."""
+
+    x0: int
+    x1: int
+    y0: int
+    y1: int
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Blocks of one size."""
+
+    size: float
+    """Side in pixels."""
+    u: Floats
+    v: Floats
+    """Lower edges along x and y, counted from the image's edge."""
+    corners: Floats
+    """Unit vectors of the corners (n, 2, 2, 3): y, x."""
+    centre: Floats
+    """Centre of the circle (n, 3)."""
+    radius: Floats
+    """Of the circle, radians."""
+    flat: Bools
+    whole: Bools
+    """Whether all samples are on the sky."""
+    blind: Bools
+    """Whether no sample is."""
+
+    def take(self, chosen: Bools) -> _Blocks:
+        return _Blocks(
+            self.size,
+            self.u[chosen],
+            self.v[chosen],
+            self.corners[chosen],
+            self.centre[chosen],
+            self.radius[chosen],
+            self.flat[chosen],
+            self.whole[chosen],
+            self.blind[chosen],
+        )
+
+
+class _Known:
+    """The box that is known to be met, in whole pixels."""
+
+    def __init__(self, nx: int, ny: int) -> None:
+        self.nx, self.ny = nx, ny
+        self.u0 = self.v0 = math.inf
+        self.u1 = self.v1 = -math.inf
+
+    def add_blocks(self, u: Floats, v: Floats, size: float) -> None:
+        if len(u):
+            self.u0 = min(self.u0, math.floor(u.min()))
+            self.v0 = min(self.v0, math.floor(v.min()))
+            self.u1 = max(self.u1, min(self.nx, math.ceil((u + size).max())))
+            self.v1 = max(self.v1, min(self.ny, math.ceil((v + size).max())))
+
+    def add_points(self, u: Floats, v: Floats) -> None:
+        if len(u):
+            self.u0 = min(self.u0, math.floor(u.min()))
+            self.v0 = min(self.v0, math.floor(v.min()))
+            self.u1 = max(self.u1, math.floor(u.max()) + 1)
+            self.v1 = max(self.v1, math.floor(v.max()) + 1)
+
+    def sticks_out(self, u: Floats, v: Floats, size: float) -> Bools:
+        right, top = np.minimum(u + size, self.nx), np.minimum(v + size, self.ny)
+        return (u < self.u0) | (right > self.u1) | (v < self.v0) | (top > self.v1)
+
+    def box(self) -> Box | None:
+        if self.u1 <= self.u0:
+            return None
+        return Box(int(self.u0), int(self.u1), int(self.v0), int(self.v1))
+
+
+class SkyImage:
+    """The sky of an image plane, ready to be asked for many stencils.
+
+    Parameters
+    ----------
+    sky
+        Celestial coordinates of two axes (`vodal.fits.wcs.sky_wcs`).
+    nx, ny
+        Pixels along these axes.
+    """
+
+    def __init__(self, sky: WCS, nx: int, ny: int) -> None:
+        self.sky, self.nx, self.ny = sky, nx, ny
+
+    def vectors(self, u: Floats, v: Floats) -> Floats:
+        """Give the unit vectors of places counted from the image's edge; NaN off the sky."""
+        return unit_vectors(*pixel_to_icrs(self.sky, u - 0.5, v - 0.5))
+
+    def box(self, distance: Distance) -> Box | None:
+        """Give the smallest box with all pixels that a stencil meets; None if there are none.
+
+        Parameters
+        ----------
+        distance
+            Of the stencil, from `soda.distance.signed_distance`.
+        """
+        known = _Known(self.nx, self.ny)
+        self._search(self._blocks, known, distance, may_probe=True)
+        return known.box()
+
+    def _search(
+        self, blocks: _Blocks, known: _Known, distance: Distance, *, may_probe: bool
+    ) -> None:
+        """Widen the box by all that blocks hold."""
+        while len(blocks.u):
+            from_stencil = distance(blocks.centre)
+            near = from_stencil <= blocks.radius
+            blocks, from_stencil = blocks.take(near), from_stencil[near]
+            self._learn(known, blocks, from_stencil)
+            if blocks.size <= _LEAF_PIXELS:
+                return
+            covered = (from_stencil <= -blocks.radius) & blocks.whole
+            blocks = blocks.take(~covered & known.sticks_out(blocks.u, blocks.v, blocks.size))
+            if may_probe and len(blocks.u) > _MANY:
+                # A long side along the pixels: a few places tell its pixel and spare the others.
+                self._search(_outermost(blocks), known, distance, may_probe=False)
+                blocks = blocks.take(known.sticks_out(blocks.u, blocks.v, blocks.size))
+            if not len(blocks.u):
+                return
+            blocks = self._divide(blocks, known)
+
+    def _learn(self, known: _Known, blocks: _Blocks, from_stencil: Floats) -> None:
+        """Widen the box by what is certain."""
+        covered = (from_stencil <= -blocks.radius) & blocks.whole
+        known.add_blocks(blocks.u[covered], blocks.v[covered], blocks.size)
+        u, v = blocks.u + blocks.size / 2, blocks.v + blocks.size / 2
+        met = (u < self.nx) & (v < self.ny)
+        if blocks.size > _LEAF_PIXELS:
+            met &= blocks.whole & (from_stencil <= 0.0)
+        else:
+            met &= ~blocks.blind
+        known.add_points(u[met], v[met])
+
+    @cached_property
+    def _blocks(self) -> _Blocks:
+        """The blocks to start from."""
+        scale_deg = pixel_scale_arcsec(self.sky) / 3600.0
+        size = 1
+        while max(self.nx, self.ny) > _BLOCKS_PER_SIDE * size:
+            if size * _PARTS * scale_deg > _MAX_BLOCK_DEG:
+                break
+            size *= _PARTS
+        columns, rows = -(-self.nx // size), -(-self.ny // size)
+        half = size / 2
+        u, v = np.meshgrid(np.arange(2 * columns + 1) * half, np.arange(2 * rows + 1) * half)
+        samples = _three_by_three(self.vectors(u, v))
+        u, v = np.meshgrid(np.arange(columns) * float(size), np.arange(rows) * float(size))
+        blocks = _measure(float(size), u.ravel(), v.ravel(), samples)
+        return _see_rims(blocks, rows, columns)
+
+    def _divide(self, blocks: _Blocks, known: _Known) -> _Blocks:
+        """Divide blocks, leaving out what is not on the image or already known."""
+        flat = self._chosen(blocks.take(blocks.flat), known, _interpolate)
+        curved = self._chosen(blocks.take(~blocks.flat), known, self._sample)
+        parts = [part for part in (flat, curved) if part is not None]
+        return parts[0] if len(parts) == 1 else _join(blocks.size / _PARTS, parts)
+
+    def _chosen(self, blocks: _Blocks, known: _Known, make: _Maker) -> _Blocks | None:
+        """Make those parts of blocks that matter."""
+        if not len(blocks.u):
+            return None
+        size = blocks.size / _PARTS
+        u, v = _child_edges(blocks)
+        matters = (u < self.nx) & (v < self.ny) & known.sticks_out(u, v, size)
+        (chosen,) = np.nonzero(matters)
+        return make(blocks, chosen, u[chosen], v[chosen])
+
+    def _sample(self, blocks: _Blocks, chosen: Ints, u: Floats, v: Floats) -> _Blocks:
+        """Make parts of curved blocks, asking the coordinates themselves."""
+        size = blocks.size / _PARTS
+        steps = np.arange(3) * (size / 2)
+        xs, ys = np.broadcast_arrays(u[:, None, None] + steps, v[:, None, None] + steps[:, None])
+        parts = _measure(size, u, v, self.vectors(xs, ys))
+        if not parts.blind.any():
+            return parts
+        # Off the sky as far as can be seen, but beside what is on it: look closer, down to pixels.
+        blind = parts.blind
+        parent = chosen[blind] // (_PARTS * _PARTS)
+        parts.centre[blind] = blocks.centre[parent]
+        parts.radius[blind] = blocks.radius[parent]
+        return parts.take(~blind) if size <= 1.0 else parts
+
+
+def _outermost(blocks: _Blocks) -> _Blocks:
+    """Choose a few blocks along each of the four sides."""
+    chosen = np.zeros(len(blocks.u), np.bool_)
+    for outward in (-blocks.u, blocks.u, -blocks.v, blocks.v):
+        (side,) = np.nonzero(outward == outward.max())
+        chosen[side[:: max(1, len(side) // _FEW)]] = True
+    return blocks.take(chosen)
+
+
+def _three_by_three(grid: Floats) -> Floats:
+    """Cut a grid of samples at half steps (..., 2r+1, 2c+1, 3) into blocks (n, 3, 3, 3)."""
+    rows, columns = (grid.shape[-3] - 1) // 2, (grid.shape[-2] - 1) // 2
+    parts = [
+        [grid[..., i : i + 2 * rows : 2, j : j + 2 * columns : 2, :] for j in range(3)]
+        for i in range(3)
+    ]
+    stacked = np.stack([np.stack(row, axis=-2) for row in parts], axis=-3)
+    return stacked.reshape(-1, 3, 3, 3)
+
+
+def _child_edges(blocks: _Blocks) -> tuple[Floats, Floats]:
+    size = blocks.size / _PARTS
+    steps = np.arange(_PARTS) * size
+    shape = (len(blocks.u), _PARTS, _PARTS)
+    u = np.broadcast_to(blocks.u[:, None, None] + steps[None, None, :], shape)
+    v = np.broadcast_to(blocks.v[:, None, None] + steps[None, :, None], shape)
+    return u.reshape(-1), v.reshape(-1)
+
+
+def _unit(vectors: Floats) -> Floats:
+    return np.asarray(vectors / np.sqrt(np.einsum("...k,...k->...", vectors, vectors))[..., None])
+
+
+def _length(vectors: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.einsum("...k,...k->...", vectors, vectors)), np.float64)
+
+
+def _measure(size: float, u: Floats, v: Floats, samples: Floats) -> _Blocks:
+    """Draw the circles around blocks of which nine samples are known."""
+    seen = np.isfinite(samples[..., 0])
+    count = seen.sum(axis=(1, 2))
+    whole, blind = count == 9, count == 0
+    centre = samples[:, 1, 1].copy()
+    if not whole.all():
+        lost = ~seen[:, 1, 1]
+        mean = np.where(seen[..., None], samples, 0.0).sum(axis=(1, 2))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            centre[lost] = _unit(mean[lost])
+    corners = samples[:, ::2, ::2]
+    with np.errstate(invalid="ignore"):
+        chord = _length(samples - centre[:, None, None])
+        reach = np.where(seen, chord, 0.0).max(axis=(1, 2))
+        pixel = reach / (size * math.sqrt(0.5))
+        across = corners.mean(axis=(1, 2))
+        rims = np.stack(
+            [
+                corners[:, 0].mean(axis=1),
+                corners[:, 1].mean(axis=1),
+                corners[:, :, 0].mean(axis=1),
+                corners[:, :, 1].mean(axis=1),
+                across,
+            ],
+            axis=1,
+        )
+        true = np.stack(
+            [samples[:, 0, 1], samples[:, 2, 1], samples[:, 1, 0], samples[:, 1, 2], centre],
+            axis=1,
+        )
+        bend = _length(_unit(rims) - true).max(axis=1)
+        flat = whole & (bend <= _FLAT_PIXELS * pixel)
+    stretch = np.where(flat, _STRETCH, np.where(whole, _STRETCH_CURVED, _STRETCH_EDGE))
+    radius = 2.0 * np.arcsin(np.minimum(1.0, stretch * reach / 2.0))
+    return _Blocks(size, u, v, corners, centre, radius, flat, whole, blind)
+
+
+def _see_rims(blocks: _Blocks, rows: int, columns: int) -> _Blocks:
+    """Give blocks off the sky beside blocks on it the circle of these, and drop the others."""
+    if not blocks.blind.any():
+        return blocks
+    seen = np.pad(~blocks.blind.reshape(rows, columns))
+    centres = np.pad(
+        np.where(blocks.blind[:, None], 0.0, blocks.centre).reshape(rows, columns, 3),
+        ((1, 1), (1, 1), (0, 0)),
+    )
+    total = np.zeros((rows, columns, 3))
+    count = np.zeros((rows, columns))
+    for i in range(3):
+        for j in range(3):
+            total += centres[i : i + rows, j : j + columns]
+            count += seen[i : i + rows, j : j + columns]
+    beside = (count > 0).ravel() & blocks.blind
+    with np.errstate(invalid="ignore"):
+        blocks.centre[beside] = _unit(total.reshape(-1, 3)[beside])
+    widest = float(blocks.radius[~blocks.blind].max(initial=0.0))
+    blocks.radius[beside] = min(math.pi, 6.0 * widest)
+    return blocks.take(~blocks.blind | (beside & np.isfinite(blocks.centre[:, 0])))
+
+
+def _interpolate(blocks: _Blocks, chosen: Ints, u: Floats, v: Floats) -> _Blocks:
+    """Make parts of flat blocks by interpolation between their corners."""
+    size = blocks.size / _PARTS
+    parent, place = np.divmod(chosen, _PARTS * _PARTS)
+    origin = blocks.corners[:, 0, 0]
+    along_x = blocks.corners[:, 0, 1] - origin
+    along_y = blocks.corners[:, 1, 0] - origin
+    twist = (blocks.corners[:, 1, 1] - blocks.corners[:, 1, 0] - along_x)[parent]
+    step = 1.0 / _PARTS
+    a = ((place % _PARTS) * step)[:, None]
+    b = ((place // _PARTS) * step)[:, None]
+    # The part is a bilinear patch as well: its corner, its two sides and its own twist.
+    along_x, along_y = along_x[parent], along_y[parent]
+    corner = origin[parent] + a * along_x + b * along_y + (a * b) * twist
+    side_x = step * (along_x + b * twist)
+    side_y = step * (along_y + a * twist)
+    twist = (step * step) * twist
+    corners = np.empty((len(chosen), 2, 2, 3))
+    corners[:, 0, 0] = corner
+    corners[:, 0, 1] = corner + side_x
+    corners[:, 1, 0] = corner + side_y
+    corners[:, 1, 1] = corner + side_x + side_y + twist
+    centre = corner + 0.5 * (side_x + side_y) + 0.25 * twist
+    # The corners' distances differ from half of the diagonals by the twist, which is small.
+    diagonal = np.maximum(_length(side_x + side_y + twist), _length(side_x - side_y))
+    reach = 0.5 * diagonal + _length(twist)
+    # The interpolation's own error is a part of a pixel, whatever the size of the block.
+    radius = _STRETCH * reach + 2.0 * _FLAT_PIXELS * reach / size
+    yes = np.ones(len(u), np.bool_)
+    return _Blocks(size, u, v, corners, _unit(centre), radius, yes, yes, ~yes)
+
+
+def _join(size: float, parts: list[_Blocks]) -> _Blocks:
+    if len(parts) == 1:
+        return parts[0]
+    return _Blocks(
+        size,
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("u", "v", "corners", "centre", "radius", "flat", "whole", "blind")
+        ),
+    )

@@ -1,0 +1,42 @@
+"""What to cut from: as much of a file's byte index as the cutout needs, to be sent to a worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vodal.fits.index import FileIndex
+from vodal.products import Product
+
+__all__ = ["Source", "source_of"]
+
+_LOOKUP_NAMES = {"WCSDVARR", "D2IMARR"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A product, or the planes of a file."""
+
+    uri: str
+    index: FileIndex
+    """HDUs that are of no use for the cutout may be bare of cards and tiles."""
+    hdus: tuple[int, ...]
+    """Numbers of the HDUs to cut, image plane first."""
+    did: str = ""
+    """Identifier of the dataset; empty for a plain file."""
+
+
+def source_of(product: Product, index: FileIndex) -> Source:
+    """Make the source of a product.
+
+    The other images of the file are stripped from the index: a camera's file holds a hundred
+    chips, of which one is cut.
+    """
+    needed = {0, *product.hdus}
+    hdus = tuple(
+        # A copy leaves behind the parsed header, which the server has no need to send.
+        replace(hdu)
+        if hdu.number in needed or hdu.name in _LOOKUP_NAMES or hdu.kind == "table"
+        else replace(hdu, cards="", tiles=None, kind="other")
+        for hdu in index.hdus
+    )
+    return Source(product.uri, replace(index, hdus=hdus), product.hdus, product.did)

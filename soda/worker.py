@@ -1,0 +1,103 @@
+"""What runs in the pool's processes.
+
+The server's process imports this module too, to name the functions; what they need is imported
+when they run, or ahead of that by the pool (`PRELOAD`).
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vodal.errors import DataError, NotFoundError
+from vodal.regions import Region
+
+if TYPE_CHECKING:
+    from soda.cut import SkyCache
+    from soda.source import Source
+    from vodal.storage import RangeReader
+
+__all__ = ["PRELOAD", "CutAnswer", "make_cutout", "warm_up"]
+
+PRELOAD = ("soda.cut",)
+"""Modules that a worker imports before its first request."""
+
+_SPOOLED = 2
+"""Decompressed gzips that a worker keeps, each a temporary file."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutAnswer:
+    """A cutout on its way to the server."""
+
+    body: pickle.PickleBuffer | bytearray
+    """Sent without a copy; arrives as a bytearray."""
+    seconds: dict[str, float]
+    """By step."""
+
+
+class _State:
+    """What a worker keeps from request to request."""
+
+    def __init__(self) -> None:
+        self.skies: SkyCache | None = None
+        self.spooled: OrderedDict[tuple[str, str], RangeReader] = OrderedDict()
+
+
+_STATE = _State()
+
+
+def warm_up() -> None:
+    """Load what is loaded only when a first image is cut."""
+    from soda.warmup import cut_sample  # noqa: PLC0415 - heavy, and for workers only
+
+    cut_sample()
+
+
+def make_cutout(source: Source, stencil: Region | None, limit_bytes: int) -> CutAnswer | None:
+    """Cut a stencil out of a product; see `soda.cut.cutout`.
+
+    Raises
+    ------
+    DataError
+        If the file changed, is damaged or gone, or has coordinates that cannot be cut.
+    TooLargeError
+        If the cutout would be larger than the limit.
+    """
+    from soda.cut import SkyCache, cutout, cutout_from  # noqa: PLC0415
+
+    if _STATE.skies is None:
+        _STATE.skies = SkyCache()
+    skies = _STATE.skies
+    try:
+        if source.index.encoding:
+            reader = _spooled(source)
+            made = cutout_from(reader, source, stencil, limit_bytes=limit_bytes, skies=skies)
+        else:
+            made = cutout(source, stencil, limit_bytes=limit_bytes, skies=skies)
+    except NotFoundError:
+        # The user named a dataset that exists; that its file is gone is the archive's fault.
+        raise DataError("the file of this dataset is not there any more") from None
+    if made is None:
+        return None
+    return CutAnswer(pickle.PickleBuffer(made.body), made.seconds)
+
+
+def _spooled(source: Source) -> RangeReader:
+    """Give a reader of a decompressed gzip, kept for the next cutout from the same file."""
+    from vodal.fits.pixels import open_pixels  # noqa: PLC0415
+    from vodal.storage import open_reader  # noqa: PLC0415
+
+    with open_reader(source.uri) as now:
+        version = now.stat().version
+    key = (source.uri, version)
+    reader = _STATE.spooled.pop(key, None)
+    if reader is None or version != source.index.version:
+        reader = open_pixels(source.uri, source.index)
+    _STATE.spooled[key] = reader
+    if len(_STATE.spooled) > _SPOOLED:
+        _, oldest = _STATE.spooled.popitem(last=False)
+        oldest.__exit__(None, None, None)
+    return reader
