@@ -1,1 +1,14 @@
-"""Part of Skylane: obscore."""
+"""From FITS files to ObsCore rows, and to their query by TAP.
+
+In the order data flows:
+
+- `columns`      the columns of ``ivoa.obscore`` as data
+- `observation`  what the assembly line makes of a file
+- `sources`      what there is to catalogue
+- `assembly`     headers, footprint, byte offsets: one row a product
+- `store`        SQLite: rows, spatial index, byte indexes; products by id and place
+- `adql`         ADQL 2.1 to SQL
+- `tap`          the TAP service
+- `app`          the service as an app
+- `testing`      synthetic catalogues
+"""

@@ -1,1 +1,11 @@
-"""Part of Skylane: tap."""
+"""The TAP 1.1 service.
+
+- `settings`      limits
+- `metadata`      the published tables: for the translator, TAP_SCHEMA and VOSI
+- `request`       the parameters of a query as one value
+- `query`         a query's text to a stream of Arrow batches
+- `batches`       rows of the database as Arrow batches
+- `capabilities`  what the service says it can
+- `examples`      queries to start from, as a page
+- `routes`        the resources
+"""

@@ -24,10 +24,8 @@ DATALINK_FORMAT = "application/x-votable+xml;content=datalink"
 _ENCODED = {code: quote(chr(code), safe="") for code in range(128)}
 
 
-def encode_id(did: str | None) -> str | None:
-    """Percent-encode an identifier as a parameter's value; the SQL function ``encode_id``."""
-    if did is None:
-        return None
+def encode_id(did: str) -> str:
+    """Percent-encode an identifier as a parameter's value."""
     return did.translate(_ENCODED) if did.isascii() else quote(did, safe="")
 
 

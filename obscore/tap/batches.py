@@ -1,0 +1,74 @@
+"""Rows of the database as Arrow record batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from vodal.errors import QueryError
+from vodal.tables.columns import Column
+
+__all__ = ["make_batch", "make_schema"]
+
+
+def make_schema(columns: Sequence[Column]) -> pa.Schema:
+    """Give the Arrow schema of a table's columns; names may repeat."""
+    return pa.schema([pa.field(column.name, column.arrow_type()) for column in columns])
+
+
+def make_batch(
+    columns: Sequence[Column], schema: pa.Schema, rows: Sequence[tuple[Any, ...]]
+) -> pa.RecordBatch:
+    """Turn rows into a batch.
+
+    SQLite types each value by itself, so that a column may hold an integer among doubles; values
+    are brought to their column's type.
+
+    Raises
+    ------
+    QueryError
+        If a value does not fit its column's type.
+    """
+    values = zip(*rows, strict=True) if rows else [()] * len(columns)
+    arrays = [
+        _array(column, kind, cells)
+        for column, kind, cells in zip(columns, schema.types, values, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _array(column: Column, kind: pa.DataType, cells: tuple[Any, ...]) -> pa.Array:
+    try:
+        return pa.array(cells, type=kind)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        # Rare: one value of another type than the column's. Looked at one by one.
+        return _coerced_array(column, kind, cells)
+
+
+def _coerced_array(column: Column, kind: pa.DataType, cells: tuple[Any, ...]) -> pa.Array:
+    try:
+        return pa.array([_coerced(cell, kind) for cell in cells], type=kind)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        raise QueryError(
+            f"a value of the column '{column.name}' does not fit its type {column.datatype};"
+            " multiply by 1.0 to compute with floating-point numbers"
+        ) from None
+
+
+def _coerced(cell: Any, kind: pa.DataType) -> Any:
+    if cell is None:
+        return None
+    if pa.types.is_string(kind):
+        return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+    if pa.types.is_boolean(kind):
+        return bool(cell)
+    number = float(cell) if isinstance(cell, str) else cell
+    if pa.types.is_integer(kind):
+        # A whole number that SQLite computed as a double.
+        if isinstance(number, float) and not (math.isfinite(number) and number.is_integer()):
+            raise ValueError
+        return int(number)
+    return float(number)

@@ -1,0 +1,100 @@
+"""What the TAP service says it can (TAPRegExt 1.0; TAP 1.1 section 2.4)."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, SubElement
+
+from obscore.tap.settings import TapSettings
+from vodal.tables.formats import FORMATS
+from vodal.vosi.capabilities import Capability, Interface, capability, vosi_capabilities
+
+__all__ = ["FEATURES", "tap_capabilities"]
+
+_FEATURES_IVOID = "ivo://ivoa.net/std/TAPRegExt#features-"
+
+FEATURES: dict[str, tuple[str, ...]] = {
+    "adqlgeo": (
+        "AREA",
+        "BOX",
+        "CENTROID",
+        "CIRCLE",
+        "CONTAINS",
+        "COORD1",
+        "COORD2",
+        "DISTANCE",
+        "INTERSECTS",
+        "POINT",
+        "POLYGON",
+    ),
+}
+"""Optional features of ADQL 2.1 that are there, by the group that TAPRegExt names."""
+
+
+def _texts(tag: str, **texts: str) -> Element:
+    element = Element(tag)
+    for name, text in texts.items():
+        SubElement(element, name).text = text
+    return element
+
+
+def _language() -> Element:
+    language = _texts("language", name="ADQL")
+    for version in ("2.0", "2.1"):
+        ivoid = f"ivo://ivoa.net/std/ADQL#v{version}"
+        SubElement(language, "version", {"ivo-id": ivoid}).text = version
+    SubElement(language, "description").text = "ADQL 2.1; queries in ADQL 2.0 are understood too"
+    for group, forms in FEATURES.items():
+        features = SubElement(language, "languageFeatures", {"type": _FEATURES_IVOID + group})
+        features.extend(_texts("feature", form=form) for form in forms)
+    return language
+
+
+def _limit(tag: str, default: int, hard: int, unit: str | None = None) -> Element:
+    attributes = {} if unit is None else {"unit": unit}
+    element = Element(tag)
+    for name, value in (("default", default), ("hard", hard)):
+        SubElement(element, name, attributes).text = str(value)
+    return element
+
+
+def _details(settings: TapSettings) -> list[Element]:
+    """Make the elements of ``tr:TableAccess``, in the order of its XML schema."""
+    model = Element("dataModel", {"ivo-id": "ivo://ivoa.net/std/ObsCore#core-1.1"})
+    model.text = "ObsCore-1.1"
+    formats = []
+    for item in FORMATS:
+        element = _texts("outputFormat", mime=item.media_type)
+        for alias in dict.fromkeys((item.name, *item.aliases)):
+            if alias != item.media_type:
+                SubElement(element, "alias").text = alias
+        formats.append(element)
+    seconds = max(1, round(settings.sync_limit_s))
+    return [
+        model,
+        _language(),
+        *formats,
+        _limit("executionDuration", seconds, seconds),
+        _limit(
+            "outputLimit", min(settings.default_rows, settings.max_rows), settings.max_rows, "row"
+        ),
+    ]
+
+
+def tap_capabilities(service_url: str, settings: TapSettings) -> tuple[Capability, ...]:
+    """Make the capabilities of the service.
+
+    Parameters
+    ----------
+    service_url
+        Where it is mounted, without a trailing slash.
+    settings
+        Its limits.
+    """
+    access = Capability(
+        "ivo://ivoa.net/std/TAP",
+        (Interface(service_url, use="base", version="1.1"),),
+        xsi_type="tr:TableAccess",
+        details=tuple(_details(settings)),
+    )
+    examples = capability("ivo://ivoa.net/std/DALI#examples", f"{service_url}/examples", role=None)
+    return (access, *vosi_capabilities(service_url, tables=True), examples)

@@ -1,0 +1,56 @@
+"""The parameters of a query as one value (TAP 1.1 section 2.7, DALI 1.1 section 3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from obscore.tap.settings import TapSettings
+from vodal.errors import TooLargeError, UsageError
+from vodal.params import Params
+from vodal.tables.formats import Format, negotiate
+
+__all__ = ["LANGUAGES", "QueryRequest", "read_request"]
+
+LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
+"""What LANG may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRequest:
+    """One query as asked for."""
+
+    query: str
+    max_rows: int
+    """Rows to give at most; 0 asks for the columns alone."""
+    format: Format
+
+
+def read_request(params: Params, settings: TapSettings) -> QueryRequest:
+    """Check the parameters of ``/sync``; unknown ones are passed over.
+
+    Raises
+    ------
+    UsageError
+        If one is missing, wrong, or asks for what the service cannot do.
+    TooLargeError
+        If the query's text is over the limit.
+    """
+    request = params.one("REQUEST", "doQuery")
+    if request is None or request.lower() != "doquery":
+        raise UsageError(f"REQUEST takes doQuery, not '{str(request)[:40]}'")
+    language = params.required("LANG")
+    if language.upper() not in LANGUAGES:
+        raise UsageError(
+            f"LANG '{language[:40]}' is an unknown query language;"
+            f" use one of {', '.join(LANGUAGES)}"
+        )
+    if params.all("UPLOAD"):
+        raise UsageError("UPLOAD is not supported by this service; give the positions in the query")
+    query = params.required("QUERY")
+    if len(query) > settings.max_query_chars:
+        raise TooLargeError(
+            f"QUERY has {len(query)} characters; this service takes {settings.max_query_chars}"
+        )
+    wanted = params.integer("MAXREC", settings.default_rows)
+    assert wanted is not None
+    return QueryRequest(query, min(wanted, settings.max_rows), negotiate(params))

@@ -1,0 +1,167 @@
+"""The resources of the TAP service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from obscore.tap.capabilities import tap_capabilities
+from obscore.tap.examples import examples_page
+from obscore.tap.metadata import tableset
+from obscore.tap.query import QueryRunner
+from obscore.tap.request import QueryRequest, read_request
+from obscore.tap.settings import TapSettings
+from vodal.errors import ServiceUnavailable, SkylaneError, UsageError
+from vodal.links import Annotator
+from vodal.tables.votable import write_error
+from vodal.vosi.availability import Availability
+from vodal.vosi.routes import vosi_routes
+from vodal.web.requests import read_params, site_url
+from vodal.web.responses import error_headers, stream
+
+__all__ = ["TapRoutes", "votable_error"]
+
+_LONGEST_ECHO = 10_000
+"""Characters of a query that are repeated in its answer."""
+
+
+class AsyncMissingError(UsageError):
+    """Asynchronous queries are not there."""
+
+    status = 501
+
+
+def votable_error(_: Request, error: SkylaneError) -> Response:
+    """Tell an error as DALI 1.1 section 4.2 wants it of a service of tables."""
+    return Response(
+        write_error(f"{error.label}: {error}"),
+        status_code=error.status,
+        media_type="application/x-votable+xml",
+        headers=error_headers(error),
+    )
+
+
+class _Guarded:
+    """An answer that gives its place free when it ends, and ends if the client stops reading.
+
+    Parameters
+    ----------
+    response
+        The answer.
+    places
+        Where a place was taken for it.
+    stall_limit_s
+        Seconds that the client may take to accept one piece.
+    """
+
+    def __init__(self, response: Response, places: anyio.Semaphore, stall_limit_s: float) -> None:
+        self._response = response
+        self._places = places
+        self._stall_limit_s = stall_limit_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer (the ASGI interface)."""
+
+        async def send_in_time(message: Message) -> None:
+            with anyio.fail_after(self._stall_limit_s):
+                await send(message)
+
+        try:
+            await self._response(scope, receive, send_in_time)
+        finally:
+            self._places.release()
+
+
+class TapRoutes:
+    """The handlers and what they share.
+
+    Parameters
+    ----------
+    runner
+        Runs the queries.
+    settings
+        Limits.
+    annotators
+        Make the service descriptors that go with an answer.
+    public_url
+        Where clients see the site, if not by the Host header.
+    """
+
+    def __init__(
+        self,
+        runner: QueryRunner,
+        settings: TapSettings,
+        annotators: Sequence[Annotator] = (),
+        public_url: str | None = None,
+    ) -> None:
+        self._runner = runner
+        self._settings = settings
+        self._annotators = tuple(annotators)
+        self._public_url = public_url
+        self._places = anyio.Semaphore(settings.connections)
+        self._up_since = datetime.now(UTC)
+
+    def routes(self) -> list[BaseRoute]:
+        """Give the routes, relative to where the service is mounted."""
+        return [
+            Route("/sync", self._sync, methods=["GET", "POST"]),
+            Route("/async", self._async, methods=["GET", "POST"]),
+            Route("/async/{rest:path}", self._async, methods=["GET", "POST", "DELETE"]),
+            Route("/examples", self._examples, methods=["GET"]),
+            *vosi_routes(
+                lambda request: tap_capabilities(self._service_url(request), self._settings),
+                availability=self._availability,
+                tables=tableset,
+            ),
+        ]
+
+    def _service_url(self, request: Request) -> str:
+        root: str = request.scope.get("root_path", "")
+        mounted = root.removeprefix(request.scope.get("app_root_path", root))
+        return site_url(request, self._public_url) + mounted.rstrip("/")
+
+    async def _sync(self, request: Request) -> _Guarded:
+        asked = read_request(await read_params(request), self._settings)
+        base_url = site_url(request, self._public_url)
+        # Waiting here and not in a thread: the threads are shared with the other services.
+        with anyio.move_on_after(self._settings.wait_limit_s) as waiting:
+            await self._places.acquire()
+        if waiting.cancelled_caught:
+            raise ServiceUnavailable("too many queries are running; try again in a few seconds")
+        try:
+            response = await self._answer(asked, base_url)
+        except BaseException:
+            self._places.release()
+            raise
+        return _Guarded(response, self._places, self._settings.stall_limit_s)
+
+    async def _answer(self, asked: QueryRequest, base_url: str) -> Response:
+        result = await run_sync(self._runner.run, asked.query, asked.max_rows, base_url)
+        resources = [
+            service
+            for annotator in self._annotators
+            for service in annotator.descriptors(result.columns, base_url)
+        ]
+        infos = [("QUERY", asked.query)] if len(asked.query) <= _LONGEST_ECHO else []
+        pieces = asked.format.write(result, resources=resources, infos=infos)
+        return await stream(pieces, asked.format.media_type)
+
+    async def _async(self, _: Request) -> Response:
+        raise AsyncMissingError("asynchronous queries are not supported; use /sync")
+
+    async def _examples(self, _: Request) -> Response:
+        return Response(examples_page(), media_type="application/xhtml+xml")
+
+    def _availability(self) -> Availability:
+        try:
+            self._runner.check()
+        except SkylaneError as error:
+            return Availability(available=False, up_since=self._up_since, notes=(str(error),))
+        return Availability(available=True, up_since=self._up_since)
