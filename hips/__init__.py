@@ -1,1 +1,32 @@
-"""Part of Skylane: hips."""
+"""HiPS: images as tiles of the sky, made, checked and served.
+
+In the order data flows:
+
+- `settings`    what can be set
+- `names`       paths, NESTED numbers, which way up a tile is
+- `cells`       the sky inside a HEALPix cell
+- `kernels`     how inner loops are compiled
+- `images`      the images that go in: headers, tiles they reach, pixels decoded once
+- `plan`        depth, common scale, the tiles of each shard
+- `crew`        the processes that work
+- `grid`        where a tile's pixels lie on an image, to 0.005 pixel
+- `render`      images onto a tile
+- `pyramid`     the orders above
+- `stretch`     values to grey levels
+- `color`       three bands to colours
+- `encode`      FITS, PNG and JPEG
+- `shard`       one unit of work: a run of tiles and the orders between
+- `coverage`    MOC and first view
+- `allsky`      the picture of order 3, the preview
+- `properties`  what clients know of a HiPS
+- `page`        its own page
+- `describe`    writes the last four
+- `publish`     a folder that takes its name in one step
+- `build`       all of it
+- `collection`  the HiPS of a collection: bands and colour
+- `check`       a check of a HiPS on disk
+- `links`       from a product to its HiPS
+- `routes`, `app`  the server
+
+Modules that compute import neither Starlette nor SQLAlchemy; `routes` and `app` import no numba.
+"""

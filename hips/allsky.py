@@ -19,8 +19,14 @@ from hips.names import TILE_ORDER, TILE_WIDTH, allsky_path, pixel_size_arcsec, t
 from hips.pyramid import halve
 from hips.stretch import Stretch
 
-__all__ = ["ALLSKY_ORDER", "allsky_cell", "read_png", "write_allsky", "write_allsky_color",
-           "write_preview"]  # fmt: skip
+__all__ = [
+    "ALLSKY_ORDER",
+    "allsky_cell",
+    "read_png",
+    "write_allsky",
+    "write_allsky_color",
+    "write_preview",
+]
 
 Pixels = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -63,7 +69,9 @@ def write_allsky_color(folder: Path) -> None:
     columns, rows = _grid()
     picture = np.zeros((rows * _CELL, columns * _CELL, 4), np.uint8)
     for npix in tiles_of(folder, ALLSKY_ORDER, "png"):
-        picture[allsky_cell(npix)] = _shrunk(read_png(folder / tile_path(ALLSKY_ORDER, npix, "png")))
+        picture[allsky_cell(npix)] = _shrunk(
+            read_png(folder / tile_path(ALLSKY_ORDER, npix, "png"))
+        )
     (folder / allsky_path(ALLSKY_ORDER, "png")).write_bytes(png_rgba(picture))
 
 

@@ -68,7 +68,5 @@ def sky_of(order: int, npix: int, u: Floats, v: Floats) -> tuple[Floats, Floats]
     base, x, y = xy_of(order, npix)
     flat_u = np.ascontiguousarray(u, np.float64).ravel()
     flat_v = np.ascontiguousarray(v, np.float64).ravel()
-    ra, dec = _sky(
-        int(_RING[base]), int(_MERIDIAN[base]), x, y, float(1 << order), flat_u, flat_v
-    )
+    ra, dec = _sky(int(_RING[base]), int(_MERIDIAN[base]), x, y, float(1 << order), flat_u, flat_v)
     return ra.reshape(np.shape(u)), dec.reshape(np.shape(u))

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from hips.build import BuildSummary, Report, build, build_color
+from hips.build import build
+from hips.composite import build_color
 from hips.crew import Crew
 from hips.publish import safe_name
 from hips.settings import HipsSettings
+from hips.summary import BuildSummary, Report
 from vodal.errors import DataError, UsageError
 from vodal.products import Catalogue, Product, Resolver
 
@@ -133,10 +135,15 @@ def build_collection(
             name = hips_name(collection, "color")
             summaries.append(
                 build_color(
-                    {band: made[band].path for band in rgb}, output, settings, name=name,
+                    {band: made[band].path for band in rgb},
+                    output,
+                    settings,
+                    name=name,
                     title=f"{collection} colour ({', '.join(rgb)})",
-                    creator_did=_did(bands[rgb[0]], name), progress=progress, crew=crew,
-                )  # fmt: skip
+                    creator_did=_did(bands[rgb[0]], name),
+                    progress=progress,
+                    crew=crew,
+                )
             )
     return [_with_notes(summaries[0], failed), *summaries[1:]]
 

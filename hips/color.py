@@ -65,9 +65,9 @@ class ColorScale:
             values = json.loads(text)
             bands, black, gain = (tuple(values[key]) for key in ("bands", "black", "gain"))
             scale = cls(
-                bands,  # type: ignore[arg-type]
-                black,  # type: ignore[arg-type]
-                gain,  # type: ignore[arg-type]
+                bands,
+                black,
+                gain,
                 float(values["stretch"]),
                 float(values["softening"]),
             )
@@ -117,7 +117,7 @@ def _paint(
 
 
 def paint(tiles: Sequence[Pixels], scale: ColorScale) -> Bytes:
-    """Give (row, column, RGBA) of tiles in the order red, green, blue; transparent where all blank."""
+    """Give (row, column, RGBA) of a red, a green and a blue tile; transparent where all are blank."""
     red, green, blue = tiles
     out = np.empty((*red.shape, 4), np.uint8)
     _paint(
@@ -211,7 +211,8 @@ def _scale(bands: tuple[str, str, str], values: NDArray[np.float64]) -> ColorSca
         typical = noise
     gain = typical.mean() / typical
     brightness_noise = float(np.sqrt(np.sum((gain * noise) ** 2)) / 3.0)
-    black = tuple(float(v) for v in sky - 0.5 * noise)
+    # The same pedestal in all three colours, so that the sky is grey.
+    black = tuple(float(v) for v in sky - brightness_noise / gain)
     gains = tuple(float(v) for v in gain)
     stretch = max(_STRETCH_NOISES * brightness_noise, 1e-30)
     return ColorScale(bands, black, gains, stretch)  # type: ignore[arg-type]

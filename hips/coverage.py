@@ -31,7 +31,7 @@ class View:
 
 
 def write_moc(path: Path, order: int, tiles: Sequence[int]) -> None:
-    """Write the MOC of the deepest tiles (MOC 2.0, equatorial), so that clients ask for no other."""
+    """Write the MOC of the deepest tiles (MOC 2.0), so that clients ask for no other."""
     cells = np.asarray(tiles, np.uint64)
     moc = MOC.from_healpix_cells(cells, np.full(cells.shape, order, np.uint8), order)
     moc.save(str(path), format="fits", overwrite=True)
@@ -40,7 +40,9 @@ def write_moc(path: Path, order: int, tiles: Sequence[int]) -> None:
 def read_moc_cells(path: Path, order: int) -> list[int]:
     """Read a MOC as cells of one order."""
     moc = MOC.load(str(path), format="fits")
-    return [int(cell) for cell in moc.refine_to_order(order).to_order(order).flatten()]
+    if moc.max_order < order:
+        moc = moc.refine_to_order(order)
+    return [int(cell) for cell in moc.to_order(order).flatten()]
 
 
 def tiles_of(folder: Path, order: int, extension: str) -> list[int]:
@@ -49,8 +51,8 @@ def tiles_of(folder: Path, order: int, extension: str) -> list[int]:
     base = folder / f"Norder{order}"
     if base.is_dir():
         for directory in sorted(base.glob("Dir*")):
-            for name in os.listdir(directory):
-                stem, _, suffix = name.partition(".")
+            for entry in os.scandir(directory):
+                stem, _, suffix = entry.name.partition(".")
                 match = _TILE.fullmatch(stem)
                 if match is not None and suffix == extension:
                     found.append(int(match[1]))

@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
@@ -95,6 +96,16 @@ class Crew:
         if error is not None and not isinstance(error, Exception):
             raise error
         return error
+
+    @classmethod
+    @contextmanager
+    def of(cls, crew: Crew | None, workers: int) -> Iterator[Crew]:
+        """Give a crew that is there, or a new one for the time of the block."""
+        if crew is not None:
+            yield crew
+            return
+        with cls(workers) as made:
+            yield made
 
     def __enter__(self) -> Self:
         return self

@@ -19,8 +19,16 @@ from PIL import Image
 
 from hips.names import TILE_ORDER, TILE_WIDTH, xy_of
 
-__all__ = ["CardValue", "fits_image", "fits_tile", "jpeg", "png_grey", "png_rgba", "read_fits",
-           "tile_cards"]  # fmt: skip
+__all__ = [
+    "CardValue",
+    "fits_image",
+    "fits_tile",
+    "jpeg",
+    "png_grey",
+    "png_rgba",
+    "read_fits",
+    "tile_cards",
+]
 
 CardValue = str | int | float | bool
 Bytes = NDArray[np.uint8]
@@ -62,9 +70,7 @@ def fits_image(data: NDArray[np.float32], cards: Mapping[str, CardValue]) -> byt
     ]
     header = "".join(head).encode("ascii")
     body = np.ascontiguousarray(data, ">f4").tobytes()
-    return b"".join(
-        (header, b" " * (-len(header) % _BLOCK), body, b"\0" * (-len(body) % _BLOCK))
-    )
+    return b"".join((header, b" " * (-len(header) % _BLOCK), body, b"\0" * (-len(body) % _BLOCK)))
 
 
 def tile_cards(order: int, npix: int) -> dict[str, CardValue]:
@@ -130,7 +136,9 @@ def read_fits(data: bytes) -> NDArray[np.float32]:
 
 def _png(width: int, height: int, kind: int, extra: list[tuple[bytes, bytes]], raw: Bytes) -> bytes:
     def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     # Each row starts with the number of its filter; 0 is none.
     rows = np.zeros((height, raw.shape[1] + 1), np.uint8)

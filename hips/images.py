@@ -1,29 +1,20 @@
-"""The images that go into a HiPS: what their headers say, and their pixels decoded once.
-
-`look` reads what must be known of all images before the first tile is made; `touched_parts`
-tells which tiles an image reaches; `decode` writes its pixels, calibrated and with bad ones
-blank, as plain float32 to a scratch file that all processes read; `ImageCache` holds those in use.
-"""
+"""The images that go into a HiPS: what their headers say and which tiles they reach."""
 
 from __future__ import annotations
 
 import math
-import pickle
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import cdshealpix.nested as healpix
 import numpy as np
 from astropy.coordinates import Latitude, Longitude
 from astropy.io import fits
-from astropy.wcs import WCS
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hips.grid import TOUCH_CELLS
-from hips.names import TILE_ORDER, TILE_WIDTH, pixel_size_arcsec
+from hips.names import TILE_WIDTH, pixel_size_arcsec
 from hips.settings import HipsSettings
 from vodal.errors import DataError
 from vodal.fits.index import FileIndex, HduIndex
@@ -31,7 +22,6 @@ from vodal.fits.pixels import open_pixels, physical, read_section
 from vodal.fits.planes import group_planes
 from vodal.fits.wcs import (
     celestial_axes,
-    icrs_to_pixel,
     load_wcs,
     pixel_scale_arcsec,
     pixel_to_icrs,
@@ -39,16 +29,10 @@ from vodal.fits.wcs import (
 )
 from vodal.storage.base import RangeReader
 
-__all__ = ["Calibration", "ImageCache", "ImageFacts", "ImageSource", "ImageStats", "LoadedImage",
-           "decode", "look", "touched_parts"]  # fmt: skip
-
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.float32]
+__all__ = ["ImageFacts", "ImageSource", "OpenImage", "header_number", "look", "touched_parts"]
 
 _BLOCK_PIXELS: Final = 1 << 23
-"""Pixels that are decoded at a time."""
-_SAMPLE: Final = 1 << 14
-"""Pixels that stand for an image in its statistics."""
+"""Pixels that are read at a time."""
 _BITS: Final = TOUCH_CELLS * TOUCH_CELLS
 
 
@@ -81,56 +65,14 @@ class ImageFacts:
     exposure_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How an image's values are brought to the common scale."""
+class OpenImage:
+    """The image plane of a source, with its coordinates.
 
-    factor: float
-    """Multiplies the values."""
-    binning: int
-    """Image pixels along a side that are averaged first, where they are much finer than the
-    tiles' pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageStats:
-    """Of a decoded image, after calibration."""
-
-    number: int
-    sample: Pixels
-    """Some values, none blank."""
-
-
-class _Mapping:
-    """World coordinates of an image whose pixels may have been averaged."""
-
-    def __init__(self, wcs: WCS, binning: int) -> None:
-        self._wcs, self._binning = wcs, binning
-
-    def to_icrs(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-        """Give (ra, dec) in degrees of 0-based pixels."""
-        b = self._binning
-        return pixel_to_icrs(
-            self._wcs, (np.asarray(x) + 0.5) * b - 0.5, (np.asarray(y) + 0.5) * b - 0.5
-        )
-
-    def to_pixel(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[Floats, Floats]:
-        """Give 0-based (x, y), NaN where there is none."""
-        x, y = icrs_to_pixel(self._wcs, ra_deg, dec_deg)
-        b = self._binning
-        return (x + 0.5) / b - 0.5, (y + 0.5) / b - 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedImage:
-    """An image ready to be put on tiles."""
-
-    pixels: Pixels
-    mapping: _Mapping
-
-
-class _OpenImage:
-    """The image plane of a source, with its coordinates."""
+    Raises
+    ------
+    DataError
+        If it cannot be put on the sky.
+    """
 
     def __init__(self, source: ImageSource) -> None:
         self.source = source
@@ -210,7 +152,7 @@ def look(source: ImageSource, settings: HipsSettings) -> ImageFacts:
     DataError
         If it cannot be put on the sky.
     """
-    image = _OpenImage(source)
+    image = OpenImage(source)
     try:
         ny, nx = image.shape
         scale = pixel_scale_arcsec(image.wcs, (nx - 1) / 2.0, (ny - 1) / 2.0)
@@ -235,7 +177,8 @@ def look(source: ImageSource, settings: HipsSettings) -> ImageFacts:
         image.close()
 
 
-def _number(header: fits.Header, keyword: str) -> float | None:
+def header_number(header: fits.Header, keyword: str) -> float | None:
+    """Give a finite number of a header, None if there is none."""
     try:
         value = header.get(keyword)
     except (fits.VerifyError, ValueError):
@@ -248,10 +191,10 @@ def _number(header: fits.Header, keyword: str) -> float | None:
 def _zero_point(header: fits.Header, settings: HipsSettings) -> float | None:
     """Give the magnitude of one unit, if the header tells a sensible one."""
     for keyword in settings.zero_point_keywords:
-        value = _number(header, keyword)
+        value = header_number(header, keyword)
         if value is not None and 5.0 < value < 50.0:
             return value
-    flux = _number(header, "FLUXMAG0")
+    flux = header_number(header, "FLUXMAG0")
     if flux is not None and 1e2 < flux < 1e20:
         return 2.5 * math.log10(flux)
     return None
@@ -272,13 +215,14 @@ def touched_parts(source: ImageSource, facts: ImageFacts, order: int) -> dict[in
     depth = order + int(math.log2(TOUCH_CELLS))
     cell_arcsec = pixel_size_arcsec(order) * TILE_WIDTH / TOUCH_CELLS
     step = max(0.5, 0.4 * cell_arcsec / facts.scale_arcsec)
-    image = _OpenImage(source)
+    image = OpenImage(source)
     try:
         ny, nx = facts.shape
         xs = np.linspace(-0.5, nx - 0.5, math.ceil(nx / step) + 1)
         cells: set[int] = set()
         for rows in np.array_split(
-            np.linspace(-0.5, ny - 0.5, math.ceil(ny / step) + 1), 1 + int(ny / step * len(xs) / 1e6)
+            np.linspace(-0.5, ny - 0.5, math.ceil(ny / step) + 1),
+            1 + int(ny / step * len(xs) / 1e6),
         ):
             ra, dec = pixel_to_icrs(image.wcs, *np.meshgrid(xs, rows))
             good = np.isfinite(ra) & np.isfinite(dec)
@@ -304,155 +248,3 @@ def _with_neighbours(cells: NDArray[np.uint64], depth: int) -> dict[int, int]:
     for tile, bit in zip((found // _BITS).tolist(), (a * TOUCH_CELLS + b).tolist(), strict=True):
         parts[tile] = parts.get(tile, 0) | 1 << bit
     return parts
-
-
-def decode(
-    source: ImageSource, calibration: Calibration, settings: HipsSettings, target: Path
-) -> ImageStats:
-    """Write an image's pixels as native float32, bad ones NaN, and what is needed to map them.
-
-    Parameters
-    ----------
-    source
-        The image.
-    calibration
-        Applied to its values.
-    settings
-        Which masked pixels are left out, and whether the sky level is subtracted.
-    target
-        The file to write; a second one with the suffix ``.source`` holds the source.
-
-    Raises
-    ------
-    DataError
-        If its pixels cannot be read.
-    """
-    image = _OpenImage(source)
-    try:
-        binning = calibration.binning
-        shape = tuple(-(-size // binning) for size in image.shape)
-        pixels = np.empty(shape, np.float32)
-        mask = image.mask()
-        bits = 0 if mask is None else _bad_bits(mask.header, settings)
-        filled = 0
-        for values in _values(image, mask if bits else None, bits, binning):
-            pixels[filled : filled + len(values)] = values
-            filled += len(values)
-    finally:
-        image.close()
-    pixels *= np.float32(calibration.factor)
-    sample = _sample(pixels)
-    if settings.background == "median" and sample.size:
-        level = np.float32(_sky_level(sample))
-        pixels -= level
-        sample -= level
-    pixels.tofile(target)
-    with target.with_suffix(".source").open("wb") as file:
-        pickle.dump((source, shape, binning), file)
-    return ImageStats(source.number, sample)
-
-
-def _values(
-    image: _OpenImage, mask: HduIndex | None, bits: int, binning: int
-) -> Iterator[Pixels]:
-    """Give blocks of rows, blank where masked, averaged if asked."""
-    left: Pixels = np.empty((0, image.shape[1]), np.float32)
-    for start, stop in image.row_blocks():
-        values = image.rows(image.hdu, start, stop).astype(np.float32)
-        values[~np.isfinite(values)] = np.nan
-        if mask is not None:
-            flags = image.rows(mask, start, stop)
-            if flags.dtype.kind in "iu":
-                values[flags.astype(np.int64) & bits != 0] = np.nan
-        if binning == 1:
-            yield values
-            continue
-        values = np.concatenate([left, values])
-        whole = len(values) if stop == image.shape[0] else len(values) // binning * binning
-        left = values[whole:]
-        if whole:
-            yield _binned(values[:whole], binning)
-
-
-def _binned(values: Pixels, binning: int) -> Pixels:
-    """Average squares of pixels, blank ones left out; squares at the far edges may be cut."""
-    ny, nx = (-(-size // binning) for size in values.shape)
-    padded = np.full((ny * binning, nx * binning), np.nan, np.float32)
-    padded[: values.shape[0], : values.shape[1]] = values
-    blocks = padded.reshape(ny, binning, nx, binning)
-    valid = np.isfinite(blocks)
-    count = valid.sum(axis=(1, 3))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: Pixels = (np.where(valid, blocks, 0.0).sum(axis=(1, 3)) / count).astype(np.float32)
-    return mean
-
-
-def _bad_bits(header: fits.Header, settings: HipsSettings) -> int:
-    """Give the bits whose pixels are left out, as a number."""
-    if settings.mask_bits is not None:
-        return sum(1 << bit for bit in set(settings.mask_bits) if 0 <= bit < 63)
-    bits = 0
-    wanted = {name.upper() for name in settings.mask_names}
-    for keyword in header:
-        if keyword.startswith("MP_") and keyword[3:].upper() in wanted:
-            bit = _number(header, keyword)
-            if bit is not None and 0 <= bit < 63:
-                bits |= 1 << int(bit)
-    return bits
-
-
-def _sample(pixels: Pixels) -> Pixels:
-    """Take values evenly from the image, the blank ones left out."""
-    step = max(1, int(math.sqrt(pixels.size / _SAMPLE)))
-    values = pixels[step // 2 :: step, step // 2 :: step]
-    return values[np.isfinite(values)]
-
-
-def _sky_level(sample: Pixels) -> float:
-    """Give the median after three rounds of clipping at three sigma."""
-    values = sample.astype(np.float64)
-    for _ in range(3):
-        middle = np.median(values)
-        spread = 1.4826 * np.median(np.abs(values - middle))
-        kept = values[np.abs(values - middle) <= 3.0 * spread]
-        if spread == 0.0 or kept.size == values.size:
-            break
-        values = kept
-    return float(np.median(values))
-
-
-class ImageCache:
-    """Decoded images, the least recently used dropped first.
-
-    Parameters
-    ----------
-    limit_bytes
-        Of all images held; an image of more than half of it is mapped from its file instead.
-    """
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit, self._held = limit_bytes, 0
-        self._images: OrderedDict[Path, LoadedImage] = OrderedDict()
-
-    def get(self, path: Path) -> LoadedImage:
-        """Give the image that `decode` wrote to ``path``."""
-        image = self._images.get(path)
-        if image is not None:
-            self._images.move_to_end(path)
-            return image
-        # Written by `decode` of this same run, never by a stranger.
-        with path.with_suffix(".source").open("rb") as file:
-            source, shape, binning = pickle.load(file)  # noqa: S301
-        opened = _OpenImage(source)
-        opened.close()
-        if 4 * shape[0] * shape[1] > self._limit // 2:
-            pixels: Pixels = np.memmap(path, np.float32, "r", shape=shape)
-        else:
-            pixels = np.fromfile(path, np.float32).reshape(shape)
-            self._held += pixels.nbytes
-        self._images[path] = image = LoadedImage(pixels, _Mapping(opened.wcs, binning))
-        while self._held > self._limit and len(self._images) > 1:
-            _, dropped = self._images.popitem(last=False)
-            if not isinstance(dropped.pixels, np.memmap):
-                self._held -= dropped.pixels.nbytes
-        return image

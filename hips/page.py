@@ -29,7 +29,8 @@ a { color: #8cf; }
 <body>
 <header>
 <h1>@title@</h1>
-<p>@description@ &middot; <a href="properties">properties</a> &middot; <a href="Moc.fits">MOC</a></p>
+<p>@description@
+&middot; <a href="properties">properties</a> &middot; <a href="Moc.fits">MOC</a></p>
 </header>
 <div id="sky"></div>
 <script type="module">

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from hips.crew import Crew
-from hips.images import Calibration, ImageFacts, ImageSource, look, touched_parts
+from hips.decode import Calibration
+from hips.images import ImageFacts, ImageSource, look, touched_parts
 from hips.names import MAX_ORDER, pixel_size_arcsec
 from hips.settings import HipsSettings
 from vodal.errors import SkylaneError
@@ -133,9 +134,7 @@ def make_plan(
     )
 
 
-def _touched(
-    source: ImageSource, facts: Mapping[int, ImageFacts], order: int
-) -> dict[int, int]:
+def _touched(source: ImageSource, facts: Mapping[int, ImageFacts], order: int) -> dict[int, int]:
     return touched_parts(source, facts[source.number], order)
 
 

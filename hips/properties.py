@@ -11,8 +11,15 @@ from datetime import UTC, datetime
 from vodal.errors import DataError
 from vodal.products import Product
 
-__all__ = ["MANDATORY", "Provenance", "format_properties", "minute", "obs_regime",
-           "parse_properties", "provenance_of"]  # fmt: skip
+__all__ = [
+    "MANDATORY",
+    "Provenance",
+    "format_properties",
+    "minute",
+    "obs_regime",
+    "parse_properties",
+    "provenance_of",
+]
 
 MANDATORY = (
     "creator_did",
@@ -109,7 +116,7 @@ class Provenance:
         origin = "; ".join(
             part
             for part in (
-                f"{self.count} images",
+                f"{self.count} images" if self.count else "",
                 ", ".join(self.collections[:_PROGENITORS]),
                 ", ".join(self.facilities[:_PROGENITORS]),
                 ", ".join(self.instruments[:_PROGENITORS]),

@@ -90,7 +90,7 @@ def _add_cells(
     grid_y: Floats,
     wanted: NDArray[np.bool_],
     step: int,
-    lanczos: bool,
+    lanczos: bool,  # noqa: FBT001 - compiled functions take no keywords
     table: Floats,
     weight: float,
     total: Floats,
@@ -131,7 +131,7 @@ def _add_pixels(
     v: NDArray[np.int64],
     xs: Floats,
     ys: Floats,
-    lanczos: bool,
+    lanczos: bool,  # noqa: FBT001 - compiled functions take no keywords
     table: Floats,
     weight: float,
     total: Floats,

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-
 import numpy as np
 from numpy.typing import NDArray
 
+from hips.decode import ImageCache
 from hips.encode import CardValue, fits_tile, png_grey
 from hips.grid import TOUCH_CELLS, pixel_grid
-from hips.images import ImageCache
 from hips.names import tile_path
 from hips.pyramid import Pyramid
 from hips.render import Canvas, Sampling

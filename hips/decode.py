@@ -1,0 +1,223 @@
+"""Images' pixels, decoded once: calibrated, bad ones blank, as plain float32 for all processes.
+
+`decode` writes them to a scratch file; `ImageCache` holds those in use in a process.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.typing import ArrayLike, NDArray
+
+from hips.images import ImageSource, OpenImage, header_number
+from hips.settings import HipsSettings
+from hips.stretch import sky_and_noise
+from vodal.fits.index import HduIndex
+from vodal.fits.wcs import icrs_to_pixel, pixel_to_icrs
+
+__all__ = ["Calibration", "ImageCache", "ImageStats", "LoadedImage", "decode", "source_path"]
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+
+_SAMPLE: Final = 1 << 14
+"""Pixels that stand for an image in its statistics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How an image's values are brought to the common scale."""
+
+    factor: float
+    """Multiplies the values."""
+    binning: int
+    """Image pixels along a side that are averaged first, where they are much finer than the
+    tiles' pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStats:
+    """Of a decoded image, after calibration."""
+
+    number: int
+    sample: Pixels
+    """Some values, none blank."""
+
+
+class _Mapping:
+    """World coordinates of an image whose pixels may have been averaged."""
+
+    def __init__(self, wcs: WCS, binning: int) -> None:
+        self._wcs, self._binning = wcs, binning
+
+    def to_icrs(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+        """Give (ra, dec) in degrees of 0-based pixels."""
+        b = self._binning
+        return pixel_to_icrs(
+            self._wcs, (np.asarray(x) + 0.5) * b - 0.5, (np.asarray(y) + 0.5) * b - 0.5
+        )
+
+    def to_pixel(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[Floats, Floats]:
+        """Give 0-based (x, y), NaN where there is none."""
+        x, y = icrs_to_pixel(self._wcs, ra_deg, dec_deg)
+        b = self._binning
+        return (x + 0.5) / b - 0.5, (y + 0.5) / b - 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image ready to be put on tiles."""
+
+    pixels: Pixels
+    mapping: _Mapping
+
+
+def source_path(target: Path) -> Path:
+    """Give the file beside a decoded image that says what it is."""
+    return target.with_suffix(".source")
+
+
+def decode(
+    source: ImageSource, calibration: Calibration, settings: HipsSettings, target: Path
+) -> ImageStats:
+    """Write an image's pixels as native float32, bad ones NaN, and what is needed to map them.
+
+    Parameters
+    ----------
+    source
+        The image.
+    calibration
+        Applied to its values.
+    settings
+        Which masked pixels are left out, and whether the sky level is subtracted.
+    target
+        The file to write; `source_path` names the one that holds the source.
+
+    Raises
+    ------
+    DataError
+        If its pixels cannot be read.
+    """
+    image = OpenImage(source)
+    try:
+        binning = calibration.binning
+        shape = tuple(-(-size // binning) for size in image.shape)
+        pixels = np.empty(shape, np.float32)
+        mask = image.mask()
+        bits = 0 if mask is None else _bad_bits(mask.header, settings)
+        filled = 0
+        for values in _values(image, mask if bits else None, bits, binning):
+            pixels[filled : filled + len(values)] = values
+            filled += len(values)
+    finally:
+        image.close()
+    pixels *= np.float32(calibration.factor)
+    sample = _sample(pixels)
+    if settings.background == "median" and sample.size:
+        level = np.float32(sky_and_noise(sample)[0])
+        pixels -= level
+        sample -= level
+    pixels.tofile(target)
+    with source_path(target).open("wb") as file:
+        pickle.dump((source, shape, binning), file)
+    return ImageStats(source.number, sample)
+
+
+def _values(image: OpenImage, mask: HduIndex | None, bits: int, binning: int) -> Iterator[Pixels]:
+    """Give blocks of rows, blank where masked, averaged if asked."""
+    left: Pixels = np.empty((0, image.shape[1]), np.float32)
+    for start, stop in image.row_blocks():
+        values = image.rows(image.hdu, start, stop).astype(np.float32)
+        values[~np.isfinite(values)] = np.nan
+        if mask is not None:
+            flags = image.rows(mask, start, stop)
+            if flags.dtype.kind in "iu":
+                values[flags.astype(np.int64) & bits != 0] = np.nan
+        if binning == 1:
+            yield values
+            continue
+        values = np.concatenate([left, values])
+        whole = len(values) if stop == image.shape[0] else len(values) // binning * binning
+        left = values[whole:]
+        if whole:
+            yield _binned(values[:whole], binning)
+
+
+def _binned(values: Pixels, binning: int) -> Pixels:
+    """Average squares of pixels, blank ones left out; squares at the far edges may be cut."""
+    ny, nx = (-(-size // binning) for size in values.shape)
+    padded = np.full((ny * binning, nx * binning), np.nan, np.float32)
+    padded[: values.shape[0], : values.shape[1]] = values
+    blocks = padded.reshape(ny, binning, nx, binning)
+    valid = np.isfinite(blocks)
+    count = valid.sum(axis=(1, 3))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: Pixels = (np.where(valid, blocks, 0.0).sum(axis=(1, 3)) / count).astype(np.float32)
+    return mean
+
+
+def _bad_bits(header: fits.Header, settings: HipsSettings) -> int:
+    """Give the bits whose pixels are left out, as a number."""
+    if settings.mask_bits is not None:
+        return sum(1 << bit for bit in set(settings.mask_bits) if 0 <= bit < 63)
+    bits = 0
+    wanted = {name.upper() for name in settings.mask_names}
+    for keyword in header:
+        if keyword.startswith("MP_") and keyword[3:].upper() in wanted:
+            bit = header_number(header, keyword)
+            if bit is not None and 0 <= bit < 63:
+                bits |= 1 << int(bit)
+    return bits
+
+
+def _sample(pixels: Pixels) -> Pixels:
+    """Take values evenly from the image, the blank ones left out."""
+    step = max(1, int(math.sqrt(pixels.size / _SAMPLE)))
+    values = pixels[step // 2 :: step, step // 2 :: step]
+    return values[np.isfinite(values)]
+
+
+class ImageCache:
+    """Decoded images, the least recently used dropped first.
+
+    Parameters
+    ----------
+    limit_bytes
+        Of all images held; an image of more than half of it is mapped from its file instead.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit, self._held = limit_bytes, 0
+        self._images: OrderedDict[Path, LoadedImage] = OrderedDict()
+
+    def get(self, path: Path) -> LoadedImage:
+        """Give the image that `decode` wrote to ``path``."""
+        image = self._images.get(path)
+        if image is not None:
+            self._images.move_to_end(path)
+            return image
+        # Written by `decode` of this same run, never by a stranger.
+        with source_path(path).open("rb") as file:
+            source, shape, binning = pickle.load(file)  # noqa: S301
+        opened = OpenImage(source)
+        opened.close()
+        if 4 * shape[0] * shape[1] > self._limit // 2:
+            pixels: Pixels = np.memmap(path, np.float32, "r", shape=shape)
+        else:
+            pixels = np.fromfile(path, np.float32).reshape(shape)
+            self._held += pixels.nbytes
+        self._images[path] = image = LoadedImage(pixels, _Mapping(opened.wcs, binning))
+        while self._held > self._limit and len(self._images) > 1:
+            _, dropped = self._images.popitem(last=False)
+            if not isinstance(dropped.pixels, np.memmap):
+                self._held -= dropped.pixels.nbytes
+        return image
