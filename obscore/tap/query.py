@@ -40,9 +40,11 @@ _TOO_COMPLEX = (
 def prepare_reader(connection: apsw.Connection) -> None:
     """Register the functions that translated queries call."""
     adql.register(connection)
-    connection.create_scalar_function(
-        "encode_id", lambda did: encode_id(str(did)), 1, deterministic=True
-    )
+    connection.create_scalar_function("encode_id", _encode_id, 1, deterministic=True)
+
+
+def _encode_id(*values: apsw.SQLiteValue) -> str:
+    return encode_id(str(values[0]))
 
 
 class QueryRunner:
