@@ -1,1 +1,17 @@
-"""Part of Skylane: datalink."""
+"""DataLink 1.1 and the retrieval of files.
+
+In the order data flows:
+
+- `settings`     limits and the size of previews
+- `semantics`    the terms of DataLink's core vocabulary
+- `names`        identifiers as one segment of a URL's path
+- `collect`      the links of products, asked from every `LinkMaker`; ``#this`` and ``#preview``
+- `document`     links as a table with its service descriptors
+- `descriptors`  what a TAP answer says about its products' links
+- `conditions`   conditional requests and byte ranges (RFC 9110)
+- `files`        a file as the client asked for it: whole, in ranges, or not again
+- `picture`      a small picture of an image
+- `preview`      pictures made in a process of their own, kept on disk
+- `routes`       ``/datalink`` and ``/files``
+- `app`          the two apps
+"""

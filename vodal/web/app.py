@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from vodal.errors import ArchiveError, NotFoundError, SkylaneError, TooLargeError, UsageError
 from vodal.web.responses import text_error
@@ -154,6 +154,7 @@ def service_app(
     render: ErrorRenderer = _render_text,
     *,
     max_body_bytes: int = MAX_BODY_BYTES,
+    lifespan: Lifespan[Starlette] | None = None,
 ) -> Starlette:
     """Make the app of one service.
 
@@ -166,6 +167,8 @@ def service_app(
         Tells an error in the form of the service's standard; one line of text by default.
     max_body_bytes
         Requests with a larger body are refused with 413.
+    lifespan
+        What to start and stop with the app; whoever mounts the app must run it.
     """
 
     def from_router(request: Request, error: Exception) -> Response:
@@ -186,4 +189,5 @@ def service_app(
         routes=list(routes),
         middleware=[Middleware(ServiceMiddleware, render, max_body_bytes)],
         exception_handlers={HTTPException: from_router},
+        lifespan=lifespan,
     )

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from vodal.errors import ServiceUnavailable, SkylaneError
 
-__all__ = ["no_content", "stream", "text_error"]
+__all__ = ["IteratorResponse", "error_headers", "no_content", "stream", "text_error"]
 
 _CHUNK_BYTES = 64 * 1024
 """Small pieces are joined up to this size, since each hop to a thread costs about 0.1 ms."""
@@ -44,34 +44,50 @@ def _close(iterator: Iterator[bytes]) -> None:
         close()
 
 
-class _StreamResponse(Response):
-    """Sends what a blocking iterator gives and closes it however the sending ends."""
+class IteratorResponse(Response):
+    """Sends what a blocking iterator gives, and closes it however the sending ends.
+
+    Pieces are made in a thread, one hop each; no thread is held while a slow client reads. To a
+    HEAD request only the headers are sent. An exception of the iterator cuts the connection.
+
+    Parameters
+    ----------
+    iterator
+        Gives the body; its ``close``, if it has one, is called in a thread.
+    status_code
+        HTTP status.
+    media_type
+        Value of Content-Type; None sends what ``headers`` has.
+    headers
+        More headers; a Content-Length must be right.
+    first
+        What is sent before the iterator's pieces.
+    """
 
     def __init__(
         self,
-        first: bytes,
-        rest: Iterator[bytes],
-        media_type: str,
-        headers: Mapping[str, str],
+        iterator: Iterator[bytes],
+        *,
+        status_code: int = 200,
+        media_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        first: bytes = b"",
     ) -> None:
-        self.status_code = 200
+        self.status_code = status_code
         self.media_type = media_type
         self.background = None
-        self.body = b""
         self._first = first
-        self._rest = rest
+        self._rest = iterator
         self.init_headers(headers)
-        if "content-length" in self.headers:
-            del self.headers["content-length"]
 
     async def _send_all(self, send: Send) -> None:
-        chunk, last = self._first, False
-        while True:
-            await send({"type": "http.response.body", "body": chunk, "more_body": not last})
-            if last:
-                return
+        if self._first:
+            await send({"type": "http.response.body", "body": self._first, "more_body": True})
+        last = False
+        while not last:
             # Not abandoned on cancellation: the iterator is never run and closed at once.
             chunk, last = await run_sync(_pull, self._rest)
+            await send({"type": "http.response.body", "body": chunk, "more_body": not last})
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +156,7 @@ async def stream(
     if done:
         await run_sync(_close, iterator)
         return Response(first, media_type=media_type, headers=given)
-    return _StreamResponse(first, iterator, media_type, given)
+    return IteratorResponse(iterator, media_type=media_type, headers=given, first=first)
 
 
 def error_headers(error: SkylaneError) -> dict[str, str]:

@@ -1,0 +1,74 @@
+"""The two apps: ``/datalink`` with the {links} service, ``/files`` with files and previews."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+
+from datalink.preview import Previews
+from datalink.routes import file_routes, links_error, links_routes
+from datalink.settings import DatalinkSettings
+from vodal.links import LinkMaker
+from vodal.products import Resolver
+from vodal.web.app import service_app
+
+__all__ = ["create_files_app", "create_links_app"]
+
+
+def create_links_app(
+    resolver: Resolver,
+    makers: Sequence[LinkMaker],
+    settings: DatalinkSettings,
+    public_url: str | None = None,
+) -> Starlette:
+    """Make the {links} service; it belongs under ``/datalink``.
+
+    Parameters
+    ----------
+    resolver
+        Finds the products.
+    makers
+        Make the rows of each product, in this order.
+    settings
+        Limits.
+    public_url
+        Where clients see the site; by default taken from each request.
+    """
+    return service_app(links_routes(resolver, makers, settings, public_url), links_error)
+
+
+def create_files_app(
+    resolver: Resolver,
+    settings: DatalinkSettings,
+    *,
+    cache: Path,
+    public_url: str | None = None,  # noqa: ARG001 - every app is made with it; no URL is told here
+) -> Starlette:
+    """Make the retrieval of files and their previews; it belongs under ``/files``.
+
+    Its lifespan must be run by whoever mounts it: it ends the process that makes previews.
+
+    Parameters
+    ----------
+    resolver
+        Finds the products; nothing else on the disk can be reached.
+    settings
+        Size and limits of previews.
+    cache
+        Folder for what can be made again.
+    public_url
+        Where clients see the site.
+    """
+    previews = Previews(resolver, settings, cache / "previews")
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await previews.close()
+
+    return service_app(file_routes(resolver, previews), lifespan=lifespan)

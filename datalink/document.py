@@ -1,0 +1,142 @@
+"""Links as a table with its service descriptors (DataLink 1.1 section 3.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from vodal.links import Link, ServiceDescriptor
+from vodal.tables.columns import Column, ResultStream
+
+__all__ = ["COLUMNS", "STANDARD_ID", "LinksTable"]
+
+STANDARD_ID = "ivo://ivoa.net/std/DataLink#links-1.1"
+"""In the case that Firefly compares with."""
+
+_RENAMED = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+@dataclass(frozen=True, slots=True)
+class _LinkColumn:
+    column: Column
+    value: Callable[[Link, str | None], object]
+    """From a link and the ID of its descriptor."""
+
+
+def _column(
+    name: str,
+    ucd: str | None,
+    description: str,
+    value: Callable[[Link, str | None], object],
+    datatype: str = "char",
+    unit: str | None = None,
+) -> _LinkColumn:
+    arraysize = "*" if datatype == "char" else None
+    column = Column(name, datatype, arraysize, unit=unit, ucd=ucd, description=description, id=name)
+    return _LinkColumn(column, value)
+
+
+_TABLE = (
+    _column("ID", "meta.id;meta.main", "Identifier that the row is about", lambda k, _: k.did),
+    _column("access_url", "meta.ref.url", "Where to get it", lambda k, _: k.access_url),
+    _column("service_def", "meta.ref", "ID of the descriptor of a service", lambda _, s: s),
+    _column(
+        "error_message", "meta.code.error", "Why there is no link", lambda k, _: k.error_message
+    ),
+    _column("description", "meta.note", "What it is, for people", lambda k, _: k.description),
+    _column("semantics", "meta.code", "How it relates to the identifier", lambda k, _: k.semantics),
+    _column(
+        "content_type", "meta.code.mime", "Media type of what comes", lambda k, _: k.content_type
+    ),
+    _column(
+        "content_length",
+        "phys.size;meta.file",
+        "Size of what comes",
+        lambda k, _: k.content_length,
+        "long",
+        "byte",
+    ),
+    _column(
+        "content_qualifier",
+        None,
+        "Kind of product, a term of http://www.ivoa.net/rdf/product-type",
+        lambda k, _: k.content_qualifier,
+    ),
+    _column(
+        "local_semantics",
+        "meta.id.assoc",
+        "What the archive calls this relation",
+        lambda k, _: k.local_semantics,
+    ),
+    _column(
+        "link_auth",
+        "meta.code",
+        "Whether one must be known: false, optional or true",
+        lambda k, _: k.link_auth,
+    ),
+    _column(
+        "link_authorized",
+        "meta.code",
+        "Whether who asked may have it",
+        lambda k, _: k.link_authorized,
+        "boolean",
+    ),
+)
+
+COLUMNS: tuple[Column, ...] = tuple(item.column for item in _TABLE)
+"""Columns of every {links} answer."""
+
+
+@dataclass(slots=True)
+class LinksTable:
+    """Rows and the descriptors they point to.
+
+    Products share a descriptor if theirs are equal; of different ones with the same ID the later
+    are renamed, and their rows follow.
+    """
+
+    overflow: bool = False
+    """Whether identifiers were left out."""
+    services: list[ServiceDescriptor] = field(default_factory=list)
+    """Descriptors, each with an ID of its own."""
+    _rows: list[tuple[Link, str | None]] = field(default_factory=list)
+    _given: dict[ServiceDescriptor, str] = field(default_factory=dict)
+    _taken: set[str | None] = field(default_factory=lambda: {item.id for item in COLUMNS})
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, links: Iterable[Link]) -> None:
+        """Add the rows of one identifier."""
+        for link in links:
+            name = None if link.service is None else self._name_of(link.service)
+            self._rows.append((link, name))
+
+    def _name_of(self, service: ServiceDescriptor) -> str:
+        name = self._given.get(service)
+        if name is None:
+            stem = _RENAMED.sub("-", service.id)
+            if not re.match(r"[A-Za-z_]", stem):
+                stem = f"service-{stem}"
+            name, number = stem, 2
+            while name in self._taken:
+                name = f"{stem}-{number}"
+                number += 1
+            self._taken.add(name)
+            self._given[service] = name
+            self.services.append(replace(service, id=name))
+        return name
+
+    def stream(self) -> ResultStream:
+        """Give the rows for a writer."""
+        arrays: Sequence[pa.Array] = [
+            pa.array(
+                [item.value(link, name) for link, name in self._rows], item.column.arrow_type()
+            )
+            for item in _TABLE
+        ]
+        batch = pa.RecordBatch.from_arrays(arrays, names=[column.name for column in COLUMNS])
+        return ResultStream(COLUMNS, iter([batch]), self.overflow)

@@ -1,0 +1,164 @@
+"""Previews: made in a process of their own when first asked for, and kept on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from anyio.to_thread import run_sync
+
+from datalink.settings import DatalinkSettings
+from vodal.errors import NotFoundError
+from vodal.pool import WarmPool
+from vodal.products import Product, Resolver
+
+__all__ = ["Previews"]
+
+
+class _Folder:
+    """Keeps pictures on disk, up to a size; the oldest go first."""
+
+    def __init__(self, path: Path, limit_bytes: int) -> None:
+        self._path = path
+        self._limit_bytes = limit_bytes
+        self._size: int | None = None
+
+    def _file(self, key: str) -> Path:
+        return self._path / key[:2] / f"{key}.png"
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            return self._file(key).read_bytes()
+        except OSError:
+            return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep a picture; a full or read-only disk only means that it is made again."""
+        path = self._file(key)
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                # A reader in another process sees the whole file or none.
+                Path(name).replace(path)
+            except OSError:
+                Path(name).unlink(missing_ok=True)
+                raise
+            if self._size is None:
+                self._size = sum(size for _, size, _ in self._entries())
+            else:
+                self._size += len(data)
+            if self._size > self._limit_bytes:
+                self._prune()
+
+    def _entries(self) -> list[tuple[float, int, Path]]:
+        entries = []
+        for path in self._path.glob("*/*"):
+            with suppress(OSError):
+                stat = path.stat()
+                entries.append((stat.st_mtime, stat.st_size, path))
+        return entries
+
+    def _prune(self) -> None:
+        """Remove the oldest down to three quarters of the limit."""
+        entries = sorted(self._entries(), reverse=True)
+        kept = 0
+        for _, size, path in entries:
+            if kept + size <= self._limit_bytes * 3 // 4:
+                kept += size
+            else:
+                path.unlink(missing_ok=True)
+        self._size = kept
+
+
+class Previews:
+    """Makes previews in a process of its own and keeps them.
+
+    The process starts with the first preview, so that a site that shows none has none. Belongs to
+    the event loop that uses it.
+
+    Parameters
+    ----------
+    resolver
+        Gives the byte index of a product's file.
+    settings
+        Size, limits.
+    folder
+        Where pictures are kept; may be deleted at any time.
+    """
+
+    def __init__(self, resolver: Resolver, settings: DatalinkSettings, folder: Path) -> None:
+        self._resolver = resolver
+        self._settings = settings
+        self._kept = _Folder(folder, settings.preview_cache_bytes)
+        self._pool: WarmPool | None = None
+        self._starting = asyncio.Lock()
+        self._making: dict[str, asyncio.Task[bytes]] = {}
+
+    def key(self, product: Product) -> str:
+        """Give what identifies the picture of a product as its file is now."""
+        parts = (product.did, product.version, str(self._settings.preview_pixels))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+    async def png(self, product: Product) -> bytes:
+        """Give the picture of a product.
+
+        Raises
+        ------
+        DataError
+            If it has no image or its file cannot be read.
+        ServiceUnavailable
+            If too many wait or its making takes too long.
+        """
+        key = self.key(product)
+        kept = await run_sync(self._kept.get, key)
+        if kept is not None:
+            return kept
+        task = self._making.get(key)
+        if task is None:
+            # One making for all who ask meanwhile; it goes on if the first of them goes away.
+            task = self._making[key] = asyncio.create_task(self._make(product, key))
+            task.add_done_callback(lambda _: self._making.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _make(self, product: Product, key: str) -> bytes:
+        if not product.hdus:
+            raise NotFoundError("the product has no image to show")
+        # Decoders are loaded by a server that shows previews, not by every one.
+        from datalink.picture import make_preview  # noqa: PLC0415
+
+        index = await run_sync(self._resolver.index, product)
+        pool = await self._started()
+        data = await pool.run(
+            make_preview, product.uri, index, product.hdus[0], self._settings.preview_pixels
+        )
+        await run_sync(self._kept.put, key, data)
+        return data
+
+    async def _started(self) -> WarmPool:
+        async with self._starting:
+            if self._pool is None:
+                pool = WarmPool(
+                    1,
+                    preload=("datalink.picture",),
+                    deadline_s=self._settings.preview_deadline_s,
+                    memory_limit_bytes=self._settings.preview_memory_bytes,
+                    name="preview",
+                )
+                await pool.start()
+                self._pool = pool
+            return self._pool
+
+    async def close(self) -> None:
+        """Stop the process."""
+        for task in tuple(self._making.values()):
+            task.cancel()
+        if self._pool is not None:
+            await self._pool.stop()
+            self._pool = None

@@ -1,0 +1,140 @@
+"""The routes of ``/datalink`` and ``/files``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from datalink.collect import collect, fault
+from datalink.document import STANDARD_ID, LinksTable
+from datalink.files import file_response
+from datalink.names import decode_segment
+from datalink.preview import Previews
+from datalink.settings import DatalinkSettings
+from vodal.errors import NotFoundError, SkylaneError
+from vodal.links import LinkMaker
+from vodal.params import Params
+from vodal.products import Product, Resolver
+from vodal.tables.formats import Format, negotiate
+from vodal.tables.votable import write_error, write_votable
+from vodal.vosi.capabilities import Capability, capability, vosi_capabilities
+from vodal.vosi.routes import vosi_routes
+from vodal.web.requests import read_params, site_url
+from vodal.web.responses import error_headers
+
+__all__ = ["file_routes", "links_error", "links_routes"]
+
+LINKS_TYPE = "application/x-votable+xml;content=datalink"
+"""Media type of a {links} answer, to the letter as pyvo compares it."""
+
+
+def _write_links(table: LinksTable, chosen: Format | None) -> tuple[str, bytes]:
+    """Give media type and document; a VOTable is in TABLEDATA unless another form is asked for."""
+    infos = [("standardID", STANDARD_ID)]
+    if chosen is None or chosen.name in {"votable", "votable/td"}:
+        media_type = LINKS_TYPE
+        pieces = write_votable(
+            table.stream(), resources=table.services, infos=infos, serialization="TABLEDATA"
+        )
+    else:
+        media_type = chosen.media_type
+        if chosen.name == "votable/b2":
+            media_type += ";content=datalink"
+        pieces = chosen.write(table.stream(), resources=table.services, infos=infos)
+    return media_type, b"".join(pieces)
+
+
+def _chosen_format(params: Params) -> Format | None:
+    asked = params.all("RESPONSEFORMAT") or params.all("FORMAT")
+    return negotiate(params) if asked else None
+
+
+def links_error(_request: Request, error: SkylaneError) -> Response:
+    """Tell the failure of a whole request as a VOTable (DataLink 1.1 section 3.4)."""
+    document = write_error(fault("", error).error_message or "")
+    return Response(
+        document,
+        status_code=error.status,
+        media_type="application/x-votable+xml",
+        headers=error_headers(error),
+    )
+
+
+def links_routes(
+    resolver: Resolver,
+    makers: Sequence[LinkMaker],
+    settings: DatalinkSettings,
+    public_url: str | None,
+) -> list[BaseRoute]:
+    """Make ``/links`` and its VOSI resources."""
+
+    def answer(dids: Sequence[str], params: Params, base_url: str) -> tuple[str, bytes]:
+        chosen = _chosen_format(params)
+        max_rows = params.integer("MAXREC")
+        table = LinksTable(overflow=len(dids) > settings.max_ids)
+        for links in collect(dids[: settings.max_ids], resolver, makers, base_url):
+            # Never cut between the rows of one identifier (DataLink 1.1 section 2.1.4).
+            if max_rows is not None and len(table) + len(links) > max_rows:
+                table.overflow = True
+                break
+            table.add(links)
+        return _write_links(table, chosen)
+
+    async def get_links(request: Request) -> Response:
+        params = await read_params(request)
+        dids = list(dict.fromkeys(params.all("ID")))
+        base_url = site_url(request, public_url)
+        media_type, document = await run_sync(answer, dids, params, base_url)
+        return Response(document, media_type=media_type)
+
+    def capabilities(request: Request) -> list[Capability]:
+        service_url = f"{site_url(request, public_url)}/datalink"
+        links = capability(
+            STANDARD_ID,
+            f"{service_url}/links",
+            use="base",
+            version="1.1",
+            query_types=("GET", "POST"),
+            result_type=LINKS_TYPE,
+        )
+        return [links, *vosi_capabilities(service_url)]
+
+    return [Route("/links", get_links, methods=["GET", "POST"]), *vosi_routes(capabilities)]
+
+
+def file_routes(resolver: Resolver, previews: Previews) -> list[BaseRoute]:
+    """Make ``/{name}`` and ``/preview/{name}``; a name is made by `datalink.names`.
+
+    An identifier that is percent-encoded instead is understood too, where servers on the way
+    let it pass.
+    """
+
+    def find(segment: str) -> Product:
+        decoded = decode_segment(segment)
+        dids = [segment] if decoded is None else [decoded, segment]
+        products = resolver.resolve(dids)
+        for did in dids:
+            if did in products:
+                return products[did]
+        raise NotFoundError(f"there is no product {dids[0]}")
+
+    async def get_file(request: Request) -> Response:
+        product = await run_sync(find, request.path_params["name"])
+        return await file_response(request, product)
+
+    async def get_preview(request: Request) -> Response:
+        product = await run_sync(find, request.path_params["name"])
+        etag = f'"{previews.key(product)}"'
+        headers = {"ETag": etag, "Cache-Control": "public, max-age=3600"}
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(await previews.png(product), media_type="image/png", headers=headers)
+
+    return [
+        Route("/preview/{name:path}", get_preview, methods=["GET"]),
+        Route("/{name:path}", get_file, methods=["GET"]),
+    ]

@@ -1,0 +1,24 @@
+"""Settings of DataLink and of the retrieval of files."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from vodal.settings import Settings
+
+__all__ = ["DatalinkSettings"]
+
+
+class DatalinkSettings(Settings):
+    """The {links} service, the retrieval of files and their previews."""
+
+    max_ids: int = Field(default=1000, ge=1)
+    """Identifiers answered in one request; the others are told as an overflow. Clients ask on."""
+    preview_pixels: int = Field(default=512, ge=16, le=4096)
+    """Longest side of a preview."""
+    preview_cache_bytes: int = Field(default=1 << 30, ge=0)
+    """Disk space for previews; the oldest go when it is full. A preview takes about 200 kB."""
+    preview_deadline_s: float = Field(default=60.0, gt=0.0)
+    """Seconds that the making of a preview may take, waiting included."""
+    preview_memory_bytes: int = Field(default=2 << 30, ge=1 << 28)
+    """Writable memory of the process that makes previews, its libraries included."""
