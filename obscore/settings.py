@@ -200,7 +200,8 @@ else:
 
 def rules_of(mapping: ColumnMapping) -> dict[str, ColumnRule]:
     """Give the rules of a mapping that are set, by column."""
-    return {name: getattr(mapping, name) for name in sorted(mapping.model_fields_set)}
+    rules = {name: getattr(mapping, name) for name in sorted(mapping.model_fields_set)}
+    return {name: rule for name, rule in rules.items() if rule is not None}
 
 
 class FileRule(Settings):

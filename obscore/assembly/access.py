@@ -1,0 +1,18 @@
+"""Access: what access_url gives and how large the file is."""
+
+from __future__ import annotations
+
+from obscore.assembly.context import Context, Values
+
+__all__ = ["DATALINK", "access"]
+
+DATALINK = "application/x-votable+xml;content=datalink"
+"""Media type of a DataLink document (DataLink 1.1 section 2)."""
+
+
+def access(context: Context) -> Values:
+    """Give access_format and access_estsize (kbyte of 1000 bytes, rounded up)."""
+    return {
+        "access_format": DATALINK,
+        "access_estsize": -(-context.index.size_bytes // 1000),
+    }

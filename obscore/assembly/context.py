@@ -1,0 +1,153 @@
+"""What the steps of the assembly line see of a product."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from astropy.io import fits
+
+from obscore.observation import Value
+from obscore.sources.base import Candidate
+from vodal.fits.footprint import Footprint
+from vodal.fits.index import FileIndex, HduIndex
+from vodal.fits.planes import PlaneGroup
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+    from obscore.assembly.bands import BandTable
+    from obscore.assembly.rules import Rules
+
+__all__ = ["Cards", "Context", "Values"]
+
+Values = Mapping[str, Value]
+"""What a step gives: columns by name."""
+
+_MISSING = {
+    "", "unknown", "_unknown_", "<unknown>", "none", "null", "n/a", "na", "nan", "undefined",
+    "undef", "not set", "not available", "tbd", "-", "--", "?",
+}  # fmt: skip
+
+
+class Cards:
+    """The headers of a product: that of its image, then the primary header.
+
+    Parameters
+    ----------
+    headers
+        In the order of preference.
+    """
+
+    def __init__(self, headers: Sequence[fits.Header]) -> None:
+        self._headers = tuple(headers)
+
+    def card(self, *keywords: str) -> tuple[str | int | float | bool, str] | None:
+        """Give value and comment of the first of the keywords that has a value.
+
+        A keyword is looked up in all headers before the next one is tried. Texts are stripped;
+        an empty text, a word like ``unknown`` and a number that is not finite count as no value.
+        """
+        for keyword in keywords:
+            for header in self._headers:
+                value = _value(header, keyword)
+                if value is not None:
+                    return value, str(header.comments[keyword])
+        return None
+
+    def text(self, *keywords: str) -> str | None:
+        """Give the first value, as text."""
+        found = self.card(*keywords)
+        if found is None:
+            return None
+        value = found[0]
+        return " ".join(str(value).split()) if isinstance(value, str) else str(value)
+
+    def number(self, *keywords: str) -> float | None:
+        """Give the first value that is a number, or a text that is one."""
+        for keyword in keywords:
+            found = self.card(keyword)
+            number = None if found is None else as_number(found[0])
+            if number is not None:
+                return number
+        return None
+
+    def comment(self, keyword: str) -> str:
+        """Give the comment of a keyword that has a value."""
+        found = self.card(keyword)
+        return "" if found is None else found[1]
+
+
+def _value(header: fits.Header, keyword: str) -> str | int | float | bool | None:
+    if keyword not in header:
+        return None
+    try:
+        value = header[keyword]
+    except (fits.VerifyError, ValueError):
+        return None
+    if isinstance(value, str):
+        return None if value.strip().lower() in _MISSING else value.strip()
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return None
+
+
+def as_number(value: object) -> float | None:
+    """Read a number; None if it is none or not finite."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        number = float(value)
+    elif isinstance(value, str):
+        # Fortran's D exponent is written by some pipelines within quotes.
+        text = re.sub(r"[dD](?=[+-]?\d+$)", "e", value.strip())
+        if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
+            return None
+        number = float(text)
+    else:
+        return None
+    return number if math.isfinite(number) else None
+
+
+@dataclass(frozen=True)
+class Context:
+    """A product on its way to a row."""
+
+    candidate: Candidate
+    index: FileIndex
+    group: PlaneGroup
+    several: bool
+    """Whether the file holds more products."""
+    cards: Cards
+    wcs: WCS
+    footprint: Footprint
+    rules: Rules
+    bands: BandTable
+    given: Mapping[str, Value] = field(default_factory=dict)
+    """Columns that the mapping has set; steps build on them."""
+    notes: list[str] = field(default_factory=list)
+    """Where steps say what they found odd."""
+
+    @property
+    def hdu(self) -> HduIndex:
+        """The HDU of the image."""
+        return self.index.hdus[self.group.hdus[0]]
+
+    def note(self, text: str) -> None:
+        """Say something about the product in the report."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def given_number(self, column: str) -> float | None:
+        """Give a number that the mapping has set."""
+        return as_number(self.given.get(column))
+
+    def given_text(self, column: str) -> str | None:
+        """Give a text that the mapping has set."""
+        value = self.given.get(column)
+        return value if isinstance(value, str) else None

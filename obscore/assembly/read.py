@@ -1,0 +1,261 @@
+"""One file: from its headers to its products, all or none.
+
+Runs in the reading processes; imports neither the store nor the web.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from typing_extensions import override
+
+from obscore.assembly.access import access
+from obscore.assembly.bands import band_table
+from obscore.assembly.check import check
+from obscore.assembly.context import Cards, Context, Values
+from obscore.assembly.identity import identity
+from obscore.assembly.kind import kind
+from obscore.assembly.mapping import apply_mapping
+from obscore.assembly.polarization import polarization
+from obscore.assembly.position import position
+from obscore.assembly.refusal import Refusal, of_scan, of_world
+from obscore.assembly.rules import Rules
+from obscore.assembly.spectrum import spectrum
+from obscore.assembly.time import time
+from obscore.observation import CataloguedFile, Observation
+from obscore.sources.base import Candidate
+from vodal.errors import DataError, NotFoundError, SkylaneError, UsageError
+from vodal.fits.footprint import footprint
+from vodal.fits.index import FileIndex
+from vodal.fits.pixels import open_pixels
+from vodal.fits.planes import PlaneGroup, group_planes
+from vodal.fits.scan import scan_file
+from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
+from vodal.regions import Circle, Polygon, Range, Region, parse_shape
+from vodal.storage import FileStat, RangeReader, local_path
+
+__all__ = ["STEPS", "Outcome", "read_file"]
+
+Step = Callable[[Context], Values]
+
+STEPS: tuple[Step, ...] = (
+    identity,
+    access,
+    kind,
+    position,
+    time,
+    spectrum,
+    polarization,
+)
+"""Each gives the columns it knows; the mapping of the settings goes over all of them."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What reading a file gave: either the file or a refusal."""
+
+    file: CataloguedFile | None = None
+    refusal: Refusal | None = None
+
+
+def read_file(candidate: Candidate, rules: Rules) -> Outcome:
+    """Read a file's headers and make its rows.
+
+    Never raises for a fault of the file, nor for one of the line: a file costs itself alone.
+
+    Parameters
+    ----------
+    candidate
+        The file.
+    rules
+        Of its collection.
+    """
+    try:
+        return _read(candidate, rules)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one bad file must never stop a run
+        _log.exception("the assembly line failed on %s", candidate.uri)
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return Outcome(refusal=Refusal("internal", text))
+
+
+def _read(candidate: Candidate, rules: Rules) -> Outcome:
+    try:
+        index = scan_file(local_path(candidate.uri))
+    except NotFoundError as error:
+        return Outcome(refusal=Refusal("unreadable", error.message))
+    except DataError as error:
+        return Outcome(refusal=of_scan(error.message))
+    if _is_hips_tile(candidate, index):
+        return Outcome(refusal=Refusal("hips-tile", "the file is a tile of a HiPS"))
+    groups = group_planes(index)
+    if not groups:
+        return Outcome(refusal=Refusal("no-image", _what_is_there(index)))
+    observations: list[Observation] = []
+    refusals: list[tuple[PlaneGroup, Refusal]] = []
+    notes: list[str] = []
+    with _LazyReader(candidate.uri, index) as reader:
+        for group in groups:
+            made = _product(candidate, rules, index, group, reader, several=len(groups) > 1)
+            if isinstance(made, Refusal):
+                refusals.append((group, made))
+                continue
+            observations.append(made[0])
+            notes += (note if len(groups) == 1 else f"{group.label}: {note}" for note in made[1])
+    if not observations:
+        return Outcome(refusal=refusals[0][1])
+    notes += _passed_over(index, groups)
+    notes += (f"{group.label} left out: {refusal.message}" for group, refusal in refusals)
+    return Outcome(_catalogued(candidate, rules, index, observations, notes))
+
+
+def _is_hips_tile(candidate: Candidate, index: FileIndex) -> bool:
+    """Tell whether a file is a HiPS tile; their headers have no or dummy coordinates."""
+    folder, _, name = candidate.relative.rpartition("/")
+    if not re.fullmatch(r"Npix\d+\.fits(\.fz)?", name):
+        return False
+    header = index.hdus[0].header
+    return bool(re.search(r"Dir\d+$", folder)) or {"ORDER", "NPIX"} <= set(header)
+
+
+def _passed_over(index: FileIndex, groups: Sequence[PlaneGroup]) -> Iterator[str]:
+    """Name the images that belong to no product, tables of distortions apart."""
+    taken = {number for group in groups for number in group.hdus}
+    for hdu in index.hdus:
+        if hdu.kind in {"image", "compressed"} and hdu.number not in taken:
+            if hdu.name not in {"D2IMARR", "WCSDVARR"}:
+                name = f" ({hdu.name})" if hdu.name else ""
+                yield f"HDU {hdu.number}{name} has no celestial coordinates and was left out"
+
+
+def _what_is_there(index: FileIndex) -> str:
+    kinds = [hdu.kind for hdu in index.hdus]
+    told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+    return f"the file has no image of two or more axes with pixels (its HDUs: {told})"
+
+
+def _catalogued(
+    candidate: Candidate,
+    rules: Rules,
+    index: FileIndex,
+    observations: Sequence[Observation],
+    notes: Sequence[str],
+) -> CataloguedFile:
+    return CataloguedFile(
+        uri=candidate.uri,
+        file_name=candidate.relative.rsplit("/", maxsplit=1)[-1],
+        collection=candidate.collection,
+        content_type="application/gzip" if index.encoding == "gzip" else "image/fits",
+        modified_unix_s=candidate.stat.modified_unix_s,
+        index=index,
+        observations=tuple(observations),
+        mapping_digest=rules.digest_for(candidate.relative),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _product(
+    candidate: Candidate,
+    rules: Rules,
+    index: FileIndex,
+    group: PlaneGroup,
+    reader: RangeReader,
+    *,
+    several: bool,
+) -> tuple[Observation, list[str]] | Refusal:
+    """Make the row of one product, or say why there is none."""
+    hdu = index.hdus[group.hdus[0]]
+    if not claims_sky(hdu.image_header):
+        return Refusal("no-position", f"HDU {hdu.number} has no celestial coordinates")
+    try:
+        wcs = load_wcs(hdu, index, reader)
+        first, second = celestial_axes(wcs)
+        shape = hdu.shape
+        outline = footprint(wcs, shape[len(shape) - 1 - first], shape[len(shape) - 1 - second])
+    except SkylaneError as error:
+        return of_world(f"HDU {hdu.number}: {error.message}")
+    headers = [hdu.image_header] if hdu.number == 0 else [hdu.image_header, index.hdus[0].header]
+    context = Context(
+        candidate, index, group, several, Cards(headers), wcs, outline, rules,
+        band_table(rules.bands),
+    )  # fmt: skip
+    context = replace(context, given=apply_mapping(context))
+    row = assemble(context)
+    region = _region(context)
+    if isinstance(region, Refusal):
+        return region
+    broken = check(row, region)
+    if broken is not None:
+        return Refusal(f"row:{broken.rule}", broken.message)
+    return Observation(row, region, group.hdus), context.notes
+
+
+def assemble(context: Context) -> dict[str, str | int | float | None]:
+    """Go through the steps and lay the mapping over what they give."""
+    row: dict[str, str | int | float | None] = {}
+    for step in STEPS:
+        row |= step(context)
+    given = dict(context.given)
+    given.pop("obs_publisher_did", None)  # `identity` has used it, with the product's label
+    given.pop("filter", None)  # `spectrum` has brought it to the name in the table of bands
+    return row | given
+
+
+def _region(context: Context) -> Region | Refusal:
+    text = context.given_text("s_region")
+    if text is None:
+        return context.footprint.region
+    try:
+        shape = parse_shape(text, "s_region")
+    except UsageError as error:
+        return Refusal("row:region", error.message)
+    if isinstance(shape, Circle | Polygon | Range):
+        return shape
+    return Refusal("row:region", "s_region has no extent")
+
+
+class _LazyReader(RangeReader):
+    """Opens the file only if coordinates refer to tables in it: most files do not."""
+
+    def __init__(self, uri: str, index: FileIndex) -> None:
+        self._uri, self._index = uri, index
+        self._reader: RangeReader | None = None
+
+    def _open(self) -> RangeReader:
+        if self._reader is None:
+            self._reader = open_pixels(self._uri, self._index)
+        return self._reader
+
+    @override
+    def stat(self) -> FileStat:
+        return self._open().stat()
+
+    @override
+    def read(self, offset: int, length: int) -> bytes:
+        return self._open().read(offset, length)
+
+    @override
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return self._open().read_many(ranges)
+
+    @override
+    def __enter__(self) -> Self:
+        return self
+
+    @override
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._reader is not None:
+            self._reader.__exit__(kind, error, trace)

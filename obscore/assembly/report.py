@@ -1,0 +1,122 @@
+"""What the assembly line tells: one record a file, and a summary."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["FileReport", "Reporter", "Status", "Summary", "json_lines"]
+
+Status = Literal["added", "updated", "unchanged", "refused", "skipped", "vanished", "removed"]
+"""``vanished`` files are kept in the catalogue, ``removed`` ones had vanished and were pruned,
+``skipped`` ones are left out by the settings or are another name of a file already read."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What became of one file."""
+
+    uri: str
+    path: str
+    """Below the collection's folder; empty if it is not known any more."""
+    collection: str
+    status: Status
+    reason: str = ""
+    """Short, stable code of a refusal: ``not-fits``, ``truncated``, ``no-position`` ..."""
+    message: str = ""
+    """The reason as a sentence."""
+    dids: tuple[str, ...] = ()
+    """Identifiers of the file's products in the catalogue."""
+    notes: tuple[str, ...] = ()
+    """What was odd, but no ground for refusal."""
+
+    def to_json(self) -> str:
+        """Give one line of JSON; empty fields are left out."""
+        record = {
+            "file": self.uri,
+            "path": self.path,
+            "collection": self.collection,
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "dids": self.dids,
+            "notes": self.notes,
+        }
+        return json.dumps({key: value for key, value in record.items() if value})
+
+
+Reporter = Callable[[FileReport], None]
+"""Told of each file, in no particular order."""
+
+
+@contextmanager
+def json_lines(path: Path) -> Iterator[Reporter]:
+    """Write reports as JSON lines into a file, each at once, so that a run can be followed."""
+    with path.open("w", encoding="utf-8", buffering=1) as file:
+        yield lambda report: print(report.to_json(), file=file)
+
+
+@dataclass
+class Summary:
+    """What became of all files of a run."""
+
+    statuses: Counter[Status] = field(default_factory=Counter)
+    """Files by status."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Refused files by reason."""
+    refused: list[FileReport] = field(default_factory=list)
+    """The first of them, `EXAMPLES` at most."""
+    products: int = 0
+    """Rows written."""
+    noted: int = 0
+    """Files that became rows with notes."""
+    seconds: float = 0.0
+    dry_run: bool = False
+
+    EXAMPLES = 1000
+
+    @property
+    def files(self) -> int:
+        """Files looked at, without those that have vanished."""
+        gone = self.statuses["vanished"] + self.statuses["removed"]
+        return self.statuses.total() - gone
+
+    def add(self, report: FileReport) -> None:
+        """Count a file."""
+        self.statuses[report.status] += 1
+        if report.status == "refused":
+            self.reasons[report.reason] += 1
+            if len(self.refused) < self.EXAMPLES:
+                self.refused.append(report)
+        elif report.status in {"added", "updated"}:
+            self.products += len(report.dids)
+            self.noted += bool(report.notes)
+
+    def merge(self, other: Summary) -> None:
+        """Add the counts of another run."""
+        self.statuses.update(other.statuses)
+        self.reasons.update(other.reasons)
+        self.refused = (self.refused + other.refused)[: self.EXAMPLES]
+        self.products += other.products
+        self.noted += other.noted
+        self.seconds += other.seconds
+
+    def lines(self) -> list[str]:
+        """Give the summary as lines of plain text."""
+        rate = self.files / self.seconds if self.seconds > 0 else 0.0
+        head = f"{self.files} files in {self.seconds:.1f} s ({rate:.0f}/s)"
+        counts = ", ".join(
+            f"{count} {status}" for status, count in self.statuses.most_common() if count
+        )
+        lines = [f"{head}: {counts or 'nothing to do'}"]
+        if self.products:
+            verb = "would be written" if self.dry_run else "written"
+            noted = f", {self.noted} of the files with notes" if self.noted else ""
+            lines.append(f"{self.products} rows {verb}{noted}")
+        lines += [f"  refused, {reason}: {count}" for reason, count in self.reasons.most_common()]
+        return lines

@@ -1,0 +1,358 @@
+"""Times: from the many ways of writing them to MJD in UTC.
+
+ObsCore's ``t_min`` and ``t_max`` are MJD; ours are UTC. A header's times are on the scale of its
+TIMESYS card (FITS 4.0 section 9.2.1; UTC if there is none), except where the keyword says
+otherwise by its name: UT, UTC-OBS ... are UTC, TAIHMS is TAI. TAI, TT, TDB, TCG, TCB and GPS are
+converted, UT1 is taken as UTC. A date without time of day makes an interval of that whole day.
+Dates that cannot be (before 1850, after 2100, the zero points of clocks) are left out with a note.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from dataclasses import dataclass
+
+from astropy.time import Time
+
+from obscore.assembly.context import Context, Values, as_number
+from vodal.fits.quiet import quiet
+
+__all__ = ["read_moment", "time"]
+
+_MJD_ZERO = dt.date(1858, 11, 17)
+_FIRST_MJD, _LAST_MJD = -3199.0, 88069.0
+"""1850 and 2100: the first photographs of the sky, and far enough."""
+_ZERO_POINTS = {0.0: "MJD 0", 40587.0: "1970-01-01", 51544.5: "J2000", 44244.0: "1980-01-06"}
+"""What clocks show that were never set; each within a few minutes, whatever the scale."""
+_ZERO_WIDTH_D = 0.0015
+
+_HMS = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?")
+_YMD = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
+_DMY = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4})")
+_DAY_OF_YEAR = re.compile(r"(\d{4})-(\d{3})")
+_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
+
+_SCALES = {"UTC": "utc", "UT": "utc", "UT1": "utc", "GMT": "utc", "TAI": "tai", "IAT": "tai",
+           "TT": "tt", "TDT": "tt", "ET": "tt", "TDB": "tdb", "TCG": "tcg", "TCB": "tcb",
+           "GPS": "gps"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    mjd: float
+    exact: bool
+    """Whether the time of day is known."""
+    scale: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way of writing a moment."""
+
+    keyword: str
+    kind: str
+    """mjd, jd, date, or seconds (since MJD 0)."""
+    clock: tuple[str, ...] = ()
+    """Keywords of the time of day, for a date without one."""
+    scale: str = ""
+    """The scale that the keyword's name says."""
+
+
+_CLOCKS = ("TIME-OBS", "UTC-OBS", "UT-STR", "UTSTART", "UT-OBS", "UTSHUT", "UT", "UTIME", "UTC",
+           "TAIHMS", "TIME_OBS", "TIME-BEG", "TIMEOBS", "STARTUT")  # fmt: skip
+_END_CLOCKS = ("TIME-END", "UTC-END", "UT-END", "UTEND", "UTCEND", "TIME_END")
+
+_START = (
+    _Way("MJD-BEG", "mjd"),
+    _Way("DATE-BEG", "date"),
+    _Way("EXPSTART", "mjd"),
+    _Way("MJD-STR", "mjd", scale="utc"),
+    _Way("MJDSTART", "mjd"),
+    _Way("MJDMIN", "mjd"),
+    _Way("MJD-OBS", "mjd"),
+    _Way("DATE-OBS", "date", _CLOCKS),
+    _Way("DATE_OBS", "date", _CLOCKS),
+    _Way("DATEOBS", "date", _CLOCKS),
+    _Way("MJD_OBS", "mjd"),
+    _Way("MJDATE", "mjd"),
+    _Way("JD-OBS", "jd"),
+    _Way("JD_OBS", "jd"),
+    _Way("TAI", "seconds", scale="tai"),
+    _Way("DATEOBS1", "date"),
+    _Way("UTDATE", "date", _CLOCKS),
+    _Way("MJD", "mjd"),
+    _Way("JD", "jd"),
+)
+_MIDDLE = (
+    _Way("MJD-AVG", "mjd"),
+    _Way("DATE-AVG", "date"),
+    _Way("MJD-MID", "mjd"),
+    _Way("TIME-MID", "date"),
+)
+_END = (
+    _Way("MJD-END", "mjd"),
+    _Way("DATE-END", "date", _END_CLOCKS),
+    _Way("EXPEND", "mjd"),
+    _Way("MJDEND", "mjd"),
+    _Way("MJDMAX", "mjd"),
+    _Way("DATE_END", "date", _END_CLOCKS),
+    _Way("DATEEND", "date", _END_CLOCKS),
+    _Way("DATEOBS2", "date"),
+)
+_EXPOSURE = ("EXPTIME", "EXPOSURE", "XPOSURE", "EXP_TIME", "EXPOSED", "ITIME", "INTTIME",
+             "TEXPTIME", "ONTIME", "LIVETIME", "DURATION", "EXPDUR", "TELAPSE")  # fmt: skip
+
+
+def read_moment(text: str) -> float | None:
+    """Read a date and time; a date alone is its midnight.
+
+    Parameters
+    ----------
+    text
+        ISO 8601, also with blanks, slashes or the day of the year, ``YYYYMMDD``, and the old
+        ``DD/MM/YY`` of the last century.
+
+    Returns
+    -------
+    float or None
+        MJD on the text's own scale; None if it is no date.
+    """
+    found = _date(text)
+    return None if found is None else found[0]
+
+
+def _date(text: str) -> tuple[float, bool] | None:
+    """Give MJD and whether the time of day is known."""
+    text = text.strip().rstrip("Z")
+    day, _, clock = re.sub(r"\s+", "T", text, count=1).partition("T")
+    number = _day(day)
+    if number is None:
+        return None
+    if not clock:
+        return float(number), False
+    part = _clock(clock)
+    return None if part is None else (number + part, True)
+
+
+def _day(text: str) -> int | None:
+    try:
+        if match := _YMD.fullmatch(text) or _COMPACT.fullmatch(text):
+            date = dt.date(int(match[1]), int(match[2]), int(match[3]))
+        elif match := _DMY.fullmatch(text):
+            # FITS 4.0 section 9.1.1: the old form is of the years 1900 to 1999.
+            year = int(match[3]) + (1900 if len(match[3]) == 2 else 0)
+            date = dt.date(year, int(match[2]), int(match[1]))
+        elif match := _DAY_OF_YEAR.fullmatch(text):
+            date = dt.date(int(match[1]), 1, 1) + dt.timedelta(int(match[2]) - 1)
+            if date.year != int(match[1]):
+                return None
+        else:
+            return None
+    except (ValueError, OverflowError):
+        return None
+    return (date - _MJD_ZERO).days
+
+
+def _clock(text: str) -> float | None:
+    """Read a time of day, as part of a day; sexagesimal or hours with a decimal point."""
+    text = text.strip()
+    match = _HMS.fullmatch(text)
+    if match:
+        hours, minutes, seconds = int(match[1]), int(match[2]), float(match[3] or 0.0)
+    else:
+        number = as_number(text)
+        if number is None:
+            return None
+        hours, minutes, seconds = 0, 0, number * 3600.0
+    if not (0 <= hours <= 24 and 0 <= minutes < 60 and 0.0 <= seconds < (61 if match else 86400)):
+        return None
+    return (hours * 3600 + minutes * 60 + seconds) / 86400.0
+
+
+def time(context: Context) -> Values:
+    """Give t_min, t_max, t_exptime, t_resolution and t_xel."""
+    exposure_s = context.given_number("t_exptime")
+    if exposure_s is None:
+        exposure_s = _exposure(context)
+    start, end = context.given_number("t_min"), context.given_number("t_max")
+    if start is None:
+        start, known_end = _interval(context, exposure_s)
+        end = known_end if end is None else end
+    elif end is None:
+        end = _end(context, start, exposure_s)
+    single = context.hdu.shape[:-2] == () or math.prod(context.hdu.shape[:-2]) == 1
+    return {
+        "t_min": start,
+        "t_max": end,
+        "t_exptime": exposure_s,
+        "t_resolution": exposure_s if single else None,
+        "t_xel": 1 if single and (start is not None or exposure_s is not None) else None,
+    }
+
+
+def _interval(context: Context, exposure_s: float | None) -> tuple[float | None, float | None]:
+    """Give start and end, MJD in UTC."""
+    start = _first(context, _START)
+    middle = _first(context, _MIDDLE + _START, middle=True)
+    # The midpoint is the more exact where the start is but a date; LSST's stack writes it beside
+    # the cards of the camera.
+    if middle is not None and middle.exact and (start is None or not start.exact):
+        half = (exposure_s or 0.0) / 2.0 / 86400.0
+        return middle.mjd - half, middle.mjd + half
+    if start is None:
+        return None, None
+    if not start.exact:
+        context.note("the time of day of the observation is not known")
+        end = _first(context, _END)
+        last = start.mjd + 1.0
+        return start.mjd, last if end is None else max(last, end.mjd)
+    return start.mjd, _end(context, start.mjd, exposure_s)
+
+
+def _end(context: Context, start: float, exposure_s: float | None) -> float:
+    """Give the end of what starts at a moment."""
+    end = _first(context, _END)
+    if end is not None:
+        last = end.mjd if end.exact else end.mjd + 1.0
+        if last >= start:
+            return last
+        context.note("the end of the observation is before its start; the exposure time serves")
+    elapsed = context.cards.number("TELAPSE")
+    if elapsed is None or elapsed < 0:
+        elapsed = exposure_s
+    return start + (elapsed or 0.0) / 86400.0
+
+
+def _first(context: Context, ways: tuple[_Way, ...], *, middle: bool = False) -> _Moment | None:
+    """Give the first moment that has a time of day, or else the first date, in UTC.
+
+    WISE and others give the midpoint of the exposure under a keyword of the start; the comment
+    tells, and such a card counts among the midpoints only.
+    """
+    dates = []
+    for way in ways:
+        comment = context.cards.comment(way.keyword).lower()
+        if middle != (way in _MIDDLE or re.search(r"\bmid(dle|point|-|\b)", comment) is not None):
+            continue
+        moment = _read(context, way)
+        if moment is None:
+            continue
+        if moment.exact:
+            return _to_utc(moment)
+        dates.append(moment)
+    return dates[0] if dates else None
+
+
+def _read(context: Context, way: _Way) -> _Moment | None:
+    found = context.cards.card(way.keyword)
+    if found is None:
+        return None
+    scale = way.scale or _timesys(context)
+    value = found[0]
+    if way.kind == "date":
+        parts = _date(str(value)) if isinstance(value, str | int) else None
+        if parts is None:
+            context.note(f"{way.keyword} '{str(value)[:40]}' is no date")
+            return None
+        mjd, exact = parts
+        if not exact:
+            mjd, exact, scale = _with_clock(context, way, mjd, scale)
+    else:
+        number = as_number(value)
+        if number is None:
+            return None
+        mjd = {"mjd": number, "jd": number - 2400000.5, "seconds": number / 86400.0}[way.kind]
+        exact = mjd != int(mjd)
+    return _Moment(mjd, exact, scale) if _possible(context, way.keyword, mjd) else None
+
+
+def _with_clock(context: Context, way: _Way, mjd: float, scale: str) -> tuple[float, bool, str]:
+    """Add the time of day that another card has."""
+    for keyword in way.clock:
+        text = context.cards.text(keyword)
+        part = None if text is None else _clock(text)
+        if part is not None:
+            if keyword.startswith("UT"):
+                scale = "utc"
+            elif keyword.startswith("TAI"):
+                scale = "tai"
+            return mjd + part, True, scale
+    return mjd, False, scale
+
+
+def _possible(context: Context, keyword: str, mjd: float) -> bool:
+    """Tell whether an observation may have been then; say so if not."""
+    for zero, name in _ZERO_POINTS.items():
+        if abs(mjd - zero) < _ZERO_WIDTH_D:
+            context.note(f"{keyword} is the zero point {name}, which is no date of an observation")
+            return False
+    if not _FIRST_MJD <= mjd <= _LAST_MJD:
+        context.note(f"{keyword} is MJD {mjd:g}, outside 1850 to 2100")
+        return False
+    return True
+
+
+def _timesys(context: Context) -> str:
+    text = context.cards.text("TIMESYS") or "UTC"
+    word = re.split(r"[ (]", text.upper())[0]
+    scale = _SCALES.get(word)
+    if scale is None:
+        context.note(f"TIMESYS '{text[:20]}' is not known; UTC is taken")
+        return "utc"
+    return scale
+
+
+def _to_utc(moment: _Moment) -> _Moment:
+    mjd = to_utc(moment.mjd, moment.scale)
+    return _Moment(mjd, moment.exact, "utc")
+
+
+def to_utc(mjd: float, scale: str) -> float:
+    """Convert a moment to UTC.
+
+    Parameters
+    ----------
+    mjd
+        On the given scale.
+    scale
+        ``utc``, ``tai``, ``tt``, ``tdb``, ``tcg``, ``tcb`` or ``gps``.
+    """
+    if scale == "utc":
+        return mjd
+    if scale == "gps":
+        mjd, scale = mjd + 19.0 / 86400.0, "tai"
+    whole = math.floor(mjd)
+    with quiet():
+        return float(Time(whole, mjd - whole, format="mjd", scale=scale).utc.mjd)
+
+
+def _exposure(context: Context) -> float | None:
+    for keyword in _EXPOSURE:
+        value = context.cards.number(keyword)
+        if value is None:
+            continue
+        seconds = value * _seconds_in(context.cards.comment(keyword))
+        if seconds > 0.0:
+            return seconds
+        # Zero is what an unset card says; a sky image of no exposure there is not.
+        if seconds < 0.0:
+            context.note(f"{keyword} is {value:g}, no exposure time")
+    return None
+
+
+def _seconds_in(comment: str) -> float:
+    """Give the unit that a comment names, in seconds; 1 if it names none."""
+    text = comment.lower()
+    unit = re.match(r"\s*[\[(]\s*([a-z]+)", text)
+    word = unit[1] if unit else ""
+    if word in {"ms", "msec"} or re.search(r"\bmilli-?sec", text):
+        return 1e-3
+    if word in {"min", "mins", "minute", "minutes"} or re.search(r"\bminutes?\b", text):
+        return 60.0
+    if word in {"h", "hr", "hour", "hours"} or re.search(r"\bhours?\b", text):
+        return 3600.0
+    if word in {"d", "day", "days"}:
+        return 86400.0
+    return 1.0

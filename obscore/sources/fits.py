@@ -1,0 +1,183 @@
+"""Folders of FITS files on a disk."""
+
+from __future__ import annotations
+
+import os
+import stat as mode
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from typing_extensions import override
+
+from obscore.settings import ObsCoreSettings
+from obscore.sources.base import Candidate, Problem, Source
+from vodal.errors import UsageError
+from vodal.storage import FileStat, local_path
+
+__all__ = ["FITS_SUFFIXES", "FolderSource", "configured_sources", "source_of"]
+
+FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.fz", ".fit.fz", ".fts.fz", ".fz",
+                 ".fits.gz", ".fit.gz", ".fts.gz", ".fits.bz2", ".fit.bz2", ".fits.z")  # fmt: skip
+"""Ends of names, in any case, that are taken for FITS. Those that cannot be read are among them,
+so that the report names such files instead of passing over them."""
+
+
+def _uri(path: str) -> str:
+    return "file://" + quote(os.fsencode(path), safe="/-_.~+,=:@")
+
+
+class FolderSource(Source):
+    """The FITS files of a folder and of the folders in it.
+
+    Hidden files and folders are left out. Symbolic links are followed, each folder and file once,
+    so that loops end. Folders are walked in the order of their names.
+
+    Parameters
+    ----------
+    root
+        Folder of the collection; paths in identifiers start below it.
+    collection
+        Name; by default that of the folder.
+    start
+        A folder or a file below ``root`` to which the walk is limited.
+
+    Raises
+    ------
+    UsageError
+        If ``start`` is not below ``root``.
+    """
+
+    def __init__(
+        self, root: Path, *, collection: str | None = None, start: Path | None = None
+    ) -> None:
+        self.root = Path(os.path.abspath(root))  # noqa: PTH100 - links in the path are kept
+        self.start = Path(os.path.abspath(start or root))  # noqa: PTH100
+        if not self.start.is_relative_to(self.root):
+            raise UsageError(f"{self.start} is not below {self.root}")
+        self.collection = collection or self.root.name or "files"
+        self._seen: dict[tuple[int, int], str] = {}
+
+    @property
+    @override
+    def under_uri(self) -> str:
+        uri = _uri(str(self.start))
+        return uri if self.start.is_file() else uri.rstrip("/") + "/"
+
+    @override
+    def holds(self, uri: str) -> bool:
+        under = self.under_uri
+        return uri.startswith(under) if under.endswith("/") else uri == under
+
+    @override
+    def exists(self, uri: str) -> bool:
+        return local_path(uri).exists()
+
+    @override
+    def walk(self) -> Iterator[Candidate | Problem]:
+        self._seen = {}
+        if self.start.is_file():
+            found = self._file(str(self.start), self.start.name)
+            if found is not None:
+                yield found
+            return
+        if not self.start.is_dir():
+            raise UsageError(f"{self.start} is no folder and no file")
+        yield from self._folder(str(self.start))
+
+    def _folder(self, folder: str) -> Iterator[Candidate | Problem]:
+        # A stack instead of recursion: trees may be deeper than Python's stack.
+        stack = [folder]
+        while stack:
+            here = stack.pop()
+            try:
+                about = os.stat(here)  # noqa: PTH116 - a walk of millions of files stays with str
+                if self._is_repeated(about, here):
+                    continue
+                with os.scandir(here) as entries:
+                    found = sorted(entries, key=lambda entry: entry.name)
+            except OSError as error:
+                reason = f"the folder cannot be read: {error.strerror}"
+                yield Problem(_uri(here).rstrip("/") + "/", "unreadable", reason)
+                continue
+            inner = []
+            for entry in found:
+                if entry.name.startswith("."):
+                    continue
+                if _is_dir(entry):
+                    inner.append(entry.path)
+                elif entry.name.lower().endswith(FITS_SUFFIXES):
+                    item = self._file(entry.path, entry.name)
+                    if item is not None:
+                        yield item
+            stack.extend(reversed(inner))
+
+    def _is_repeated(self, about: os.stat_result, path: str) -> bool:
+        return self._seen.setdefault((about.st_dev, about.st_ino), path) != path
+
+    def _file(self, path: str, name: str) -> Candidate | Problem | None:
+        uri = _uri(path)
+        try:
+            path.encode("utf-8")  # the undecodable bytes of a name fail here
+            about = os.stat(path)  # noqa: PTH116
+        except UnicodeEncodeError:
+            return Problem(uri, "bad-name", "the name is not UTF-8; rename the file")
+        except OSError as error:
+            return Problem(uri, "unreadable", f"the file cannot be read: {error.strerror}")
+        if not mode.S_ISREG(about.st_mode):
+            return Problem(uri, "not-a-file", f"{name} is not a regular file")
+        if self._is_repeated(about, path):
+            first = self._seen[about.st_dev, about.st_ino]
+            return Problem(uri, "duplicate", f"it is the same file as {first}")
+        return Candidate(
+            uri=uri,
+            relative=Path(path).relative_to(self.root).as_posix(),
+            collection=self.collection,
+            stat=FileStat(
+                size_bytes=about.st_size,
+                version=f"{about.st_size:x}-{about.st_mtime_ns:x}",
+                modified_unix_s=about.st_mtime_ns / 1e9,
+            ),
+        )
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def source_of(path: Path, settings: ObsCoreSettings) -> FolderSource:
+    """Give the source of a folder or file that a user names.
+
+    Below the folder of a configured collection it belongs to that collection (the deepest such
+    folder counts); else the folder, or the file's folder, makes a collection of its name.
+
+    Raises
+    ------
+    UsageError
+        If there is no such folder or file.
+    """
+    here = Path(os.path.abspath(path))  # noqa: PTH100 - links in the path are kept
+    if not here.exists():
+        raise UsageError(f"there is no folder or file {here}")
+    homes = [
+        (Path(os.path.abspath(item.folder)), name)  # noqa: PTH100
+        for name, item in settings.collections.items()
+        if item.folder is not None
+    ]
+    homes = [home for home in homes if here.is_relative_to(home[0])]
+    if homes:
+        root, name = max(homes, key=lambda home: len(home[0].parts))
+        return FolderSource(root, collection=name, start=here)
+    return FolderSource(here if here.is_dir() else here.parent, start=here)
+
+
+def configured_sources(settings: ObsCoreSettings) -> tuple[FolderSource, ...]:
+    """Give the sources of all collections that have a folder, by name."""
+    return tuple(
+        FolderSource(Path(item.folder), collection=name)
+        for name, item in sorted(settings.collections.items())
+        if item.folder is not None
+    )
