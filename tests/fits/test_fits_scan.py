@@ -71,7 +71,7 @@ def every_kind_of_hdu() -> fits.HDUList:
 
 
 @pytest.mark.parametrize("compress", [False, True])
-def test_every_kind_of_hdu_is_where_astropy_finds_it(tmp_path: Path, compress: bool) -> None:
+def test_every_kind_of_hdu_is_where_astropy_finds_it(tmp_path: Path, *, compress: bool) -> None:
     buffer = io.BytesIO()
     every_kind_of_hdu().writeto(buffer)
     plain = buffer.getvalue()
