@@ -10,11 +10,11 @@ PORT ?= 8080
 ALADIN_LITE := skylane/portal/node_modules/aladin-lite/dist/aladin.js
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check lint format lock clean
+.PHONY: demo test lint format docs lock clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/install $(ALADIN_LITE)
-	@$(BIN)/skylane --site "$(SITE)" demo --port "$(PORT)" $(if $(DATA),--data "$(DATA)")
+	@$(BIN)/skylane demo --site "$(SITE)" --port "$(PORT)" $(if $(DATA),--data "$(DATA)")
 
 test: $(STAMPS)/install-test $(STAMPS)/system-test $(ALADIN_LITE) lint
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -28,6 +28,9 @@ lint: $(STAMPS)/install-test
 format: $(STAMPS)/install-test
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
+
+docs: $(STAMPS)/install
+	@$(BIN)/python -m skylane.documentation
 
 # Each install step says once what it does, then is quiet.
 $(STAMPS)/system:

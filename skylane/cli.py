@@ -1,19 +1,20 @@
-"""The ``skylane`` command."""
+"""The ``skylane`` command: its commands and options. What they do is in `skylane.commands`.
+
+The modules that do the work are imported by the command that needs them, so that ``--help`` and a
+mistyped option answer at once.
+"""
+# ruff: noqa: FBT001, PLC0415 - flags are click's booleans; imports are late on purpose
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import click
 from rich.console import Console
-from rich.table import Table
 
-from skylane.progress import step
 from vodal.errors import SkylaneError
 
 __all__ = ["main"]
@@ -51,59 +52,67 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path),
-              help="Folder of FITS files to show, instead of a synthetic survey.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of FITS files to show, instead of a synthetic survey.",
+)
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on.  [default: 8080]")
 @click.option("--no-serve", is_flag=True, help="Prepare everything, then stop.")
 @command
-def demo(data: Path | None, host: str | None, port: int | None, no_serve: bool, site: Path) -> None:  # noqa: FBT001
+def demo(data: Path | None, host: str | None, port: int | None, no_serve: bool, site: Path) -> None:
     """Make a small survey (or take yours), ingest it, build its sky, serve, print the URLs."""
-    from skylane.demo import survey_folder
+    from skylane import commands
 
-    if data is None:
-        with step(console, "Making a synthetic survey") as report:
-            data = survey_folder(site, report)
-    _ingest((data,), site, None if data != site / "data" / "demo" else "demo")
-    _build_hips(site, None)
+    commands.demo(console, site, data)
     if not no_serve:
-        _serve(site, host, port, None, examples=True)
+        commands.serve(console, site, host, port, None, examples=True)
 
 
 @main.command()
 @command
 def init(site: Path) -> None:
     """Write a commented skylane.toml that holds every setting with its default."""
-    from skylane.documentation import settings_file
-    from skylane.settings import SETTINGS_FILE
+    from skylane import commands
 
-    path = site / SETTINGS_FILE
-    if path.exists():
-        raise click.ClickException(f"{path} exists already")
-    site.mkdir(parents=True, exist_ok=True)
-    path.write_text(settings_file(), "utf-8")
-    console.print(f"Wrote {path}")
+    commands.init(console, site)
 
 
 @main.command()
-@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("sources", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--collection", help="Name of the collection.  [default: the folder's name]")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that read headers.")
 @click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")
 @click.option("--prune", is_flag=True, help="Remove the products of files that have vanished.")
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path),
-              help="Where to write the report.  [default: reports/ of the site]")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the report.  [default: reports/ of the site]",
+)
 @command
-def ingest(sources: tuple[Path, ...], collection: str | None, workers: int | None, dry_run: bool,  # noqa: FBT001
-           prune: bool, report: Path | None, site: Path) -> None:  # noqa: FBT001
-    """Catalogue folders of FITS files.
+def ingest(
+    sources: tuple[Path, ...],
+    collection: str | None,
+    workers: int | None,
+    dry_run: bool,
+    prune: bool,
+    report: Path | None,
+    site: Path,
+) -> None:
+    """Catalogue folders of FITS files; without any, those of the collections in skylane.toml.
 
     Files that have not changed are passed over; a bad file is named in the report and never stops
     the run.
 
     Example: skylane ingest /data/night42 --collection night42
     """
-    _ingest(sources, site, collection, workers=workers, dry_run=dry_run, prune=prune, report=report)
+    from skylane import commands
+
+    commands.ingest_folders(
+        console, site, sources, collection,
+        workers=workers, dry_run=dry_run, prune=prune, report_path=report,
+    )  # fmt: skip
 
 
 @main.command()
@@ -113,7 +122,9 @@ def ingest(sources: tuple[Path, ...], collection: str | None, workers: int | Non
 @command
 def serve(host: str | None, port: int | None, workers: int | None, site: Path) -> None:
     """Serve all services of a site on one port."""
-    _serve(site, host, port, workers)
+    from skylane import commands
+
+    commands.serve(console, site, host, port, workers)
 
 
 @main.group("hips")
@@ -130,13 +141,19 @@ def hips_build(collection: str | None, workers: int | None, site: Path) -> None:
 
     Example: skylane hips build demo
     """
-    _build_hips(site, collection, workers)
+    from skylane import commands
+
+    commands.build_hips(console, site, collection, workers)
 
 
 @main.command()
 @click.argument("adql")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write to a file instead: .vot, .csv or .tsv.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write to a file instead: .vot, .csv or .tsv.",
+)
 @click.option("--maxrec", type=click.IntRange(min=0), default=1000, show_default=True)
 @command
 def query(adql: str, output: Path | None, maxrec: int, site: Path) -> None:
@@ -144,7 +161,9 @@ def query(adql: str, output: Path | None, maxrec: int, site: Path) -> None:
 
     Example: skylane query "SELECT obs_id, filter FROM ivoa.obscore"
     """
-    _query(site, adql, output, maxrec)
+    from skylane import commands
+
+    commands.query(console, site, adql, output, maxrec)
 
 
 @main.command()
@@ -152,13 +171,21 @@ def query(adql: str, output: Path | None, maxrec: int, site: Path) -> None:
 @click.option("--circle", metavar='"RA DEC RADIUS"', help="Circle, ICRS degrees.")
 @click.option("--polygon", metavar='"RA DEC RA DEC RA DEC ..."', help="Polygon, ICRS degrees.")
 @click.option("--pos", metavar="SHAPE", help="CIRCLE ..., RANGE ... or POLYGON ..., as in SODA.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
-              help="FITS file to write.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="FITS file to write.",
+)
 @command
-def cut(image: str, circle: str | None, polygon: str | None, pos: str | None, output: Path,
-        site: Path) -> None:
+def cut(
+    image: str, circle: str | None, polygon: str | None, pos: str | None, output: Path, site: Path
+) -> None:
     """Cut a piece out of an image: a FITS file or an identifier of the site.
 
     Example: skylane cut image.fits --circle "150.1 2.2 0.01" -o out.fits
     """
-    _cut(site, image, circle, polygon, pos, output)
+    from skylane import commands
+
+    commands.cut(console, site, image, {"CIRCLE": circle, "POLYGON": polygon, "POS": pos}, output)

@@ -65,9 +65,7 @@ def _sections(
 def _plain_fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         section = _model_of(field)
-        if (section is None or section.__name__ == "ColumnMapping") and (
-            _many_of(field) is None
-        ):
+        if (section is None or section.__name__ == "ColumnMapping") and (_many_of(field) is None):
             yield name, field
 
 
@@ -79,7 +77,10 @@ def _default(field: FieldInfo) -> str | None:
 
 def settings_file() -> str:
     """Write a ``skylane.toml`` that holds every setting with its default, commented out."""
-    lines = ["# Settings of a Skylane site. Every line that is commented out shows the default.", ""]
+    lines = [
+        "# Settings of a Skylane site. Every line that is commented out shows the default.",
+        "",
+    ]
     for path, model in _sections(SiteSettings):
         fields = list(_plain_fields(model))
         if not fields or not path:

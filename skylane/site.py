@@ -26,7 +26,6 @@ from skylane.portal.routes import portal_routes
 from skylane.settings import SiteSettings, load_settings
 from soda.links import SodaAnnotator, SodaLinkMaker
 from vodal.errors import SettingsError
-from vodal.pool import WarmPool
 
 __all__ = ["SITE_VARIABLE", "SiteFolder", "create_app", "create_app_from_environment"]
 
@@ -74,3 +73,74 @@ class SiteFolder:
         except OSError as error:
             raise SettingsError(f"the site's folder {self.path}: {error.strerror}") from None
         SqliteStore(self.database).close()
+
+
+def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
+    """Compose the services of a site.
+
+    Parameters
+    ----------
+    site
+        The site's folder, prepared.
+    settings
+        Of the site.
+    """
+    resolver = SqliteResolver(site.database)
+    pool = soda.app.make_pool(settings.soda)
+    public_url = settings.server.public_url
+    makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker())
+    services = {
+        "/tap": obscore.app.create_app(
+            database=site.database,
+            settings=settings.tap,
+            annotators=(DatalinkAnnotator(), SodaAnnotator()),
+            public_url=public_url,
+        ),
+        "/datalink": datalink.app.create_links_app(
+            resolver, makers, settings.datalink, public_url=public_url
+        ),
+        "/files": datalink.app.create_files_app(
+            resolver, settings.datalink, cache=site.cache, public_url=public_url
+        ),
+        "/soda": soda.app.create_app(
+            resolver=resolver, pool=pool, settings=settings.soda, public_url=public_url
+        ),
+        "/hips": hips.app.create_app(root=site.hips, settings=settings.hips, public_url=public_url),
+    }
+
+    async def health(_request: Request) -> Response:
+        stats = pool.stats
+        healthy = stats.workers > 0
+        return JSONResponse(
+            {"healthy": healthy, "cutout_workers": stats.workers, "cutouts_waiting": stats.waiting},
+            status_code=200 if healthy else 503,
+        )
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(resolver.close)
+            await stack.enter_async_context(pool)
+            for app in services.values():
+                # Mounted apps are not told of start and stop by Starlette.
+                await stack.enter_async_context(app.router.lifespan_context(app))
+            yield
+
+    return Starlette(
+        routes=[
+            *(Mount(path, app) for path, app in services.items()),
+            Route("/health", health),
+            Route("/metrics", metrics),
+            *portal_routes(settings.portal),
+        ],
+        lifespan=lifespan,
+    )
+
+
+def create_app_from_environment() -> Starlette:
+    """Compose the site that `SITE_VARIABLE` names; for server processes that start anew."""
+    path = Path(os.environ[SITE_VARIABLE])
+    return create_app(SiteFolder(path), load_settings(path))

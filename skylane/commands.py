@@ -1,0 +1,301 @@
+"""What the commands of `skylane.cli` do."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+from uvicorn.supervisors import Multiprocess
+
+from hips.collection import build_collection
+from obscore.assembly.line import ingest
+from obscore.assembly.report import json_lines
+from obscore.settings import ObsCoreSettings
+from obscore.sources.fits import FolderSource, configured_sources, source_of
+from obscore.store.resolver import SqliteCatalogue, SqliteResolver
+from obscore.store.sqlite import SqliteStore
+from obscore.tap.query import QueryRunner
+from skylane.demo import survey_folder
+from skylane.documentation import settings_file
+from skylane.progress import step
+from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
+from skylane.site import SITE_VARIABLE, SiteFolder
+from soda.cut import cutout, cutout_file
+from soda.params import parse_params
+from soda.source import source_of as cut_source_of
+from vodal.errors import NotFoundError, SettingsError, UsageError
+from vodal.params import Params
+from vodal.tables.formats import negotiate
+
+__all__ = ["build_hips", "cut", "demo", "ingest_folders", "init", "query", "serve"]
+
+
+def ingest_folders(
+    console: Console,
+    site_path: Path,
+    folders: tuple[Path, ...],
+    collection: str | None,
+    *,
+    workers: int | None = None,
+    dry_run: bool = False,
+    prune: bool = False,
+    report_path: Path | None = None,
+) -> None:
+    """Run the assembly line over folders and tell what it did."""
+    settings = load_settings(site_path)
+    sources = _sources(folders, collection, settings.obscore)
+    site = SiteFolder(site_path)
+    site.prepare()
+    site.reports.mkdir(exist_ok=True)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    report_path = report_path or site.reports / f"ingest-{stamp}.jsonl"
+    store = SqliteStore(site.database)
+    try:
+        with json_lines(report_path) as report:
+            for source in sources:
+                with step(console, f"Ingesting {source.collection}") as progress:
+                    summary = ingest(
+                        source, store, settings.obscore, workers=workers, dry_run=dry_run,
+                        prune=prune, report=report, progress=progress,
+                    )  # fmt: skip
+                for line in summary.lines():
+                    console.print(f"  {line}")
+    finally:
+        store.close()
+    console.print(f"  Report: {report_path}")
+
+
+def _sources(
+    folders: Sequence[Path], collection: str | None, settings: ObsCoreSettings
+) -> Sequence[FolderSource]:
+    """Give what to catalogue: the folders named, else those of the settings."""
+    if not folders:
+        sources = configured_sources(settings)
+        if not sources:
+            raise UsageError(
+                "name a folder of FITS files, or give collections a folder in skylane.toml"
+            )
+        return sources
+    if collection is None:
+        return [source_of(folder, settings) for folder in folders]
+    return [
+        FolderSource(folder if folder.is_dir() else folder.parent, collection=collection,
+                     start=folder)
+        for folder in folders
+    ]  # fmt: skip
+
+
+def build_hips(
+    console: Console, site_path: Path, collection: str | None, workers: int | None = None
+) -> None:
+    """Build the HiPS of one collection, or of all."""
+    settings = load_settings(site_path)
+    site = SiteFolder(site_path)
+    site.prepare()
+    catalogue, resolver = SqliteCatalogue(site.database), SqliteResolver(site.database)
+    try:
+        names = [collection] if collection else [item.name for item in catalogue.collections()]
+        if not names:
+            raise UsageError("the catalogue is empty; run 'skylane ingest FOLDER' first")
+        for name in names:
+            with step(console, f"Building the HiPS of {name}") as progress:
+                made = build_collection(
+                    catalogue, resolver, name, site.hips, settings.hips,
+                    workers=workers or os.cpu_count() or 1, progress=progress,
+                )  # fmt: skip
+            for summary in made:
+                console.print(
+                    f"  {summary.name}: order {summary.order}, {summary.tiles} tiles of "
+                    f"{summary.images} images, {summary.seconds:.1f} s"
+                )
+                for note in [*summary.skipped, *summary.notes]:
+                    console.print(f"    note: {note}", style="yellow")
+    finally:
+        catalogue.close()
+        resolver.close()
+
+
+def demo(console: Console, site_path: Path, data: Path | None) -> None:
+    """Prepare the demo: data, catalogue, HiPS."""
+    if data is None:
+        with step(console, "Making a synthetic survey") as progress:
+            data = survey_folder(site_path, progress)
+    ingest_folders(console, site_path, (data,), None)
+    build_hips(console, site_path, None)
+
+
+def init(console: Console, site_path: Path) -> None:
+    """Write a settings file with every default."""
+    path = site_path / SETTINGS_FILE
+    if path.exists():
+        raise UsageError(f"{path} exists already")
+    site_path.mkdir(parents=True, exist_ok=True)
+    path.write_text(settings_file(), "utf-8")
+    console.print(f"Wrote {path}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port, so that a taken one is told before anything is loaded."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port"
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def serve(
+    console: Console,
+    site_path: Path,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    *,
+    examples: bool = False,
+) -> None:
+    """Serve a site until it is told to stop."""
+    settings = load_settings(site_path)
+    site = SiteFolder(site_path)
+    site.prepare()
+    host = host or settings.server.host
+    listener = _listen(host, settings.server.port if port is None else port)
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
+    url = settings.server.public_url or f"http://{shown}:{listener.getsockname()[1]}"
+    count = workers or settings.server.workers
+    _announce(console, url, settings, site_path, examples=examples)
+    os.environ[SITE_VARIABLE] = str(site_path.resolve())
+    config = uvicorn.Config(
+        "skylane.site:create_app_from_environment",
+        factory=True,
+        workers=count,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        proxy_headers=True,
+        timeout_graceful_shutdown=10,
+    )
+    try:
+        if count > 1:
+            Multiprocess(config, [listener]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def _announce(
+    console: Console, url: str, settings: SiteSettings, site_path: Path, *, examples: bool
+) -> None:
+    console.print(f"\n{settings.portal.title} is at {url}/\n", style="bold")
+    for path, what in (
+        ("/", "the sky, search, links, cutouts"),
+        ("/tap", "ObsTAP, for pyvo, TOPCAT, Firefly"),
+        ("/datalink/links", "what belongs to an image"),
+        ("/soda/sync", "cutouts"),
+        ("/hips/list", "HiPS, for Aladin and Firefly"),
+    ):
+        console.print(f"  {url + path:<40} {what}")
+    if examples:
+        console.print(_examples(url, site_path))
+    console.print("\nStop with Ctrl-C.")
+
+
+def _examples(url: str, site_path: Path) -> str:
+    """Give three commands that work on what the site holds."""
+    catalogue = SqliteCatalogue(SiteFolder(site_path).database)
+    try:
+        product = next(iter(catalogue.products()), None)
+    finally:
+        catalogue.close()
+    if product is None:
+        return "\nThe catalogue is empty: skylane ingest FOLDER"
+    did = quote(product.did, safe="")
+    circle = f"{product.obscore['s_ra']:.5f} {product.obscore['s_dec']:.5f} 0.01"
+    return f"""
+Try:
+
+  curl -s {url}/tap/sync -d LANG=ADQL -d RESPONSEFORMAT=csv \\
+       -d QUERY="SELECT TOP 5 obs_id, filter, s_ra, s_dec FROM ivoa.obscore"
+
+  curl -s "{url}/datalink/links?ID={did}"
+
+  curl -s -G "{url}/soda/sync?ID={did}" -d CIRCLE="{circle}" -o cutout.fits"""  # noqa: S608 - printed, never run
+
+
+def query(console: Console, site_path: Path, adql: str, output: Path | None, maxrec: int) -> None:
+    """Run a query on the site's catalogue and print or write the rows."""
+    settings = load_settings(site_path)
+    site = SiteFolder(site_path)
+    site.prepare()
+    base_url = settings.server.public_url or (
+        f"http://{settings.server.host}:{settings.server.port}"
+    )
+    runner = QueryRunner(site.database, settings.tap)
+    try:
+        stream = runner.run(adql, maxrec, base_url)
+        if output is not None:
+            chosen = negotiate(Params([("RESPONSEFORMAT", _format_of(output))]))
+            with output.open("wb") as file:
+                for chunk in chosen.write(stream):
+                    file.write(chunk)
+            console.print(f"Wrote {output}")
+        else:
+            table = Table(*(column.name for column in stream.columns), box=None)
+            for batch in stream.batches:
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    table.add_row(*("" if value is None else str(value) for value in row))
+            console.print(table)
+        if stream.overflow:
+            console.print(f"There are more than {maxrec} rows; see --maxrec", style="yellow")
+    finally:
+        runner.close()
+
+
+def _format_of(path: Path) -> str:
+    known = {".vot": "votable", ".xml": "votable/td", ".csv": "csv", ".tsv": "tsv"}
+    try:
+        return known[path.suffix.lower()]
+    except KeyError:
+        raise UsageError(f"-o takes a file that ends in {', '.join(known)}") from None
+
+
+def cut(
+    console: Console,
+    site_path: Path,
+    image: str,
+    stencils: Mapping[str, str | None],
+    output: Path,
+) -> None:
+    """Cut a piece out of a file, or out of a product of the site."""
+    given = [(name, text) for name, text in stencils.items() if text]
+    stencil = parse_params(Params([("ID", image), *given])).stencil
+    if Path(image).is_file():
+        made = cutout_file(Path(image), stencil)
+    else:
+        site = SiteFolder(site_path)
+        site.prepare()
+        resolver = SqliteResolver(site.database)
+        try:
+            product = resolver.resolve([image]).get(image)
+            if product is None:
+                raise NotFoundError(f"there is no file and no product '{image}'")
+            made = cutout(cut_source_of(product, resolver.index(product)), stencil)
+        finally:
+            resolver.close()
+    if made is None:
+        raise UsageError("the stencil does not touch the image")
+    output.write_bytes(made.body)
+    console.print(f"Wrote {output}, {len(made.body)} bytes")
