@@ -43,7 +43,7 @@ def other_axes(context: Context) -> Iterator[Axis]:
         if axis not in sky:
             yield Axis(
                 ctype=str(wcs.wcs.ctype[axis]).strip().upper(),
-                unit=str(wcs.wcs.cunit[axis]).strip(),
+                unit=_unit(context, axis),
                 samples=int(shape[len(shape) - 1 - axis]),
                 world=partial(_world, context, axis),
             )
@@ -57,6 +57,12 @@ def other_axes(context: Context) -> Iterator[Axis]:
                 samples=1,
                 world=partial(_linear, header, number),
             )
+
+
+def _unit(context: Context, axis: int) -> str:
+    # astropy warns of a unit that is no unit, such as STOKES, and gives its name all the same.
+    with quiet():
+        return str(context.wcs.wcs.cunit[axis]).strip()
 
 
 def _world(context: Context, axis: int, pixel: float) -> float | None:

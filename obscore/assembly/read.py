@@ -34,6 +34,7 @@ from vodal.fits.footprint import footprint
 from vodal.fits.index import FileIndex
 from vodal.fits.pixels import open_pixels
 from vodal.fits.planes import PlaneGroup, group_planes
+from vodal.fits.quiet import quiet
 from vodal.fits.scan import scan_file
 from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
 from vodal.regions import Circle, Polygon, Range, Region, parse_shape
@@ -78,7 +79,9 @@ def read_file(candidate: Candidate, rules: Rules) -> Outcome:
         Of its collection.
     """
     try:
-        return _read(candidate, rules)
+        # What a library would warn of is either in the notes or of no consequence here.
+        with quiet():
+            return _read(candidate, rules)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - one bad file must never stop a run
@@ -130,10 +133,10 @@ def _passed_over(index: FileIndex, groups: Sequence[PlaneGroup]) -> Iterator[str
     """Name the images that belong to no product, tables of distortions apart."""
     taken = {number for group in groups for number in group.hdus}
     for hdu in index.hdus:
-        if hdu.kind in {"image", "compressed"} and hdu.number not in taken:
-            if hdu.name not in {"D2IMARR", "WCSDVARR"}:
-                name = f" ({hdu.name})" if hdu.name else ""
-                yield f"HDU {hdu.number}{name} has no celestial coordinates and was left out"
+        is_table = hdu.name in {"D2IMARR", "WCSDVARR"}
+        if hdu.kind in {"image", "compressed"} and hdu.number not in taken and not is_table:
+            name = f" ({hdu.name})" if hdu.name else ""
+            yield f"HDU {hdu.number}{name} has no celestial coordinates and was left out"
 
 
 def _what_is_there(index: FileIndex) -> str:
