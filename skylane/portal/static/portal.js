@@ -246,6 +246,7 @@ async function startSky(surveys) {
     showProjectionControl: false,
     showShareControl: false,
     showContextMenu: false,
+    log: false, // nothing is told to other hosts
   });
   state.overlay = aladinLite.graphicOverlay({ color: "#5eb1ff", lineWidth: 1, name: "footprints" });
   state.chosenOverlay = aladinLite.graphicOverlay({ color: "#ffd166", lineWidth: 3, name: "chosen" });
