@@ -34,6 +34,7 @@ _MAX_ROUNDS = 12
 _WIDE_DEG = 85.0
 """Pixels further than this from the centre make the outline a circle: over a hemisphere a polygon
 has no inside, and near it the two sides are hard to tell apart."""
+_CIRCLE_SAMPLES = 257
 _SAMPLES = 33
 """Places along each side of the array where folding and reach are probed."""
 
@@ -46,7 +47,7 @@ class Footprint:
     """A polygon counter-clockwise as seen from inside the sphere, or a circle."""
     ra_deg: float
     dec_deg: float
-    """Position of the array's centre; of the circle's where the array's centre has none."""
+    """Position of the array's centre; of the circle's where the region is a circle."""
     fov_deg: float
     """Diameter of the circle around the centre that holds the region."""
     pixel_scale_arcsec: float
@@ -73,7 +74,7 @@ def footprint(wcs: WCS, nx: int, ny: int) -> Footprint:
     frame = _Frame(sky_wcs(wcs), nx, ny)
     x, y = (nx - 1) / 2.0, (ny - 1) / 2.0
     centre = frame.vectors(np.array([x]), np.array([y]))[0]
-    grid, step_deg = frame.grid()
+    grid = frame.grid(_SAMPLES)
     inside = grid[np.isfinite(grid).all(axis=-1)]
     if not len(inside):
         raise DataError("no pixel of the image has a position on the sky")
@@ -85,9 +86,7 @@ def footprint(wcs: WCS, nx: int, ny: int) -> Footprint:
     if has_centre and len(inside) == grid.size // 3 and _angles(inside, centre).max() < _WIDE_DEG:
         polygon = _polygon(frame, grid, centre)
     if polygon is None:
-        if not has_centre or _angles(inside, centre).max() >= _WIDE_DEG:
-            centre = _middle(inside)
-        return _circle(inside, centre, step_deg, scale)
+        return _circle(frame.grid(_CIRCLE_SAMPLES), scale)
     ra_deg, dec_deg = _position(centre)
     fov_deg = 2.0 * float(_angles(polygon, centre).max())
     region = Polygon(tuple(_position(vertex) for vertex in polygon))
@@ -115,17 +114,11 @@ class _Frame:
         y = np.choose(side, [np.zeros_like(t), along, np.ones_like(t), 1.0 - along])
         return self.vectors(x * self.nx - 0.5, y * self.ny - 0.5)
 
-    def grid(self) -> tuple[Floats, float]:
-        """Give unit vectors of a grid over the array, edges included, rows along y.
-
-        Also the largest step between neighbours in degrees, 0 where no two have positions.
-        """
-        x = np.linspace(-0.5, self.nx - 0.5, min(_SAMPLES, self.nx + 2))
-        y = np.linspace(-0.5, self.ny - 0.5, min(_SAMPLES, self.ny + 2))
-        grid = self.vectors(*np.meshgrid(x, y))
-        steps = [_angles(grid[1:], grid[:-1]), _angles(grid[:, 1:], grid[:, :-1])]
-        finite = np.concatenate([step[np.isfinite(step)] for step in steps])
-        return grid, float(finite.max(initial=0.0))
+    def grid(self, samples: int) -> Floats:
+        """Give unit vectors of a grid over the array, edges included, rows along y."""
+        x = np.linspace(-0.5, self.nx - 0.5, min(samples, 2 * self.nx + 1))
+        y = np.linspace(-0.5, self.ny - 0.5, min(samples, 2 * self.ny + 1))
+        return self.vectors(*np.meshgrid(x, y))
 
 
 def _angles(a: Floats, b: Floats) -> Floats:
@@ -149,9 +142,18 @@ def _middle(vectors: Floats) -> Floats:
     return middle
 
 
-def _circle(inside: Floats, centre: Floats, step_deg: float, scale: float) -> Footprint:
-    """Draw a circle around the valid pixels; a step of the grid covers what lies between."""
-    reach = float(_angles(inside, centre).max()) + step_deg
+def _circle(grid: Floats, scale: float) -> Footprint:
+    """Draw a circle around the valid places of a grid, with a margin for what lies between."""
+    inside = grid[np.isfinite(grid).all(axis=-1)]
+    steps = np.concatenate(
+        [_angles(grid[1:], grid[:-1]).ravel(), _angles(grid[:, 1:], grid[:, :-1]).ravel()]
+    )
+    steps = steps[np.isfinite(steps)]
+    # The few largest steps are the gaps of an interrupted projection. Towards a limb steps grow,
+    # and so three of them are taken.
+    margin = 3.0 * float(np.quantile(steps, 0.995)) if len(steps) else 0.0
+    centre = _middle(inside)
+    reach = float(_angles(inside, centre).max()) + margin
     radius = 180.0 if reach > 170.0 else reach
     ra_deg, dec_deg = _position(centre)
     return Footprint(Circle(ra_deg, dec_deg, radius), ra_deg, dec_deg, 2.0 * radius, scale)
@@ -173,7 +175,7 @@ def _polygon(frame: _Frame, grid: Floats, centre: Floats) -> Floats | None:
         return None
     plane = _gnomonic(outline, centre)
     area = _signed_area(plane)
-    if area == 0.0 or _crosses_itself(plane) or not _winds_around(plane):
+    if area == 0.0 or _crosses_itself(plane) or _touches_itself(plane) or not _winds_around(plane):
         # Not folded, and yet no simple outline: the image meets itself around a pole.
         return None
     return outline if area < 0.0 else outline[::-1]
@@ -267,6 +269,13 @@ def _winds_around(plane: Floats) -> bool:
     angle = np.arctan2(plane[:, 1], plane[:, 0])
     turns = (np.roll(angle, -1) - angle + np.pi) % (2.0 * np.pi) - np.pi
     return abs(abs(float(turns.sum())) - 2.0 * np.pi) < 1e-6
+
+
+def _touches_itself(plane: Floats) -> bool:
+    """Tell whether a vertex is met twice, as on the seam of a map that goes all around."""
+    close = 1e-9 * float(np.abs(plane).max())
+    rounded = np.round(plane / close).astype(np.int64)
+    return len(np.unique(rounded, axis=0)) < len(plane)
 
 
 def _crosses_itself(plane: Floats) -> bool:
