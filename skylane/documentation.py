@@ -6,7 +6,7 @@ import json
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -39,9 +39,7 @@ def _many_of(field: FieldInfo) -> type[BaseModel] | None:
 
 def _toml(value: Any) -> str | None:
     """Write a default as TOML; None has no form there."""
-    if value is None:
-        return None
-    if isinstance(value, Path):
+    if value is None or isinstance(value, Path | BaseModel | dict):
         return None
     if isinstance(value, tuple | list):
         return "[" + ", ".join(_toml(item) or "" for item in value) + "]"
@@ -59,7 +57,8 @@ def _sections(
         if section is not None and section.__name__ != "ColumnMapping":
             yield from _sections(section, (*path, name))
         elif many is not None and many.__name__ != "ColumnRule":
-            yield from _sections(many, (*path, name, "<name>"))
+            listed = get_origin(field.annotation) is tuple
+            yield from _sections(many, (*path, f"{name}[]") if listed else (*path, name, "<name>"))
 
 
 def _plain_fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
@@ -75,6 +74,12 @@ def _default(field: FieldInfo) -> str | None:
     return _toml(field.get_default(call_default_factory=True))
 
 
+def _heading(path: tuple[str, ...]) -> str:
+    """Write a section's heading; a list of tables has two brackets."""
+    key = ".".join(path).replace("[]", "")
+    return f"[[{key}]]" if path[-1].endswith("[]") else f"[{key}]"
+
+
 def settings_file() -> str:
     """Write a ``skylane.toml`` that holds every setting with its default, commented out."""
     lines = [
@@ -85,7 +90,7 @@ def settings_file() -> str:
         fields = list(_plain_fields(model))
         if not fields or not path:
             continue
-        lines.append(f"[{'.'.join(path)}]" if "<name>" not in path else f"# [{'.'.join(path)}]")
+        lines.append(("# " if "<name>" in path else "") + _heading(path))
         for name, field in fields:
             text = " ".join((field.description or "").split())
             lines += [f"# {line}" for line in textwrap.wrap(text, _WIDTH)]
@@ -112,7 +117,7 @@ def settings_page() -> str:
         if not fields or not path:
             continue
         doc = " ".join((model.__doc__ or "").split())
-        lines += ["", f"## `[{'.'.join(path)}]`", "", doc, ""]
+        lines += ["", f"## `{_heading(path)}`", "", doc, ""]
         lines += ["| key | default | meaning |", "|---|---|---|"]
         for name, field in fields:
             text = " ".join((field.description or "").split()).replace("|", "\\|")

@@ -99,7 +99,9 @@ def site_settings() -> SiteSettings:
 def site_folder(tmp_path_factory) -> tuple[Path, Survey]:
     """A site with a small survey, ingested, and its HiPS."""
     folder = tmp_path_factory.mktemp("site")
-    survey = make_survey(folder / "data" / "demo", exposures=12, size=320, scale_arcsec=0.8, seed=11)
+    survey = make_survey(
+        folder / "data" / "demo", exposures=12, size=320, scale_arcsec=0.8, seed=11
+    )
     run("ingest", folder / "data" / "demo", "--site", folder)
     run("hips", "build", "demo", "--site", folder)
     return folder, survey

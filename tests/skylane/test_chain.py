@@ -98,7 +98,7 @@ def _compare(truth, answer: bytes, ra: float, dec: float) -> None:
             there = whole_wcs.all_world2pix(at, 0)
             corner = np.round(there[0]).astype(int)
             np.testing.assert_allclose(there[0], corner, atol=1e-6)
-            np.testing.assert_allclose(there[1], corner + [nx - 1, ny - 1], atol=1e-6)
+            np.testing.assert_allclose(there[1], corner + np.array([nx - 1, ny - 1]), atol=1e-6)
             x, y = corner
             np.testing.assert_array_equal(hdu.data, original.data[y : y + ny, x : x + nx])
             inside = cut_wcs.all_world2pix(ra, dec, 0)
@@ -159,7 +159,8 @@ def test_the_original_comes_back_byte_for_byte(site):
 @pytest.mark.parametrize(
     "path",
     ["/files/..%2f..%2fetc%2fpasswd", "/files/%2fetc%2fpasswd", "/files/../skylane.db",
-     "/hips/..%2fskylane.db", "/hips/%2e%2e/skylane.db", "/portal/..%2fcli.py", "/files/skylane.toml"],
+     "/hips/..%2fskylane.db", "/hips/%2e%2e/skylane.db", "/portal/..%2fcli.py",
+     "/files/skylane.toml"],
 )  # fmt: skip
 def test_no_path_of_the_disk_is_reachable(site, path):
     host, port = site.url.removeprefix("http://").split(":")
@@ -217,7 +218,9 @@ def test_the_hips_are_listed_and_served(site):
     records = [b for b in httpx.get(f"{site.url}/hips/list").text.split("\n\n") if b.strip()]
     assert len(records) == 4
     for record in records:
-        keys = dict(map(str.strip, line.split("=", 1)) for line in record.splitlines() if "=" in line)
+        keys = dict(
+            map(str.strip, line.split("=", 1)) for line in record.splitlines() if "=" in line
+        )
         base = keys["hips_service_url"].rstrip("/")
         assert base.startswith(site.url)
         assert httpx.get(f"{base}/properties").status_code == 200

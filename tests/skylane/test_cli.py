@@ -67,14 +67,20 @@ def test_a_killed_cutout_worker_is_replaced(tmp_path):
     run("ingest", data, "--site", tmp_path / "site")
     process, url = start(tmp_path / "site")
     try:
-        rows = httpx.post(f"{url}/tap/sync", data={
-            "LANG": "ADQL", "RESPONSEFORMAT": "csv",
-            "QUERY": "SELECT obs_publisher_did, s_ra, s_dec FROM ivoa.obscore"}).text
+        rows = httpx.post(
+            f"{url}/tap/sync",
+            data={
+                "LANG": "ADQL",
+                "RESPONSEFORMAT": "csv",
+                "QUERY": "SELECT obs_publisher_did, s_ra, s_dec FROM ivoa.obscore",
+            },
+        ).text
         did, ra, dec = rows.splitlines()[1].replace('"', "").split(",")
         params = {"ID": did, "CIRCLE": f"{ra} {dec} 0.003"}
         assert httpx.get(f"{url}/soda/sync", params=params).status_code == 200
-        children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True,
-                                  check=False).stdout.split()
+        children = subprocess.run(
+            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False
+        ).stdout.split()
         assert children
         for child in children:
             os.kill(int(child), signal.SIGKILL)

@@ -91,8 +91,7 @@ def test_a_cone_search_lists_and_draws_the_images(page, site):
 def test_a_region_search_takes_a_polygon(page, site):
     page.find_element(By.CSS_SELECTOR, 'input[name="kind"][value="region"]').click()
     page.execute_script(
-        "document.getElementById('region').value ="
-        " 'POLYGON 150.09 2.19 150.11 2.19 150.1 2.21'"
+        "document.getElementById('region').value = 'POLYGON 150.09 2.19 150.11 2.19 150.1 2.21'"
     )
     page.find_element(By.CSS_SELECTOR, "#search button[type=submit]").click()
     _wait(page, "document.getElementById('status').textContent.includes('found')")

@@ -46,7 +46,7 @@ def test_a_wrong_key_is_refused_with_its_path(tmp_path, text, environ, key):
 
 def test_a_broken_file_is_named(tmp_path):
     _write(tmp_path, "[server")
-    with pytest.raises(SettingsError, match="skylane.toml"):
+    with pytest.raises(SettingsError, match=r"skylane\.toml"):
         load_settings(tmp_path, {})
 
 

@@ -47,7 +47,6 @@ def test_no_module_is_named_after_nothing():
 def test_every_local_link_of_the_documents_leads_somewhere():
     broken = []
     for page in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-            if not (page.parent / target).exists():
-                broken.append(f"{page.name}: {target}")
+        targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+        broken += [f"{page.name}: {t}" for t in targets if not (page.parent / t).exists()]
     assert not broken
