@@ -1,1 +1,103 @@
-"""Part of Skylane: adql."""
+"""ADQL 2.1: from a query's text to SQL of the database, with the metadata of its result.
+
+In the order that a query takes:
+
+- `tokens`: words and their places; reserved words; limits of length
+- `nodes`: the tree of a query as written
+- `parser`: values and conditions; `clauses`: queries, joins, sub-queries
+- `schema`: the tables and columns that a query can name
+- `names`: scopes and look-up; `types`: kinds and metadata; `functions`: signatures
+- `expressions`, `geometry`: checked values and conditions; `grouping`: GROUP BY's rule
+- `bound`: the tree with every name resolved; `resolver`: makes it
+- `passes`: look-ups in the spatial index
+- `sqlite`: prints SQL; `runtime`: the functions that this SQL calls
+
+Parsing and resolving know no database; another one takes another printer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from obscore.adql.clauses import parse
+from obscore.adql.resolver import Resolver
+from obscore.adql.schema import ColumnDef, Schema, SpatialIndex, TableDef
+from obscore.adql.sqlite import Printer
+from vodal.errors import QueryError
+from vodal.tables.columns import Column
+
+if TYPE_CHECKING:
+    import apsw
+
+__all__ = [
+    "ColumnDef",
+    "Schema",
+    "SpatialIndex",
+    "TableDef",
+    "Translated",
+    "register",
+    "translate",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A query as the database takes it."""
+
+    sql: str
+    params: dict[str, object]
+    """By name. A caller whose columns use ``:base_url`` adds that one."""
+    columns: tuple[Column, ...]
+    """Of the result, in order; names are unique."""
+    tables: tuple[str, ...]
+    """Full names of the tables that the query reads."""
+
+
+def translate(query: str, schema: Schema, *, limit: int | None = None) -> Translated:
+    """Translate a query to SQL of SQLite.
+
+    Parameters
+    ----------
+    query
+        In ADQL 2.1.
+    schema
+        What the query can name.
+    limit
+        Most rows to give, however many TOP asks for.
+
+    Raises
+    ------
+    QueryError
+        If the query is wrong or asks for what is not supported, naming line and column.
+    """
+    try:
+        resolver = Resolver(query, schema)
+        resolved = resolver.query(parse(query))
+        printer = Printer()
+        sql = printer.query(resolved, limit)
+    except RecursionError:
+        raise QueryError("the query is nested too deeply", 1, 1) from None
+    return Translated(sql, printer.params, _unique(resolved.columns), tuple(resolver.tables))
+
+
+def register(connection: apsw.Connection) -> None:
+    """Give a connection the functions that translated queries call."""
+    from obscore.adql.runtime import register as register_functions  # noqa: PLC0415
+
+    register_functions(connection)
+
+
+def _unique(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Make names unique by a number behind those that come again."""
+    taken = {column.name.lower() for column in columns}
+    seen: set[str] = set()
+    result = []
+    for column in columns:
+        name, number = column.name, 2
+        while name.lower() in seen or (name != column.name and name.lower() in taken):
+            name = f"{column.name}_{number}"
+            number += 1
+        seen.add(name.lower())
+        result.append(replace(column, name=name))
+    return tuple(result)

@@ -1,0 +1,293 @@
+"""The parser's upper half: queries, clauses and tables."""
+
+from __future__ import annotations
+
+from typing_extensions import override
+
+from obscore.adql import nodes as n
+from obscore.adql.parser import ExpressionParser
+
+__all__ = ["MAX_TABLES", "Parser", "parse"]
+
+MAX_TABLES = 32
+"""Tables in one FROM; SQLite takes 64, and plans slowly before that."""
+
+MAX_ITEMS = 1000
+"""Items of one SELECT, GROUP BY or ORDER BY; SQLite takes 2000 columns."""
+
+MAX_SETS = 50
+"""Operands of one row of set operators."""
+
+_CLAUSES = ("WHERE", "GROUP", "HAVING", "ORDER", "OFFSET", "UNION", "EXCEPT", "INTERSECT")
+
+
+def parse(text: str) -> n.Query:
+    """Read a query.
+
+    Raises
+    ------
+    QueryError
+        If the text is no query of ADQL, naming the place.
+    """
+    return Parser(text).whole()
+
+
+class Parser(ExpressionParser):
+    """Reads a whole query."""
+
+    def whole(self) -> n.Query:
+        """Read the query and make sure that nothing follows it."""
+        if self._token.kind == "end":
+            raise self._expected("SELECT: the query is empty")
+        query = self._query(named=self._with() if self._is("WITH") else ())
+        self._accept(";")
+        if self._token.kind != "end":
+            if self._is("LIMIT"):
+                raise self._error("LIMIT is not part of ADQL; write SELECT TOP n", self._token.at)
+            raise self._expected("the end of the query")
+        return query
+
+    def _with(self) -> tuple[n.WithQuery, ...]:
+        self._advance()
+        named = []
+        while True:
+            name = self._name("a query after WITH")
+            self._expect("AS")
+            named.append(n.WithQuery(name, self.subquery()))
+            if len(named) > MAX_TABLES:
+                raise self._error(f"WITH names more than {MAX_TABLES} queries", name.at)
+            if not self._accept(","):
+                return tuple(named)
+
+    @override
+    def subquery(self) -> n.Query:
+        self._open("before a sub-query")
+        query = self._query()
+        self._close()
+        return query
+
+    def _query(self, named: tuple[n.WithQuery, ...] = (), first: n.Query | None = None) -> n.Query:
+        at = self._token.at
+        body = self._set("EXCEPT", "UNION", first=first)
+        order_by: list[n.OrderItem] = []
+        if self._accept("ORDER"):
+            self._expect("BY")
+            order_by.append(self._order_item())
+            while self._accept(","):
+                order_by.append(self._order_item())
+                self._check_length(len(order_by), "ORDER BY")
+        offset = self._whole_number("OFFSET") if self._accept("OFFSET") else None
+        return n.Query(body, tuple(order_by), offset, named, at)
+
+    def _check_length(self, length: int, clause: str) -> None:
+        if length > MAX_ITEMS:
+            raise self._error(f"{clause} has more than {MAX_ITEMS} items", self._token.at)
+
+    def _order_item(self) -> n.OrderItem:
+        at = self._token.at
+        value = self.value()
+        word = self._accept("ASC", "DESC")
+        if self._is("NULLS"):
+            raise self._error("NULLS FIRST and NULLS LAST are not part of ADQL", self._token.at)
+        return n.OrderItem(value, word is not None and word.word == "DESC", at)
+
+    def _set(
+        self, *operators: str, first: n.Query | None = None
+    ) -> n.Select | n.SetOperation | n.Query:
+        at = self._token.at
+        body = self._set_operand(operators, first)
+        rest: list[tuple[str, bool, n.Query]] = []
+        while (word := self._accept(*operators)) is not None:
+            every = self._accept("ALL") is not None
+            operand = self._set_operand(operators, None)
+            query = operand if isinstance(operand, n.Query) else _plain(operand)
+            rest.append((word.word, every, query))
+            if len(rest) > MAX_SETS:
+                raise self._error(f"more than {MAX_SETS} {word.word} in a row", word.at)
+        if not rest:
+            return body
+        left = body if isinstance(body, n.Query) else _plain(body)
+        return n.SetOperation(left, tuple(rest), at)
+
+    def _set_operand(
+        self, operators: tuple[str, ...], first: n.Query | None
+    ) -> n.Select | n.SetOperation | n.Query:
+        if operators != ("INTERSECT",):
+            return self._set("INTERSECT", first=first)
+        if first is not None:
+            return first
+        return self.subquery() if self._is("(") else self._select()
+
+    # SELECT ------------------------------------------------------------------------------------
+
+    def _select(self) -> n.Select:
+        token = self._expect("SELECT")
+        distinct = self._accept("DISTINCT") is not None
+        if not distinct:
+            self._accept("ALL")
+        top = self._whole_number("TOP") if self._accept("TOP") else None
+        items = self._select_list()
+        self._expect("FROM", "after the select list")
+        tables = [self._table()]
+        while self._accept(","):
+            tables.append(self._table())
+            self._check_tables(len(tables))
+        where = self.condition() if self._accept("WHERE") else None
+        group_by: list[n.Expression] = []
+        if self._accept("GROUP"):
+            self._expect("BY")
+            group_by.append(self.value())
+            while self._accept(","):
+                group_by.append(self.value())
+                self._check_length(len(group_by), "GROUP BY")
+        having = self.condition() if self._accept("HAVING") else None
+        return n.Select(
+            distinct, top, items, tuple(tables), where, tuple(group_by), having, token.at
+        )
+
+    def _check_tables(self, count: int) -> None:
+        if count > MAX_TABLES:
+            raise self._error(f"FROM joins more than {MAX_TABLES} tables", self._token.at)
+
+    def _select_list(self) -> tuple[n.SelectItem | n.Star, ...]:
+        if (star := self._accept("*")) is not None:
+            if self._is(","):
+                raise self._error(
+                    "'*' stands alone in a select list; write table.* beside other items", star.at
+                )
+            return (n.Star((), star.at),)
+        items = [self._select_item()]
+        while self._accept(","):
+            if self._is("*"):
+                raise self._error(
+                    "'*' stands alone in a select list; write table.* beside other items",
+                    self._token.at,
+                )
+            items.append(self._select_item())
+            self._check_length(len(items), "SELECT")
+        return tuple(items)
+
+    def _select_item(self) -> n.SelectItem | n.Star:
+        at = self._token.at
+        if self._is_name():
+            star = self._qualified_star()
+            if star is not None:
+                return star
+        value = self.value()
+        alias = None
+        if self._accept("AS") or self._is_name():
+            alias = self._name("a column after AS")
+        return n.SelectItem(value, alias, at)
+
+    def _qualified_star(self) -> n.Star | None:
+        """Read ``table.*`` if that is what comes next."""
+        at = self._token.at
+        token, parts = self._token, []
+        while token.kind == "quoted" or (token.kind == "name" and not token.reserved):
+            parts.append(n.Name(token.text, token.kind == "quoted", token.at))
+            dot = self._lexer.token(token.end)
+            if dot.word != ".":
+                return None
+            token = self._lexer.token(dot.end)
+            if token.word == "*":
+                self._token = self._lexer.token(token.end)
+                return n.Star(tuple(parts), at)
+        return None
+
+    # FROM --------------------------------------------------------------------------------------
+
+    def _table(self) -> n.TableRef:
+        table = self._table_primary()
+        return self._joins(table)
+
+    def _joins(self, table: n.TableRef) -> n.TableRef:
+        count = 1
+        while self._is("NATURAL", "INNER", "LEFT", "RIGHT", "FULL", "JOIN", "CROSS"):
+            table = self._join(table)
+            count += 1
+            self._check_tables(count)
+        return table
+
+    def _join(self, left: n.TableRef) -> n.Join:
+        at = self._token.at
+        if self._is("CROSS"):
+            raise self._error("CROSS JOIN is not part of ADQL; put a comma between the tables", at)
+        natural = self._accept("NATURAL") is not None
+        word = self._accept("INNER", "LEFT", "RIGHT", "FULL")
+        kind: n.JoinKind = "INNER"
+        if word is not None:
+            match word.word:
+                case "LEFT" | "RIGHT" | "FULL" as outer:
+                    kind = outer
+                    self._accept("OUTER")
+                case _:
+                    pass
+        self._expect("JOIN")
+        right = self._table_primary()
+        on, using = None, []
+        if natural:
+            if self._is("ON", "USING"):
+                raise self._expected("no ON or USING after NATURAL JOIN")
+        elif self._accept("ON"):
+            on = self.condition()
+        elif self._accept("USING"):
+            self._open()
+            using.append(self._name("a column"))
+            while self._accept(","):
+                using.append(self._name("a column"))
+            self._close()
+        else:
+            raise self._expected("ON or USING after JOIN")
+        return n.Join(kind, left, right, natural, on, tuple(using), at)
+
+    def _table_primary(self) -> n.TableRef:
+        at = self._token.at
+        if self._is("("):
+            inner = self._in_parentheses()
+            return self._derived(inner, at) if isinstance(inner, n.Query) else inner
+        if self._is("SELECT"):
+            raise self._expected("the name of a table; a sub-query stands in parentheses")
+        parts = [self._name("a table")]
+        while self._accept("."):
+            parts.append(self._name("a table"))
+        if len(parts) > 3:
+            raise self._error("a table has at most catalog and schema before it", at)
+        if self._is("("):
+            raise self._error("functions that give tables are not part of ADQL", at)
+        alias = None
+        if self._accept("AS") or self._is_name():
+            alias = self._name("a table after AS")
+        return n.NamedTable(tuple(parts), alias, at)
+
+    def _derived(self, query: n.Query, at: int) -> n.DerivedTable:
+        self._accept("AS")
+        if not self._is_name():
+            raise self._expected("a name for the sub-query in FROM")
+        return n.DerivedTable(query, self._name("a sub-query"), at)
+
+    def _in_parentheses(self) -> n.Query | n.TableRef:
+        """Read a sub-query or a joined table; both may start with more parentheses."""
+        self._open()
+        result: n.Query | n.TableRef
+        if self._is("("):
+            at = self._token.at
+            inner = self._in_parentheses()
+            if not isinstance(inner, n.Query):
+                result = self._joins(inner)
+            elif self._is(")", *_CLAUSES):
+                result = self._query(first=inner)
+            else:
+                result = self._joins(self._derived(inner, at))
+        elif self._is("SELECT"):
+            result = self._query()
+        else:
+            at = self._token.at
+            result = self._joins(self._table_primary())
+            if not isinstance(result, n.Join):
+                raise self._error("only a join or a sub-query stands in parentheses", at)
+        self._close()
+        return result
+
+
+def _plain(body: n.Select | n.SetOperation) -> n.Query:
+    return n.Query(body, (), None, (), body.at)

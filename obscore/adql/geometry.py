@@ -1,0 +1,242 @@
+"""Geometry functions: their forms, and the geometries that do not depend on the rows.
+
+The old first argument that names a coordinate system is taken and dropped. What is left of each
+form is one: points are always ``POINT(ra, dec)``, a circle is ``CIRCLE(point, radius)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from obscore.adql import bound as b
+from obscore.adql.types import Kind, is_geometry_column, is_point_column, result_column
+from vodal.errors import QueryError, UsageError
+from vodal.regions import Circle, Point, Polygon, Shape, parse_shape
+from vodal.sphere import box_polygon
+
+__all__ = ["as_shape", "geometry_call", "is_point"]
+
+_FRAMES = {"", "ICRS", "FK5", "J2000", "UNKNOWNFRAME"}
+
+_REGION_META = {"xtype": "adql:REGION", "ucd": "pos.outline;obs.field"}
+_POINT_META = {"xtype": "adql:POINT", "ucd": "pos.eq"}
+
+_POINT = result_column(Kind.GEOMETRY, None, **_POINT_META)
+_REGION = result_column(Kind.GEOMETRY, None, **_REGION_META)
+_FLAG = result_column(Kind.INTEGER)
+
+_FORMS = {
+    "AREA": "AREA(geometry)",
+    "BOX": "BOX(ra, dec, width, height) or BOX(point, width, height)",
+    "CENTROID": "CENTROID(geometry)",
+    "CIRCLE": "CIRCLE(ra, dec, radius) or CIRCLE(point, radius)",
+    "CONTAINS": "CONTAINS(geometry, geometry)",
+    "COORD1": "COORD1(point)",
+    "COORD2": "COORD2(point)",
+    "COORDSYS": "COORDSYS(geometry)",
+    "DISTANCE": "DISTANCE(point, point) or DISTANCE(ra1, dec1, ra2, dec2)",
+    "INTERSECTS": "INTERSECTS(geometry, geometry)",
+    "POINT": "POINT(ra, dec)",
+    "POLYGON": "POLYGON(ra1, dec1, ra2, dec2, ra3, dec3, ...) or POLYGON(point, point, point, ...)",
+    "REGION": "REGION('shape ...')",
+}
+
+_MAX_VERTICES = 400
+"""Of a polygon that is made of columns; one of numbers can have any number."""
+
+
+def is_point(value: b.Value) -> bool:
+    """Tell whether a geometry is a point for certain."""
+    return is_point_column(value.column)
+
+
+def as_shape(value: b.Value) -> b.Value | None:
+    """Give a value as a geometry, if it is one: columns keep theirs as text."""
+    if value.kind is Kind.GEOMETRY:
+        return value
+    if isinstance(value, b.Use | b.Cast) and is_geometry_column(value.column):
+        return b.Function("SHAPE", (value,), Kind.GEOMETRY, value.column)
+    return None
+
+
+def geometry_call(name: str, arguments: Sequence[b.Value]) -> b.Value:
+    """Check a geometry function and give it in its one form.
+
+    Raises
+    ------
+    QueryError
+        Without a place, if the arguments do not fit.
+    """
+    match name:
+        case "POINT":
+            return _point(name, _without_frame(name, arguments))
+        case "CIRCLE" | "BOX":
+            return _around_point(name, _without_frame(name, arguments))
+        case "POLYGON":
+            return _polygon(_without_frame(name, arguments))
+        case "REGION":
+            return _region(arguments)
+        case "DISTANCE":
+            return _distance(arguments)
+        case "CONTAINS" | "INTERSECTS":
+            shapes = _shapes(name, arguments, 2)
+            return b.Function(name, shapes, Kind.INTEGER, _FLAG)
+        case _:
+            return _measure(name, arguments)
+
+
+def _wrong(name: str) -> QueryError:
+    return QueryError(f"{name} is written {_FORMS[name]}")
+
+
+def _without_frame(name: str, arguments: Sequence[b.Value]) -> Sequence[b.Value]:
+    if not arguments or not isinstance(first := arguments[0], b.Literal):
+        return arguments
+    if not isinstance(first.value, str):
+        return arguments
+    words = first.value.upper().split() or [""]
+    if words[0] not in _FRAMES:
+        raise QueryError(
+            f"{name}: the coordinate system '{first.value[:40]}' is not supported; use 'ICRS'"
+        )
+    return arguments[1:]
+
+
+def _numbers(name: str, values: Sequence[b.Value]) -> None:
+    if not all(value.kind.numeric for value in values):
+        raise _wrong(name)
+
+
+def _constant(values: Sequence[b.Value]) -> list[float] | None:
+    """Give the values as numbers if all are literals."""
+    numbers = []
+    for value in values:
+        if not isinstance(value, b.Literal) or not isinstance(value.value, int | float):
+            return None
+        numbers.append(float(value.value))
+    return numbers
+
+
+def _fixed(name: str, shape: Shape | None, error: UsageError | None = None) -> b.ShapeValue:
+    if shape is None:
+        raise QueryError(f"{name}: {error}")
+    return b.ShapeValue(shape, _POINT if isinstance(shape, Point) else _REGION)
+
+
+def _point(name: str, arguments: Sequence[b.Value]) -> b.Value:
+    if len(arguments) != 2:
+        raise _wrong(name)
+    _numbers(name, arguments)
+    numbers = _constant(arguments)
+    if numbers is None:
+        return b.Function("POINT", tuple(arguments), Kind.GEOMETRY, _POINT)
+    try:
+        return _fixed(name, Point(*numbers))
+    except UsageError as error:
+        raise QueryError(f"{name}: {error.message}") from None
+
+
+def _points(name: str, arguments: Sequence[b.Value], count: int) -> tuple[b.Value, ...]:
+    shapes = _shapes(name, arguments, count)
+    if not all(is_point(shape) for shape in shapes):
+        raise _wrong(name)
+    return shapes
+
+
+def _shapes(name: str, arguments: Sequence[b.Value], count: int) -> tuple[b.Value, ...]:
+    shapes = [as_shape(argument) for argument in arguments]
+    known = tuple(shape for shape in shapes if shape is not None)
+    if len(arguments) != count or len(known) != count:
+        raise _wrong(name)
+    return known
+
+
+def _around_point(name: str, arguments: Sequence[b.Value]) -> b.Value:
+    """Make a circle or a box."""
+    sizes = 1 if name == "CIRCLE" else 2
+    if len(arguments) == sizes + 2:
+        centre = _point(name, arguments[:2])
+    elif len(arguments) == sizes + 1:
+        (centre,) = _points(name, arguments[:1], 1)
+    else:
+        raise _wrong(name)
+    extent = arguments[-sizes:]
+    _numbers(name, extent)
+    numbers = _constant(extent)
+    if numbers is None or not isinstance(centre, b.ShapeValue):
+        return b.Function(name, (centre, *extent), Kind.GEOMETRY, _REGION)
+    if not isinstance(centre.shape, Point):
+        raise _wrong(name)
+    ra_deg, dec_deg = centre.shape.ra_deg, centre.shape.dec_deg
+    try:
+        if name == "CIRCLE":
+            return _fixed(name, Circle(ra_deg, dec_deg, numbers[0]))
+        return _fixed(name, box_polygon(ra_deg, dec_deg, numbers[0], numbers[1]))
+    except UsageError as error:
+        raise QueryError(f"{name}: {error.message.removeprefix('BOX: ')}") from None
+
+
+def _polygon(arguments: Sequence[b.Value]) -> b.Value:
+    name = "POLYGON"
+    vertices: list[b.Value]
+    if arguments and as_shape(arguments[0]) is not None:
+        vertices = list(_points(name, arguments, len(arguments)))
+    else:
+        if len(arguments) % 2:
+            raise _wrong(name)
+        _numbers(name, arguments)
+        vertices = [_point(name, arguments[i : i + 2]) for i in range(0, len(arguments), 2)]
+    if len(vertices) < 3:
+        raise _wrong(name)
+    fixed = [
+        (vertex.shape.ra_deg, vertex.shape.dec_deg)
+        for vertex in vertices
+        if isinstance(vertex, b.ShapeValue) and isinstance(vertex.shape, Point)
+    ]
+    if len(fixed) < len(vertices):
+        if len(vertices) > _MAX_VERTICES:
+            raise QueryError(f"a POLYGON of columns has at most {_MAX_VERTICES} vertices")
+        return b.Function(name, tuple(vertices), Kind.GEOMETRY, _REGION)
+    try:
+        return _fixed(name, Polygon(tuple(fixed)))
+    except UsageError as error:
+        raise QueryError(f"{name}: {error.message}") from None
+
+
+def _region(arguments: Sequence[b.Value]) -> b.Value:
+    if len(arguments) != 1 or not isinstance(literal := arguments[0], b.Literal):
+        raise _wrong("REGION")
+    if not isinstance(literal.value, str):
+        raise _wrong("REGION")
+    try:
+        return _fixed("REGION", parse_shape(literal.value, "REGION"))
+    except UsageError as error:
+        raise QueryError(error.message) from None
+
+
+def _distance(arguments: Sequence[b.Value]) -> b.Value:
+    if len(arguments) == 4:
+        ends = (_point("DISTANCE", arguments[:2]), _point("DISTANCE", arguments[2:]))
+    else:
+        first, second = _points("DISTANCE", arguments, 2)
+        ends = (first, second)
+    column = result_column(Kind.REAL, None, unit="deg", ucd="pos.angDistance")
+    return b.Function("DISTANCE", ends, Kind.REAL, column)
+
+
+def _measure(name: str, arguments: Sequence[b.Value]) -> b.Value:
+    (shape,) = _shapes(name, arguments, 1)
+    match name:
+        case "AREA":
+            column = result_column(Kind.REAL, None, unit="deg2", ucd="phys.angArea")
+            return b.Function(name, (shape,), Kind.REAL, column)
+        case "CENTROID":
+            return b.Function(name, (shape,), Kind.GEOMETRY, _POINT)
+        case "COORDSYS":
+            return b.Function(name, (shape,), Kind.TEXT, result_column(Kind.TEXT))
+        case _:
+            if not is_point(shape):
+                raise _wrong(name)
+            ucd = "pos.eq.ra" if name == "COORD1" else "pos.eq.dec"
+            column = result_column(Kind.REAL, None, unit="deg", ucd=ucd)
+            return b.Function(name, (shape,), Kind.REAL, column)

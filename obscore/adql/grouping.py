@@ -1,0 +1,68 @@
+"""Whether a query with groups uses only what a group has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from obscore.adql import bound as b
+
+__all__ = ["check_groups", "has_aggregate"]
+
+
+def has_aggregate(value: b.Value) -> bool:
+    """Tell whether an aggregate is anywhere in a value."""
+    return isinstance(value, b.Aggregate) or any(map(has_aggregate, b.children(value)))
+
+
+def check_groups(
+    item: b.Value | b.Condition, groups: Sequence[b.Value], local: Sequence[b.Relation]
+) -> b.Use | None:
+    """Give a column that is neither grouped by nor within an aggregate.
+
+    Parameters
+    ----------
+    item
+        Value or condition to look at.
+    groups
+        What GROUP BY names.
+    local
+        Relations of the query; columns of an outer query are constants here.
+    """
+    values = [item] if isinstance(item, b.Value) else list(_values(item))
+    for value in values:
+        stray = _stray(value, groups, local)
+        if stray is not None:
+            return stray
+    return None
+
+
+def _stray(value: b.Value, groups: Sequence[b.Value], local: Sequence[b.Relation]) -> b.Use | None:
+    if value in groups or isinstance(value, b.Aggregate):
+        return None
+    if isinstance(value, b.Use):
+        return value if value.relation in local else None
+    for child in b.children(value):
+        stray = _stray(child, groups, local)
+        if stray is not None:
+            return stray
+    return None
+
+
+def _values(condition: b.Condition) -> Iterator[b.Value]:
+    """Give the values of a condition; those of its sub-queries are theirs."""
+    match condition:
+        case b.Compare(_, one, two) | b.Like(one, two):
+            yield from (one, two)
+        case b.Between(operand, low, high):
+            yield from (operand, low, high)
+        case b.InValues(operand, values):
+            yield from (operand, *(values if isinstance(values, tuple) else ()))
+        case b.InQuery(operand) | b.IsNull(operand):
+            yield operand
+        case b.NotThat(inner):
+            yield from _values(inner)
+        case b.AllOf(operands) | b.AnyOf(operands):
+            yield from chain.from_iterable(map(_values, operands))
+        case b.Exists() | b.Nearby():
+            return

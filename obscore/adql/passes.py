@@ -1,0 +1,103 @@
+"""Spatial conditions get a look-up in the spatial index beside the exact test."""
+
+from __future__ import annotations
+
+from obscore.adql import bound as b
+from obscore.adql.schema import SpatialIndex, TableDef
+
+__all__ = ["spatial_index", "with_prefilters"]
+
+_TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
+
+# CONTAINS and INTERSECTS give 1 or 0: these comparisons hold for 1 alone.
+_HOLDS = {("=", 1), (">", 0), ("<>", 0), (">=", 1)}
+
+
+def with_prefilters(condition: b.Condition) -> b.Condition:
+    """Add to each spatial test that must hold what the index can answer.
+
+    Only tests that are not turned round get one: an absent footprint makes the test NULL, which
+    NOT keeps NULL, while the index would say no.
+    """
+    match condition:
+        case b.AllOf(operands):
+            return b.AllOf(tuple(map(with_prefilters, operands)))
+        case b.AnyOf(operands):
+            return b.AnyOf(tuple(map(with_prefilters, operands)))
+        case b.Compare():
+            nearby = _nearby(condition)
+        case b.Between(b.Function("DISTANCE") as distance, _, high, False):
+            nearby = _within(distance, high)
+        case _:
+            nearby = None
+    return condition if nearby is None else b.AllOf((nearby, condition))
+
+
+def spatial_index(relation: b.Relation) -> SpatialIndex | None:
+    """Give the spatial index of a relation, if it is a table that has one."""
+    return relation.source.spatial if isinstance(relation.source, TableDef) else None
+
+
+def _nearby(condition: b.Compare) -> b.Nearby | None:
+    operator, left, right = condition.operator, condition.left, condition.right
+    if isinstance(right, b.Function) and not isinstance(left, b.Function):
+        operator, left, right = _TURNED[operator], right, left
+    match left, right:
+        case b.Function("CONTAINS" | "INTERSECTS", (first, second)), b.Literal(value):
+            if (operator, value) not in _HOLDS:
+                return None
+            return _beside(first, second, None) or _beside(second, first, None)
+        case b.Function("DISTANCE") as distance, _ if operator in {"<", "<="}:
+            return _within(distance, right)
+        case _, b.Function("DISTANCE") as distance if operator in {">", ">="}:
+            return _within(distance, left)
+        case _:
+            return None
+
+
+def _within(distance: b.Function, limit: b.Value) -> b.Nearby | None:
+    first, second = distance.arguments
+    if not _computable(limit):
+        return None
+    return _beside(first, second, limit) or _beside(second, first, limit)
+
+
+def _beside(indexed: b.Value, shape: b.Value, margin: b.Value | None) -> b.Nearby | None:
+    """Look rows of ``indexed`` up by ``shape``, if the index has the one and not the other."""
+    if margin is None and isinstance(indexed, b.Function) and indexed.name == "CIRCLE":
+        # A circle around each row's own position meets what lies within its radius of that.
+        indexed, margin = indexed.arguments
+    relation = _indexed_relation(indexed)
+    if relation is None or not _computable(shape):
+        return None
+    if relation in _relations(shape) or (margin is not None and relation in _relations(margin)):
+        return None
+    return b.Nearby(relation, shape, margin)
+
+
+def _indexed_relation(value: b.Value) -> b.Relation | None:
+    match value:
+        case b.Function("SHAPE", (b.Use(relation, field),)):
+            spatial = spatial_index(relation)
+            if spatial is not None and field.name == spatial.region_column:
+                return relation
+        case b.Function("POINT", (b.Use(relation, ra), b.Use(other, dec))):
+            spatial = spatial_index(relation)
+            if relation is other and spatial is not None:
+                return relation if (ra.name, dec.name) == spatial.point_columns else None
+        case _:
+            pass
+    return None
+
+
+def _relations(value: b.Value) -> list[b.Relation]:
+    if isinstance(value, b.Use):
+        return [value.relation]
+    return [relation for child in b.children(value) for relation in _relations(child)]
+
+
+def _computable(value: b.Value) -> bool:
+    """Whether a value is the same wherever it is computed, and has no aggregate in it."""
+    if isinstance(value, b.Aggregate) or (isinstance(value, b.Function) and value.name == "RAND"):
+        return False
+    return all(map(_computable, b.children(value)))

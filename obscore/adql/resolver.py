@@ -1,0 +1,405 @@
+"""From a query as written to one whose every name is resolved and every kind checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from obscore.adql import bound as b
+from obscore.adql import nodes as n
+from obscore.adql.expressions import Expressions
+from obscore.adql.grouping import check_groups, has_aggregate
+from obscore.adql.names import Exposed, Scope, Visible, find_table, hint, table_fields, written
+from obscore.adql.passes import with_prefilters
+from obscore.adql.schema import Schema, TableDef
+from obscore.adql.tokens import place
+from obscore.adql.types import Kind, result_column
+from vodal.errors import QueryError
+from vodal.tables.columns import Column
+
+__all__ = ["Resolver"]
+
+MAX_RELATIONS = 100
+"""Tables and sub-queries of a whole query."""
+
+MAX_COLUMNS = 1500
+"""Of one result; SQLite takes 2000."""
+
+
+@dataclass(slots=True)
+class Resolver:
+    """Resolves one query against a schema."""
+
+    text: str
+    schema: Schema
+    tables: dict[str, TableDef] = field(default_factory=dict)
+    """Tables that the query reads, by full name, in order of appearance."""
+    _relations: int = 0
+    _named: dict[str, b.Named] = field(default_factory=dict)
+
+    def error(self, message: str, at: int) -> QueryError:
+        """Make an error that names a place."""
+        return QueryError(message, *place(self.text, at))
+
+    def query(self, node: n.Query, parent: Scope | None = None) -> b.Query:
+        """Resolve a query.
+
+        Raises
+        ------
+        QueryError
+            If a name is unknown or ambiguous, or a kind does not fit, naming the place.
+        """
+        named = tuple(self._name_query(item) for item in node.named)
+        match node.body:
+            case n.Select() as select:
+                query = self._select(select, node, parent)
+            case n.SetOperation() as operation:
+                query = self._set(operation, parent)
+                query = replace(query, order=self._order_outputs(node, query))
+            case n.Query() as inner:
+                query = self.query(inner, parent)
+                query = b.Query(query, query.columns, query.kinds)
+                query = replace(query, order=self._order_outputs(node, query))
+        return replace(query, offset=node.offset, named=named)
+
+    def _name_query(self, item: n.WithQuery) -> b.Named:
+        key = item.name.text.lower()
+        if key in self._named:
+            raise self.error(f"WITH names {item.name.text} twice", item.name.at)
+        query = self.query(item.query)
+        named = b.Named(f"w{len(self._named) + 1}", query)
+        self._named[key] = named
+        return named
+
+    # SELECT ------------------------------------------------------------------------------------
+
+    def _select(self, node: n.Select, whole: n.Query, parent: Scope | None) -> b.Query:
+        tables, scope = self._from(node, parent)
+        where = None
+        if node.where is not None:
+            where = with_prefilters(self._in(scope, "WHERE").condition(node.where))
+        groups = tuple(self._group(scope, item) for item in node.group_by)
+        values = self._in(scope, "SELECT", aggregates=True)
+        outputs, places = self._outputs(node, values)
+        having = None
+        if node.having is not None:
+            having = self._in(scope, "HAVING", aggregates=True).condition(node.having)
+        columns = tuple(replace(output.value.column, name=output.name) for output in outputs)
+        kinds = tuple(_kept(output.value.kind) for output in outputs)
+        order = tuple(self._order_values(whole, node, outputs, scope))
+        grouped = bool(groups) or any(has_aggregate(output.value) for output in outputs)
+        grouped = grouped or any(
+            not isinstance(term.by, int) and has_aggregate(term.by) for term in order
+        )
+        if having is not None and not grouped:
+            raise self.error("HAVING needs GROUP BY, or an aggregate in SELECT", node.at)
+        if grouped:
+            local = [entry.relation for entry in scope.exposed]
+            checked = [(output.value, at) for output, at in zip(outputs, places, strict=True)]
+            for term, item in zip(order, whole.order_by, strict=True):
+                if not isinstance(term.by, int):
+                    checked.append((term.by, item.at))
+            for value, at in checked:
+                self._check_group(value, groups, local, at)
+            if having is not None:
+                self._check_group(having, groups, local, node.at)
+        select = b.Select(outputs, tables, where, groups, having, node.distinct, node.top)
+        return b.Query(select, columns, kinds, order)
+
+    def _in(self, scope: Scope, clause: str, *, aggregates: bool = False) -> Expressions:
+        return Expressions(self.text, scope, clause, self.query, aggregates)
+
+    def _group(self, scope: Scope, node: n.Expression) -> b.Value:
+        if isinstance(node, n.Number):
+            raise self.error("GROUP BY takes columns and expressions, not positions", node.at)
+        try:
+            return self._in(scope, "GROUP BY").value(node)
+        except QueryError as error:
+            if isinstance(node, n.ColumnName) and error.message.startswith("unknown column"):
+                error = QueryError(
+                    f"{error.message}; a name that SELECT gives cannot be used in GROUP BY",
+                    error.line,
+                    error.column,
+                )
+            raise error from None
+
+    def _check_group(
+        self,
+        value: b.Value | b.Condition,
+        groups: tuple[b.Value, ...],
+        local: list[b.Relation],
+        at: int,
+    ) -> None:
+        stray = check_groups(value, groups, local)
+        if stray is not None:
+            raise self.error(
+                f"the column {stray.field.name} must be in GROUP BY or within an aggregate", at
+            )
+
+    def _outputs(
+        self, node: n.Select, values: Expressions
+    ) -> tuple[tuple[b.Output, ...], list[int]]:
+        outputs: list[b.Output] = []
+        places: list[int] = []
+        for item in node.items:
+            if isinstance(item, n.Star):
+                outputs += self._star(item, values.scope)
+            else:
+                value = values.value(item.value)
+                name = _output_name(item, len(outputs) + 1)
+                outputs.append(b.Output(name, value))
+            places += [item.at] * (len(outputs) - len(places))
+        if len(outputs) > MAX_COLUMNS:
+            raise self.error(f"the result would have more than {MAX_COLUMNS} columns", node.at)
+        return tuple(outputs), places
+
+    def _star(self, star: n.Star, scope: Scope) -> Iterator[b.Output]:
+        if not star.qualifier:
+            return (b.Output(entry.name, entry.value) for entry in scope.visible)
+        relations = scope.relation(star.qualifier)
+        if len(relations) != 1:
+            names = [entry.name for entry in scope.exposed]
+            problem = "is ambiguous" if relations else "is no table or alias of this FROM"
+            raise self.error(
+                f"{written(star.qualifier)} {problem}{hint(star.qualifier[-1], names)}", star.at
+            )
+        relation = relations[0]
+        return (b.Output(item.name, b.Use(relation, item)) for item in relation.fields)
+
+    # ORDER BY ----------------------------------------------------------------------------------
+
+    def _order_values(
+        self, whole: n.Query, node: n.Select, outputs: tuple[b.Output, ...], scope: Scope
+    ) -> Iterator[b.OrderTerm]:
+        for item in whole.order_by:
+            by: int | b.Value | None = self._output_number(item, outputs)
+            if by is None:
+                by = self._in(scope, "ORDER BY", aggregates=True).value(item.value)
+                for number, output in enumerate(outputs, 1):
+                    if output.value == by:
+                        by = number
+                        break
+            if not isinstance(by, int):
+                if node.distinct:
+                    raise self.error(
+                        "with SELECT DISTINCT, ORDER BY takes only what is selected", item.at
+                    )
+                self._check_orderable(by.kind, item.at)
+            else:
+                self._check_orderable(outputs[by - 1].value.kind, item.at)
+            yield b.OrderTerm(by, item.descending)
+
+    def _check_orderable(self, kind: Kind, at: int) -> None:
+        if kind in {Kind.GEOMETRY, Kind.OTHER}:
+            raise self.error(f"rows cannot be ordered by {kind.value}", at)
+
+    def _output_number(self, item: n.OrderItem, outputs: Sequence[b.Output | Column]) -> int | None:
+        """Give the output column that a position or a name means, from 1."""
+        match item.value:
+            case n.Number(value, at):
+                if isinstance(value, int) and 1 <= value <= len(outputs):
+                    return value
+                raise self.error(f"ORDER BY {value}: there are {len(outputs)} columns", at)
+            case n.ColumnName((name,), at):
+                found = [i for i, output in enumerate(outputs, 1) if name.meets(output.name)]
+                # One column that is selected twice under one name is no riddle.
+                if any(outputs[i - 1] != outputs[found[0] - 1] for i in found):
+                    raise self.error(f"ORDER BY {written((name,))} is ambiguous", at)
+                return found[0] if found else None
+            case _:
+                return None
+
+    def _order_outputs(self, node: n.Query, query: b.Query) -> tuple[b.OrderTerm, ...]:
+        """Resolve ORDER BY behind set operators, which sees their result alone."""
+        terms = []
+        for item in node.order_by:
+            number = self._output_number(item, query.columns)
+            if number is None:
+                raise self.error(
+                    "after UNION, EXCEPT and INTERSECT, ORDER BY takes columns of the result",
+                    item.at,
+                )
+            terms.append(b.OrderTerm(number, item.descending))
+        return tuple(terms)
+
+    # UNION, EXCEPT, INTERSECT ------------------------------------------------------------------
+
+    def _set(self, node: n.SetOperation, parent: Scope | None) -> b.Query:
+        first = self.query(node.first, parent)
+        columns, kinds = list(first.columns), list(first.kinds)
+        rest = []
+        for operator, every, operand in node.rest:
+            if every and operator != "UNION":
+                raise self.error(f"{operator} ALL is not supported here", operand.at)
+            query = self.query(operand, parent)
+            if len(query.columns) != len(columns):
+                raise self.error(
+                    f"{operator} joins queries of as many columns: found {len(query.columns)} "
+                    f"after {len(columns)}",
+                    operand.at,
+                )
+            for i, (kind, column) in enumerate(zip(query.kinds, query.columns, strict=True)):
+                joint = _joint(kinds[i], kind)
+                if joint is None:
+                    raise self.error(
+                        f"{operator}: column {i + 1} is {kind.value}, before {kinds[i].value}",
+                        operand.at,
+                    )
+                columns[i] = _widened(columns[i], column, joint)
+                kinds[i] = joint
+            name: Literal["UNION", "UNION ALL", "EXCEPT", "INTERSECT"]
+            match operator:
+                case "UNION":
+                    name = "UNION ALL" if every else "UNION"
+                case "EXCEPT":
+                    name = "EXCEPT"
+                case _:
+                    name = "INTERSECT"
+            rest.append((name, query))
+        return b.Query(b.SetQuery(first, tuple(rest)), tuple(columns), tuple(kinds))
+
+    # FROM --------------------------------------------------------------------------------------
+
+    def _from(self, node: n.Select, parent: Scope | None) -> tuple[tuple[b.From, ...], Scope]:
+        scope = Scope(parent=parent)
+        tables = []
+        for item in node.tables:
+            table, names = self._table(item, parent)
+            scope = self._join_scopes(scope, names, item.at)
+            tables.append(table)
+        return tuple(tables), scope
+
+    def _join_scopes(self, left: Scope, right: Scope, at: int) -> Scope:
+        try:
+            return left.joined(right)
+        except QueryError as error:
+            raise self.error(error.message, at) from None
+
+    def _table(self, node: n.TableRef, parent: Scope | None) -> tuple[b.From, Scope]:
+        match node:
+            case n.NamedTable():
+                relation, exposed = self._named_table(node)
+            case n.DerivedTable(query, alias, _):
+                inner = self.query(query, parent)
+                relation = self._relation(inner, _query_fields(inner), node.at)
+                exposed = Exposed(alias.text, None, relation)
+            case n.Join():
+                return self._join(node, parent)
+        visible = [Visible(item.name, b.Use(relation, item)) for item in relation.fields]
+        return relation, Scope([exposed], visible, parent)
+
+    def _relation(
+        self, source: TableDef | b.Query | b.Named, fields: tuple[b.Field, ...], at: int
+    ) -> b.Relation:
+        self._relations += 1
+        if self._relations > MAX_RELATIONS:
+            raise self.error(f"the query reads more than {MAX_RELATIONS} tables", at)
+        return b.Relation(f"t{self._relations}", source, fields)
+
+    def _named_table(self, node: n.NamedTable) -> tuple[b.Relation, Exposed]:
+        name = node.parts[-1]
+        named = self._named.get(name.text.lower()) if len(node.parts) == 1 else None
+        if named is not None:
+            relation = self._relation(named, _query_fields(named.query), node.at)
+            return relation, Exposed((node.alias or name).text, None, relation)
+        try:
+            table = find_table(self.schema, node)
+        except QueryError as error:
+            raise self.error(error.message, node.at) from None
+        self.tables.setdefault(table.full_name, table)
+        relation = self._relation(table, table_fields(table), node.at)
+        if node.alias is not None:
+            return relation, Exposed(node.alias.text, None, relation)
+        return relation, Exposed(table.name, table.schema, relation)
+
+    def _join(self, node: n.Join, parent: Scope | None) -> tuple[b.From, Scope]:
+        left, left_scope = self._table(node.left, parent)
+        right, right_scope = self._table(node.right, parent)
+        scope = self._join_scopes(left_scope, right_scope, node.at)
+        if node.on is not None:
+            condition = with_prefilters(self._in(scope, "ON").condition(node.on))
+            return b.Joined(node.kind, left, right, condition), scope
+        shared = list(node.using)
+        if node.natural:
+            theirs = {entry.name.lower() for entry in right_scope.visible}
+            shared = [
+                n.Name(entry.name, quoted=False, at=node.at)
+                for entry in left_scope.visible
+                if entry.name.lower() in theirs
+            ]
+        merged, conditions = [], []
+        for name in shared:
+            one, two = (self._shared(side, name) for side in (left_scope, right_scope))
+            if one.kind.numeric != two.kind.numeric or one.kind is Kind.OTHER:
+                raise self.error(f"the columns {name.text} cannot be compared", name.at)
+            conditions.append(b.Compare("=", one, two))
+            merged.append(Visible(name.text, _merged(node.kind, one, two)))
+        rest = [
+            entry for entry in scope.visible if not any(name.meets(entry.name) for name in shared)
+        ]
+        on = b.AllOf(tuple(conditions)) if conditions else None
+        joined = b.Joined(node.kind, left, right, on)
+        return joined, Scope(scope.exposed, merged + rest, parent)
+
+    def _shared(self, side: Scope, name: n.Name) -> b.Value:
+        found = [entry.value for entry in side.visible if name.meets(entry.name)]
+        if len(found) == 1:
+            return found[0]
+        problem = "is ambiguous" if found else "is not in both tables"
+        raise self.error(f"the column {written((name,))} {problem}", name.at)
+
+
+def _merged(kind: n.JoinKind, left: b.Value, right: b.Value) -> b.Value:
+    """Give the one column that two joined by USING become."""
+    match kind:
+        case "INNER" | "LEFT":
+            return left
+        case "RIGHT":
+            return right
+        case "FULL":
+            return b.Function("COALESCE", (left, right), left.kind, left.column)
+
+
+def _kept(kind: Kind) -> Kind:
+    """Kind of a column of a result: geometries leave a query as text."""
+    return Kind.TEXT if kind is Kind.GEOMETRY else kind
+
+
+def _query_fields(query: b.Query) -> tuple[b.Field, ...]:
+    return tuple(
+        b.Field(column.name, column, kind, None, number)
+        for number, (column, kind) in enumerate(zip(query.columns, query.kinds, strict=True), 1)
+    )
+
+
+def _output_name(item: n.SelectItem, number: int) -> str:
+    if item.alias is not None:
+        return item.alias.text
+    match item.value:
+        case n.ColumnName(parts):
+            return parts[-1].text
+        case n.Call(name):
+            return name.lower()
+        case n.CastTo():
+            return "cast"
+        case _:
+            return f"column_{number}"
+
+
+def _joint(left: Kind, right: Kind) -> Kind | None:
+    if Kind.NULL in {left, right} or left is right:
+        return right if left is Kind.NULL else left
+    if left.numeric and right.numeric:
+        return Kind.REAL
+    return None
+
+
+def _widened(first: Column, second: Column, kind: Kind) -> Column:
+    """Give the first column's metadata with a type that holds the values of both."""
+    if first.datatype == second.datatype:
+        return first
+    wide = result_column(kind)
+    if kind is Kind.TEXT:
+        wide = replace(wide, datatype="unicodeChar")
+    return replace(first, datatype=wide.datatype, arraysize=wide.arraysize)

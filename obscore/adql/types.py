@@ -1,0 +1,98 @@
+"""Kinds of values, and the column metadata that expressions get."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from vodal.tables.columns import Column
+
+__all__ = ["Kind", "is_geometry_column", "is_point_column", "kind_of", "result_column"]
+
+
+class Kind(Enum):
+    """What can be done with a value."""
+
+    INTEGER = "a whole number"
+    REAL = "a number"
+    TEXT = "a text"
+    GEOMETRY = "a geometry"
+    NULL = "NULL"
+    OTHER = "an array"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the value can be computed with; NULL can."""
+        return self in {Kind.INTEGER, Kind.REAL, Kind.NULL}
+
+    @property
+    def textual(self) -> bool:
+        """Whether the value can stand where a text is asked for; NULL can."""
+        return self in {Kind.TEXT, Kind.NULL}
+
+
+_KINDS = {
+    "boolean": Kind.INTEGER,
+    "unsignedByte": Kind.INTEGER,
+    "short": Kind.INTEGER,
+    "int": Kind.INTEGER,
+    "long": Kind.INTEGER,
+    "float": Kind.REAL,
+    "double": Kind.REAL,
+    "char": Kind.TEXT,
+    "unicodeChar": Kind.TEXT,
+}
+
+_POINTS = {"point", "adql:point"}
+_SHAPES = _POINTS | {
+    "adql:region",
+    "circle",
+    "polygon",
+    "range",
+    "shape",
+    "region",
+    "adql:circle",
+    "adql:polygon",
+    "stc",
+    "stc-s",
+}
+
+
+def kind_of(column: Column) -> Kind:
+    """Give the kind of a column's values."""
+    kind = _KINDS.get(column.datatype, Kind.OTHER)
+    if kind is Kind.TEXT or column.arraysize in {None, "1"} or is_geometry_column(column):
+        return kind if column.arraysize in {None, "1"} else Kind.TEXT
+    return Kind.OTHER
+
+
+def is_geometry_column(column: Column) -> bool:
+    """Tell whether the texts of a column are shapes."""
+    return column.xtype is not None and column.xtype.lower() in _SHAPES
+
+
+def is_point_column(column: Column) -> bool:
+    """Tell whether the shapes of a column are points."""
+    return column.xtype is not None and column.xtype.lower() in _POINTS
+
+
+def result_column(kind: Kind, like: Column | None = None, **meta: str | None) -> Column:
+    """Make the metadata of an expression's value.
+
+    Parameters
+    ----------
+    kind
+        Of the value.
+    like
+        Column whose unit is kept.
+    **meta
+        Fields of `Column` that are known better.
+    """
+    fields: dict[str, str | None] = {"unit": like.unit if like is not None else None, **meta}
+    datatype = {
+        Kind.INTEGER: "long",
+        Kind.REAL: "double",
+    }.get(kind, "char")
+    arraysize = "*" if datatype == "char" else None
+    if kind is Kind.GEOMETRY:
+        fields.setdefault("xtype", "adql:REGION")
+    return Column(name="", datatype=datatype, arraysize=arraysize, **fields)
