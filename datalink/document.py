@@ -127,7 +127,9 @@ class LinksTable:
                 number += 1
             self._taken.add(name)
             self._given[service] = name
-            self.services.append(replace(service, id=name))
+            # Validators want the names in a document to be unique as well.
+            suffix = name.removeprefix(stem)
+            self.services.append(replace(service, id=name, name=service.name + suffix))
         return name
 
     def stream(self) -> ResultStream:
