@@ -207,7 +207,7 @@ def _shifted(cards: list[str], shift: tuple[int, ...]) -> list[str]:
         match = _SHIFTED.match(keyword)
         if match is not None and card[8:10] == "= ":
             name, axis, alternate = match[1], int(match[2]), match[3]
-            if 1 <= axis <= len(shift):
+            if 1 <= axis <= len(shift) and shift[axis - 1]:
                 sign = 1 if name == "CNPIX" else -1
                 card = _moved(card, sign * shift[axis - 1])  # noqa: PLW2901
                 found.add((name, axis, alternate))

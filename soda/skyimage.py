@@ -36,6 +36,10 @@ _Maker = Callable[["_Blocks", Ints, Floats, Floats], "_Blocks"]
 _PARTS = 4
 """A block is divided in as many along each side."""
 _LEAF_PIXELS = 0.25
+_FINEST_PIXELS = 0.25 / 64
+_SLACK_PIXELS = 0.5
+"""Where pixels are long and narrow on the sky, the circle around a quarter of one may reach far
+along the other axis; such quarters are divided on, down to the finest size."""
 _BLOCKS_PER_SIDE = 16
 _MAX_BLOCK_DEG = 4.0
 """Circles around larger blocks would be poor."""
@@ -165,7 +169,10 @@ class SkyImage:
             blocks, from_stencil = blocks.take(near), from_stencil[near]
             self._learn(known, blocks, from_stencil)
             if blocks.size <= _LEAF_PIXELS:
-                return
+                coarse = _slack_pixels(blocks) > _SLACK_PIXELS
+                if blocks.size <= _FINEST_PIXELS or not coarse.any():
+                    return
+                blocks, from_stencil = blocks.take(coarse), from_stencil[coarse]
             covered = (from_stencil <= -blocks.radius) & blocks.whole
             blocks = blocks.take(~covered & known.sticks_out(blocks.u, blocks.v, blocks.size))
             if may_probe and len(blocks.u) > _MANY:
@@ -185,7 +192,8 @@ class SkyImage:
         if blocks.size > _LEAF_PIXELS:
             met &= blocks.whole & (from_stencil <= 0.0)
         else:
-            met &= ~blocks.blind
+            settled = blocks.size <= _FINEST_PIXELS or _slack_pixels(blocks) <= _SLACK_PIXELS
+            met &= ~blocks.blind & (settled | (from_stencil <= 0.0))
         known.add_points(u[met], v[met])
 
     @cached_property
@@ -275,6 +283,18 @@ def _length(vectors: Floats) -> Floats:
     return np.asarray(np.sqrt(np.einsum("...k,...k->...", vectors, vectors)), np.float64)
 
 
+def _slack_pixels(blocks: _Blocks) -> Floats:
+    """Tell how many pixels the circles reach along the blocks' narrow side."""
+    side_x = blocks.corners[:, 0, 1] - blocks.corners[:, 0, 0]
+    side_y = blocks.corners[:, 1, 0] - blocks.corners[:, 0, 0]
+    longest = np.maximum(_length(side_x + side_y), _length(side_x - side_y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        width = _length(np.cross(side_x, side_y)) / longest
+        slack = blocks.radius * blocks.size / width
+    # At the rim of a map only the finest blocks tell the sky from what is off it.
+    return np.where(np.isfinite(slack), slack, math.inf)
+
+
 def _measure(size: float, u: Floats, v: Floats, samples: Floats) -> _Blocks:
     """Draw the circles around blocks of which nine samples are known."""
     seen = np.isfinite(samples[..., 0])
@@ -317,10 +337,11 @@ def _see_rims(blocks: _Blocks, rows: int, columns: int) -> _Blocks:
     """Give blocks off the sky beside blocks on it the circle of these, and drop the others."""
     if not blocks.blind.any():
         return blocks
-    seen = np.pad(~blocks.blind.reshape(rows, columns))
-    centres = np.pad(
-        np.where(blocks.blind[:, None], 0.0, blocks.centre).reshape(rows, columns, 3),
-        ((1, 1), (1, 1), (0, 0)),
+    seen = np.zeros((rows + 2, columns + 2))
+    seen[1:-1, 1:-1] = (~blocks.blind).reshape(rows, columns)
+    centres = np.zeros((rows + 2, columns + 2, 3))
+    centres[1:-1, 1:-1] = np.where(blocks.blind[:, None], 0.0, blocks.centre).reshape(
+        rows, columns, 3
     )
     total = np.zeros((rows, columns, 3))
     count = np.zeros((rows, columns))

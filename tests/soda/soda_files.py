@@ -1,0 +1,105 @@
+"""FITS files and comparisons for the tests of cutouts."""
+
+import subprocess
+import warnings
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from vodal.fits.planes import group_planes
+from vodal.fits.scan import scan_file
+from vodal.products import Product
+from vodal.storage import stat_local
+
+DID = "ivo://example.org/survey?night%201/{}"
+
+
+class Products:
+    """A resolver of the files in memory; each product of each file is one dataset."""
+
+    def __init__(self, *paths):
+        self.found = {}
+        self.indexes = {}
+        for path in paths:
+            index = scan_file(path)
+            groups = group_planes(index)
+            stat = stat_local(path)
+            for group in groups:
+                did = DID.format(path.name) + ("" if len(groups) == 1 else f":{group.label}")
+                self.found[did] = Product(
+                    did=did,
+                    collection="survey",
+                    uri=path.resolve().as_uri(),
+                    file_name=path.name,
+                    content_type="image/fits",
+                    size_bytes=stat.size_bytes,
+                    version=stat.version,
+                    modified_unix_s=stat.modified_unix_s,
+                    hdus=group.hdus,
+                    region=None,
+                    obscore={"em_min": 4e-7, "em_max": 5e-7, "t_min": 60000.0, "t_max": 60000.1},
+                )
+                self.indexes[did] = index
+
+    def resolve(self, dids):
+        return {did: self.found[did] for did in dids if did in self.found}
+
+    def index(self, product):
+        return self.indexes[product.did]
+
+
+def section(header):
+    """Read CUTSEC as numpy slices."""
+    parts = header["CUTSEC"].strip("[]").split(",")
+    bounds = [part.split(":") for part in reversed(parts)]
+    return tuple(slice(int(low) - 1, int(high)) for low, high in bounds)
+
+
+def verify(path):
+    """Run fitsverify; gives what it complains of."""
+    done = subprocess.run(["fitsverify", "-e", path], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout
+
+
+def assert_same_pixels(cut, original):
+    """Compare a cutout's pixels with those of the original; raw values where there are any."""
+    expected = np.asarray(original.data)[section(cut.header)]
+    found = np.asarray(cut.data)
+    assert found.shape == expected.shape
+    assert found.dtype.newbyteorder("=") == expected.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(found, expected)
+
+
+def assert_same_sky(cut, original, cut_file, original_file, key=" "):
+    """Compare the places on the sky of a cutout's pixels with those of the original's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours = WCS(cut.header, cut_file, key=key)
+        theirs = WCS(original.header, original_file, key=key)
+        axes = ours.naxis
+        slices = section(cut.header)
+        rng = np.random.default_rng(1)
+        places = np.zeros((20, axes))
+        shift = np.zeros(axes)
+        for axis in range(min(axes, len(slices))):
+            part = slices[len(slices) - 1 - axis]
+            places[:, axis] = rng.uniform(-0.5, part.stop - part.start - 0.5, 20)
+            shift[axis] = part.start
+        a = ours.all_pix2world(places, 0)
+        b = theirs.all_pix2world(places + shift, 0)
+        # In pixels: what a difference on the sky amounts to.
+        scale = np.abs(np.diag(theirs.pixel_scale_matrix)) + np.abs(theirs.pixel_scale_matrix).max()
+        assert (np.isfinite(a) == np.isfinite(b)).all()
+        good = np.isfinite(a).all(axis=1)
+        difference = np.abs(a[good] - b[good])
+        difference = np.minimum(difference, np.abs(360.0 - difference))
+        tolerance = 1e-6 * np.maximum(scale, 1e-300)
+        if abs(b[good]).max(initial=0) > 80:  # near a pole longitudes spread
+            tolerance = tolerance * 100
+        assert (difference <= tolerance + 1e-13 * np.abs(b[good])).all()
+
+
+def write(path, *hdus):
+    fits.HDUList(list(hdus)).writeto(path, overwrite=True)
+    return path

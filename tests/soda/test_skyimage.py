@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from astropy.wcs import WCS
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from soda.distance import signed_distance, unit_vectors
+from soda.skyimage import Box, SkyImage
+from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs
+from vodal.regions import Circle, Point, Polygon, Range
+from vodal.sphere import contains
+from vodal.testing.skies import make_wcs
+
+
+def sky(code, nx, ny, ra, dec, scale_deg, rotation_deg=0.0, *, swap=False):
+    wcs = WCS(naxis=2)
+    names = [f"RA---{code}", f"DEC--{code}"]
+    wcs.wcs.crpix = [nx / 2 + 0.5, ny / 2 + 0.5]
+    angle = np.deg2rad(rotation_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = scale_deg * np.array([[-1.0, 0.0], [0.0, 1.0]]) @ turn
+    value = [ra, dec]
+    if swap:
+        names.reverse()
+        value.reverse()
+        matrix = matrix[::-1]
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.cd = names, value, matrix
+    wcs.wcs.radesys = "ICRS"
+    if code == "CAR":
+        # The projection is true to scale along the equator only with the reference there.
+        wcs.wcs.crval = [ra, 0.0] if not swap else [0.0, ra]
+    wcs.wcs.set()
+    return wcs
+
+
+@st.composite
+def images(draw):
+    nx, ny = draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    ra, dec = draw(st.floats(0, 359.9)), draw(st.floats(-90, 90))
+    rotation = draw(st.floats(0, 360))
+    kind = draw(st.sampled_from(["TAN", "SIP", "SIN", "CAR", "AIT", "ZEA", "HPX"]))
+    if kind == "SIP":
+        return SkyImage(make_wcs(ra, dec, max(nx, ny), 20.0, rotation), nx, ny)
+    if kind == "HPX":
+        return SkyImage(
+            sky("HPX", nx, ny, ra, 0.0, 360.0 / 60, draw(st.sampled_from([0, 45]))), nx, ny
+        )
+    if kind in {"CAR", "AIT", "ZEA"} and draw(st.booleans()):
+        scale = 360.0 / max(nx, 30)
+    else:
+        scale = draw(st.sampled_from([1e-5, 0.01, 0.5]))
+    return SkyImage(sky(kind, nx, ny, ra, dec, scale, rotation, swap=draw(st.booleans())), nx, ny)
+
+
+@st.composite
+def stencils(draw, image):
+    """Draw stencils of about the image's own scale, on it, across its edge and off it."""
+    x = draw(st.floats(-0.5, image.nx - 0.5))
+    y = draw(st.floats(-0.5, image.ny - 0.5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ra, dec = pixel_to_icrs(image.sky, np.array([x]), np.array([y]))
+    assume(np.isfinite(ra[0]))
+    ra, dec = float(ra[0]), float(dec[0])
+    pixel = pixel_scale_arcsec(image.sky) / 3600
+    radius = min(pixel * draw(st.sampled_from([0.01, 0.4, 1.0, 5.0, 20.0, 200.0])), 170.0)
+    away = draw(st.sampled_from([0.0, 0.0, 0.9, 1.1, 3.0]))
+    dec = float(np.clip(dec + away * radius, -90, 90))
+    match draw(st.sampled_from(["circle", "polygon", "range"])):
+        case "circle":
+            return Circle(ra, dec, radius)
+        case "range":
+            width = min(radius / max(np.cos(np.deg2rad(dec)), 1e-3), 180.0)
+            return Range((ra - width) % 360, (ra + width) % 360,
+                         max(dec - radius, -90), min(dec + radius, 90))  # fmt: skip
+    size = np.tan(np.deg2rad(min(radius, 60.0)))
+    count = draw(st.integers(3, 7))
+    centre = unit_vectors(np.array([ra]), np.array([dec]))[0]
+    east = np.cross([0.1, 0.2, 0.97], centre)
+    east /= np.linalg.norm(east)
+    north = np.cross(centre, east)
+    corners = []
+    for k in range(count):
+        # Every second corner drawn in, which makes it concave.
+        reach = size * (draw(st.floats(0.15, 1.0)) if k % 2 else 1.0)
+        angle = 2 * np.pi * (k + draw(st.floats(0, 0.6))) / count
+        a, b, c = centre + reach * (np.cos(angle) * east + np.sin(angle) * north)
+        corners.append((float(np.rad2deg(np.arctan2(b, a)) % 360),
+                        float(np.rad2deg(np.arctan2(c, np.hypot(a, b))))))  # fmt: skip
+    return Polygon(tuple(corners))
+
+
+def inside(image, stencil):
+    """Tell which pixel centres are in a stencil, one by one."""
+    y, x = np.mgrid[: image.ny, : image.nx]
+    ra, dec = pixel_to_icrs(image.sky, x, y)
+    mask = np.zeros(x.shape, bool)
+    for place in np.argwhere(np.isfinite(ra)):
+        i, j = place
+        mask[i, j] = contains(stencil, Point(float(ra[i, j]), float(dec[i, j])))
+    return mask, x, y
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
+def test_the_box_holds_every_pixel_that_is_met_and_hardly_more(data):
+    image = data.draw(images())
+    stencil = data.draw(stencils(image))
+    box = image.box(signed_distance(stencil))
+    check(image, stencil, box)
+
+
+def check(image, stencil, box):
+    mask, x, y = inside(image, stencil)
+    if mask.any():
+        assert box is not None
+        assert box.x0 <= x[mask].min()
+        assert box.x1 > x[mask].max()
+        assert box.y0 <= y[mask].min()
+        assert box.y1 > y[mask].max()
+    if box is not None:
+        assert 0 <= box.x0 < box.x1 <= image.nx
+        assert 0 <= box.y0 < box.y1 <= image.ny
+        # No side is farther out than a pixel whose corners come near the stencil.
+        near = _near(image, stencil)
+        assert near.any()
+        assert box.x0 >= x[near].min() - 1
+        assert box.x1 <= x[near].max() + 2
+        assert box.y0 >= y[near].min() - 1
+        assert box.y1 <= y[near].max() + 2
+
+
+def _near(image, stencil):
+    """Tell which pixels have a sample within a fifth of their size of the stencil."""
+    steps = np.linspace(0.0, 1.0, 5)
+    u = np.arange(image.nx)[None, :, None, None] + steps[None, None, None, :]
+    v = np.arange(image.ny)[:, None, None, None] + steps[None, None, :, None]
+    vectors = image.vectors(*np.broadcast_arrays(u, v))
+    seen = np.isfinite(vectors[..., 0])
+    flat = np.where(seen[..., None], vectors, [0.0, 0.0, 1.0]).reshape(-1, 3)
+    distance = np.where(seen, signed_distance(stencil)(flat).reshape(seen.shape), np.inf)
+    centre = vectors[:, :, 2:3, 2:3]
+    size = np.nanmax(np.where(seen, np.linalg.norm(vectors - centre, axis=-1), np.nan),
+                     axis=(2, 3), initial=0.0, where=seen & np.isfinite(centre[..., 0]))  # fmt: skip
+    size = np.where(size > 0, size, np.nanmax(size, initial=0.0))
+    return (distance <= 0.5 * size[:, :, None, None]).any(axis=(2, 3))
+
+
+def test_a_stencil_in_one_pixel_gives_that_pixel():
+    wcs = make_wcs(359.9999, 12.0, 100, 1.0, 30.0)
+    image = SkyImage(wcs, 100, 100)
+    ra, dec = pixel_to_icrs(wcs, np.array([41.1]), np.array([17.8]))
+    for radius in (0.0, 0.05 / 3600):
+        stencil = Circle(float(ra[0]), float(dec[0]), radius)
+        assert image.box(signed_distance(stencil)) == Box(41, 42, 18, 19)
+
+
+def test_the_decision_on_overlap_is_sharp_at_the_edge():
+    wcs = make_wcs(10.0, 20.0, 64, 1.0, 0.0, distorted=False)
+    image = SkyImage(wcs, 64, 64)
+    for x, y in ((-0.5, 20.0), (63.5, 20.0), (31.0, -0.5), (31.0, 63.5)):
+        ra, dec = pixel_to_icrs(wcs, np.array([x]), np.array([y]))
+        outward = np.array([x, y]) - 31.5
+        ra2, dec2 = pixel_to_icrs(wcs, *(np.array([x, y]) + 5 * np.sign(outward) * (
+            np.abs(outward) > 31))[:, None])  # fmt: skip
+        del ra, dec
+        centre = float(ra2[0]), float(dec2[0])
+        assert image.box(signed_distance(Circle(*centre, 4.7 / 3600))) is None
+        assert image.box(signed_distance(Circle(*centre, 5.1 / 3600))) is not None
+
+
+def test_larger_than_the_image_is_the_image():
+    for dec in (-90.0, 0.0, 89.999):
+        image = SkyImage(make_wcs(0.0, dec, 300, 0.3), 300, 200)
+        for stencil in (Circle(5.0, dec, 8.0), Range(0.0, 360.0, -90.0, 90.0), Circle(0, 0, 180)):
+            assert image.box(signed_distance(stencil)) == Box(0, 300, 0, 200)
+
+
+def test_the_far_side_of_the_sky_is_no_overlap():
+    image = SkyImage(make_wcs(0.0, 45.0, 300, 0.3), 300, 200)
+    assert image.box(signed_distance(Circle(180.0, -45.0, 80.0))) is None
+
+
+@pytest.mark.parametrize("code", ["AIT", "ZEA", "HPX", "CAR", "MOL"])
+def test_maps_of_the_whole_sky(code):
+    image = SkyImage(sky(code, 180, 90, 0.0, 0.0, 2.7), 180, 90)
+    for place in ((0.0, 0.0), (179.9, 30.0), (180.1, -30.0), (77.0, 89.5), (10.0, -90.0)):
+        stencil = Circle(*place, 8.0)
+        check(image, stencil, image.box(signed_distance(stencil)))
