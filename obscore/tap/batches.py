@@ -42,6 +42,9 @@ def make_batch(
 
 def _array(column: Column, kind: pa.DataType, cells: tuple[Any, ...]) -> pa.Array:
     try:
+        if pa.types.is_integer(kind):
+            # Asked for integers, Arrow would cut the fraction off a double in silence.
+            return pa.array(cells).cast(kind)
         return pa.array(cells, type=kind)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
         # Rare: one value of another type than the column's. Looked at one by one.

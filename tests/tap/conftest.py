@@ -1,0 +1,85 @@
+"""A running TAP service over a synthetic catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from obscore.app import create_app
+from obscore.observation import Observation
+from obscore.store.sqlite import SqliteStore
+from obscore.tap.settings import TapSettings
+from obscore.testing import make_catalogue, make_file, make_observation
+from vodal.links import InputParam, ServiceDescriptor
+from vodal.regions import Circle
+from vodal.testing.server import serve
+
+
+class LinksAnnotator:
+    """Describes a service for every table that has the identifier, as the site's annotators do."""
+
+    def descriptors(self, columns, base_url):
+        for column in columns:
+            if column.name == "obs_publisher_did":
+                return [
+                    ServiceDescriptor(
+                        id="links",
+                        name="Links",
+                        access_url=f"{base_url}/datalink/links",
+                        standard_id="ivo://ivoa.net/std/DataLink#links-1.1",
+                        inputs=(InputParam("ID", ref=column.id, ucd="meta.id;meta.main"),),
+                    )
+                ]
+        return []
+
+
+@dataclass(frozen=True)
+class Tap:
+    """The service and what is in it."""
+
+    site: str
+    url: str
+    database: Path
+    observations: tuple[Observation, ...]
+
+
+def make_site(database: Path, settings: TapSettings | None = None) -> Starlette:
+    tap = create_app(database=database, settings=settings, annotators=[LinksAnnotator()])
+    return Starlette(routes=[Mount("/tap", tap)])
+
+
+@pytest.fixture
+def site_app():
+    return make_site
+
+
+@pytest.fixture(scope="session")
+def catalogue(tmp_path_factory) -> tuple[Path, tuple[Observation, ...]]:
+    path = tmp_path_factory.mktemp("tap") / "skylane.db"
+    files = list(make_catalogue(400, half_width_deg=1.0))
+    nasty = make_observation(
+        "ivo://skylane.test/nasty?a b&c=d#e/\u00e9.fits",
+        Circle(150.1, 2.2, 0.5),
+        position=(150.1, 2.2),
+        obs_title='<&"\u2192\n',
+        access_estsize=None,
+        t_exptime=None,
+        target_name="x" * 5000,
+        calib_level=4,
+    )
+    files.append(make_file("file:///survey/nasty.fits", nasty))
+    store = SqliteStore(path)
+    store.write(files)
+    store.close()
+    return path, tuple(item for file in files for item in file.observations)
+
+
+@pytest.fixture(scope="session")
+def tap(catalogue):
+    path, observations = catalogue
+    with serve(make_site(path)) as server:
+        yield Tap(server.url, f"{server.url}/tap", path, observations)

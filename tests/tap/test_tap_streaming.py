@@ -1,0 +1,91 @@
+"""Long answers: streamed, whole, in bounded memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from obscore.store import schema
+from obscore.store.sqlite import SqliteStore
+from obscore.testing import make_catalogue
+
+ROWS = 200_000
+SEEDS = 500
+
+
+@pytest.fixture(scope="module")
+def long_table(tmp_path_factory) -> Path:
+    """Make many rows quickly: copies of some under other identifiers."""
+    path = tmp_path_factory.mktemp("long") / "skylane.db"
+    store = SqliteStore(path)
+    store.write(list(make_catalogue(SEEDS)))
+    names = [column.name for column in schema.obscore.columns]
+    copied = [
+        {"id": "id + n * 1000000", "obs_publisher_did": "obs_publisher_did || '/' || n"}.get(
+            name, f'"{name}"'
+        )
+        for name in names
+    ]
+    store._connection.execute(
+        f"""INSERT INTO obscore ({", ".join(f'"{name}"' for name in names)})
+        WITH RECURSIVE copies(n) AS
+          (VALUES (1) UNION ALL SELECT n + 1 FROM copies WHERE n < {ROWS // SEEDS - 1})
+        SELECT {", ".join(copied)} FROM obscore, copies"""
+    )
+    store.close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(long_table):
+    script = Path(__file__).with_name("tap_server.py")
+    with subprocess.Popen(
+        [sys.executable, str(script), str(long_table)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process.stdout.readline().strip(), process.pid
+        process.kill()
+
+
+def peak_mb(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError
+
+
+def download(url: str, **given: str) -> tuple[int, int, float, bytes]:
+    """Give bytes, newlines, seconds to the first byte, and the last bytes."""
+    params = {"LANG": "ADQL", "QUERY": "SELECT * FROM ivoa.obscore", "MAXREC": str(ROWS), **given}
+    size = lines = 0
+    first_s, tail = 0.0, b""
+    began = time.monotonic()
+    with httpx.stream("GET", f"{url}/sync", params=params, timeout=120) as answer:
+        assert answer.status_code == 200
+        for piece in answer.iter_raw():
+            first_s = first_s or time.monotonic() - began
+            size += len(piece)
+            lines += piece.count(b"\n")
+            tail = (tail + piece)[-200:]
+    return size, lines, first_s, tail
+
+
+@pytest.mark.parametrize("name", ["votable", "csv"])
+def test_a_long_answer_is_whole_and_takes_no_memory(server, name):
+    url, pid = server
+    # Warm: imports, caches, allocator.
+    download(url, RESPONSEFORMAT=name, MAXREC="20000")
+    before = peak_mb(pid)
+    size, lines, first_s, tail = download(url, RESPONSEFORMAT=name)
+    assert size > ROWS * 250
+    assert peak_mb(pid) - before < 60
+    assert first_s < 2.0
+    if name == "csv":
+        assert lines == ROWS + 1
+    else:
+        assert tail.rstrip().endswith(b"</VOTABLE>")
+        assert b"OVERFLOW" not in tail
