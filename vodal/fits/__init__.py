@@ -1,1 +1,17 @@
-"""FITS files: headers, the byte-offset index, pixels, world coordinates and footprints."""
+"""FITS files: from a path to places on the sky and pixels, without astropy opening the file.
+
+In the order data flows:
+
+- `source`      forward reading, plain or gzip; naming what is no FITS
+- `cards`       structural keywords of a header, and the repair of broken cards
+- `tiletable`   the table of a tile-compressed image: where each tile lies
+- `scan`        the walk over the HDUs that makes the index
+- `index`       the byte-offset index, kept beside each catalogued row
+- `planes`      which HDUs make up one product
+- `iraf`        TNX and ZPX as projections with SIP
+- `wcs`         pixels to ICRS and back, with every distortion
+- `footprint`   the outline of an image on the sky
+- `compressed`  the header inside a tile-compressed image, and the decoding of its tiles
+- `pixels`      sections of images through the index
+- `quiet`       silence for libraries that warn of what is handled
+"""

@@ -213,11 +213,12 @@ def _home(orphan: _Candidate, groups: list[list[_Candidate]]) -> list[_Candidate
     if orphan.role in {None, "image"}:
         return None
     fitting = [group for group in groups if group[0].shape == orphan.shape]
-    for group in fitting:
-        if any(member.hdu.extver == orphan.hdu.extver for member in group[:1]) and len(fitting) > 1:
-            return group
+    # Where EXTVER numbers the images it tells; where all have the same one the order does.
+    fitting = [g for g in fitting if g[0].hdu.extver == orphan.hdu.extver] or fitting
     before = [group for group in fitting if group[0].hdu.number < orphan.hdu.number]
-    return before[-1] if before else (fitting[0] if fitting else None)
+    if before:
+        return before[-1]
+    return fitting[0] if fitting else None
 
 
 def _group(members: list[_Candidate]) -> PlaneGroup:

@@ -3,6 +3,7 @@
 - `base`    the seam: `RangeReader` and `FileStat`
 - `ranges`  coalescing of near neighbours
 - `local`   files on a disk
+- `gzipped` the plain stream of a whole-file gzip
 """
 
 from __future__ import annotations
