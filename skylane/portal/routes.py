@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from typing_extensions import override
 
 from skylane.portal.settings import PortalSettings
 
 __all__ = ["portal_routes"]
 
 _STATIC = Path(__file__).parent / "static"
+
+
+class _PageFiles(StaticFiles):
+    """Files that belong together: browsers ask each time whether they have changed."""
+
+    @override
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def portal_routes(settings: PortalSettings) -> list[BaseRoute]:
@@ -40,5 +52,5 @@ def portal_routes(settings: PortalSettings) -> list[BaseRoute]:
     return [
         Route("/", index),
         Route("/portal/vendor/aladin.js", aladin_lite),
-        Mount("/portal", StaticFiles(directory=_STATIC)),
+        Mount("/portal", _PageFiles(directory=_STATIC)),
     ]

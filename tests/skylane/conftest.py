@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -88,6 +89,12 @@ def stop(process: subprocess.Popen[str]) -> None:
         process.wait(20)
     except subprocess.TimeoutExpired:
         process.kill()
+
+
+@pytest.fixture(scope="session")
+def cli() -> SimpleNamespace:
+    """The command line: ``run``, ``start``, ``stop``, ``report_of`` and its ``path``."""
+    return SimpleNamespace(run=run, start=start, stop=stop, report_of=report_of, path=str(SKYLANE))
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,11 @@ import { contains, parseRegion, separation } from "./sphere.js";
 
 const MAX_ROWS = 500;
 const COLUMNS = [
-  ["obs_title", "title"],
-  ["filter", "filter"],
-  ["instrument_name", "instrument"],
-  ["t_exptime", "exp. (s)"],
+  ["obs_id", "observation", String],
+  ["filter", "filter", String],
+  ["t_min", "start (UTC)", startOf],
+  ["t_exptime", "exp. (s)", String],
+  ["instrument_name", "instrument", String],
 ];
 const byId = (id) => document.getElementById(id);
 const state = { aladin: null, overlay: null, chosenOverlay: null, rows: [], chosen: null, at: null };
@@ -17,6 +18,11 @@ const state = { aladin: null, overlay: null, chosenOverlay: null, rows: [], chos
 function say(text, isError = false) {
   byId("status").textContent = text;
   byId("status").className = isError ? "error" : "";
+}
+
+function startOf(mjd) {
+  const unixDays = Number(mjd) - 40587;
+  return new Date(unixDays * 86400e3).toISOString().slice(0, 16).replace("T", " ");
 }
 
 function adqlNumber(value) {
@@ -57,8 +63,8 @@ function showRows() {
   state.rows.forEach((row) => {
     const line = body.insertRow();
     line.dataset.did = row.obs_publisher_did;
-    COLUMNS.forEach(([name]) => {
-      line.insertCell().textContent = row[name] || (name === "obs_title" ? row.obs_id : "");
+    COLUMNS.forEach(([name, , show]) => {
+      line.insertCell().textContent = row[name] ? show(row[name]) : "";
     });
     line.addEventListener("click", () => choose(row));
   });
