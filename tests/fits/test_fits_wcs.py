@@ -332,6 +332,7 @@ def test_a_lookup_table_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
         ({"CD1_1": 1e-4, "CD1_2": 1e-4, "CD2_1": 1e-4, "CD2_2": 1.000000000001e-4}, "singular"),
         ({key: None for key in BASE if key.startswith("CD")}, "neither CD nor CDELT"),
         ({"CUNIT1": "parsec"}, "broken"),
+        ({"RADESYS": "FK5", "EQUINOX": 20000.0}, "EQUINOX is 20000"),
     ],
 )
 def test_broken_coordinates_are_refused_by_name(

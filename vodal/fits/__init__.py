@@ -9,6 +9,7 @@ In the order data flows:
 - `index`       the byte-offset index, kept beside each catalogued row
 - `planes`      which HDUs make up one product
 - `iraf`        TNX and ZPX as projections with SIP
+- `frames`      celestial frames to ICRS
 - `wcs`         pixels to ICRS and back, with every distortion
 - `footprint`   the outline of an image on the sky
 - `compressed`  the header inside a tile-compressed image, and the decoding of its tiles

@@ -11,28 +11,14 @@ IRAF's TNX and ZPX (by way of `vodal.fits.iraf`), lookup-table distortions (CPDI
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from astropy.coordinates import (
-    FK4,
-    FK5,
-    ICRS,
-    BarycentricMeanEcliptic,
-    BaseCoordinateFrame,
-    CartesianRepresentation,
-    FK4NoETerms,
-    Galactic,
-    SkyCoord,
-    Supergalactic,
-)
 from astropy.io import fits
-from astropy.time import Time
 from astropy.wcs import WCS, NoConvergence, Sip
 from numpy.typing import ArrayLike, NDArray
 
 from vodal.errors import DataError
+from vodal.fits.frames import route_to_icrs, separation_deg, turn, unit_vectors
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.iraf import without_iraf
 from vodal.fits.quiet import quiet
@@ -118,7 +104,7 @@ def load_wcs(
         raise DataError("the world coordinates are broken: the CD or PC matrix is singular")
     if max(celestial_axes(wcs)) >= len(hdu.shape):
         raise DataError("the celestial axes are not among the image's axes")
-    _ = _to_icrs(wcs)
+    route_to_icrs(wcs)  # refuses frames that cannot be brought to ICRS
     return wcs
 
 
@@ -183,7 +169,7 @@ def pixel_to_icrs(wcs: WCS, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]
     lon, lat = world[:, sky.wcs.lng], world[:, sky.wcs.lat]
     lost = ~(np.isfinite(lon) & np.isfinite(lat) & (np.abs(lat) <= 90.0 + 1e-9))
     lon, lat = np.where(lost, 0.0, lon), np.where(lost, 0.0, lat)
-    lon, lat = _turn(_to_icrs(sky), lon, lat, inverse=False)
+    lon, lat = turn(route_to_icrs(sky), lon, lat, inverse=False)
     lon[lost] = lat[lost] = np.nan
     return lon.reshape(xs.shape), lat.reshape(xs.shape)
 
@@ -207,7 +193,7 @@ def icrs_to_pixel(wcs: WCS, ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[Floa
     """
     sky = sky_wcs(wcs)
     ra, dec = np.broadcast_arrays(np.asarray(ra_deg, np.float64), np.asarray(dec_deg, np.float64))
-    lon, lat = _turn(_to_icrs(sky), ra.ravel().copy(), dec.ravel().copy(), inverse=True)
+    lon, lat = turn(route_to_icrs(sky), ra.ravel().copy(), dec.ravel().copy(), inverse=True)
     world = np.empty((lon.size, 2))
     world[:, sky.wcs.lng], world[:, sky.wcs.lat] = lon, lat
     with np.errstate(all="ignore"), quiet():
@@ -218,7 +204,7 @@ def icrs_to_pixel(wcs: WCS, ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[Floa
                 pixels[near] = _undistorted(sky, world[near])
     if _is_distorted(sky):
         back_ra, back_dec = pixel_to_icrs(sky, pixels[:, 0], pixels[:, 1])
-        off = _separation_deg(back_ra, back_dec, ra.ravel(), dec.ravel())
+        off = separation_deg(back_ra, back_dec, ra.ravel(), dec.ravel())
         limit = _ROUND_TRIP_PIXELS * pixel_scale_arcsec(sky) / 3600.0
         pixels[~(off <= limit)] = np.nan
     return pixels[:, 0].reshape(ra.shape), pixels[:, 1].reshape(ra.shape)
@@ -239,7 +225,7 @@ def pixel_scale_arcsec(wcs: WCS, x: float | None = None, y: float | None = None)
     if x is None or y is None:
         return float(np.sqrt(abs(np.linalg.det(sky.pixel_scale_matrix)))) * 3600.0
     ra, dec = pixel_to_icrs(sky, x + np.array([-0.5, 0.5, 0, 0]), y + np.array([0, 0, -0.5, 0.5]))
-    points = _vectors(ra, dec)
+    points = unit_vectors(ra, dec)
     area = np.linalg.norm(np.cross(points[1] - points[0], points[3] - points[2]))
     return float(np.rad2deg(np.sqrt(area))) * 3600.0
 
@@ -383,78 +369,3 @@ def _lookup_tables(
         tables = fits.HDUList.fromstring(b"".join(raw))
         len(tables)  # reads them all now, in silence
     return tables
-
-
-def _to_icrs(wcs: WCS) -> Floats | BaseCoordinateFrame | None:
-    """Give how to get to ICRS: not at all, by a rotation matrix, or by astropy's frame.
-
-    Raises
-    ------
-    DataError
-        If the frame is not one of the sky.
-    """
-    kind = str(wcs.wcs.lngtyp).strip().upper()
-    system = str(wcs.wcs.radesys).strip().upper()
-    equinox = float(wcs.wcs.equinox)
-    return _frame_to_icrs(kind, system, equinox if np.isfinite(equinox) else 0.0)
-
-
-@lru_cache(maxsize=64)
-def _frame_to_icrs(kind: str, system: str, equinox: float) -> Floats | BaseCoordinateFrame | None:
-    frame: BaseCoordinateFrame
-    match kind:
-        case "RA":
-            # FITS paper II section 3.1: without RADESYS the equinox tells FK4 from FK5.
-            if system not in {"ICRS", "FK5", "FK4", "FK4-NO-E"}:
-                if system == "GAPPT":
-                    raise DataError("geocentric apparent positions (RADESYS GAPPT) are not ICRS")
-                system = "ICRS" if equinox == 0.0 else "FK4" if equinox < 1984.0 else "FK5"
-            match system:
-                case "ICRS":
-                    return None
-                case "FK5":
-                    frame = FK5(equinox=Time(equinox or 2000.0, format="jyear"))
-                case "FK4":
-                    return FK4(equinox=Time(equinox or 1950.0, format="byear"))
-                case _:
-                    return FK4NoETerms(equinox=Time(equinox or 1950.0, format="byear"))
-        case "GLON":
-            frame = Galactic()
-        case "SLON":
-            frame = Supergalactic()
-        case "ELON":
-            frame = BarycentricMeanEcliptic(equinox=Time(equinox or 2000.0, format="jyear"))
-        case _:
-            raise DataError(f"'{kind}' is no longitude of the sky that can be brought to ICRS")
-    axes = frame.realize_frame(CartesianRepresentation(np.eye(3)))
-    matrix: Floats = np.array(axes.transform_to(ICRS()).cartesian.xyz.value)
-    matrix.flags.writeable = False
-    return matrix
-
-
-def _turn(how: Any, lon: Floats, lat: Floats, *, inverse: bool) -> tuple[Floats, Floats]:
-    """Bring positions of the image's frame to ICRS, or back."""
-    if how is None:
-        return np.mod(lon, 360.0), lat
-    if isinstance(how, np.ndarray):
-        matrix = how.T if inverse else how
-        x, y, z = matrix @ _vectors(lon, lat).T
-        return np.mod(np.rad2deg(np.arctan2(y, x)), 360.0), np.rad2deg(
-            np.arctan2(z, np.hypot(x, y))
-        )
-    source, target = (ICRS(), how) if inverse else (how, ICRS())
-    points = SkyCoord(lon, np.clip(lat, -90.0, 90.0), unit="deg", frame=source).transform_to(target)
-    spherical = points.spherical
-    return np.array(spherical.lon.deg) % 360.0, np.array(spherical.lat.deg)
-
-
-def _vectors(lon: Floats, lat: Floats) -> Floats:
-    """Give unit vectors, one a row."""
-    a, b = np.deg2rad(lon), np.deg2rad(lat)
-    return np.stack([np.cos(b) * np.cos(a), np.cos(b) * np.sin(a), np.sin(b)], axis=-1)
-
-
-def _separation_deg(ra1: Floats, dec1: Floats, ra2: Floats, dec2: Floats) -> Floats:
-    difference = np.linalg.norm(_vectors(ra1, dec1) - _vectors(ra2, dec2), axis=-1)
-    separation: Floats = np.rad2deg(2.0 * np.arcsin(np.clip(difference / 2.0, 0.0, 1.0)))
-    return separation
