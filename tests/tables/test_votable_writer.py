@@ -168,7 +168,7 @@ def same(column, got, masked, value):
             np.ma.getdata(got).ravel().astype(kind), np.array(value, kind), equal_nan=True
         )
     if isinstance(value, float):
-        return math.isnan(got) if math.isnan(value) else got == value
+        return bool(masked) or math.isnan(got) if math.isnan(value) else got == value
     return got == value
 
 
