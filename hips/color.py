@@ -117,7 +117,7 @@ def _paint(
 
 
 def paint(tiles: Sequence[Pixels], scale: ColorScale) -> Bytes:
-    """Give (row, column, RGBA) of a red, a green and a blue tile; transparent where all are blank."""
+    """Give (row, column, RGBA) of red, green and blue tiles; transparent where all are blank."""
     red, green, blue = tiles
     out = np.empty((*red.shape, 4), np.uint8)
     _paint(

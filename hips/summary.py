@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 __all__ = ["BuildSummary", "Progress", "Report", "Skipped"]
 
 Report = Callable[[int, int], None]
@@ -19,6 +21,10 @@ class Skipped:
     did: str
     file_name: str
     reason: str
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.file_name}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
