@@ -24,6 +24,7 @@ from datalink.preview import Previews, _Folder
 from datalink.settings import DatalinkSettings
 from vodal.errors import DataError
 from vodal.fits.pixels import open_pixels
+from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
 from vodal.testing.server import serve
 
@@ -228,3 +229,19 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path):
     folder = _Folder(blocked / "previews", 1000)
     folder.put("a" * 32, b"x")
     assert folder.get("a" * 32) is None
+
+
+@pytest.mark.realdata
+def test_every_real_image_has_a_picture_or_a_reason(real_images):
+    made = 0
+    for path in sorted(path for path in real_images.rglob("*") if path.is_file())[::8]:
+        try:
+            index = scan_file(path)
+            numbers = [group.hdus[0] for group in group_planes(index)[:1]]
+        except DataError:
+            continue
+        for number in numbers:
+            picture = Image.open(io.BytesIO(make_preview(path.as_uri(), index, number, 128)))
+            assert 1 <= max(picture.size) <= 128
+            made += 1
+    assert made > 10
