@@ -1,1 +1,29 @@
-"""Part of Skylane: assembly."""
+"""From files to rows of ObsCore, in the order data flows.
+
+- `line`          a run: what is new is read in processes and written in batches
+- `rules`         the settings that hold for a collection, and their digest
+- `read`          one file: its headers, its products, and the steps that make a row
+- `context`       what a step sees: cards, coordinates, footprint
+- `mapping`       columns that the settings set
+- `units`         conversion of a mapped number to its column's unit
+- `identity`      identifiers, target, telescope, instrument, title
+- `access`        what access_url gives, and the file's size
+- `kind`          type, calibration level, what the pixels measure
+- `position`      footprint, pixels, sharpness
+- `time`          start, end, exposure, in MJD and UTC
+- `spectrum`      wavelengths, of an axis or of a filter
+- `bands`         the table of filters
+- `polarization`  states on a Stokes axis
+- `axes`          the axes that are not of the sky
+- `check`         the rules that every row must keep
+- `refusal`       why a file makes no row
+- `batch`         files on their way into the store
+- `report`        one record a file, and the summary
+"""
+
+from __future__ import annotations
+
+from obscore.assembly.line import ingest
+from obscore.assembly.report import FileReport, Summary, json_lines
+
+__all__ = ["FileReport", "Summary", "ingest", "json_lines"]

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 
 from obscore.assembly.batch import Batch
-from obscore.assembly.read import Outcome, read_file
+from obscore.assembly.read import Outcome, read_file, read_file_within
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for
@@ -39,6 +39,9 @@ Progress = Callable[[int, int], None]
 _SKIPPED = {"duplicate"}
 """Problems of a source that are no fault of a file."""
 _MAX_WORKERS = 8
+_GRACE_S = 60.0
+"""A process that does not end by itself when a file's time is over is killed after so much more;
+a new process has so long to start."""
 _OURS = {"timeout", "crashed", "memory", "unreadable", "internal"}
 """Refusals that may be the machine's fault: a file that has not changed keeps its rows."""
 
@@ -160,6 +163,7 @@ class _Run:
             else:
                 todo.append(item)
             self._show()
+        self.summary.passed_over = self._source.passed_over
         return todo
 
     def take(self, candidate: Candidate, outcome: Outcome) -> None:
@@ -245,7 +249,7 @@ async def _read_in_processes(
     async with WarmPool(
         workers,
         preload=("obscore.assembly.read",),
-        deadline_s=limits.file_seconds,
+        deadline_s=limits.file_seconds + _GRACE_S,
         memory_limit_bytes=limits.memory_mb << 20,
         max_queue=workers + 1,
         name="header reading",
@@ -286,7 +290,7 @@ async def _read_elsewhere(
 ) -> Outcome:
     """Have a file read by a process; what befalls the process becomes a refusal."""
     try:
-        return await pool.run(read_file, candidate, rules, retry=False)
+        return await pool.run(read_file_within, candidate, rules, seconds, retry=False)
     except DeadlineError:
         message = f"reading the headers took longer than {seconds:g} s"
         return Outcome(refusal=Refusal("timeout", message))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from typing_extensions import override
@@ -40,7 +41,7 @@ from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
 from vodal.regions import Circle, Polygon, Range, Region, parse_shape
 from vodal.storage import FileStat, RangeReader, local_path
 
-__all__ = ["STEPS", "Outcome", "read_file"]
+__all__ = ["STEPS", "Outcome", "read_file", "read_file_within"]
 
 Step = Callable[[Context], Values]
 
@@ -64,6 +65,33 @@ class Outcome:
 
     file: CataloguedFile | None = None
     refusal: Refusal | None = None
+
+
+class _TimeUp(BaseException):
+    """The time for a file is over; no handler of faults shall take it for one."""
+
+
+def read_file_within(candidate: Candidate, rules: Rules, seconds: float) -> Outcome:
+    """Read a file as `read_file` does, for so many seconds at most.
+
+    For the main thread of a reading process: it uses the process's alarm clock.
+    """
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise _TimeUp
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            return read_file(candidate, rules)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+    except _TimeUp:
+        message = f"reading the headers took longer than {seconds:g} s"
+        return Outcome(refusal=Refusal("timeout", message))
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def read_file(candidate: Candidate, rules: Rules) -> Outcome:

@@ -75,6 +75,8 @@ class Summary:
     """Rows written."""
     noted: int = 0
     """Files that became rows with notes."""
+    passed_over: int = 0
+    """Files of other names than those of FITS; they are not looked into."""
     seconds: float = 0.0
     dry_run: bool = False
 
@@ -104,6 +106,7 @@ class Summary:
         self.refused = (self.refused + other.refused)[: self.EXAMPLES]
         self.products += other.products
         self.noted += other.noted
+        self.passed_over += other.passed_over
         self.seconds += other.seconds
 
     def lines(self) -> list[str]:
@@ -118,5 +121,7 @@ class Summary:
             verb = "would be written" if self.dry_run else "written"
             noted = f", {self.noted} of the files with notes" if self.noted else ""
             lines.append(f"{self.products} rows {verb}{noted}")
+        if self.passed_over:
+            lines.append(f"{self.passed_over} files whose names are not of FITS passed over")
         lines += [f"  refused, {reason}: {count}" for reason, count in self.reasons.most_common()]
         return lines

@@ -251,7 +251,13 @@ def _convert(kind: str, value: float, rest_m: float) -> float:
             return math.nan
 
 
-def _air_index(wavelength_m: float) -> float:
-    """Give the refraction index of standard air (FITS paper III, equation 65)."""
-    s = 1e-6 / wavelength_m
-    return 1.0 + 1e-6 * (287.6155 + 1.62887 * s**2 + 0.01360 * s**4)
+def _air_index(air_m: float) -> float:
+    """Give the refraction index of standard air (15 C, dry; Morton 1991, ApJS 77, 119).
+
+    Wavelengths below 200 nm are given in vacuum by custom.
+    """
+    index = 1.0
+    for _ in range(3 if air_m >= 2e-7 else 0):
+        s2 = (1e-6 / (air_m * index)) ** 2
+        index = 1.000064328 + 2.94981e-2 / (146.0 - s2) + 2.5540e-4 / (41.0 - s2)
+    return index

@@ -42,6 +42,11 @@ class Source(Protocol):
         """Prefix of the URIs of all its files; what the store knows below it may have vanished."""
         ...
 
+    @property
+    def passed_over(self) -> int:
+        """Files that the walk did not take for images by their names."""
+        ...
+
     def walk(self) -> Iterator[Candidate | Problem]:
         """Give the files, and the places that could not be looked into, in a stable order.
 

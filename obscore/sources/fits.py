@@ -57,6 +57,12 @@ class FolderSource(Source):
             raise UsageError(f"{self.start} is not below {self.root}")
         self.collection = collection or self.root.name or "files"
         self._seen: dict[tuple[int, int], str] = {}
+        self._passed_over = 0
+
+    @property
+    @override
+    def passed_over(self) -> int:
+        return self._passed_over
 
     @property
     @override
@@ -75,11 +81,9 @@ class FolderSource(Source):
 
     @override
     def walk(self) -> Iterator[Candidate | Problem]:
-        self._seen = {}
+        self._seen, self._passed_over = {}, 0
         if self.start.is_file():
-            found = self._file(str(self.start), self.start.name)
-            if found is not None:
-                yield found
+            yield self._file(str(self.start), self.start.name)
             return
         if not self.start.is_dir():
             raise UsageError(f"{self.start} is no folder and no file")
@@ -107,15 +111,15 @@ class FolderSource(Source):
                 if _is_dir(entry):
                     inner.append(entry.path)
                 elif entry.name.lower().endswith(FITS_SUFFIXES):
-                    item = self._file(entry.path, entry.name)
-                    if item is not None:
-                        yield item
+                    yield self._file(entry.path, entry.name)
+                else:
+                    self._passed_over += 1
             stack.extend(reversed(inner))
 
     def _is_repeated(self, about: os.stat_result, path: str) -> bool:
         return self._seen.setdefault((about.st_dev, about.st_ino), path) != path
 
-    def _file(self, path: str, name: str) -> Candidate | Problem | None:
+    def _file(self, path: str, name: str) -> Candidate | Problem:
         uri = _uri(path)
         try:
             path.encode("utf-8")  # the undecodable bytes of a name fail here

@@ -1,0 +1,183 @@
+"""The declarative mapping: what it sets, and what it refuses when settings are loaded."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from pydantic import ValidationError
+
+from obscore.columns import COLUMN_NAMES
+from obscore.settings import ColumnMapping, ObsCoreSettings
+
+
+def settings_with(mapping, **collection):
+    deep = {"mapping": mapping, **collection}
+    return ObsCoreSettings.model_validate({"collections": {"deep": deep}})
+
+
+CARDS = {
+    "MYEXP": 90000,
+    "OBJECT": "M 51",
+    "BAND": "r",
+    "WAVELO": 5000.0,
+    "CHIP": 3.0,
+    "MYDATE": "2026-03-04T05:06:07.5",
+    "FREQHI": 1.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "rule", "value"),
+    [
+        ("t_exptime", "keyword:MYEXP", 90000.0),
+        ("t_exptime", {"keyword": "MYEXP", "unit": "ms"}, 90.0),
+        ("t_exptime", {"keyword": "MYEXP", "factor": 0.001, "offset": 1}, 91.0),
+        ("t_exptime", {"keyword": ["NONE", "MYEXP"]}, 90000.0),
+        ("t_exptime", "keyword:NONE, MYEXP", 90000.0),
+        ("t_exptime", 12, 12.0),
+        ("t_exptime", {"keyword": "NONE", "default": 7}, 7.0),
+        ("t_exptime", {"keyword": "NONE"}, None),
+        ("t_exptime", "keyword:OBJECT", None),
+        ("obs_title", "{OBJECT} in {BAND} ({path}, {stem}, {collection})",
+         "M 51 in r (e1/x_w2_img.fits, x_w2_img, deep)"),
+        ("facility_name", "The Observatory", "The Observatory"),
+        ("target_name", {"keyword": "OBJECT", "table": {"M 51": "NGC 5194"}}, "NGC 5194"),
+        ("target_name", {"keyword": "OBJECT", "table": {"M 1": "x"}}, "M 51"),
+        ("instrument_name", {"keyword": "CHIP", "table": {"3": "Chip C"}}, "Chip C"),
+        ("filter", {"match": "_(w[12])_"}, "W2"),
+        ("filter", "V", "V"),
+        ("em_min", {"keyword": "WAVELO", "unit": "Angstrom"}, 5e-7),
+        ("em_min", {"keyword": "FREQHI", "unit": "GHz"}, 0.19986163866666667),
+        ("calib_level", 3, 3),
+        ("calib_level", {"match": "img", "table": {"img": 3}}, 3),
+        ("t_min", "keyword:MYDATE", 61103.21258680556),
+        ("t_min", "2026-03-04", 61103.0),
+        ("obs_collection", "Deep Survey", "Deep Survey"),
+        ("s_region", "CIRCLE ICRS 150 2 1", "CIRCLE ICRS 150 2 1"),
+        ("data_rights", "public", "public"),
+        ("obs_publisher_did", "ivo://other.org/x?{stem}", "ivo://other.org/x?x_w2_img"),
+    ],
+)  # fmt: skip
+def test_rule(row_of, tmp_path, column, rule, value, image_writer, read_outcome):
+    from obscore.assembly.read import read_file
+    from obscore.assembly.rules import rules_for
+    from obscore.sources import FolderSource
+
+    image_writer(tmp_path / "e1" / "x_w2_img.fits", CARDS)
+    (candidate,) = FolderSource(tmp_path, collection="deep").walk()
+    mapping = {column: rule} | ({"em_max": 1.0} if column == "em_min" else {})
+    outcome = read_file(candidate, rules_for(settings_with(mapping), "deep"))
+    assert outcome.file is not None, outcome.refusal
+    row = outcome.file.observations[0].row
+    assert row[column] == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def test_what_is_mapped_is_built_upon(row_of):
+    row = row_of(
+        {"MYBAND": "i", "START": 61103.5},
+        settings=settings_with(
+            {"filter": "keyword:MYBAND", "t_min": "keyword:START", "t_exptime": 86.4}
+        ),
+    )
+    assert row["em_min"] == pytest.approx(685e-9)
+    assert row["t_max"] == pytest.approx(61103.501)
+
+
+def test_the_narrower_rule_goes_first(row_of):
+    settings = ObsCoreSettings.model_validate(
+        {
+            "mapping": {"target_name": "all", "facility_name": "all"},
+            "collections": {
+                "deep": {
+                    "mapping": {"target_name": "collection"},
+                    "files": [
+                        {"pattern": "image*", "mapping": {"obs_title": "first"}},
+                        {"pattern": "*.fits", "mapping": {"obs_title": "second"}},
+                        {"pattern": "other*", "mapping": {"obs_title": "third"}},
+                    ],
+                }
+            },
+        }
+    )
+    row = row_of(settings=settings)
+    assert (row["facility_name"], row["target_name"]) == ("all", "collection")
+    assert row["obs_title"] == "second"
+
+
+def test_value_that_does_not_fit_is_noted(row_of):
+    row = row_of(
+        {"MYEXP": "long", "EXPTIME": 5.0}, settings=settings_with({"t_exptime": "keyword:MYEXP"})
+    )
+    assert row["t_exptime"] == 5.0
+    assert row["notes"] == ("mapping of t_exptime: 'long' is no number",)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "place", "words"),
+    [
+        ({"t_exptme": "keyword:X"}, "t_exptme", "not permitted"),
+        ({"access_url": "http://x"}, "access_url", "cannot be set"),
+        ({"access_format": "image/fits"}, "access_format", "cannot be set"),
+        ({"t_exptime": {"keyword": "X", "unit": "parsec"}}, "t_exptime", "converted to s"),
+        ({"t_exptime": {"keyword": "X", "unit": "furlong/x"}}, "t_exptime", "no known unit"),
+        ({"t_exptime": {"keyword": "X", "value": 3}}, "t_exptime", "one of keyword"),
+        ({"t_exptime": {}}, "t_exptime", "one of keyword"),
+        ({"t_exptime": {"keywrd": "X"}}, "t_exptime.keywrd", "not permitted"),
+        ({"t_exptime": "many"}, "t_exptime", "is a number"),
+        ({"t_exptime": "keyword:bad key"}, "t_exptime", "no FITS keyword"),
+        ({"target_name": {"keyword": "X", "unit": "s"}}, "target_name", "is a text"),
+        ({"target_name": 5}, "target_name", "is a text"),
+        ({"obs_title": "{OBJECT"}, "obs_title", "braces"),
+        ({"obs_title": "{object}"}, "obs_title", "names 'object'"),
+        ({"filter": {"match": "("}}, "filter", "regular expression"),
+        ({"calib_level": 7}, "calib_level", "0, 1, 2, 3 or 4"),
+        ({"calib_level": 1.5}, "calib_level", "whole number"),
+        ({"dataproduct_type": "picture"}, "dataproduct_type", "none of image, cube"),
+        ({"t_exptime": [3]}, "t_exptime", "valid dictionary"),
+    ],
+)
+def test_faults_are_named_by_their_key(mapping, place, words):
+    with pytest.raises(ValidationError) as caught:
+        settings_with(mapping)
+    faults = caught.value.errors()
+    assert [".".join(map(str, fault["loc"])) for fault in faults] == [
+        f"collections.deep.mapping.{place}"
+    ]
+    assert words in faults[0]["msg"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"authority": "x"}, "authority"),
+        ({"authority": "a b c"}, "authority"),
+        ({"bands": {"r": {"min_nm": 5, "max_nm": 4}}}, "bands.r"),
+        ({"collections": {"deep": {"calib_level": 9}}}, "collections.deep.calib_level"),
+        ({"collections": {"deep": {"files": [{"patern": "x"}]}}},
+         "collections.deep.files.0.pattern"),
+        ({"ingest": {"workers": -1}}, "ingest.workers"),
+    ],
+)  # fmt: skip
+def test_other_faults(settings, place):
+    with pytest.raises(ValidationError) as caught:
+        ObsCoreSettings.model_validate(settings)
+    assert ".".join(map(str, caught.value.errors()[0]["loc"])) == place
+
+
+def test_settings_know_every_column_and_cross_processes():
+    assert tuple(ColumnMapping.model_fields) == COLUMN_NAMES
+    settings = settings_with({"t_exptime": {"keyword": "X", "unit": "ms"}})
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_a_rule_that_breaks_the_row_refuses_the_file(tmp_path, image_writer, read_outcome):
+    path = image_writer(tmp_path / "x.fits")
+    refusal = read_outcome(path, settings_with({"s_ra": 10.0})).refusal
+    assert refusal.reason == "row:position"
+    assert "outside s_region" in refusal.message
+    refusal = read_outcome(path, settings_with({"t_min": 9.0, "t_max": 8.0})).refusal
+    assert refusal.reason == "row:order"
+    assert read_outcome(path, settings_with({"s_region": "CIRCLE nonsense"})).refusal.reason == (
+        "row:region"
+    )
