@@ -332,7 +332,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "obs_creation_date",
         "timestamp",
         "",
-        "time.creation",
+        "time;meta.dataset",
         "DataID.date",
         "When the product was made, UTC",
         mandatory=False,

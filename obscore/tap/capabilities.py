@@ -21,13 +21,23 @@ FEATURES: dict[str, tuple[str, ...]] = {
         "CONTAINS",
         "COORD1",
         "COORD2",
+        "COORDSYS",
         "DISTANCE",
         "INTERSECTS",
         "POINT",
         "POLYGON",
+        "REGION",
     ),
+    "adql-string": ("LOWER", "UPPER", "ILIKE"),
+    "adql-common-table": ("WITH",),
+    "adql-sets": ("UNION", "EXCEPT", "INTERSECT"),
+    "adql-type": ("CAST",),
+    "adql-offset": ("OFFSET",),
 }
-"""Optional features of ADQL 2.1 that are there, by the group that TAPRegExt names."""
+"""Optional features of ADQL 2.1 that are there, by the name of their group; a test runs each.
+
+COALESCE is there too and not declared: its group came after taplint 3.4, which calls it an error.
+"""
 
 
 def _texts(tag: str, **texts: str) -> Element:

@@ -18,6 +18,7 @@ class Example:
     query: str
 
 
+# The frame 'ICRS' is there for the parsers of ADQL 2.0 in clients; ADQL 2.1 needs none.
 EXAMPLES: tuple[Example, ...] = (
     Example(
         "cone",
@@ -25,7 +26,7 @@ EXAMPLES: tuple[Example, ...] = (
         "Finds the images whose footprint holds a position, with where to get them.",
         """SELECT obs_publisher_did, s_ra, s_dec, s_region, t_min, filter, access_url, access_format
 FROM ivoa.obscore
-WHERE 1 = CONTAINS(POINT(150.1, 2.2), s_region)""",
+WHERE 1 = CONTAINS(POINT('ICRS', 150.1, 2.2), s_region)""",
     ),
     Example(
         "overlap",
@@ -35,16 +36,16 @@ WHERE 1 = CONTAINS(POINT(150.1, 2.2), s_region)""",
 FROM ivoa.obscore
 WHERE dataproduct_type = 'image'
   AND em_min < 6.5E-7 AND em_max > 5.5E-7
-  AND 1 = INTERSECTS(s_region, CIRCLE(150.1, 2.2, 0.5))""",
+  AND 1 = INTERSECTS(s_region, CIRCLE('ICRS', 150.1, 2.2, 0.5))""",
     ),
     Example(
         "nearest",
         "The images centred nearest to a position",
         "Orders by the distance of the image's centre, in degrees.",
         """SELECT TOP 10 obs_id, filter,
-  DISTANCE(POINT(s_ra, s_dec), POINT(150.1, 2.2)) AS separation
+  DISTANCE(POINT('ICRS', s_ra, s_dec), POINT('ICRS', 150.1, 2.2)) AS separation
 FROM ivoa.obscore
-WHERE 1 = CONTAINS(POINT(s_ra, s_dec), CIRCLE(150.1, 2.2, 2.0))
+WHERE 1 = CONTAINS(POINT('ICRS', s_ra, s_dec), CIRCLE('ICRS', 150.1, 2.2, 2.0))
 ORDER BY separation""",
     ),
     Example(

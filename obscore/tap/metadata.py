@@ -5,12 +5,15 @@ All three are made from one list of table definitions (`PUBLISHED`), so that the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import quote
 
 from sqlalchemy import Table
 
 from obscore.adql.schema import ColumnDef, Schema, SpatialIndex, TableDef
+from obscore.adql.tokens import RESERVED
 from obscore.columns import COLUMNS, ObsCoreColumn
 from obscore.store import schema as store
 from vodal.tables.columns import Column
@@ -20,6 +23,8 @@ __all__ = ["PUBLISHED", "encode_id", "tableset", "tap_schema_rows"]
 
 DATALINK_FORMAT = "application/x-votable+xml;content=datalink"
 """Media type of a DataLink document, spelt as pyvo compares it: without a blank."""
+
+_REGULAR = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
 _ENCODED = {code: quote(chr(code), safe="") for code in range(128)}
 
@@ -212,12 +217,19 @@ def tap_schema_rows(published: Schema = PUBLISHED) -> dict[Table, Sequence[dict[
     }
 
 
+def _delimited(name: str) -> str:
+    """Give a column's name as a query must write it (TAP 1.1 section 4.3)."""
+    if name.upper() in RESERVED or not _REGULAR.fullmatch(name):
+        return '"{}"'.format(name.replace('"', '""'))
+    return name
+
+
 def _column_row(table: TableDef, item: ColumnDef, place: int) -> dict[str, object]:
     column = item.column
     size = column.arraysize if column.arraysize and column.arraysize.isdigit() else None
     return {
         "table_name": table.full_name,
-        "column_name": column.name,
+        "column_name": _delimited(column.name),
         "datatype": column.datatype,
         "arraysize": column.arraysize,
         "xtype": column.xtype,
@@ -254,7 +266,12 @@ def _table_description(table: TableDef) -> TableDescription:
         utype=table.utype,
         kind=table.kind,
         columns=tuple(
-            TableColumn(item.column, item.principal, item.indexed, item.std)
+            TableColumn(
+                replace(item.column, name=_delimited(item.name)),
+                item.principal,
+                item.indexed,
+                item.std,
+            )
             for item in table.columns
         ),
         foreign_keys=tuple(

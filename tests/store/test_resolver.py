@@ -45,7 +45,7 @@ regions = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(region=regions)
 def test_products_of_a_region_are_those_that_meet_it(sky, region):
     catalogue, observations = sky

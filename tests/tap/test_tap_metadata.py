@@ -42,7 +42,9 @@ def test_tap_schema_describes_itself():
         schema.tap_key_columns,
     ):  # fmt: skip
         name = table.name.replace("tap_schema_", "TAP_SCHEMA.")
-        assert {(name, column.name) for column in table.columns} <= described
+        for column in table.columns:
+            told = '"size"' if column.name == "size" else column.name
+            assert (name, told) in described
 
 
 def test_vosi_tables_are_those_of_tap_schema():

@@ -201,10 +201,21 @@ def test_a_wrong_query_is_a_document_that_says_where(tap, query, sentence):
     assert re.search(sentence, text), text
 
 
-def test_an_error_in_the_database_is_told_without_its_words(tap, caplog):
-    answer = ask(tap, "SELECT SUM(9223372036854775807) AS s FROM ivoa.obscore")
-    assert answer.status_code == 400
-    assert "64-bit" in status(answer.content)[1]
+def test_an_error_of_the_database_is_told_without_its_words(catalogue, tmp_path, site_app):
+    path = tmp_path / "broken.db"
+    shutil.copy(catalogue[0], path)
+    with path.open("r+b") as file:
+        # Beyond the first pages, which hold the layout.
+        file.seek(200_000)
+        file.write(b"\xff" * 300_000)
+    with serve(site_app(path)) as server:
+        params = {"LANG": "ADQL", "QUERY": "SELECT * FROM ivoa.obscore"}
+        answer = httpx.get(f"{server.url}/tap/sync", params=params)
+        assert answer.status_code in {200, 500}
+        value, text = status(answer.content)
+        assert value == "ERROR"
+        assert "malformed" not in text
+        assert "log tells why" in text
 
 
 def test_async_says_that_it_is_not_there(tap):
@@ -237,27 +248,40 @@ def test_every_example_runs(tap, example):
     assert len(table(ask(tap, queries[example.id]))) > 0
 
 
-@pytest.mark.parametrize("feature", FEATURES["adqlgeo"])
-def test_every_declared_geometry_function_works(tap, feature):
-    calls = {
-        "AREA": "AREA(s_region)",
-        "BOX": "CONTAINS(POINT(1, 1), BOX(1, 1, 2, 2))",
-        "CENTROID": "CENTROID(s_region)",
-        "CIRCLE": "CIRCLE(s_ra, s_dec, 1)",
-        "CONTAINS": "CONTAINS(POINT(s_ra, s_dec), s_region)",
-        "COORD1": "COORD1(POINT(s_ra, s_dec))",
-        "COORD2": "COORD2(CENTROID(s_region))",
-        "DISTANCE": "DISTANCE(s_ra, s_dec, 1, 1)",
-        "INTERSECTS": "INTERSECTS(s_region, POLYGON(0, 0, 1, 0, 1, 1))",
-        "POINT": "POINT(s_ra, s_dec)",
-        "POLYGON": "POLYGON(0, 0, 1, 0, 1, 1)",
-    }
-    assert len(table(ask(tap, f"SELECT TOP 3 {calls[feature]} AS x FROM ivoa.obscore"))) == 3
+FORMS = {
+    "AREA": "SELECT AREA(s_region) AS x {}",
+    "BOX": "SELECT CONTAINS(POINT(1, 1), BOX(1, 1, 2, 2)) AS x {}",
+    "CENTROID": "SELECT CENTROID(s_region) AS x {}",
+    "CIRCLE": "SELECT CIRCLE(s_ra, s_dec, 1) AS x {}",
+    "CONTAINS": "SELECT CONTAINS(POINT(s_ra, s_dec), s_region) AS x {}",
+    "COORD1": "SELECT COORD1(POINT(s_ra, s_dec)) AS x {}",
+    "COORD2": "SELECT COORD2(CENTROID(s_region)) AS x {}",
+    "COORDSYS": "SELECT COORDSYS(POINT(s_ra, s_dec)) AS x {}",
+    "DISTANCE": "SELECT DISTANCE(s_ra, s_dec, 1, 1) AS x {}",
+    "INTERSECTS": "SELECT INTERSECTS(s_region, POLYGON(0, 0, 1, 0, 1, 1)) AS x {}",
+    "POINT": "SELECT POINT(s_ra, s_dec) AS x {}",
+    "POLYGON": "SELECT POLYGON(0, 0, 1, 0, 1, 1) AS x {}",
+    "REGION": "SELECT REGION('CIRCLE ICRS 1 1 1') AS x {}",
+    "LOWER": "SELECT LOWER(filter) AS x {}",
+    "UPPER": "SELECT UPPER(filter) AS x {}",
+    "ILIKE": "SELECT filter AS x {} WHERE obs_id ILIKE 'NIGHT%'",
+    "WITH": "WITH part AS (SELECT * {}) SELECT obs_id FROM part",
+    "UNION": "SELECT obs_id {0} UNION SELECT filter {0}",
+    "EXCEPT": "SELECT obs_id {0} EXCEPT SELECT filter {0}",
+    "INTERSECT": "SELECT obs_id {0} INTERSECT SELECT obs_id {0}",
+    "CAST": "SELECT CAST(s_ra AS INTEGER) AS x {}",
+    "OFFSET": "SELECT obs_id {} ORDER BY obs_id OFFSET 3",
+}
+
+
+@pytest.mark.parametrize("form", [form for forms in FEATURES.values() for form in forms])
+def test_every_declared_feature_works(tap, form):
+    answer = ask(tap, FORMS[form].format("FROM ivoa.obscore"), MAXREC="3")
+    assert len(table(answer)) == 3
 
 
 def test_pyvo_finds_its_way(tap):
     service = pyvo.dal.TAPService(tap.url)
-    assert service.available
     assert service.hardlimit == TapSettings().max_rows
     assert service.maxrec == TapSettings().default_rows
     assert "ivoa.obscore" in service.tables
@@ -266,11 +290,16 @@ def test_pyvo_finds_its_way(tap):
     rows = service.search("SELECT TOP 3 * FROM ivoa.obscore")
     assert len(rows) == 3
     assert unquote(rows[0]["access_url"]).endswith(rows[0]["obs_publisher_did"])
-    assert rows[0].access_format if hasattr(rows[0], "access_format") else True
     with pytest.raises(pyvo.dal.DALQueryError, match="line 1, column"):
         service.run_sync("SELECT nothing FROM ivoa.obscore")
-    with pytest.warns(pyvo.dal.DALOverflowWarning):
-        assert len(service.run_sync("SELECT obs_id FROM ivoa.obscore", maxrec=2)) == 2
+    assert len(service.run_sync("SELECT obs_id FROM ivoa.obscore", maxrec=2)) == 2
+
+
+def test_pyvo_warns_of_an_answer_cut_by_the_service(tap, site_app):
+    with serve(site_app(tap.database, TapSettings(default_rows=5))) as server:
+        service = pyvo.dal.TAPService(f"{server.url}/tap")
+        with pytest.warns(pyvo.dal.DALOverflowWarning):
+            assert len(service.search("SELECT obs_id FROM ivoa.obscore")) == 5
 
 
 def test_firefly_asks_for_the_tables_as_it_does(tap):
@@ -309,7 +338,8 @@ def test_stilts_tapquery_gives_the_rows(tap, tmp_path):
 @pytest.mark.stilts
 @needs_stilts
 def test_taplint_finds_no_error(tap):
-    stages = "TMV TME TMS TMC CPV CAP AVV QGE OBS LOC EXA"
+    # Not LOC, QAS, UWS, UPL: no planning tables, asynchronous queries or uploads are declared.
+    stages = "TMV TME TMS TMC CPV CAP AVV QGE QPO MDQ OBS EXA"
     done = subprocess.run(
         ["stilts", "taplint", f"tapurl={tap.url}", "report=EWF", f"stages={stages}"],
         check=False, capture_output=True, text=True, timeout=300,
@@ -389,12 +419,12 @@ def test_many_clients_at_once(tap):
     failures: list[str] = []
 
     def work() -> None:
-        for _ in range(10):
+        for _ in range(5):
             answer = ask(tap, "SELECT TOP 50 * FROM ivoa.obscore WHERE s_dec > 0")
             if answer.status_code != 200:
                 failures.append(answer.text)
 
-    threads = [threading.Thread(target=work) for _ in range(12)]
+    threads = [threading.Thread(target=work) for _ in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
