@@ -1,0 +1,36 @@
+"""The page on mapping tells of everything there is, and its examples load."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from obscore.assembly.check import RULES
+from obscore.assembly.refusal import REASONS
+from obscore.assembly.report import Status
+from obscore.settings import FILE_FACTS, ColumnRule, ObsCoreSettings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "howto-mapping.md").read_text("utf-8")
+
+
+def test_page_names_everything():
+    bands = tomllib.loads(files("obscore.assembly").joinpath("bands.toml").read_text("utf-8"))
+    names = [f"`{name}`" for name in (*REASONS, *get_args(Status), *ColumnRule.model_fields)]
+    names += [f"`{rule.name}`" for rule in RULES]
+    names += [f"`{{{fact}}}`" for fact in FILE_FACTS]
+    names += [system["name"] for system in bands["system"][:21]]
+    assert [name for name in names if name not in PAGE] == []
+
+
+@pytest.mark.parametrize("section", ["Collections", "The mapping", "Bands"])
+def test_examples_load(section):
+    text = re.search(rf"## {section}\n(.*?)\n## ", PAGE, re.DOTALL)[1]
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)
+    data = tomllib.loads(textwrap.dedent("".join(blocks)))
+    assert ObsCoreSettings.model_validate(data["obscore"])
