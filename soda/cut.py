@@ -175,8 +175,8 @@ def _check_size(
         total += index.hdus[lookup.hdu].data_length
     if total > limit_bytes:
         raise TooLargeError(
-            f"the cutout would take {total / 1e6:.0f} MB, over the limit of "
-            f"{limit_bytes / 1e6:.0f} MB; ask for a smaller region or fetch the whole file"
+            f"the cutout would take {total / 1e6:.3g} MB, over the limit of "
+            f"{limit_bytes / 1e6:.3g} MB; ask for a smaller region or fetch the whole file"
         )
 
 

@@ -31,9 +31,9 @@ def stars(draw):
                for r, a in zip(reach, angles, strict=True)]  # fmt: skip
     if draw(st.booleans()):
         corners.reverse()
-    return Polygon(tuple(
-        (float(np.rad2deg(np.arctan2(y, x)) % 360), float(np.rad2deg(np.arctan2(z, np.hypot(x, y)))))
-        for x, y, z in corners))  # fmt: skip
+    x, y, z = np.array(corners).T
+    places = np.rad2deg([np.arctan2(y, x) % (2 * np.pi), np.arctan2(z, np.hypot(x, y))])
+    return Polygon(tuple((float(a), float(d)) for a, d in places.T))
 
 
 @st.composite
@@ -85,5 +85,5 @@ def test_distances_are_exact_where_they_are_small(data):
     place = data.draw(nearby(region))
     vectors = unit_vectors(np.array([place[0]]), np.array([place[1]]))
     distance = float(np.rad2deg(signed_distance(region)(vectors)[0]))
-    assume(1e-6 < distance < 5.0)
-    assert intersects(region, Circle(*place, distance * 1.001 + 1e-7))
+    if 1e-6 < distance < 5.0:
+        assert intersects(region, Circle(*place, distance * 1.001 + 1e-7))

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from astropy.io import fits
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+sys.path.insert(0, str(Path(__file__).parent))
+from soda_files import Products, section
+
+from soda.app import create_app, make_pool
+from soda.settings import SodaSettings
+from vodal.testing.skies import make_wcs
+
+
+@contextmanager
+def served(products, **options):
+    """Serve products on a real port; gives the URL and the pool."""
+    settings = SodaSettings(**{"workers": 2, "max_output_bytes": 2_000_000, **options})
+    pool = make_pool(settings)
+    soda = create_app(resolver=products, pool=pool, settings=settings)
+
+    @asynccontextmanager
+    async def lifespan(_app):
+        async with pool:
+            yield
+
+    app = Starlette(routes=[Mount("/soda", soda)], lifespan=lifespan)
+    sock = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    try:
+        end = time.monotonic() + 30
+        while not server.started:
+            assert thread.is_alive()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        yield SimpleNamespace(url=f"http://127.0.0.1:{sock.getsockname()[1]}/soda", pool=pool)
+    finally:
+        server.should_exit = True
+        thread.join()
+        sock.close()
+    assert pool.stats.workers == 0
+
+
+@pytest.fixture(scope="module")
+def products(survey):
+    return Products(*(exposure.path for exposure in survey.exposures))
+
+
+@pytest.fixture(scope="module")
+def site(products):
+    with served(products) as site:
+        yield site
+
+
+@pytest.fixture
+def ask(site):
+    with httpx.Client(timeout=30) as client:
+        yield lambda **params: client.get(f"{site.url}/sync", params=params)
+
+
+@pytest.fixture
+def first(survey, products):
+    """The first exposure, its identifier and a place on it."""
+    did = next(iter(products.found))
+    exposure = survey.exposures[0]
+    assert did.endswith(exposure.path.name)
+    ra, dec = (float(value) for value in exposure.wcs.all_pix2world(120, 70, 0))
+    return SimpleNamespace(did=did, exposure=exposure, ra=ra, dec=dec)
+
+
+def test_a_cutout_by_get_and_by_post(site, ask, first):
+    answer = ask(ID=first.did, CIRCLE=f"{first.ra} {first.dec} 0.002")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/fits"
+    assert re.fullmatch(
+        r'attachment; filename="visit1000_g_cutout_[\d.]+\+[\d.]+\.fits"',
+        answer.headers["content-disposition"],
+    )
+    timing = answer.headers["server-timing"]
+    assert all(f"{step};dur=" in timing for step in ("queue", "index", "read", "encode"))
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    with fits.open(io.BytesIO(answer.content)) as cut, fits.open(first.exposure.path) as original:
+        assert [hdu.name for hdu in cut] == ["PRIMARY", "IMAGE", "MASK", "VARIANCE"]
+        assert cut[0].header["CUTID"] == first.did
+        for hdu in cut[1:]:
+            np.testing.assert_array_equal(hdu.data, original[hdu.name].data[section(hdu.header)])
+    body = {"id": first.did, "Circle": f"{first.ra} {first.dec} 0.002"}
+    posted = httpx.post(f"{site.url}/sync", data=body)
+    assert posted.status_code == 200
+    assert len(posted.content) == len(answer.content)
+    multipart = httpx.post(f"{site.url}/sync", files={k: (None, v) for k, v in body.items()})
+    assert len(multipart.content) == len(answer.content)
+
+
+def test_every_form_of_stencil_gives_the_same(ask, first):
+    r = 0.002
+    answers = [
+        ask(ID=first.did, POS=f"CIRCLE {first.ra} {first.dec} {r}"),
+        ask(ID=first.did, CIRCLE=f"{first.ra} {first.dec} {r}"),
+    ]
+    assert len({len(answer.content) for answer in answers}) == 1
+    corners = " ".join(
+        f"{first.ra + dx * r / np.cos(np.deg2rad(first.dec))} {first.dec + dy * r}"
+        for dx, dy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    )
+    assert ask(ID=first.did, POLYGON=corners).status_code == 200
+    assert ask(ID=first.did, POS=f"POLYGON {corners}").status_code == 200
+    given = f"RANGE {first.ra - r} {first.ra + r} {first.dec - r} {first.dec + r}"
+    assert ask(ID=first.did, POS=given).status_code == 200
+
+
+def test_no_overlap_is_204_without_body(ask, first):
+    for given in ({"CIRCLE": "0 -80 1"}, {"BAND": "1e-6 2e-6"}, {"TIME": "50000 50001"}):
+        answer = ask(ID=first.did, **given)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert "content-length" not in answer.headers
+        assert "content-type" not in answer.headers
+
+
+def test_the_whole_dataset_without_a_stencil(ask, first):
+    answer = ask(ID=first.did, BAND="4.1e-7 4.2e-7", RESPONSEFORMAT="application/fits")
+    assert answer.headers["content-type"] == "application/fits"
+    with fits.open(io.BytesIO(answer.content)) as cut:
+        assert cut["IMAGE"].shape == (256, 256)
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "label", "word"),
+    [
+        ({"CIRCLE": "1 2 3"}, 400, "UsageError: ", "ID"),
+        ({"ID": "ivo://nobody/nothing?x"}, 404, "UsageError: ", "nobody"),
+        ({"ID": "DID", "CIRCLE": "1 2 -3"}, 400, "UsageError: ", "CIRCLE"),
+        ({"ID": "DID", "CIRCLE": "1 2"}, 400, "UsageError: ", "three"),
+        ({"ID": "DID", "POS": "SQUARE 1 2"}, 400, "UsageError: ", "POS"),
+        (
+            {"ID": "DID", "CIRCLE": ["1 2 3", "4 5 6"]},
+            400,
+            "MultiValuedParamNotSupported: ",
+            "once",
+        ),
+        ({"ID": ["DID", "b"]}, 400, "MultiValuedParamNotSupported: ", "ID"),
+        ({"ID": "DID", "POL": "I"}, 400, "UsageError: ", "POL"),
+        ({"ID": "DID", "RESPONSEFORMAT": "image/jpeg"}, 400, "UsageError: ", "image/fits"),
+    ],
+)
+def test_errors_are_plain_text_with_the_standards_labels(ask, first, given, status, label, word):
+    given = {k: first.did if v == "DID" else v for k, v in given.items()}
+    if isinstance(given.get("ID"), list):
+        given["ID"] = [first.did, "b"]
+    answer = ask(**given)
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.text.startswith(label)
+    assert word in answer.text
+
+
+def test_other_methods_and_places(site):
+    assert httpx.put(f"{site.url}/sync").status_code == 405
+    assert httpx.get(f"{site.url}/nothing").status_code == 404
+
+
+def test_an_answer_over_the_limit_names_it(products, survey):
+    with served(products, workers=1, max_output_bytes=100_000) as site:
+        did = next(iter(products.found))
+        answer = httpx.get(f"{site.url}/sync", params={"ID": did})
+        assert answer.status_code == 413
+        assert answer.text.startswith("UsageError: ")
+        assert "limit of 0.1 MB" in answer.text
+
+
+def test_a_file_that_changed_or_went_away_is_a_clean_error(survey, tmp_path):
+    path = tmp_path / "night.fits"
+    path.write_bytes(survey.exposures[0].path.read_bytes())
+    products = Products(path)
+    with served(products, workers=1) as site:
+        params = {"ID": next(iter(products.found))}
+        assert httpx.get(f"{site.url}/sync", params=params).status_code == 200
+        os.utime(path, ns=(1, 1))
+        changed = httpx.get(f"{site.url}/sync", params=params)
+        assert changed.status_code == 500
+        assert changed.text.startswith("Error: ")
+        assert "changed" in changed.text
+        path.unlink()
+        gone = httpx.get(f"{site.url}/sync", params=params)
+        assert gone.status_code == 500
+        assert gone.text.startswith("Error: ")
+        assert str(tmp_path) not in gone.text
+
+
+def test_head_tells_the_length_without_the_body(site, first):
+    answer = httpx.head(f"{site.url}/sync", params={"ID": first.did, "CIRCLE": "0 -80 1"})
+    assert answer.status_code == 204
+    given = {"ID": first.did, "CIRCLE": f"{first.ra} {first.dec} 0.002"}
+    answer = httpx.head(f"{site.url}/sync", params=given)
+    assert answer.status_code == 200
+    assert answer.content == b""
+
+
+def test_capabilities_and_availability(site):
+    root = ET.fromstring(httpx.get(f"{site.url}/capabilities").text)
+    found = {
+        one.get("standardID"): one.findtext("interface/accessURL")
+        for one in root.iter("capability")
+    }
+    assert found["ivo://ivoa.net/std/SODA#sync-1.0"] == f"{site.url}/sync"
+    assert "ivo://ivoa.net/std/VOSI#availability" in found
+    answer = httpx.get(f"{site.url}/availability")
+    assert "true" in answer.text
+
+
+def test_answers_survive_workers_being_killed(products, survey):
+    exposures = list(zip(products.found, survey.exposures, strict=True))
+    with served(products) as site, httpx.Client(timeout=60) as client:
+
+        def one(number):
+            did, exposure = exposures[number % len(exposures)]
+            ra, dec = exposure.wcs.all_pix2world(100, 100, 0)
+            answer = client.get(
+                f"{site.url}/sync", params={"ID": did, "CIRCLE": f"{ra} {dec} 0.003"}
+            )
+            return answer.status_code, answer.content
+
+        with ThreadPoolExecutor(4) as threads:
+            running = [threads.submit(one, number) for number in range(100)]
+            for _ in range(3):
+                # In the midst of the crowd, each time another.
+                time.sleep(0.1)
+                os.kill(site.pool.pids[0], signal.SIGKILL)
+                end = time.monotonic() + 20
+                while site.pool.stats.workers < 2 and time.monotonic() < end:
+                    time.sleep(0.02)
+            answers = [task.result() for task in running]
+        assert site.pool.stats.lost == 3
+        codes = [code for code, _ in answers]
+        assert set(codes) <= {200, 503}
+        assert codes.count(200) >= 97
+        assert all(content[:6] == b"SIMPLE" for code, content in answers if code == 200)
+        assert one(0)[0] in {200, 503}
+
+
+def test_a_client_that_goes_away_frees_the_worker(tmp_path):
+    wcs = make_wcs(40.0, 5.0, 1500, 0.5)
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 1 << 20, (1500, 1500)).astype(np.int32)
+    path = tmp_path / "a.fits"
+    fits.HDUList([fits.PrimaryHDU(), *(
+        fits.CompImageHDU(data, wcs.to_header(relax=True), compression_type="RICE_1", name=name)
+        for name in ("IMAGE", "MASK", "VARIANCE"))]).writeto(path)  # fmt: skip
+    products = Products(path)
+    did = next(iter(products.found))
+    with served(products, workers=1, max_output_bytes=1 << 30) as site:
+        host, port = site.url.removeprefix("http://").removesuffix("/soda").split(":")
+        for _ in range(5):
+            with socket.create_connection((host, int(port))) as sock:
+                query = str(httpx.QueryParams({"ID": did}))
+                sock.sendall(f"GET /soda/sync?{query} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                time.sleep(0.02)
+        begin = time.monotonic()
+        answer = httpx.get(
+            f"{site.url}/sync", params={"ID": did, "CIRCLE": "40 5 0.002"}, timeout=30
+        )
+        assert answer.status_code == 200
+        assert time.monotonic() - begin < 10
+        assert site.pool.stats.waiting == 0
+
+
+def test_a_crowd_is_told_to_come_back(products, first):
+    with served(products, workers=1, max_queue=0) as site, httpx.Client() as client:
+        given = {"ID": first.did, "CIRCLE": f"{first.ra} {first.dec} 0.01"}
+        with ThreadPoolExecutor(12) as threads:
+            answers = list(
+                threads.map(lambda _: client.get(f"{site.url}/sync", params=given), range(60))
+            )
+        refused = [answer for answer in answers if answer.status_code == 503]
+        assert refused
+        assert all(answer.text.startswith("ServiceUnavailable: ") for answer in refused)
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+        assert {answer.status_code for answer in answers} == {200, 503}
+
+
+def test_workers_hold_nothing_of_the_server(site):
+    for pid in site.pool.pids:
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        assert "numpy" in maps
+        assert "apsw" not in maps
+        assert "sqlalchemy" not in maps
