@@ -36,7 +36,10 @@ def _ours(folder: Path, workers: int) -> None:
             print(f"ours, {name}: {seconds:.2f} s, {summary.files / seconds:.0f} files/s; "
                   f"{dict(summary.statuses)}, {summary.products} products")  # fmt: skip
         store.close()
-    for who, kind in (("main process", resource.RUSAGE_SELF), ("a reader", resource.RUSAGE_CHILDREN)):
+    for who, kind in (
+        ("main process", resource.RUSAGE_SELF),
+        ("a reader", resource.RUSAGE_CHILDREN),
+    ):
         print(f"peak memory of {who}: {resource.getrusage(kind).ru_maxrss / 1024:.0f} MB")
 
 

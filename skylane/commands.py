@@ -232,7 +232,7 @@ Try:
 
   curl -s "{url}/datalink/links?ID={did}"
 
-  curl -s -G "{url}/soda/sync?ID={did}" -d CIRCLE="{circle}" -o cutout.fits"""  # noqa: S608 - printed, never run
+  curl -s -G "{url}/soda/sync?ID={did}" --data-urlencode CIRCLE="{circle}" -o cutout.fits"""  # noqa: S608 - printed, never run
 
 
 def query(console: Console, site_path: Path, adql: str, output: Path | None, maxrec: int) -> None:

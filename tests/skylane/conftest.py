@@ -59,11 +59,11 @@ def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Completed
 
 def start(folder: Path, *extra: str) -> tuple[subprocess.Popen[str], str]:
     """Start ``skylane serve`` on a free port; gives the process and the site's URL."""
-    log = (folder / "server.log").open("w")
-    process = subprocess.Popen(
-        [str(SKYLANE), "serve", "--site", str(folder), "--port", "0", *extra],
-        stdout=log, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [str(SKYLANE), "serve", "--site", str(folder), "--port", "0", *extra],
+            stdout=log, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         text = (folder / "server.log").read_text()
@@ -89,6 +89,8 @@ def stop(process: subprocess.Popen[str]) -> None:
         process.wait(20)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait(20)
+        pytest.fail("the server did not stop when it was told to")
 
 
 @pytest.fixture(scope="session")

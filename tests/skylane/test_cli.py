@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
-import time
 
 import httpx
+import numpy as np
 import pytest
+from astropy.io import fits
 
 from vodal.testing.skies import make_survey
 
@@ -23,12 +25,11 @@ def test_ingest_reports_bad_files_and_changes_nothing_the_second_time(tmp_path, 
     site = tmp_path / "site"
     first = cli.run("ingest", data, "--site", site)
     assert "3" in first.stdout
-    entries = {e["uri"].rpartition("/")[2]: e for e in cli.report_of(site)}
+    entries = {e["file"].rpartition("/")[2]: e for e in cli.report_of(site)}
     assert {name for name, e in entries.items() if e["status"] == "refused"} == {
         "page.fits", "empty.fits", "cut.fits"
     }  # fmt: skip
     assert all(e.get("reason") for e in entries.values() if e["status"] == "refused")
-    time.sleep(1.1)  # the next report gets a name of its own
     cli.run("ingest", data, "--site", site)
     statuses = [e["status"] for e in cli.report_of(site)]
     assert statuses.count("unchanged") == 3
@@ -36,9 +37,8 @@ def test_ingest_reports_bad_files_and_changes_nothing_the_second_time(tmp_path, 
     # A changed file is updated, a vanished one reported.
     survey.exposures[1].path.unlink()
     os.utime(survey.exposures[2].path)
-    time.sleep(1.1)
     cli.run("ingest", data, "--site", site)
-    by_status = {e["status"]: e["uri"] for e in cli.report_of(site)}
+    by_status = {e["status"]: e["file"] for e in cli.report_of(site)}
     assert by_status["vanished"].endswith(survey.exposures[1].path.name)
     assert by_status["updated"].endswith(survey.exposures[2].path.name)
 
@@ -88,3 +88,69 @@ def test_a_killed_cutout_worker_is_replaced(tmp_path, cli):
         assert all(a.status_code in {200, 503} for a in answers)
     finally:
         cli.stop(process)
+
+
+def test_the_demo_prepares_a_survey_once(tmp_path, cli):
+    first = cli.run("demo", "--no-serve", "--site", tmp_path)
+    assert "40 added" in first.stdout
+    assert (tmp_path / "hips" / "demo-color" / "properties").is_file()
+    again = cli.run("demo", "--no-serve", "--site", tmp_path)
+    assert "40 unchanged" in again.stdout
+
+
+def test_the_demo_takes_a_folder_of_ones_own(tmp_path, cli):
+    data = tmp_path / "mine"
+    make_survey(data, exposures=4, size=128, seed=9)
+    cli.run("demo", "--no-serve", "--site", tmp_path / "site", "--data", data)
+    assert (tmp_path / "site" / "hips" / "mine-color" / "properties").is_file()
+
+
+def test_init_writes_settings_that_load(tmp_path, cli):
+    cli.run("init", "--site", tmp_path)
+    assert "max_output_bytes" in (tmp_path / "skylane.toml").read_text()
+    cli.run("query", "SELECT COUNT(*) AS n FROM ivoa.obscore", "--site", tmp_path)
+
+
+def test_query_and_cut_work_without_a_server(tmp_path, cli):
+    survey = make_survey(tmp_path / "night", exposures=1, size=128, seed=5)
+    site = tmp_path / "site"
+    cli.run("ingest", tmp_path / "night", "--site", site)
+    cli.run("query", "SELECT obs_publisher_did FROM ivoa.obscore", "--site", site,
+            "-o", tmp_path / "rows.csv")  # fmt: skip
+    did = (tmp_path / "rows.csv").read_text().split()[1].strip('"')
+    whole = fits.getdata(survey.exposures[0].path, "MASK")
+    ra, dec = survey.exposures[0].wcs.all_pix2world(60, 60, 0)
+    for image in (did, survey.exposures[0].path):
+        cli.run("cut", image, "--circle", f"{ra} {dec} 0.002", "--site", site,
+                "-o", tmp_path / "out.fits")  # fmt: skip
+        piece = fits.getdata(tmp_path / "out.fits", "MASK")
+        x = 60 - piece.shape[1] // 2
+        y = 60 - piece.shape[0] // 2
+        np.testing.assert_array_equal(piece, whole[y : y + piece.shape[0], x : x + piece.shape[1]])
+
+
+def test_several_server_processes_serve_one_site(tmp_path, cli):
+    make_survey(tmp_path / "night", exposures=1, size=64, seed=5)
+    cli.run("ingest", tmp_path / "night", "--site", tmp_path / "site")
+    process, url = cli.start(tmp_path / "site", "--workers", "2")
+    try:
+        query = {"LANG": "ADQL", "RESPONSEFORMAT": "csv",
+                 "QUERY": "SELECT COUNT(*) AS n FROM ivoa.obscore"}  # fmt: skip
+        answers = {httpx.post(f"{url}/tap/sync", data=query).text.split()[1] for _ in range(8)}
+        assert answers == {"1"}
+    finally:
+        cli.stop(process)
+
+
+def test_a_taken_port_is_told(tmp_path, cli):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [cli.path, "serve", "--site", str(tmp_path), "--port", str(port)],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr

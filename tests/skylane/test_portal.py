@@ -16,6 +16,8 @@ from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
+from vodal.testing.asgi import AppClient  # noqa: E402
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not shutil.which("chromedriver"), reason="chromedriver is not installed"),
@@ -58,7 +60,7 @@ def _wait(page, script: str):
 
 def _picture(page, name: str) -> None:
     """Keep a screenshot where a folder for them is named."""
-    folder = os.environ.get("SKYLANE_TEST_DATA_SCREENSHOTS")
+    folder = os.environ.get("TEST_SCREENSHOTS")
     if folder:
         page.save_screenshot(str(Path(folder) / f"{name}.png"))
 
@@ -134,11 +136,11 @@ def test_the_page_reached_for_nothing_elsewhere(page, site):
 
 def test_without_aladin_lite_the_page_says_how_to_get_it(site_settings, tmp_path):
     from starlette.applications import Starlette
-    from starlette.testclient import TestClient
 
     from skylane.portal.routes import portal_routes
 
     settings = site_settings.portal.model_copy(update={"aladin_lite": tmp_path / "none.js"})
-    answer = TestClient(Starlette(routes=portal_routes(settings))).get("/portal/vendor/aladin.js")
+    client = AppClient(Starlette(routes=portal_routes(settings)))
+    answer = client.get("/portal/vendor/aladin.js")
     assert answer.status_code == 404
     assert "npm ci" in answer.text
