@@ -84,6 +84,8 @@ def ingest(
     ------
     UsageError
         If the source is not there.
+    ArchiveError, ServiceUnavailable
+        If the store cannot be written; what was written before stays.
     """
     run = _Run(source, store, settings, dry_run=dry_run, progress=progress, report=report)
     started = time.monotonic()
@@ -262,9 +264,13 @@ async def _read_in_processes(
                 outcome = await _read_elsewhere(pool, candidate, rules, limits.file_seconds)
                 run.take(candidate, outcome)
 
-        async with _ticking(run, limits.batch_seconds), asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(consume())
+        try:
+            async with _ticking(run, limits.batch_seconds), asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(consume())
+        except BaseExceptionGroup as faults:
+            # The first fault (of the store, of the report) has ended the others.
+            raise faults.exceptions[0] from None
 
 
 @contextlib.asynccontextmanager
@@ -281,8 +287,9 @@ async def _ticking(run: _Run, seconds: float) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()  # raises what the store raised
 
 
 async def _read_elsewhere(

@@ -21,7 +21,7 @@ from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
 from obscore.sources import FolderSource
 from obscore.store.sqlite import SqliteStore
-from vodal.errors import UsageError
+from vodal.errors import ArchiveError, UsageError
 from vodal.regions import Point
 from vodal.sphere import contains
 
@@ -335,6 +335,19 @@ def test_a_process_that_dies_costs_one_file(folder, memory_store):
     assert killed
     assert summary.statuses == {"added": 3, "refused": 1}
     assert reports["sub/aslow.fits.gz"].reason == "crashed"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("seconds", [1e-9, 1000.0])
+def test_a_store_that_fails_ends_the_run(folder, memory_store, workers, seconds, monkeypatch):
+    def full(_files: object) -> None:
+        raise ArchiveError("the disk is full")
+
+    monkeypatch.setattr(memory_store, "write", full)
+    settings = ObsCoreSettings.model_validate({"ingest": {"batch_seconds": seconds}})
+    with pytest.raises(ArchiveError, match="disk is full"):
+        run(folder, memory_store, settings, workers=workers)
+    assert memory_store.files == {}
 
 
 def test_with_the_real_store(survey, tmp_path):
