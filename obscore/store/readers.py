@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,6 +36,9 @@ BUSY_TIMEOUT_MS = 10_000
 
 _STEPS = 2_000
 """Virtual machine steps between two looks at the deadline: well under a millisecond."""
+
+_LONGEST_VALUE = 64 << 20
+"""Bytes of a text that a user's query may build."""
 
 _REFUSED_FUNCTIONS = frozenset(
     {
@@ -99,10 +103,20 @@ class Deadline:
         self._left_s = float("inf")
         self._stop_at = float("inf")
         self._limit_s = float("inf")
+        self._cancelled: threading.Event | None = None
 
-    def start(self, limit_s: float | None) -> None:
-        """Begin a new query with ``limit_s`` seconds (None for no limit)."""
+    def start(self, limit_s: float | None, cancelled: threading.Event | None = None) -> None:
+        """Begin a new query.
+
+        Parameters
+        ----------
+        limit_s
+            Seconds it may take; None for no limit.
+        cancelled
+            Set from outside to stop it at once.
+        """
         self._limit_s = self._left_s = float("inf") if limit_s is None else limit_s
+        self._cancelled = cancelled
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -112,12 +126,16 @@ class Deadline:
         ------
         DeadlineError
             If the time was used up.
+        ServiceUnavailable
+            If the query was cancelled.
         """
         began = time.monotonic()
         self._stop_at = began + self._left_s
         try:
             yield
         except apsw.InterruptError:
+            if self._cancelled is not None and self._cancelled.is_set():
+                raise ServiceUnavailable("the query was cancelled") from None
             raise DeadlineError(
                 f"the query was stopped after {self._limit_s:g} s, the limit of this service;"
                 " restrict it to a smaller part of the sky or fewer rows"
@@ -128,6 +146,8 @@ class Deadline:
 
     def __call__(self) -> bool:
         """Tell SQLite whether to stop (the progress handler's interface)."""
+        if self._cancelled is not None and self._cancelled.is_set():
+            return True
         return time.monotonic() > self._stop_at
 
 
@@ -197,6 +217,7 @@ def open_reader(
         connection.execute(f"SELECT id FROM {RTREE} LIMIT 0").close()  # noqa: S608
         if published_only:
             connection.enable_load_extension(False)
+            connection.limit(apsw.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
             connection.authorizer = _authorize
     except apsw.BusyError:
         _close(connection)
@@ -214,6 +235,25 @@ def open_reader(
 def _close(connection: apsw.Connection | None) -> None:
     if connection is not None:
         connection.close(True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lent:
+    """A connection of the pool."""
+
+    connection: apsw.Connection
+    deadline: Deadline
+    file: tuple[int, int]
+    """Which file it reads."""
+
+
+def _file_id(path: Path) -> tuple[int, int]:
+    """Tell a file from another one that takes its name later; zeros if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 class ReaderPool:
@@ -245,13 +285,15 @@ class ReaderPool:
         self._prepare = prepare
         self._wait_s = wait_s
         self._permits = threading.BoundedSemaphore(size)
-        self._idle: list[tuple[apsw.Connection, Deadline]] = []
+        self._idle: list[_Lent] = []
         self._lock = threading.Lock()
         self._closed = False
 
     @contextlib.contextmanager
-    def reader(self, limit_s: float | None = None) -> Iterator[tuple[apsw.Connection, Deadline]]:
-        """Lend a connection with its deadline, ``limit_s`` seconds of database time from now.
+    def reader(
+        self, limit_s: float | None = None, cancelled: threading.Event | None = None
+    ) -> Iterator[tuple[apsw.Connection, Deadline]]:
+        """Lend a connection with its deadline, started as `Deadline.start` says.
 
         The block must not leave a cursor open.
 
@@ -265,44 +307,51 @@ class ReaderPool:
         if not self._permits.acquire(timeout=self._wait_s):
             raise ServiceUnavailable("too many queries are running; try again in a few seconds")
         try:
-            connection, deadline = self._take()
+            lent = self._take()
             healthy = False
             try:
-                deadline.start(limit_s)
-                yield connection, deadline
+                lent.deadline.start(limit_s, cancelled)
+                yield lent.connection, lent.deadline
                 healthy = True
-            except (GeneratorExit, DeadlineError):
+            except (GeneratorExit, ServiceUnavailable):
                 healthy = True
                 raise
             finally:
-                self._give_back(connection, deadline, healthy=healthy)
+                self._give_back(lent, healthy=healthy)
         finally:
             self._permits.release()
 
-    def _take(self) -> tuple[apsw.Connection, Deadline]:
+    def _take(self) -> _Lent:
+        file = _file_id(self.path)
         with self._lock:
             if self._closed:
                 raise ServiceUnavailable("the service is shutting down")
-            if self._idle:
-                return self._idle.pop()
+            # The file may have been replaced by another; its former self is read no more.
+            former = [lent for lent in self._idle if lent.file != file]
+            self._idle = [lent for lent in self._idle if lent.file == file]
+            found = self._idle.pop() if self._idle else None
+        for lent in former:
+            lent.connection.close(True)
+        if found is not None:
+            return found
         connection = open_reader(
             self.path, published_only=self._published_only, prepare=self._prepare
         )
         deadline = Deadline()
         connection.set_progress_handler(deadline, _STEPS)
-        return connection, deadline
+        return _Lent(connection, deadline, file)
 
-    def _give_back(self, connection: apsw.Connection, deadline: Deadline, *, healthy: bool) -> None:
+    def _give_back(self, lent: _Lent, *, healthy: bool) -> None:
         with self._lock:
             if healthy and not self._closed:
-                self._idle.append((connection, deadline))
+                self._idle.append(lent)
                 return
-        connection.close(True)
+        lent.connection.close(True)
 
     def close(self) -> None:
         """Close the idle connections; those on loan are closed as they come back."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-        for connection, _ in idle:
-            connection.close(True)
+        for lent in idle:
+            lent.connection.close(True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -72,7 +73,13 @@ class QueryRunner:
             prepare=prepare_reader,
         )
 
-    def run(self, query: str, max_rows: int, base_url: str) -> ResultStream:
+    def run(
+        self,
+        query: str,
+        max_rows: int,
+        base_url: str,
+        cancelled: threading.Event | None = None,
+    ) -> ResultStream:
         """Translate a query now, and run it when the first batch is taken.
 
         The stream's batches must be taken to their end or closed; until then a connection is in
@@ -86,6 +93,8 @@ class QueryRunner:
             Rows to give at most; where there are more, the stream's ``overflow`` is set.
         base_url
             Where the site is seen by the client, without a trailing slash.
+        cancelled
+            Set from outside to stop the query at once.
 
         Raises
         ------
@@ -99,7 +108,7 @@ class QueryRunner:
         if max_rows == 0:
             stream.overflow = True
         else:
-            stream.batches = self._batches(translated, stream, max_rows, base_url)
+            stream.batches = self._batches(translated, stream, max_rows, base_url, cancelled)
         return stream
 
     def check(self) -> None:
@@ -118,12 +127,18 @@ class QueryRunner:
         self._pool.close()
 
     def _batches(
-        self, translated: adql.Translated, stream: ResultStream, max_rows: int, base_url: str
+        self,
+        translated: adql.Translated,
+        stream: ResultStream,
+        max_rows: int,
+        base_url: str,
+        cancelled: threading.Event | None,
     ) -> Iterator[pa.RecordBatch]:
         schema = make_schema(stream.columns)
         values = {**translated.params, "base_url": base_url}
         left, size = max_rows, _FIRST_ROWS
-        with self._pool.reader(self._settings.sync_limit_s) as (connection, deadline):
+        limit_s = self._settings.sync_limit_s
+        with self._pool.reader(limit_s, cancelled) as (connection, deadline):
             cursor = connection.cursor()
             try:
                 with deadline.running(), _explained(translated.sql):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import anyio
@@ -49,7 +50,9 @@ def votable_error(_: Request, error: SkylaneError) -> Response:
 
 
 class _Guarded:
-    """An answer that gives its place free when it ends, and ends if the client stops reading.
+    """An answer that gives its place free when it ends.
+
+    It ends early if the client goes away, which also stops the query, or stops reading.
 
     Parameters
     ----------
@@ -59,12 +62,21 @@ class _Guarded:
         Where a place was taken for it.
     stall_limit_s
         Seconds that the client may take to accept one piece.
+    cancelled
+        Stops the query.
     """
 
-    def __init__(self, response: Response, places: anyio.Semaphore, stall_limit_s: float) -> None:
+    def __init__(
+        self,
+        response: Response,
+        places: anyio.Semaphore,
+        stall_limit_s: float,
+        cancelled: threading.Event,
+    ) -> None:
         self._response = response
         self._places = places
         self._stall_limit_s = stall_limit_s
+        self._cancelled = cancelled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer (the ASGI interface)."""
@@ -73,10 +85,41 @@ class _Guarded:
             with anyio.fail_after(self._stall_limit_s):
                 await send(message)
 
+        async def receive_on() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self._cancelled.set()
+            return message
+
         try:
-            await self._response(scope, receive, send_in_time)
+            await self._response(scope, receive_on, send_in_time)
         finally:
             self._places.release()
+
+
+async def _unless_gone(
+    request: Request, cancelled: threading.Event, work: Callable[[], Awaitable[Response]]
+) -> Response:
+    """Do the work; if the client goes away meanwhile, set ``cancelled``."""
+    failure: Exception | None = None
+    response: Response | None = None
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        cancelled.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        try:
+            response = await work()
+        except Exception as error:  # noqa: BLE001 - raised anew outside of the task group
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    assert response is not None
+    return response
 
 
 class TapRoutes:
@@ -135,15 +178,20 @@ class TapRoutes:
             await self._places.acquire()
         if waiting.cancelled_caught:
             raise ServiceUnavailable("too many queries are running; try again in a few seconds")
+        cancelled = threading.Event()
         try:
-            response = await self._answer(asked, base_url)
+            response = await _unless_gone(
+                request, cancelled, lambda: self._answer(asked, base_url, cancelled)
+            )
         except BaseException:
             self._places.release()
             raise
-        return _Guarded(response, self._places, self._settings.stall_limit_s)
+        return _Guarded(response, self._places, self._settings.stall_limit_s, cancelled)
 
-    async def _answer(self, asked: QueryRequest, base_url: str) -> Response:
-        result = await run_sync(self._runner.run, asked.query, asked.max_rows, base_url)
+    async def _answer(
+        self, asked: QueryRequest, base_url: str, cancelled: threading.Event
+    ) -> Response:
+        result = await run_sync(self._runner.run, asked.query, asked.max_rows, base_url, cancelled)
         resources = [
             service
             for annotator in self._annotators

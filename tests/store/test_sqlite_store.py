@@ -243,6 +243,22 @@ def test_a_statement_is_stopped_at_its_deadline(store):
     pool.close()
 
 
+def test_a_database_made_anew_is_read_anew(store):
+    store.write(list(make_catalogue(2)))
+    pool = ReaderPool(store.path)
+    with pool.reader() as (connection, _):
+        assert connection.execute("SELECT count(*) FROM obscore").fetchone() == (2,)
+    store.close()
+    for path in store.path.parent.glob("skylane.db*"):
+        path.unlink()
+    anew = SqliteStore(store.path)
+    anew.write(list(make_catalogue(5)))
+    anew.close()
+    with pool.reader() as (connection, _):
+        assert connection.execute("SELECT count(*) FROM obscore").fetchone() == (5,)
+    pool.close()
+
+
 def test_only_time_in_the_database_counts():
     deadline = Deadline()
     deadline.start(0.05)

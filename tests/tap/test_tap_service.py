@@ -402,6 +402,25 @@ def test_clients_that_go_away_give_their_places_free(tap, site_app):
         assert httpx.get(url, params=quick, timeout=15).status_code == 200
 
 
+def test_a_client_that_goes_away_stops_its_query(tap, site_app):
+    settings = TapSettings(connections=1, sync_limit_s=60, wait_limit_s=10)
+    slow = (
+        "SELECT COUNT(*) AS n FROM ivoa.obscore AS a, ivoa.obscore AS b, ivoa.obscore AS c"
+        " WHERE a.s_ra + b.s_ra + c.s_ra < -1"
+    )
+    with serve(site_app(tap.database, settings)) as server:
+        url = f"{server.url}/tap/sync"
+        for method in ("GET", "POST"):
+            given = {"LANG": "ADQL", "QUERY": slow}
+            sent = {"params": given} if method == "GET" else {"data": given}
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.request(method, url, timeout=0.5, **sent)
+            quick = {"LANG": "ADQL", "QUERY": "SELECT TOP 1 obs_id FROM ivoa.obscore"}
+            began = time.monotonic()
+            assert httpx.get(url, params=quick, timeout=15).status_code == 200
+            assert time.monotonic() - began < 5.0
+
+
 def test_a_client_that_stops_reading_is_dropped(tap, site_app):
     settings = TapSettings(connections=1, stall_limit_s=0.5, wait_limit_s=10)
     query = "SELECT a.* FROM ivoa.obscore AS a, ivoa.obscore AS b"
