@@ -10,7 +10,7 @@ In the order that a query takes:
 - `expressions`, `geometry`: checked values and conditions; `grouping`: GROUP BY's rule
 - `bound`: the tree with every name resolved; `resolver`: makes it
 - `passes`: look-ups in the spatial index
-- `sqlite`: prints SQL; `runtime`: the functions that this SQL calls
+- `sqlite`, `sqlite_values`: print SQL; `runtime`: the functions that this SQL calls
 
 Parsing and resolving know no database; another one takes another printer.
 """

@@ -18,6 +18,8 @@ MAX_ITEMS = 1000
 MAX_SETS = 50
 """Operands of one row of set operators."""
 
+_NO_LIMIT = "LIMIT is not part of ADQL; write SELECT TOP n"
+
 _CLAUSES = ("WHERE", "GROUP", "HAVING", "ORDER", "OFFSET", "UNION", "EXCEPT", "INTERSECT")
 
 
@@ -43,7 +45,7 @@ class Parser(ExpressionParser):
         self._accept(";")
         if self._token.kind != "end":
             if self._is("LIMIT"):
-                raise self._error("LIMIT is not part of ADQL; write SELECT TOP n", self._token.at)
+                raise self._error(_NO_LIMIT, self._token.at)
             raise self._expected("the end of the query")
         return query
 
@@ -227,7 +229,7 @@ class Parser(ExpressionParser):
         on, using = None, []
         if natural:
             if self._is("ON", "USING"):
-                raise self._expected("no ON or USING after NATURAL JOIN")
+                raise self._error("NATURAL JOIN takes neither ON nor USING", self._token.at)
         elif self._accept("ON"):
             on = self.condition()
         elif self._accept("USING"):
@@ -257,6 +259,8 @@ class Parser(ExpressionParser):
         alias = None
         if self._accept("AS") or self._is_name():
             alias = self._name("a table after AS")
+            if alias.text.upper() == "LIMIT" and self._token.kind == "int":
+                raise self._error(_NO_LIMIT, alias.at)
         return n.NamedTable(tuple(parts), alias, at)
 
     def _derived(self, query: n.Query, at: int) -> n.DerivedTable:

@@ -149,7 +149,8 @@ class Expressions:
             )
         elif node.target == "TIMESTAMP" and not operand.kind.textual:
             raise self.error("CAST to TIMESTAMP takes a text", node.operand.at)
-        column = replace(result_column(kind, operand.column), datatype=datatype, xtype=xtype)
+        like = operand.column if kind.numeric else None
+        column = replace(result_column(kind, like), datatype=datatype, xtype=xtype)
         return b.Cast(operand, node.target, node.length, kind, column)
 
     # Functions ---------------------------------------------------------------------------------
@@ -167,7 +168,8 @@ class Expressions:
             return self._coalesce(node)
         signature = FUNCTIONS.get(node.name)
         if signature is None:
-            name = n.Name(node.name, quoted=False, at=node.at)
+            as_written = self.text[node.at : node.at + len(node.name)]
+            name = n.Name(as_written, quoted=False, at=node.at)
             known = [*FUNCTIONS, *GEOMETRY_FUNCTIONS, *AGGREGATES, "COALESCE", "CAST"]
             raise self.error(f"there is no function {written((name,))}{hint(name, known)}", node.at)
         return self._function(node, signature)

@@ -62,6 +62,14 @@ _FOREIGN = {
 }
 
 
+_STRUCTURE_TEXT = """ALL AND AS ASC BETWEEN BY DESC DISTINCT EXCEPT EXISTS FROM FULL GROUP HAVING
+ILIKE IN INNER INTERSECT IS JOIN LEFT LIKE NATURAL NOT NULL OFFSET ON OR ORDER OUTER RIGHT SELECT
+TOP UNION USING WHERE WITH"""
+
+_STRUCTURE = frozenset(_STRUCTURE_TEXT.split())
+"""Reserved words that stand in a wrong place rather than name something."""
+
+
 class ExpressionParser:
     """Reads values and conditions; the base of `obscore.adql.clauses.Parser`."""
 
@@ -91,7 +99,7 @@ class ExpressionParser:
     def _expected(self, expected: str) -> QueryError:
         found = self._token
         message = f"found {found}, expected {expected}"
-        if found.reserved and "name" in expected:
+        if found.reserved and "name" in expected and found.word not in _STRUCTURE:
             message += f'; {found.word} is a reserved word, write it as "{found.text}"'
         return self._error(message, found.at)
 

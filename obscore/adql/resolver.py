@@ -200,7 +200,7 @@ class Resolver:
             case n.Number(value, at):
                 if isinstance(value, int) and 1 <= value <= len(outputs):
                     return value
-                raise self.error(f"ORDER BY {value}: there are {len(outputs)} columns", at)
+                raise self.error(f"ORDER BY {value}: positions go from 1 to {len(outputs)}", at)
             case n.ColumnName((name,), at):
                 found = [i for i, output in enumerate(outputs, 1) if name.meets(output.name)]
                 # One column that is selected twice under one name is no riddle.

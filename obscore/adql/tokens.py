@@ -32,6 +32,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+_HALF = re.compile("[\ud800-\udfff]")
 _SKIP = re.compile(_SPACE)
 _QUERY_START = re.compile(r"(?:\s++|--[^\n]*+|\()*+(?:SELECT|WITH)(?![A-Za-z0-9_])", re.IGNORECASE)
 
@@ -115,13 +116,15 @@ class Lexer:
     Raises
     ------
     QueryError
-        If the text is too long.
+        If the text is too long, or cannot be written as UTF-8.
     """
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_LENGTH:
             raise QueryError(f"the query is longer than {MAX_LENGTH} characters", 1, 1)
         self.text = text
+        if (broken := _HALF.search(text)) is not None:
+            raise self.error("half a character (a lone surrogate) is no text", broken.start())
         self._count = 0
 
     def error(self, message: str, at: int) -> QueryError:
@@ -149,6 +152,8 @@ class Lexer:
             case "name":
                 return Token(kind, text, text.upper(), at, end)
             case "op":
+                if text == "/" and self.text[end : end + 1] == "*":
+                    raise self.error("comments start with '--' in ADQL", at)
                 return Token(kind, text, text, at, end)
             case "string":
                 return Token(kind, text[1:-1].replace("''", "'"), "", at, end)
@@ -181,5 +186,9 @@ class Lexer:
             "?": "parameters are not part of ADQL",
             ":": "parameters and '::' are not part of ADQL; use CAST(a AS type)",
         }
+        hints |= dict.fromkeys(
+            "\u2018\u2019\u201a\u201b\u00b4", "strings are quoted with ' in ADQL"
+        )
+        hints |= dict.fromkeys("\u201c\u201d\u201e", 'names are quoted with " in ADQL')
         message = hints.get(char, f"the character {char!r} has no meaning in ADQL here")
         return self.error(message, at)
