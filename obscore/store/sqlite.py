@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import Table, bindparam, delete, func, insert, select
 from typing_extensions import override
 
 from obscore.observation import CataloguedFile, Observation, Value
@@ -106,13 +106,16 @@ class SqliteStore(Store):
         """Bring the file into shape: journal mode, layout, TAP_SCHEMA."""
         connection = self._connection
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        check_layout(connection, self.path)
+        made = check_layout(connection, self.path) != 0
         _set_wal(connection)
         # With WAL, NORMAL loses at most the last transactions on power failure, never consistency.
         connection.pragma("synchronous", "NORMAL")
         connection.pragma("foreign_keys", True)
         connection.pragma("journal_size_limit", 64 << 20)
         connection.pragma("cache_size", -64_000)
+        if made and not _unpublished(connection):
+            # The common case takes no lock: a server may start while another process ingests.
+            return
         with self._transaction():
             if check_layout(connection, self.path) == 0:
                 for statement in schema.ddl():
@@ -229,15 +232,23 @@ def _set_wal(connection: apsw.Connection) -> None:
             return
 
 
-def _publish(connection: apsw.Connection) -> None:
-    """Bring TAP_SCHEMA up to date with what this program declares."""
+def _unpublished(connection: apsw.Connection) -> list[tuple[Table, Sequence[dict[str, Any]]]]:
+    """Give the tables of TAP_SCHEMA that tell something else than this program, with their rows."""
+    stale = []
     for table, rows in tap_schema_rows().items():
         wanted = [tuple(row.values()) for row in rows]
         columns = [table.c[name] for name in rows[0]]
-        kept = connection.execute(schema.sql(select(*columns))).fetchall()
+        kept = fetch(connection, schema.sql(select(*columns)))
         if sorted(kept, key=repr) != sorted(wanted, key=repr):
-            connection.execute(schema.sql(delete(table)))
-            connection.executemany(schema.sql(insert(table)), rows)
+            stale.append((table, rows))
+    return stale
+
+
+def _publish(connection: apsw.Connection) -> None:
+    """Bring TAP_SCHEMA up to date with what this program declares."""
+    for table, rows in _unpublished(connection):
+        connection.execute(schema.sql(delete(table)))
+        connection.executemany(schema.sql(insert(table)), rows)
 
 
 def _last(connection: apsw.Connection, sql: str) -> int:

@@ -165,6 +165,14 @@ def test_opening_anew_keeps_everything(store):
     again.close()
 
 
+def test_opening_waits_for_no_writer(store):
+    store._connection.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    SqliteStore(store.path).close()
+    assert time.monotonic() - began < 5.0
+    store._connection.execute("ROLLBACK")
+
+
 def test_a_foreign_or_other_layout_is_refused(tmp_path):
     foreign = tmp_path / "foreign.db"
     connection = apsw.Connection(str(foreign))
