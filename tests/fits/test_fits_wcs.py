@@ -332,9 +332,14 @@ def test_a_lookup_table_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
         ({"CD1_1": 1e-4, "CD1_2": 1e-4, "CD2_1": 1e-4, "CD2_2": 1.000000000001e-4}, "singular"),
         ({key: None for key in BASE if key.startswith("CD")}, "neither CD nor CDELT"),
         ({"CUNIT1": "parsec"}, "broken"),
+        ({"WCSAXES": 99999}, "WCSAXES is 99999"),
+        ({**sip_cards(1.0), "A_ORDER": 99999}, "A_ORDER is 99999"),
+        ({**sip_cards(1.0), "B_ORDER": "x"}, "B_ORDER is x"),
+        ({"CTYPE3": "WAVE-TAB", "PS3_0": "T", "PS3_1": "c", "PV3_3": 2147483648.0, "WCSAXES": 3},
+         "PV3_3 is 2147483648"),
         ({"RADESYS": "FK5", "EQUINOX": 20000.0}, "EQUINOX is 20000"),
     ],
-)
+)  # fmt: skip
 def test_broken_coordinates_are_refused_by_name(
     tmp_path: Path, cards: dict[str, Any], words: str
 ) -> None:

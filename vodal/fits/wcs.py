@@ -52,6 +52,8 @@ _WCS_CARD = re.compile(
     r"|AMD[XY]\d{1,2}|PPO\d|CNPIX\d|[XY]PIXELSZ|PLT.*|PLATEID|TELESCOP|DATE)$"
 )
 """What the coordinates can depend on; all other cards are kept from wcslib, for speed and peace."""
+_ORDERS = {"WCSAXES": 99, "A_ORDER": 9, "B_ORDER": 9, "AP_ORDER": 9, "BP_ORDER": 9}
+"""The highest values of what sizes memory; SIP's are those of its definition."""
 _LOOKUP_BYTES = 1 << 28
 """The most that is read of lookup tables in other HDUs."""
 _ROUND_TRIP_PIXELS = 0.01
@@ -285,6 +287,28 @@ def _check(header: fits.Header) -> None:
                 f"'{header[keyword][:40]}', not a number"
             )
     _check_scale(header, sky)
+    _check_tables(header, types)
+    for keyword, most in _ORDERS.items():
+        _check_whole(header, keyword, 0, most)
+
+
+def _check_tables(header: fits.Header, types: dict[int, str]) -> None:
+    """Refuse -TAB axes whose parameters point outside their table (FITS paper III section 6.1).
+
+    wcslib sizes its memory by PVi_3 without a look at the table.
+    """
+    tables = [axis for axis, name in types.items() if name[4:].rstrip() in {"-TAB", "--TAB"}]
+    for axis in tables:
+        for number, most in ((1, 99999), (2, 99999), (3, len(tables))):
+            _check_whole(header, f"PV{axis}_{number}", 1, most)
+
+
+def _check_whole(header: fits.Header, keyword: str, least: int, most: int) -> None:
+    """Refuse a number by which memory is sized if it is none or too large."""
+    value = header.get(keyword, least)
+    whole = isinstance(value, int | float) and float(value).is_integer()
+    if not whole or not least <= value <= most:
+        raise DataError(f"the world coordinates are broken: {keyword} is {value}")
 
 
 def _check_scale(header: fits.Header, sky: list[int]) -> None:
