@@ -108,6 +108,9 @@ def build_collection(
     """
     bands: dict[str, list[Product]] = {}
     for product in catalogue.products(collection):
+        # Masks and weight maps that lie in files of their own are no picture of the sky.
+        if product.obscore.get("dataproduct_subtype"):
+            continue
         bands.setdefault(band_of(product), []).append(product)
     if not bands:
         raise UsageError(f"the collection '{collection}' has no images")
