@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vodal import sphere
 from vodal.errors import UsageError
+from vodal.outlines import arcs_of, ring_of
 from vodal.regions import Circle, Point, Polygon, Range
 from vodal.sphere import (
     area_deg2,
@@ -24,6 +25,7 @@ from vodal.sphere import (
     distance_deg,
     intersects,
 )
+from vodal.vectors import negative, vector
 
 SPACING = math.radians(2.5)
 
@@ -202,14 +204,14 @@ def test_intersects_agrees_with_dense_samples(a, b):
 def test_short_cuts_agree_with_the_general_way(a, b):
     # Away from tangency, where the two tolerances differ.
     if isinstance(a, Disc) or isinstance(b, Disc):
-        arcs = sphere._arcs(a.shape), sphere._arcs(b.shape)
+        arcs = arcs_of(a.shape), arcs_of(b.shape)
         disc, other = (a, arcs[1]) if isinstance(a, Disc) else (b, arcs[0])
-        x = sphere._vector(disc.shape.ra_deg, disc.shape.dec_deg)
+        x = vector(disc.shape.ra_deg, disc.shape.dec_deg)
         rim = math.radians(disc.shape.radius_deg)
         if any(
             abs(distance - rim) < 1e-6
             for arc in other
-            for distance in (arc.distance(x), math.pi - arc.distance(sphere._negative(x)))
+            for distance in (arc.distance(x), math.pi - arc.distance(negative(x)))
         ):
             return
     assert intersects(a.shape, b.shape) == sphere._intersects_by_boundary(a.shape, b.shape)
@@ -242,7 +244,7 @@ def test_caps_and_boxes_hold_the_region(twin):
 @settings(max_examples=60, deadline=None)
 @given(ras, decs, st.floats(0, 180))
 def test_a_cap_box_is_tight(ra, dec, radius):
-    box = np.array(cap_box(sphere._vector(ra, dec), radius))
+    box = np.array(cap_box(vector(ra, dec), radius))
     disc = Disc(ra, dec, radius)
     inside = np.concatenate([disc.boundary(), SKY[disc.holds(SKY)], np.eye(3), -np.eye(3)])
     inside = inside[inside @ disc.frame[0] >= math.cos(math.radians(radius)) - 1e-12]
@@ -396,7 +398,7 @@ def test_a_box_is_a_cross_of_great_circles():
             end = centre.directional_offset_by(angle * u.deg, arm * u.deg)
             inner = centre.directional_offset_by(angle * u.deg, (arm - 1e-6) * u.deg)
             outer = centre.directional_offset_by(angle * u.deg, (arm + 1e-6) * u.deg)
-            assert sphere._ring(box).distance_to_boundary(tuple(end.cartesian.xyz.value)) < 1e-10
+            assert ring_of(box).distance_to_boundary(tuple(end.cartesian.xyz.value)) < 1e-10
             assert contains(box, Point(inner.ra.deg, inner.dec.deg))
             assert not contains(box, Point(outer.ra.deg, outer.dec.deg))
     with pytest.raises(UsageError, match="BOX"):
