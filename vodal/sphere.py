@@ -195,6 +195,21 @@ def _rings_intersect(a: Ring, b: Ring) -> bool:
     return any(_sides_cross(side, other_side) for side in a.sides() for other_side in b.sides())
 
 
+def _ring_contains(outer: Ring, inner: Ring) -> bool | None:
+    """Tell whether one ring holds another; None where they touch and need a closer look."""
+    if not all(outer.holds(x) for x in inner.vertices):
+        return False
+    if outer.convex:
+        return True
+    if any(outer.distance_to_boundary(x) <= 10.0 * TOLERANCE for x in inner.vertices):
+        return None
+    if any(inner.holds(x) for x in outer.vertices):
+        return None
+    if any(_sides_cross(a, b) for a in outer.sides() for b in inner.sides()):
+        return None
+    return True
+
+
 def _sides_cross(a: tuple[Vector, Vector, Vector], b: tuple[Vector, Vector, Vector]) -> bool:
     (a_start, a_end, a_normal), (b_start, b_end, b_normal) = a, b
     left, right = dot(a_normal, b_start), dot(a_normal, b_end)
@@ -234,9 +249,9 @@ def contains(outer: Region | Point, inner: Shape) -> bool:
         radius = math.radians(inner.radius_deg)
         return _distance_to_boundary(outer, centre) >= radius - TOLERANCE
     if isinstance(outer, Polygon) and isinstance(inner, Polygon):
-        ring = ring_of(outer)
-        if ring.convex:
-            return all(ring.holds(x) for x in ring_of(inner).vertices)
+        answer = _ring_contains(ring_of(outer), ring_of(inner))
+        if answer is not None:
+            return answer
     return _contains_by_boundary(outer, inner)
 
 
