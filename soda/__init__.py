@@ -7,6 +7,7 @@ In the order data flows:
 - `filters`   BAND, TIME and POL of products that have one bin along these axes
 - `source`    what of a file's byte index a cutout needs
 - `distance`  how far points are from a stencil
+- `box`       boxes of pixels
 - `skyimage`  which pixels a stencil meets
 - `plan`      which sections of which HDUs make up a cutout
 - `header`    the cards of a section: coordinates shifted, what is stale left out

@@ -17,8 +17,9 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from soda.box import Box
 from soda.distance import signed_distance
-from soda.skyimage import Box, SkyImage
+from soda.skyimage import SkyImage
 from vodal.errors import DataError
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.wcs import celestial_axes, claims_sky, sky_wcs

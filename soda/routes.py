@@ -59,7 +59,7 @@ class _FitsResponse(Response):
 
 
 class _Sources:
-    """Finds products and what a worker needs of them; keeps the last ones used."""
+    """Finds products and what a worker needs of them; keeps the last ones found."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver

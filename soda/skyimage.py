@@ -22,10 +22,11 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from soda.box import Box, KnownBox
 from soda.distance import Distance, unit_vectors
 from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs
 
-__all__ = ["Box", "SkyImage"]
+__all__ = ["SkyImage"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -45,21 +46,14 @@ _MAX_BLOCK_DEG = 4.0
 """Circles around larger blocks would be poor."""
 _FLAT_PIXELS = 0.02
 _MANY, _FEW = 128, 8
+_MOST_BLOCKS = 1 << 16
+"""About a second's work. Where more would be divided, as on maps whose pixels are all long and
+narrow, the box is left wider than it need be."""
 _STRETCH = 1.02
 """Circles are drawn through samples of a block's rim; between them it may bulge a little."""
 _STRETCH_CURVED = 1.2
 _STRETCH_EDGE = 2.5
 """Where part of a block is off the sky."""
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Pixels along x and y, the two celestial axes in the order of the file; 0-based, half open."""
-
-    x0: int
-    x1: int
-    y0: int
-    y1: int
 
 
 @dataclass(frozen=True)
@@ -97,38 +91,6 @@ class _Blocks:
         )
 
 
-class _Known:
-    """The box that is known to be met, in whole pixels."""
-
-    def __init__(self, nx: int, ny: int) -> None:
-        self.nx, self.ny = nx, ny
-        self.u0 = self.v0 = math.inf
-        self.u1 = self.v1 = -math.inf
-
-    def add_blocks(self, u: Floats, v: Floats, size: float) -> None:
-        if len(u):
-            self.u0 = min(self.u0, math.floor(u.min()))
-            self.v0 = min(self.v0, math.floor(v.min()))
-            self.u1 = max(self.u1, min(self.nx, math.ceil((u + size).max())))
-            self.v1 = max(self.v1, min(self.ny, math.ceil((v + size).max())))
-
-    def add_points(self, u: Floats, v: Floats) -> None:
-        if len(u):
-            self.u0 = min(self.u0, math.floor(u.min()))
-            self.v0 = min(self.v0, math.floor(v.min()))
-            self.u1 = max(self.u1, math.floor(u.max()) + 1)
-            self.v1 = max(self.v1, math.floor(v.max()) + 1)
-
-    def sticks_out(self, u: Floats, v: Floats, size: float) -> Bools:
-        right, top = np.minimum(u + size, self.nx), np.minimum(v + size, self.ny)
-        return (u < self.u0) | (right > self.u1) | (v < self.v0) | (top > self.v1)
-
-    def box(self) -> Box | None:
-        if self.u1 <= self.u0:
-            return None
-        return Box(int(self.u0), int(self.u1), int(self.v0), int(self.v1))
-
-
 class SkyImage:
     """The sky of an image plane, ready to be asked for many stencils.
 
@@ -155,12 +117,12 @@ class SkyImage:
         distance
             Of the stencil, from `soda.distance.signed_distance`.
         """
-        known = _Known(self.nx, self.ny)
+        known = KnownBox(self.nx, self.ny)
         self._search(self._blocks, known, distance, may_probe=True)
         return known.box()
 
     def _search(
-        self, blocks: _Blocks, known: _Known, distance: Distance, *, may_probe: bool
+        self, blocks: _Blocks, known: KnownBox, distance: Distance, *, may_probe: bool
     ) -> None:
         """Widen the box by all that blocks hold."""
         while len(blocks.u):
@@ -181,9 +143,13 @@ class SkyImage:
                 blocks = blocks.take(known.sticks_out(blocks.u, blocks.v, blocks.size))
             if not len(blocks.u):
                 return
+            known.looked_at += len(blocks.u)
+            if known.looked_at > _MOST_BLOCKS:
+                known.add_blocks(blocks.u, blocks.v, blocks.size)
+                return
             blocks = self._divide(blocks, known)
 
-    def _learn(self, known: _Known, blocks: _Blocks, from_stencil: Floats) -> None:
+    def _learn(self, known: KnownBox, blocks: _Blocks, from_stencil: Floats) -> None:
         """Widen the box by what is certain."""
         covered = (from_stencil <= -blocks.radius) & blocks.whole
         known.add_blocks(blocks.u[covered], blocks.v[covered], blocks.size)
@@ -213,14 +179,14 @@ class SkyImage:
         blocks = _measure(float(size), u.ravel(), v.ravel(), samples)
         return _see_rims(blocks, rows, columns)
 
-    def _divide(self, blocks: _Blocks, known: _Known) -> _Blocks:
+    def _divide(self, blocks: _Blocks, known: KnownBox) -> _Blocks:
         """Divide blocks, leaving out what is not on the image or already known."""
         flat = self._chosen(blocks.take(blocks.flat), known, _interpolate)
         curved = self._chosen(blocks.take(~blocks.flat), known, self._sample)
         parts = [part for part in (flat, curved) if part is not None]
         return parts[0] if len(parts) == 1 else _join(blocks.size / _PARTS, parts)
 
-    def _chosen(self, blocks: _Blocks, known: _Known, make: _Maker) -> _Blocks | None:
+    def _chosen(self, blocks: _Blocks, known: KnownBox, make: _Maker) -> _Blocks | None:
         """Make those parts of blocks that matter."""
         if not len(blocks.u):
             return None
@@ -238,12 +204,12 @@ class SkyImage:
         parts = _measure(size, u, v, self.vectors(xs, ys))
         if not parts.blind.any():
             return parts
-        # Off the sky as far as can be seen, but beside what is on it: look closer, down to pixels.
+        # Off the sky as far as can be seen, but beside what is on it: look closer once.
         blind = parts.blind
-        parent = chosen[blind] // (_PARTS * _PARTS)
-        parts.centre[blind] = blocks.centre[parent]
-        parts.radius[blind] = blocks.radius[parent]
-        return parts.take(~blind) if size <= 1.0 else parts
+        parent = chosen // (_PARTS * _PARTS)
+        parts.centre[blind] = blocks.centre[parent[blind]]
+        parts.radius[blind] = blocks.radius[parent[blind]]
+        return parts.take(~blind | (~blocks.blind[parent] & (size > 1.0)))
 
 
 def _outermost(blocks: _Blocks) -> _Blocks:

@@ -6,6 +6,7 @@ when they run, or ahead of that by the pool (`PRELOAD`).
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ def warm_up() -> None:
     """Load what is loaded only when a first image is cut."""
     from soda.warmup import cut_sample  # noqa: PLC0415 - heavy, and for workers only
 
-    cut_sample()
+    # Without a folder for temporary files only the first request is slower.
+    with contextlib.suppress(OSError):
+        cut_sample()
 
 
 def make_cutout(source: Source, stencil: Region | None, limit_bytes: int) -> CutAnswer | None:

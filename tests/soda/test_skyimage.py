@@ -8,8 +8,9 @@ from astropy.wcs import WCS
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from soda.box import Box
 from soda.distance import signed_distance, unit_vectors
-from soda.skyimage import Box, SkyImage
+from soda.skyimage import SkyImage
 from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs
 from vodal.regions import Circle, Point, Polygon, Range
 from vodal.sphere import contains
