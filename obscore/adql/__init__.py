@@ -9,7 +9,7 @@ In the order that a query takes:
 - `names`: scopes and look-up; `types`: kinds and metadata; `functions`: signatures
 - `expressions`, `geometry`: checked values and conditions; `grouping`: GROUP BY's rule
 - `bound`: the tree with every name resolved; `resolver`: makes it
-- `passes`: look-ups in the spatial index
+- `passes`: look-ups in the spatial index; `inherited`: sub-queries that pass it on
 - `sqlite`, `sqlite_values`: print SQL; `runtime`: the functions that this SQL calls
 
 Parsing and resolving know no database; another one takes another printer.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal as Choice
 
 from obscore.adql.nodes import JoinKind
-from obscore.adql.schema import ColumnDef, TableDef
+from obscore.adql.schema import ColumnDef, SpatialIndex, TableDef
 from obscore.adql.types import Kind
 from vodal.regions import Shape
 from vodal.tables.columns import Column
@@ -27,6 +27,7 @@ __all__ = [
     "Field",
     "From",
     "Function",
+    "Hidden",
     "InQuery",
     "InValues",
     "IsNull",
@@ -71,6 +72,8 @@ class Relation:
     alias: str
     source: TableDef | Query | Named
     fields: tuple[Field, ...]
+    spatial: SpatialIndex | None = None
+    """Of the table, or what a sub-query passes on of its table's."""
 
 
 @dataclass(eq=False, slots=True)
@@ -343,6 +346,17 @@ class Select:
     having: Condition | None
     distinct: bool
     top: int | None
+    hidden: tuple[Hidden, ...] = ()
+    """Columns that no name reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A physical column of a relation, given on under another name."""
+
+    relation: Relation
+    physical: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from obscore.adql import bound as b
-from obscore.adql.schema import SpatialIndex, TableDef
 
-__all__ = ["spatial_index", "with_prefilters"]
+__all__ = ["with_prefilters"]
 
 _TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
 
@@ -31,11 +30,6 @@ def with_prefilters(condition: b.Condition) -> b.Condition:
         case _:
             nearby = None
     return condition if nearby is None else b.AllOf((nearby, condition))
-
-
-def spatial_index(relation: b.Relation) -> SpatialIndex | None:
-    """Give the spatial index of a relation, if it is a table that has one."""
-    return relation.source.spatial if isinstance(relation.source, TableDef) else None
 
 
 def _nearby(condition: b.Compare) -> b.Nearby | None:
@@ -78,11 +72,11 @@ def _beside(indexed: b.Value, shape: b.Value, margin: b.Value | None) -> b.Nearb
 def _indexed_relation(value: b.Value) -> b.Relation | None:
     match value:
         case b.Function("SHAPE", (b.Use(relation, field),)):
-            spatial = spatial_index(relation)
+            spatial = relation.spatial
             if spatial is not None and field.name == spatial.region_column:
                 return relation
         case b.Function("POINT", (b.Use(relation, ra), b.Use(other, dec))):
-            spatial = spatial_index(relation)
+            spatial = relation.spatial
             if relation is other and spatial is not None:
                 return relation if (ra.name, dec.name) == spatial.point_columns else None
         case _:

@@ -10,6 +10,7 @@ from obscore.adql import bound as b
 from obscore.adql import nodes as n
 from obscore.adql.expressions import Expressions
 from obscore.adql.grouping import check_groups, has_aggregate
+from obscore.adql.inherited import spatial_columns, with_hidden_columns
 from obscore.adql.names import Exposed, Scope, Visible, find_table, hint, table_fields, written
 from obscore.adql.passes import with_prefilters
 from obscore.adql.schema import Schema, TableDef
@@ -67,7 +68,7 @@ class Resolver:
         key = item.name.text.lower()
         if key in self._named:
             raise self.error(f"WITH names {item.name.text} twice", item.name.at)
-        query = self.query(item.query)
+        query = with_hidden_columns(self.query(item.query))
         named = b.Named(f"w{len(self._named) + 1}", query)
         self._named[key] = named
         return named
@@ -281,7 +282,7 @@ class Resolver:
             case n.NamedTable():
                 relation, exposed = self._named_table(node)
             case n.DerivedTable(query, alias, _):
-                inner = self.query(query, parent)
+                inner = with_hidden_columns(self.query(query, parent))
                 relation = self._relation(inner, _query_fields(inner), node.at)
                 exposed = Exposed(alias.text, None, relation)
             case n.Join():
@@ -295,7 +296,8 @@ class Resolver:
         self._relations += 1
         if self._relations > MAX_RELATIONS:
             raise self.error(f"the query reads more than {MAX_RELATIONS} tables", at)
-        return b.Relation(f"t{self._relations}", source, fields)
+        spatial = source.spatial if isinstance(source, TableDef) else spatial_columns(source)
+        return b.Relation(f"t{self._relations}", source, fields, spatial)
 
     def _named_table(self, node: n.NamedTable) -> tuple[b.Relation, Exposed]:
         name = node.parts[-1]

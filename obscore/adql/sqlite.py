@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 
 from obscore.adql import bound as b
-from obscore.adql.passes import spatial_index
 from obscore.adql.schema import TableDef
 from obscore.adql.sqlite_values import ValuePrinter, quoted
 from obscore.adql.types import Kind
@@ -98,6 +97,8 @@ class Printer(ValuePrinter):
         outputs = ", ".join(
             f"{self._output(output.value)} AS c{i}" for i, output in enumerate(select.outputs, 1)
         )
+        for item in select.hidden:
+            outputs += f", {item.relation.alias}.{quoted(item.physical)} AS {item.name}"
         distinct = "DISTINCT " if select.distinct else ""
         tables = [self._from(select.tables[0])]
         for table in select.tables[1:]:
@@ -206,7 +207,7 @@ class Printer(ValuePrinter):
         return f"({operand} >= {low} AND {operand} < {high} AND {exact})"
 
     def _nearby(self, nearby: b.Nearby) -> str:
-        spatial = spatial_index(nearby.relation)
+        spatial = nearby.relation.spatial
         assert spatial is not None
         shape, margin = nearby.shape, nearby.margin_deg
         if isinstance(shape, b.ShapeValue) and (margin is None or isinstance(margin, b.Literal)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from obscore.adql import bound as b
-from obscore.adql.passes import spatial_index
 from obscore.adql.types import Kind
 from vodal.regions import Point, shape_to_bytes
 
@@ -154,7 +153,7 @@ class ValuePrinter:
 
     def _shape(self, source: b.Value) -> str:
         if isinstance(source, b.Use):
-            spatial = spatial_index(source.relation)
+            spatial = source.relation.spatial
             if spatial is not None and source.field.name == spatial.region_column:
                 return f"{source.relation.alias}.{quoted(spatial.region_sql)}"
         xtype = (source.column.xtype or "").lower().removeprefix("adql:")

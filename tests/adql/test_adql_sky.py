@@ -229,6 +229,39 @@ def test_the_spatial_index_serves_joins(plan):
         assert "CORRELATED LIST SUBQUERY" in steps
 
 
+@pytest.mark.parametrize("query", [
+    "SELECT q.obs_id FROM (SELECT * FROM ivoa.obscore) AS q WHERE {}",
+    "SELECT q.x FROM (SELECT s_dec, s_ra, s_region, obs_id AS x FROM ivoa.obscore) AS q WHERE {}",
+    "WITH q AS (SELECT * FROM obscore WHERE s_fov < 100) SELECT q.obs_id FROM q WHERE {}",
+    "SELECT q.obs_id FROM (SELECT p.* FROM (SELECT * FROM ivoa.obscore) AS p) AS q WHERE {}",
+])  # fmt: skip
+@pytest.mark.parametrize("where", [
+    "CONTAINS(POINT(10, 0.5), q.s_region) = 1",
+    "CONTAINS(POINT(q.s_ra, q.s_dec), CIRCLE(10, 0.5, 5)) = 1",
+])  # fmt: skip
+def test_a_sub_query_passes_the_spatial_index_on(query, where, plan, run):
+    steps = plan(query.format(where))
+    assert "SCAN obscore_rtree VIRTUAL TABLE INDEX" in steps
+    assert "SCAN t1" not in steps
+    direct = f"SELECT q.obs_id FROM ivoa.obscore AS q WHERE {where}"
+    assert sorted(run(query.format(where))) == sorted(run(direct))
+
+
+def test_a_sub_query_that_changes_its_rows_gives_right_answers(run):
+    where = "CONTAINS(POINT(10, 0.5), q.s_region) = 1"
+    direct = run(f"SELECT DISTINCT q.s_region FROM ivoa.obscore AS q WHERE {where}")
+    assert direct
+    for query in (
+        "SELECT DISTINCT s_region FROM ivoa.obscore",
+        "SELECT s_region, COUNT(*) AS n FROM ivoa.obscore GROUP BY s_region",
+        "SELECT s_region FROM ivoa.obscore UNION SELECT s_region FROM ivoa.obscore",
+        "SELECT s_region, s_region AS again FROM ivoa.obscore",
+        "SELECT s_region || '' AS text, s_region FROM ivoa.obscore",
+    ):
+        rows = run(f"SELECT DISTINCT q.s_region FROM ({query}) AS q WHERE {where}")
+        assert sorted(rows) == sorted(direct), query
+
+
 def test_a_prefix_of_like_uses_the_index(plan):
     assert "USING INDEX ix_id (obs_id>? AND obs_id<?)" in plan(
         "SELECT s_ra FROM ivoa.obscore WHERE obs_id LIKE 'obs1%'"

@@ -1,0 +1,61 @@
+"""The page on ADQL names what the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from obscore import adql
+from obscore.adql import clauses, parser, tokens
+from obscore.adql.functions import FUNCTIONS, GEOMETRY_FUNCTIONS
+from obscore.adql.parser import AGGREGATES
+from vodal.errors import QueryError
+
+PAGE = (Path(__file__).parents[2] / "docs" / "adql.md").read_text(encoding="utf-8")
+
+
+def test_every_function_is_on_the_page():
+    for name in [*FUNCTIONS, *GEOMETRY_FUNCTIONS, *AGGREGATES, "COALESCE", "CAST"]:
+        assert f"`{name}`" in PAGE or f"`{name}(" in PAGE, name
+
+
+def test_every_function_of_the_grammar_table_exists():
+    table = PAGE[PAGE.index("| production |") :]
+    names = re.findall(r"`(?:Parser\.)?([a-z_]+)`(?=[,` |])", table)
+    for name in {name for name in names if name.startswith("_")} | {"whole", "condition", "value"}:
+        assert hasattr(clauses.Parser, name), name
+
+
+def test_limits_on_the_page_are_those_of_the_code():
+    for limit in (tokens.MAX_LENGTH, tokens.MAX_TOKENS, clauses.MAX_ITEMS):
+        assert f"{limit:,}" in PAGE
+    for limit in (parser.MAX_DEPTH, parser.MAX_CHAIN, clauses.MAX_TABLES):
+        assert f" {limit} " in PAGE.replace("\n", " ")
+
+
+def test_searches_on_the_page_use_the_index(plan):
+    block = PAGE[PAGE.index("    CONTAINS(<shape>") : PAGE.index("`<shape>` may be")]
+    shape, point = "CIRCLE('ICRS', 10, 0.5, 1)", "POINT(10, 0.5)"
+    forms = [
+        form for line in block.strip().splitlines() for form in re.split(r"\s{2,}", line) if form
+    ]
+    assert len(forms) == 8
+    for form in forms:
+        where = form.replace("<shape>", shape).replace("<point>", point)
+        where = where.replace("...", "10, 0.5").replace(" ra, dec", " 10, 0.5")
+        where = re.sub(r"\br\b", "0.5", where)
+        steps = plan(f"SELECT obs_id FROM ivoa.obscore WHERE {where}")
+        assert "SCAN obscore_rtree VIRTUAL TABLE INDEX" in steps, where
+
+
+def test_the_join_on_the_page_runs(run):
+    start = PAGE.index("    SELECT t.name, o.obs_id")
+    run(PAGE[start : PAGE.index("The columns may come out")])
+
+
+@pytest.mark.parametrize("word", ["CASE", "NULLIF", "EXTRACT"])
+def test_what_is_not_adql_is_refused_by_name(word, schema):
+    with pytest.raises(QueryError, match=word):
+        adql.translate(f"SELECT {word}(s_ra, 1) FROM ivoa.obscore", schema)
