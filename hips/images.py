@@ -80,6 +80,14 @@ class OpenImage:
         self.hdu = self._hdu(source.hdus[0])
         self._reader: RangeReader | None = None
         try:
+            self._place()
+        except BaseException:
+            self.close()
+            raise
+
+    def _place(self) -> None:
+        """Find the image's axes and coordinates."""
+        try:
             full = load_wcs(self.hdu, self.index)
         except DataError:
             # Distortions in other HDUs need the file; other faults come up again.

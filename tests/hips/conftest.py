@@ -47,7 +47,7 @@ class Shelf:
     def collections(self):
         return [CollectionSummary("demo", len(self.items), ())]
 
-    def products(self, collection=None, region=None):
+    def products(self, collection=None, region=None):  # noqa: ARG002 - of the protocol
         return iter([p for p in self.items if collection in {None, p.collection}])
 
     def resolve(self, dids):
@@ -60,6 +60,11 @@ class Shelf:
 @pytest.fixture
 def shelf() -> Shelf:
     return Shelf()
+
+
+@pytest.fixture(scope="session")
+def new_shelf() -> type[Shelf]:
+    return Shelf
 
 
 def write_image(path: Path, data, wcs, **cards) -> Path:

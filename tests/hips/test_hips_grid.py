@@ -33,7 +33,7 @@ def tile_at(ra, dec, order):
     return int(cells[0])
 
 
-def worst_error(ra, dec, rotation=20.0, distorted=True, order=11, count=3000, seed=0):
+def worst_error(ra, dec, rotation=20.0, *, distorted=True, order=11, count=3000, seed=0):
     """Compare grid and truth at random pixels of the tile at a place, on the image there."""
     mapping = Mapping(make_wcs(ra, dec, SIZE, 0.25, rotation, distorted=distorted))
     npix = tile_at(ra, dec, order)
