@@ -69,7 +69,7 @@ def ingest_folders(
                     console.print(f"  {line}")
     finally:
         store.close()
-    console.print(f"  Report: {report_path}")
+    console.print(f"  Report: {report_path}", soft_wrap=True)
 
 
 def _sources(
@@ -111,9 +111,10 @@ def build_hips(
                     workers=workers or os.cpu_count() or 1, progress=progress,
                 )  # fmt: skip
             for summary in made:
+                origin = f"{summary.images} images" if summary.images else "its bands"
                 console.print(
-                    f"  {summary.name}: order {summary.order}, {summary.tiles} tiles of "
-                    f"{summary.images} images, {summary.seconds:.1f} s"
+                    f"  {summary.name}: order {summary.order}, {summary.tiles} tiles "
+                    f"from {origin}, {summary.seconds:.1f} s"
                 )
                 for note in [*summary.skipped, *summary.notes]:
                     console.print(f"    note: {note}", style="yellow")
@@ -209,7 +210,8 @@ def _announce(
     ):
         console.print(f"  {url + path:<40} {what}")
     if examples:
-        console.print(_examples(url, site_path))
+        # Commands are not wrapped, so that they can be copied.
+        console.print(_examples(url, site_path), soft_wrap=True)
     console.print("\nStop with Ctrl-C.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple
 
-import structlog
 
 from vodal.errors import ArchiveError, DeadlineError, ServiceUnavailable
 from vodal.pool import frames
@@ -19,7 +19,7 @@ from vodal.pool.worker import Setup
 
 __all__ = ["PoolStats", "WarmPool"]
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -222,7 +222,7 @@ class WarmPool:
             try:
                 result = await self._ask(worker, request, deadline, seconds)
             except _WorkerLostError:
-                _log.warning("a worker was lost under a request", pool=self.name, pid=worker.pid)
+                _log.warning("%s %d was lost under a request", self.name, worker.pid)
                 if may_retry and self._running:
                     continue
                 break
@@ -297,7 +297,7 @@ class WarmPool:
         self._release(worker, worn=reply.worn)
         if reply.error is not None:
             if reply.trace:
-                _log.error("a request failed in a worker", pool=self.name, trace=reply.trace)
+                _log.error("a request failed in a %s:\n%s", self.name, reply.trace)
             raise reply.error
         return reply.value
 
@@ -333,7 +333,7 @@ class WarmPool:
     def _idle_died(self, worker: WorkerProcess) -> None:
         """See to an idle worker whose socket became readable: only its end does that."""
         self._leave_idle(worker)
-        _log.warning("an idle worker ended", pool=self.name, pid=worker.pid)
+        _log.warning("idle %s %d ended", self.name, worker.pid)
         self._lose(worker)
 
     def _leave_idle(self, worker: WorkerProcess) -> None:
@@ -374,12 +374,8 @@ class WarmPool:
             try:
                 await self._new_worker()
             except (ArchiveError, OSError) as error:
-                _log.error(
-                    "a worker could not start",
-                    pool=self.name,
-                    error=str(error),
-                    trace=str(error.__cause__ or ""),
-                )
+                cause = error.__cause__ or ""
+                _log.error("a %s could not start: %s\n%s", self.name, error, cause)  # noqa: TRY400
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, _MAX_BACKOFF_S)
             else:
