@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple
 
-
 from vodal.errors import ArchiveError, DeadlineError, ServiceUnavailable
 from vodal.pool import frames
 from vodal.pool.process import WorkerProcess
@@ -375,7 +374,7 @@ class WarmPool:
                 await self._new_worker()
             except (ArchiveError, OSError) as error:
                 cause = error.__cause__ or ""
-                _log.error("a %s could not start: %s\n%s", self.name, error, cause)  # noqa: TRY400
+                _log.error("a %s could not start: %s\n%s", self.name, error, cause)
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, _MAX_BACKOFF_S)
             else:
