@@ -137,7 +137,8 @@ def build(
 def _nothing(name: str, skipped: Sequence[Skipped]) -> str:
     reasons = Counter(item.reason for item in skipped).most_common(3)
     why = "; ".join(f"{reason} ({count})" for reason, count in reasons)
-    return f"no image can go into the HiPS '{name}': {why or 'all pixels are blank, or the whole is smaller than a pixel of a tile'}"
+    why = why or "all pixels are blank, or the whole is smaller than a pixel of a tile"
+    return f"no image can go into the HiPS '{name}': {why}"
 
 
 def _text(origin: Provenance, band: str | None) -> str:

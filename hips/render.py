@@ -111,8 +111,20 @@ def _add_cells(
                 y1 = grid_y[a, b + 1] * (1.0 - f) + grid_y[a + 1, b + 1] * f
                 dx, dy = (x1 - x0) / step, (y1 - y0) / step
                 row = width - 1 - (a * step + i)
+                totals, shares = total[row], weights[row]
                 for j in range(step):
                     x, y = x0 + dx * (j + 0.5), y0 + dy * (j + 0.5)
+                    if not lanczos and x >= 0.0 and y >= 0.0 and x < nx - 1.0 and y < ny - 1.0:
+                        # `_bilinear` once more, in line: twice as fast as the call.
+                        k, m = int(x), int(y)
+                        fx, fy = x - k, y - m
+                        low = image[m, k] * (1.0 - fx) + image[m, k + 1] * fx
+                        high = image[m + 1, k] * (1.0 - fx) + image[m + 1, k + 1] * fx
+                        value = low * (1.0 - fy) + high * fy
+                        if not math.isnan(value):
+                            totals[b * step + j] += weight * value
+                            shares[b * step + j] += weight
+                            continue
                     if x < -0.5 or y < -0.5 or x >= nx - 0.5 or y >= ny - 0.5:
                         continue
                     if lanczos:
@@ -120,8 +132,8 @@ def _add_cells(
                     else:
                         value, share = _bilinear(image, x, y)
                     if share > 0.0:
-                        total[row, b * step + j] += weight * share * value
-                        weights[row, b * step + j] += weight * share
+                        totals[b * step + j] += weight * share * value
+                        shares[b * step + j] += weight * share
 
 
 @kernel

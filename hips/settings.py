@@ -24,8 +24,8 @@ class HipsSettings(Settings):
     under those of an order."""
     kernel: Literal["bilinear", "lanczos3"] = "bilinear"
     """How images are sampled. ``lanczos3`` keeps the width of point sources (bilinear widens
-    them by about 3 %) and costs 2.5 times as much; next to blank pixels it falls back to
-    bilinear."""
+    them by about 3 %), takes about four times as long to sample, and falls back to bilinear next
+    to blank pixels."""
     weights: Literal["uniform", "exposure"] = "exposure"
     """Weight of overlapping images in the mean: all alike, or by exposure time. Where one image
     has no exposure time, all count alike."""
