@@ -10,12 +10,13 @@ from hips.coverage import View
 
 __all__ = ["index_page"]
 
-_PAGE = """<!doctype html>
+_PAGE = r"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>@title@</title>
+<link rel="icon" href="data:,">
 <style>
 html, body { margin: 0; height: 100%; font: 15px/1.5 system-ui, sans-serif; }
 body { display: flex; flex-direction: column; background: #111; color: #ddd; }
@@ -35,17 +36,19 @@ a { color: #8cf; }
 <div id="sky"></div>
 <script type="module">
 const view = @view@;
-const here = new URL(".", location.href).href;
+// Aladin Lite puts a slash of its own after the address.
+const here = new URL(".", location.href).href.replace(/\/$/, "");
 try {
   const A = (await import(view.aladin)).default;
   await A.init;
-  const sky = A.aladin("#sky", {
+  A.aladin("#sky", {
+    survey: here,
+    hipsList: [here],
     target: `${view.ra} ${view.dec}`,
     fov: view.fov,
     cooFrame: "ICRSd",
-    survey: here,
+    log: false, // nothing is told to other hosts
   });
-  sky.setBaseImageLayer(A.imageHiPS(here, { name: view.title, imgFormat: "png" }));
 } catch (error) {
   const note = document.createElement("p");
   note.style.padding = "1rem";
@@ -75,7 +78,6 @@ def index_page(title: str, description: str, view: View, aladin_lite_url: str) -
         "ra": round(view.ra_deg, 6),
         "dec": round(view.dec_deg, 6),
         "fov": round(view.fov_deg, 6),
-        "title": title,
         "aladin": aladin_lite_url,
     }
     # Inside a script element only "</" could end it.

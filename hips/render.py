@@ -84,7 +84,7 @@ def _lanczos3(image: Pixels, x: float, y: float, table: Floats) -> tuple[float, 
 
 
 @kernel
-def _add_cells(
+def _add_cells(  # noqa: C901 - one loop over pixels, in line for speed
     image: Pixels,
     grid_x: Floats,
     grid_y: Floats,

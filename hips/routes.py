@@ -68,7 +68,8 @@ def hips_routes(root: Path, settings: HipsSettings, public_url: str | None) -> l
 
     def file(request: Request) -> Response:
         base = _folder(root, request.path_params["name"])
-        inside = request.path_params["path"]
+        # Aladin Lite doubles the slash if its user ends the address with one.
+        inside = request.path_params["path"].lstrip("/")
         if not _FILE.fullmatch(inside):
             raise _absent()
         return _file(request, base / inside, settings)

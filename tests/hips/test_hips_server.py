@@ -226,6 +226,11 @@ def test_everything_else_is_a_short_404(client, path):
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
+def test_a_doubled_slash_is_one_as_aladin_lite_sends_it(client):
+    assert client.get("/hips/demo-g//Moc.fits").status_code == 200
+    assert client.get("/hips/demo-g//../secret.txt").status_code == 404
+
+
 def test_a_name_without_a_slash_leads_to_the_page(client):
     answer = client.get("/hips/demo-g")
     assert answer.status_code in {301, 307}
@@ -244,6 +249,7 @@ def test_the_page_is_its_own_and_asks_no_other_host(site):
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
     assert "/portal/vendor/aladin.js" in page
+    assert "log: false" in page
     assert "<title>Demo g = &lt;test&gt;</title>" in page
 
 
