@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hips.build import build
@@ -96,8 +97,8 @@ def build_collection(
     Returns
     -------
     list of BuildSummary
-        Bands first, by wavelength; colour last. A band with no usable image is in the first
-        summary's notes.
+        Bands first, by wavelength; colour last. A band with no usable image, and products that
+        are masks, weights and the like, are in the first summary's notes.
 
     Raises
     ------
@@ -107,20 +108,22 @@ def build_collection(
         If none of its images can be used.
     """
     bands: dict[str, list[Product]] = {}
+    others: Counter[str] = Counter()
     for product in catalogue.products(collection):
         # Masks and weight maps that lie in files of their own are no picture of the sky.
-        if product.obscore.get("dataproduct_subtype"):
-            continue
-        bands.setdefault(band_of(product), []).append(product)
+        kind = str(product.obscore.get("dataproduct_subtype") or "")
+        if kind:
+            others[kind] += 1
+        else:
+            bands.setdefault(band_of(product), []).append(product)
     if not bands:
         raise UsageError(f"the collection '{collection}' has no images")
     ordered = sorted(bands, key=lambda band: (_wavelength(bands[band]), band))
-    alone = len(ordered) == 1
     made: dict[str, BuildSummary] = {}
+    notes = [f"{number} files of kind {kind} left out" for kind, number in sorted(others.items())]
     failed: list[str] = []
     with Crew(workers) as crew:
-        for band in ordered:
-            name = hips_name(collection, None if alone else band or "other")
+        for name, band in _names(collection, ordered):
             try:
                 made[band] = build(
                     bands[band], resolver.index, output, settings, name=name,
@@ -148,7 +151,17 @@ def build_collection(
                     crew=crew,
                 )
             )
-    return [_with_notes(summaries[0], failed), *summaries[1:]]
+    return [_with_notes(summaries[0], [*notes, *failed]), *summaries[1:]]
+
+
+def _names(collection: str, bands: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Give each band's HiPS a name of its own, though two bands may differ in signs only."""
+    given: Counter[str] = Counter()
+    for band in bands:
+        name = hips_name(collection, None if len(bands) == 1 else band or "other")
+        given[name.lower()] += 1
+        count = given[name.lower()]
+        yield (name if count == 1 else f"{name}-{count}"), band
 
 
 def _with_notes(summary: BuildSummary, notes: Sequence[str]) -> BuildSummary:

@@ -503,6 +503,21 @@ def test_a_survey_becomes_a_hips_a_band_and_one_in_colour(survey, tmp_path, shel
     assert (made[3].path / "color.json").read_bytes() == kept
 
 
+def test_masks_and_weights_in_files_of_their_own_are_left_out(save_image, tmp_path, shelf):
+    wcs = make_wcs(40.0, 10.0, 60, 0.5, distorted=False)
+    for name, band, kind, value in (
+        ("a", "u'", None, 1.0), ("b", "u", None, 2.0), ("c", "", None, 3.0), ("d", "u", "mask", 9.0)
+    ):  # fmt: skip
+        path = save_image(tmp_path / f"{name}.fits", np.full((60, 60), value, np.float32), wcs)
+        shelf.put(path, filter=band, dataproduct_subtype=kind)
+    made = build_collection(shelf, shelf, "demo", tmp_path / "hips", HipsSettings())
+    assert [item.name for item in made] == ["demo-other", "demo-u", "demo-u-2"]
+    assert made[0].notes == ("1 files of kind mask left out",)
+    assert all(all_pixels(item.path, 10)[2].max() < 4 for item in made)
+    with pytest.raises(UsageError, match="has no images"):
+        build_collection(shelf, shelf, "none", tmp_path / "hips", HipsSettings())
+
+
 def test_the_survey_s_stars_are_in_its_hips(survey, tmp_path, shelf):
     exposures = [e for e in survey.exposures if e.band == "r"]
     for exposure in exposures:
