@@ -48,12 +48,9 @@ class HipsSettings(Settings):
         "UNMASKEDNAN",
         "CR",
         "COSMIC",
-        "EDGE",
-        "SENSOR_EDGE",
         "DO_NOT_USE",
         "REJECTED",
         "VIGNETTED",
-        "SUSPECT_EDGE",
     )
     """Names of mask bits (``MP_<name>`` cards of the mask plane) whose pixels are not used.
     Saturated pixels are: without them the hearts of bright stars would be holes."""
