@@ -20,6 +20,7 @@ import obscore.app
 import soda.app
 from datalink.collect import FileLinkMaker, PreviewLinkMaker
 from datalink.descriptors import DatalinkAnnotator
+from hips.links import HipsLinks
 from obscore.store.resolver import SqliteResolver
 from obscore.store.sqlite import SqliteStore
 from skylane.portal.routes import portal_routes
@@ -88,7 +89,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     resolver = SqliteResolver(site.database)
     pool = soda.app.make_pool(settings.soda)
     public_url = settings.server.public_url
-    makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker())
+    makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker(), HipsLinks(site.hips))
     services = {
         "/tap": obscore.app.create_app(
             database=site.database,
