@@ -10,25 +10,15 @@ from pathlib import Path
 from hips.build import build
 from hips.composite import build_color
 from hips.crew import Crew
-from hips.publish import safe_name
+from hips.publish import band_of, hips_name
 from hips.settings import HipsSettings
 from hips.summary import BuildSummary, Report
 from vodal.errors import DataError, UsageError
 from vodal.products import Catalogue, Product, Resolver
 
-__all__ = ["band_of", "build_collection", "color_bands", "hips_name"]
+__all__ = ["build_collection", "color_bands"]
 
 _AUTHORITY = re.compile(r"ivo://([^/?#]+)")
-
-
-def hips_name(collection: str, band: str | None = None) -> str:
-    """Give the name of the HiPS of a collection's band, or of its only one."""
-    return safe_name(collection, band) if band else safe_name(collection)
-
-
-def band_of(product: Product) -> str:
-    """Give a product's band; empty if it is not known."""
-    return str(product.obscore.get("filter") or "").strip()
 
 
 def color_bands(products: Mapping[str, Sequence[Product]]) -> tuple[str, str, str] | None:

@@ -8,8 +8,8 @@ from typing import Final
 
 from typing_extensions import override
 
-from hips.collection import band_of, hips_name
 from hips.properties import parse_properties
+from hips.publish import band_of, hips_name
 from vodal.errors import DataError
 from vodal.links import Link, LinkMaker
 from vodal.products import Product

@@ -1,4 +1,4 @@
-"""A folder that is filled out of sight and takes its name in one step."""
+"""The folder of a HiPS: its name, and how it is filled out of sight and takes it in one step."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from vodal.errors import ServiceUnavailable, UsageError
+from vodal.products import Product
 
-__all__ = ["NAME", "safe_name", "staging"]
+__all__ = ["NAME", "band_of", "hips_name", "safe_name", "staging"]
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What a HiPS's folder may be called; never one that starts with a dot, as those in work do."""
@@ -27,6 +28,16 @@ def safe_name(*parts: str) -> str:
     """Make a folder's name of texts: other signs than letters, digits, dots become hyphens."""
     words = [re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.") for part in parts]
     return "-".join(word for word in words if word)[:128] or "hips"
+
+
+def hips_name(collection: str, band: str | None = None) -> str:
+    """Give the name of the HiPS of a collection's band, or of its only one."""
+    return safe_name(collection, band) if band else safe_name(collection)
+
+
+def band_of(product: Product) -> str:
+    """Give a product's band; empty if it is not known."""
+    return str(product.obscore.get("filter") or "").strip()
 
 
 @contextmanager

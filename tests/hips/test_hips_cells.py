@@ -5,7 +5,7 @@ from __future__ import annotations
 import cdshealpix.nested as healpix
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -44,6 +44,7 @@ def test_a_tile_has_the_path_of_the_standard(order, npix, path):
     assert tile_path(order, npix, "fits") == path
 
 
+@settings(deadline=None)
 @given(order=st.integers(0, 20), data=st.data(), u=st.floats(0, 0.999), v=st.floats(0, 0.999))
 def test_the_sky_in_a_cell_is_that_of_cdshealpix(order, data, u, v):
     npix = data.draw(st.integers(0, 12 * 4**order - 1))
@@ -63,6 +64,7 @@ def test_the_corners_of_base_cells_are_where_they_should_be(npix):
     assert dec == pytest.approx([south, east, north, west], abs=1e-12)
 
 
+@settings(deadline=None)
 @given(x=st.integers(0, 2**20 - 1), y=st.integers(0, 2**20 - 1))
 def test_nested_numbers_interleave_x_and_y(x, y):
     number = int(interleave(np.array([x]), np.array([y]))[0])

@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -263,6 +264,7 @@ def test_hostile_titles_do_not_leave_the_page_s_texts():
 keys = st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(keys, st.text(min_size=1, max_size=80)))
 def test_properties_are_read_back_on_one_line_each(values):
     text = format_properties(values)
@@ -307,6 +309,7 @@ def test_regimes_follow_the_wavelength(low, high, regime):
     assert obs_regime(low, high) == regime
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=3))
 def test_safe_names_are_names(parts):
     assert NAME.fullmatch(safe_name(*parts))
@@ -320,6 +323,13 @@ def test_the_first_view_is_on_a_tile_and_holds_them_all():
     # Two clumps at opposite places: one of them, not the empty middle.
     view = first_view(6, [0, 1, 2, 3, 40000])
     assert view.fov_deg == 60.0
+
+
+def test_the_server_and_the_links_load_nothing_that_computes():
+    code = (
+        "import sys, hips.app, hips.links; assert not {'numba', 'mocpy', 'PIL'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_a_product_is_linked_to_the_hips_that_show_it(site, new_shelf):

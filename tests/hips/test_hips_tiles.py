@@ -143,6 +143,7 @@ def test_an_empty_canvas_gives_no_tile():
     assert canvas.finish() is None
 
 
+@settings(deadline=None)
 @given(
     tile=arrays.arrays(
         np.float32, (8, 8), elements=st.one_of(st.floats(-1e3, 1e3, width=32), st.just(np.nan))
@@ -232,6 +233,7 @@ def _diagonal(order):
     }
 
 
+@settings(deadline=None)
 @given(
     data=arrays.arrays(np.float32, (4, 6), elements=st.floats(width=32)),
     text=st.text(max_size=90),
@@ -260,6 +262,7 @@ def test_png_grey_has_blank_pixels_transparent_and_the_top_row_first():
     assert pixels[2, 2].tolist() == [127, 127, 127, 255]
 
 
+@settings(deadline=None)
 @given(pixels=arrays.arrays(np.uint8, (5, 7, 4)))
 def test_png_rgba_is_read_back(pixels):
     with Image.open(io.BytesIO(png_rgba(pixels))) as image:
