@@ -148,7 +148,7 @@ def _png(width: int, height: int, kind: int, extra: list[tuple[bytes, bytes]], r
         b"\x89PNG\r\n\x1a\n",
         chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)),
         *(chunk(name, body) for name, body in extra),
-        chunk(b"IDAT", zlib.compress(rows, 1)),
+        chunk(b"IDAT", zlib.compress(rows.tobytes(), 1)),
         chunk(b"IEND", b""),
     ]
     return b"".join(parts)
