@@ -41,7 +41,7 @@ _SPARSE: Final = 0.25
 
 
 class SkyMapping(Protocol):
-    """The world coordinates of an image; `vodal.fits.wcs.ImageWcs` is one."""
+    """The world coordinates of an image, as the grid needs them."""
 
     def to_icrs(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         """Give (ra, dec) in degrees of 0-based pixels, NaN where there is no sky."""

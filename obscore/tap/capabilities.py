@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement
 
+from obscore.adql.functions import GEOMETRY_FUNCTIONS
 from obscore.tap.settings import TapSettings
 from vodal.tables.formats import FORMATS
 from vodal.vosi.capabilities import Capability, Interface, capability, vosi_capabilities
@@ -13,21 +14,7 @@ __all__ = ["FEATURES", "tap_capabilities"]
 _FEATURES_IVOID = "ivo://ivoa.net/std/TAPRegExt#features-"
 
 FEATURES: dict[str, tuple[str, ...]] = {
-    "adqlgeo": (
-        "AREA",
-        "BOX",
-        "CENTROID",
-        "CIRCLE",
-        "CONTAINS",
-        "COORD1",
-        "COORD2",
-        "COORDSYS",
-        "DISTANCE",
-        "INTERSECTS",
-        "POINT",
-        "POLYGON",
-        "REGION",
-    ),
+    "adqlgeo": tuple(sorted(GEOMETRY_FUNCTIONS)),
     "adql-string": ("LOWER", "UPPER", "ILIKE"),
     "adql-common-table": ("WITH",),
     "adql-sets": ("UNION", "EXCEPT", "INTERSECT"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -12,7 +11,7 @@ from typing_extensions import override
 
 from vodal.errors import DataError
 from vodal.storage.base import FileStat, RangeReader
-from vodal.storage.ranges import read_coalesced
+from vodal.storage.ranges import read_coalesced, read_exactly
 
 __all__ = ["SpooledReader"]
 
@@ -69,13 +68,7 @@ class SpooledReader(RangeReader):
     def read(self, offset: int, length: int) -> bytes:
         if offset < 0 or length < 0 or offset + length > self._size:
             raise DataError(f"the file {self._name} ends before byte {offset + length}")
-        parts = []
-        while length > 0:
-            part = os.pread(self._file.fileno(), length, offset)
-            parts.append(part)
-            offset += len(part)
-            length -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return read_exactly(self._file.fileno(), offset, length, self._name)
 
     @override
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:

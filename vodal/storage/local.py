@@ -10,9 +10,9 @@ from typing import Self
 
 from typing_extensions import override
 
-from vodal.errors import DataError, NotFoundError
+from vodal.errors import NotFoundError
 from vodal.storage.base import FileStat, RangeReader
-from vodal.storage.ranges import read_coalesced
+from vodal.storage.ranges import read_coalesced, read_exactly
 
 __all__ = ["LocalReader", "stat_local"]
 
@@ -60,15 +60,7 @@ class LocalReader(RangeReader):
 
     @override
     def read(self, offset: int, length: int) -> bytes:
-        parts = []
-        while length > 0:
-            part = os.pread(self._fd, length, offset)
-            if not part:
-                raise DataError(f"the file {self._name} ends before byte {offset + length}")
-            parts.append(part)
-            offset += len(part)
-            length -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return read_exactly(self._fd, offset, length, self._name)
 
     @override
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
-__all__ = ["read_coalesced"]
+from vodal.errors import DataError
+
+__all__ = ["read_coalesced", "read_exactly"]
+
+
+def read_exactly(fd: int, offset: int, length: int, name: str) -> bytes:
+    """Read ``length`` bytes from ``offset`` of an open file, however many calls it takes.
+
+    Raises
+    ------
+    DataError
+        If the file, told as ``name``, ends before that.
+    """
+    parts = []
+    while length > 0:
+        part = os.pread(fd, length, offset)
+        if not part:
+            raise DataError(f"the file {name} ends before byte {offset + length}")
+        parts.append(part)
+        offset += len(part)
+        length -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def read_coalesced(
