@@ -22,7 +22,7 @@ from astropy.wcs import WCS
 from obscore.assembly.line import ingest
 from obscore.settings import ObsCoreSettings
 from obscore.sources.fits import source_of
-from obscore.store.sqlite import SqliteStore
+from obscore.store.sqlite.store import SqliteStore
 
 
 def _ours(folder: Path, workers: int) -> None:

@@ -2,7 +2,7 @@
 # Install the Debian packages that the demo or the tests need and that are missing.
 #
 #   sh deploy/system-packages.sh demo    Python's venv module, npm
-#   sh deploy/system-packages.sh test    also the validators and a browser
+#   sh deploy/system-packages.sh test    also the validators, PostgreSQL and a browser
 #
 # Does nothing where all are there. Without the right to install, names what is missing.
 set -eu
@@ -26,6 +26,8 @@ test)
     need chromium test -e /usr/bin/chromium
     need chromium-driver test -e /usr/bin/chromedriver
     need curl curl --version
+    need postgresql sh -c 'ls /usr/lib/postgresql/*/bin/initdb'
+    need postgresql-15-pgsphere sh -c 'ls /usr/share/postgresql/*/extension/pg_sphere.control'
     ;;
 *)
     echo "usage: $0 demo|test" >&2

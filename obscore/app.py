@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from starlette.applications import Starlette
 
+from obscore.store.base import Backend
 from obscore.tap.query import QueryRunner
 from obscore.tap.routes import TapRoutes, votable_error
 from obscore.tap.settings import TapSettings
@@ -19,7 +19,7 @@ __all__ = ["create_app"]
 
 def create_app(
     *,
-    database: Path,
+    backend: Backend,
     settings: TapSettings | None = None,
     annotators: Sequence[Annotator] = (),
     public_url: str | None = None,
@@ -28,8 +28,8 @@ def create_app(
 
     Parameters
     ----------
-    database
-        The embedded store's file; it need not exist yet.
+    backend
+        The store; it need not hold anything before the first query.
     settings
         Limits.
     annotators
@@ -38,7 +38,12 @@ def create_app(
         Where clients see the site, without a trailing slash; by default taken from each request.
     """
     limits = settings or TapSettings()
-    runner = QueryRunner(database, limits)
+    engine = backend.engine(
+        connections=limits.connections,
+        wait_s=limits.wait_limit_s,
+        batch_rows=limits.batch_rows,
+    )
+    runner = QueryRunner(engine, limits)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -19,8 +19,6 @@ from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
 from obscore.sources.fits import FolderSource, configured_sources, source_of
-from obscore.store.resolver import SqliteCatalogue, SqliteResolver
-from obscore.store.sqlite import SqliteStore
 from obscore.tap.query import QueryRunner
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
@@ -56,7 +54,7 @@ def ingest_folders(
     site.reports.mkdir(exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     report_path = report_path or site.reports / f"ingest-{stamp}.jsonl"
-    store = SqliteStore(site.database)
+    store = site.backend().writer()
     try:
         with json_lines(report_path) as report:
             for source in sources:
@@ -99,7 +97,8 @@ def build_hips(
     settings = load_settings(site_path)
     site = SiteFolder(site_path)
     site.prepare()
-    catalogue, resolver = SqliteCatalogue(site.database), SqliteResolver(site.database)
+    backend = site.backend()
+    catalogue, resolver = backend.catalogue(), backend.resolver()
     try:
         names = [collection] if collection else [item.name for item in catalogue.collections()]
         if not names:
@@ -217,7 +216,7 @@ def _announce(
 
 def _examples(url: str, site_path: Path) -> str:
     """Give three commands that work on what the site holds."""
-    catalogue = SqliteCatalogue(SiteFolder(site_path).database)
+    catalogue = SiteFolder(site_path).backend().catalogue()
     try:
         product = next(iter(catalogue.products()), None)
     finally:
@@ -245,7 +244,10 @@ def query(console: Console, site_path: Path, adql: str, output: Path | None, max
     base_url = settings.server.public_url or (
         f"http://{settings.server.host}:{settings.server.port}"
     )
-    runner = QueryRunner(site.database, settings.tap)
+    engine = site.backend().engine(
+        connections=1, wait_s=settings.tap.wait_limit_s, batch_rows=settings.tap.batch_rows
+    )
+    runner = QueryRunner(engine, settings.tap)
     try:
         stream = runner.run(adql, maxrec, base_url)
         if output is not None:
@@ -289,7 +291,7 @@ def cut(
     else:
         site = SiteFolder(site_path)
         site.prepare()
-        resolver = SqliteResolver(site.database)
+        resolver = site.backend().resolver()
         try:
             product = resolver.resolve([image]).get(image)
             if product is None:

@@ -21,8 +21,8 @@ import soda.app
 from datalink.collect import FileLinkMaker, PreviewLinkMaker
 from datalink.descriptors import DatalinkAnnotator
 from hips.links import HipsLinks
-from obscore.store.resolver import SqliteResolver
-from obscore.store.sqlite import SqliteStore
+from obscore.store.base import Backend
+from obscore.store.sqlite.backend import SqliteBackend
 from skylane.portal.routes import portal_routes
 from skylane.settings import SiteSettings, load_settings
 from soda.links import SodaAnnotator, SodaLinkMaker
@@ -44,6 +44,10 @@ class SiteFolder:
     def database(self) -> Path:
         """The embedded store."""
         return self.path / "skylane.db"
+
+    def backend(self) -> Backend:
+        """Give the site's store."""
+        return SqliteBackend(self.database)
 
     @property
     def hips(self) -> Path:
@@ -73,7 +77,7 @@ class SiteFolder:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(f"the site's folder {self.path}: {error.strerror}") from None
-        SqliteStore(self.database).close()
+        self.backend().prepare()
 
 
 def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
@@ -86,13 +90,14 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     settings
         Of the site.
     """
-    resolver = SqliteResolver(site.database)
+    backend = site.backend()
+    resolver = backend.resolver()
     pool = soda.app.make_pool(settings.soda)
     public_url = settings.server.public_url
     makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker(), HipsLinks(site.hips))
     services = {
         "/tap": obscore.app.create_app(
-            database=site.database,
+            backend=backend,
             settings=settings.tap,
             annotators=(DatalinkAnnotator(), SodaAnnotator()),
             public_url=public_url,

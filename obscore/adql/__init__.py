@@ -10,20 +10,22 @@ In the order that a query takes:
 - `expressions`, `geometry`: checked values and conditions; `grouping`: GROUP BY's rule
 - `bound`: the tree with every name resolved; `resolver`: makes it
 - `passes`: look-ups in the spatial index; `inherited`: sub-queries that pass it on
-- `sqlite`, `sqlite_values`: print SQL; `runtime`: the functions that this SQL calls
+- `sqlite`: prints SQL of SQLite, and has the functions that this SQL calls
 
 Parsing and resolving know no database; another one takes another printer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from obscore.adql import bound
 from obscore.adql.clauses import parse
 from obscore.adql.resolver import Resolver
 from obscore.adql.schema import ColumnDef, Schema, SpatialIndex, TableDef
-from obscore.adql.sqlite import Printer
+from obscore.adql.sqlite.printer import Printer
 from vodal.errors import QueryError
 from vodal.tables.columns import Column
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ColumnDef",
+    "QueryPrinter",
     "Schema",
     "SpatialIndex",
     "TableDef",
@@ -54,8 +57,27 @@ class Translated:
     """Full names of the tables that the query reads."""
 
 
-def translate(query: str, schema: Schema, *, limit: int | None = None) -> Translated:
-    """Translate a query to SQL of SQLite.
+class QueryPrinter(Protocol):
+    """Prints one resolved query as SQL of one database."""
+
+    @property
+    def params(self) -> dict[str, object]:
+        """The parameters of the SQL by name, after `query` has been called."""
+        ...
+
+    def query(self, query: bound.Query, limit: int | None = None) -> str:
+        """Print a query that gives ``limit`` rows at most; its columns are called c1, c2 ..."""
+        ...
+
+
+def translate(
+    query: str,
+    schema: Schema,
+    *,
+    limit: int | None = None,
+    printer: Callable[[], QueryPrinter] = Printer,
+) -> Translated:
+    """Translate a query to SQL, of SQLite by default.
 
     Parameters
     ----------
@@ -65,6 +87,8 @@ def translate(query: str, schema: Schema, *, limit: int | None = None) -> Transl
         What the query can name.
     limit
         Most rows to give, however many TOP asks for.
+    printer
+        Makes the printer of the database's SQL.
 
     Raises
     ------
@@ -74,16 +98,16 @@ def translate(query: str, schema: Schema, *, limit: int | None = None) -> Transl
     try:
         resolver = Resolver(query, schema)
         resolved = resolver.query(parse(query))
-        printer = Printer()
-        sql = printer.query(resolved, limit)
+        printing = printer()
+        sql = printing.query(resolved, limit)
     except RecursionError:
         raise QueryError("the query is nested too deeply", 1, 1) from None
-    return Translated(sql, printer.params, _unique(resolved.columns), tuple(resolver.tables))
+    return Translated(sql, printing.params, _unique(resolved.columns), tuple(resolver.tables))
 
 
 def register(connection: apsw.Connection) -> None:
     """Give a connection the functions that translated queries call."""
-    from obscore.adql.runtime import register as register_functions  # noqa: PLC0415
+    from obscore.adql.sqlite.functions import register as register_functions  # noqa: PLC0415
 
     register_functions(connection)
 

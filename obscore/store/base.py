@@ -1,14 +1,26 @@
-"""The seam of the store: what the assembly line writes and what the services read."""
+"""The seams of the store: what the assembly line writes and what queries and services read.
+
+A database that can be a store implements `Backend`, and by it `Store`, `QueryEngine` and the seams
+of `vodal.products`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from obscore.observation import CataloguedFile
+import pyarrow as pa
 
-__all__ = ["KnownFile", "Store"]
+from obscore.adql import TableDef, Translated
+from obscore.adql.schema import Schema
+from obscore.observation import CataloguedFile
+from vodal.products import Catalogue, Resolver
+from vodal.tables.columns import Column
+from vodal.tables.uploads import UploadedTable
+
+__all__ = ["Backend", "ClosingCatalogue", "ClosingResolver", "KnownFile", "QueryEngine", "Store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +57,122 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release the connections."""
+        ...
+
+
+class QueryEngine(Protocol):
+    """Runs translated queries on the published tables. Safe to call from several threads."""
+
+    def declare(self, uploads: Sequence[UploadedTable]) -> tuple[TableDef, ...]:
+        """Say how uploaded tables are to be named in this engine's SQL (schema ``TAP_UPLOAD``)."""
+        ...
+
+    def translate(self, query: str, schema: Schema, *, limit: int | None = None) -> Translated:
+        """Translate ADQL to this engine's SQL.
+
+        Raises
+        ------
+        QueryError
+            If the query is wrong.
+        """
+        ...
+
+    def batches(
+        self,
+        translated: Translated,
+        columns: Sequence[Column],
+        *,
+        base_url: str,
+        uploads: Sequence[UploadedTable] = (),
+        limit_s: float | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Run a query when the first batch is taken; a connection is in use until the end.
+
+        Parameters
+        ----------
+        translated
+            By `translate`.
+        columns
+            Of the result; give the batches' types.
+        base_url
+            Where the site is seen by the client, without a trailing slash.
+        uploads
+            The tables that were declared for the translation.
+        limit_s
+            Seconds of database time; None for no limit.
+        cancelled
+            Set from outside to stop the query at once.
+
+        Raises
+        ------
+        DeadlineError
+            If the time was used up.
+        ServiceUnavailable
+            If it was cancelled, or no connection came free.
+        """
+        ...
+
+    def check(self) -> None:
+        """See that the store answers.
+
+        Raises
+        ------
+        SkylaneError
+            If it does not.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the connections."""
+        ...
+
+
+class ClosingResolver(Resolver, Protocol):
+    """A resolver that holds connections."""
+
+    def close(self) -> None:
+        """Release the connections."""
+        ...
+
+
+class ClosingCatalogue(Catalogue, Protocol):
+    """A catalogue that holds connections."""
+
+    def close(self) -> None:
+        """Release the connections."""
+        ...
+
+
+class Backend(Protocol):
+    """One store, by all the ways in which it is used; opens nothing before it is asked to."""
+
+    def prepare(self) -> None:
+        """Make an empty store where there is none; bring TAP_SCHEMA up to date."""
+        ...
+
+    def writer(self) -> Store:
+        """Open it for the assembly line."""
+        ...
+
+    def resolver(self) -> ClosingResolver:
+        """Find products by identifier."""
+        ...
+
+    def catalogue(self) -> ClosingCatalogue:
+        """Find products by collection and place."""
+        ...
+
+    def engine(self, *, connections: int, wait_s: float, batch_rows: int) -> QueryEngine:
+        """Run queries.
+
+        Parameters
+        ----------
+        connections
+            Queries that run at once.
+        wait_s
+            Seconds that a query waits for a connection.
+        batch_rows
+            Rows of a batch; the first has fewer, so that an answer begins at once.
+        """
         ...

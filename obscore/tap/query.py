@@ -2,59 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-import apsw
 import pyarrow as pa
 
-from obscore import adql
 from obscore.adql.schema import Schema
-from obscore.store.readers import ReaderPool
-from obscore.tap.batches import make_batch, make_schema
-from obscore.tap.metadata import PUBLISHED, encode_id
+from obscore.store.base import QueryEngine
+from obscore.tap.metadata import PUBLISHED
 from obscore.tap.settings import TapSettings
-from vodal.errors import ArchiveError, QueryError, ServiceUnavailable, SkylaneError, TooLargeError
 from vodal.tables.columns import ResultStream, with_ids
+from vodal.tables.uploads import UploadedTable
 
-__all__ = ["QueryRunner", "prepare_reader"]
-
-_LOG = logging.getLogger(__name__)
-
-_FIRST_ROWS = 500
-"""Rows of the first batch: few, so that the client sees the beginning of a long answer at once."""
-
-_TOO_COMPLEX = (
-    "expression tree is too large",
-    "parser stack overflow",
-    "too many",
-    "at most",
-    "string or blob too big",
-)
-"""How SQLite's sentences about its own limits begin or what they hold, lower case."""
-
-
-def prepare_reader(connection: apsw.Connection) -> None:
-    """Register the functions that translated queries call."""
-    adql.register(connection)
-    connection.create_scalar_function("encode_id", _encode_id, 1, deterministic=True)
-
-
-def _encode_id(*values: apsw.SQLiteValue) -> str:
-    return encode_id(str(values[0]))
+__all__ = ["QueryRunner"]
 
 
 class QueryRunner:
-    """Runs queries on an embedded store. Safe to call from several threads.
+    """Runs queries on a store. Safe to call from several threads.
 
     Parameters
     ----------
-    database
-        The database file; it need not exist before the first query.
+    engine
+        Of the store; closed with the runner.
     settings
         Limits.
     published
@@ -62,16 +31,11 @@ class QueryRunner:
     """
 
     def __init__(
-        self, database: Path, settings: TapSettings, published: Schema = PUBLISHED
+        self, engine: QueryEngine, settings: TapSettings, published: Schema = PUBLISHED
     ) -> None:
+        self._engine = engine
         self._settings = settings
         self._published = published
-        self._pool = ReaderPool(
-            database,
-            size=settings.connections,
-            wait_s=settings.wait_limit_s,
-            prepare=prepare_reader,
-        )
 
     def run(
         self,
@@ -79,6 +43,9 @@ class QueryRunner:
         max_rows: int,
         base_url: str,
         cancelled: threading.Event | None = None,
+        *,
+        uploads: Sequence[UploadedTable] = (),
+        limit_s: float | None = None,
     ) -> ResultStream:
         """Translate a query now, and run it when the first batch is taken.
 
@@ -95,20 +62,35 @@ class QueryRunner:
             Where the site is seen by the client, without a trailing slash.
         cancelled
             Set from outside to stop the query at once.
+        uploads
+            Tables that came with the query.
+        limit_s
+            Seconds of database time; by default the limit of synchronous queries.
 
         Raises
         ------
         QueryError
             If the query is wrong.
         """
+        schema = self._published
+        if uploads:
+            schema = schema.with_tables(self._engine.declare(uploads))
         # One row more than is given tells whether there are more.
-        translated = adql.translate(query, self._published, limit=max_rows + 1)
+        translated = self._engine.translate(query, schema, limit=max_rows + 1)
         columns = with_ids(translated.columns)
         stream = ResultStream(columns, iter(()))
         if max_rows == 0:
             stream.overflow = True
-        else:
-            stream.batches = self._batches(translated, stream, max_rows, base_url, cancelled)
+            return stream
+        batches = self._engine.batches(
+            translated,
+            columns,
+            base_url=base_url,
+            uploads=uploads,
+            limit_s=self._settings.sync_limit_s if limit_s is None else limit_s,
+            cancelled=cancelled,
+        )
+        stream.batches = _cut(batches, stream, max_rows)
         return stream
 
     def check(self) -> None:
@@ -119,78 +101,29 @@ class QueryRunner:
         SkylaneError
             If it does not.
         """
-        with self._pool.reader(2.0) as (connection, deadline), deadline.running(), _explained(""):
-            connection.execute("SELECT count(*) FROM (SELECT 1 FROM obscore LIMIT 1)").fetchall()
+        self._engine.check()
 
     def close(self) -> None:
         """Release the connections."""
-        self._pool.close()
-
-    def _batches(
-        self,
-        translated: adql.Translated,
-        stream: ResultStream,
-        max_rows: int,
-        base_url: str,
-        cancelled: threading.Event | None,
-    ) -> Iterator[pa.RecordBatch]:
-        schema = make_schema(stream.columns)
-        values = {**translated.params, "base_url": base_url}
-        left, size = max_rows, _FIRST_ROWS
-        limit_s = self._settings.sync_limit_s
-        with self._pool.reader(limit_s, cancelled) as (connection, deadline):
-            cursor = connection.cursor()
-            try:
-                with deadline.running(), _explained(translated.sql):
-                    cursor.execute(translated.sql, values)
-                while left:
-                    wanted = min(size, left)
-                    with deadline.running(), _explained(translated.sql):
-                        rows = list(islice(cursor, wanted))
-                        left -= len(rows)
-                        ended = len(rows) < wanted
-                        stream.overflow = left == 0 and next(cursor, None) is not None
-                    if rows:
-                        yield make_batch(stream.columns, schema, rows)
-                    if ended:
-                        return
-                    size = self._settings.batch_rows
-            finally:
-                cursor.close(True)
+        self._engine.close()
 
 
-@contextmanager
-def _explained(sql: str) -> Iterator[None]:
-    """Turn the database's errors into sentences that tell nothing of its inside.
-
-    Raises
-    ------
-    TooLargeError
-        If the query is over a limit of the database.
-    QueryError
-        If a computation left the range of numbers.
-    ServiceUnavailable
-        If the store stays locked.
-    ArchiveError
-        For all else; the log tells more.
-    """
+def _cut(
+    batches: Iterator[pa.RecordBatch], stream: ResultStream, max_rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Pass rows on up to a limit, and mark the stream where there are more."""
+    left = max_rows
     try:
-        yield
-    except (SkylaneError, apsw.InterruptError):
-        raise
-    except (apsw.BusyError, apsw.LockedError):
-        raise ServiceUnavailable("the store is locked; try again in a few seconds") from None
-    except (apsw.Error, MemoryError, ValueError, TypeError) as error:
-        sentence = str(error).lower()
-        if "integer overflow" in sentence:
-            raise QueryError(
-                "a sum is larger than 64-bit integers hold; multiply by 1.0 to compute with doubles"
-            ) from None
-        if any(part in sentence for part in _TOO_COMPLEX) or isinstance(error, apsw.TooBigError):
-            raise TooLargeError(
-                "the query is too complex for the database; use fewer conditions or sub-queries"
-            ) from None
-        _LOG.exception("the database failed on: %s", sql[:2000])
-        raise ArchiveError(
-            "the database failed on this query; the service's log tells why"
-        ) from None
+        for batch in batches:
+            if batch.num_rows > left:
+                # Set before the last batch is given, as the stream promises.
+                stream.overflow = True
+                if left:
+                    yield batch.slice(0, left)
+                return
+            left -= batch.num_rows
+            yield batch
+    finally:
+        close = getattr(batches, "close", None)
+        if close is not None:
+            close()

@@ -20,7 +20,7 @@ from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
 from obscore.sources import FolderSource
-from obscore.store.sqlite import SqliteStore
+from obscore.store.sqlite.store import SqliteStore
 from vodal.errors import ArchiveError, UsageError
 from vodal.regions import Point
 from vodal.sphere import contains

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from obscore.store.sqlite import SqliteStore
+from obscore.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture

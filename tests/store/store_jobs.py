@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from obscore.store.readers import ReaderPool
-from obscore.store.sqlite import SqliteStore
+from obscore.store.sqlite.readers import ReaderPool
+from obscore.store.sqlite.store import SqliteStore
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.regions import Circle
 

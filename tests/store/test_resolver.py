@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obscore.store.resolver import SqliteCatalogue, SqliteResolver
-from obscore.store.sqlite import SqliteStore
+from obscore.store.sqlite.resolver import SqliteCatalogue, SqliteResolver
+from obscore.store.sqlite.store import SqliteStore
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.errors import ArchiveError, NotFoundError
 from vodal.products import CollectionSummary

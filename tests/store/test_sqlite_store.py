@@ -15,9 +15,9 @@ import pytest
 
 from obscore.columns import COLUMN_NAMES
 from obscore.store import schema
-from obscore.store.readers import Deadline, ReaderPool, open_reader
-from obscore.store.resolver import SqliteResolver
-from obscore.store.sqlite import SqliteStore
+from obscore.store.sqlite.readers import Deadline, ReaderPool, open_reader
+from obscore.store.sqlite.resolver import SqliteResolver
+from obscore.store.sqlite.store import SqliteStore
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.errors import ArchiveError, DeadlineError, ServiceUnavailable, UsageError
 from vodal.regions import Circle, Polygon

@@ -11,7 +11,8 @@ from starlette.routing import Mount
 
 from obscore.app import create_app
 from obscore.observation import Observation
-from obscore.store.sqlite import SqliteStore
+from obscore.store.sqlite.backend import SqliteBackend
+from obscore.store.sqlite.store import SqliteStore
 from obscore.tap.settings import TapSettings
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.links import InputParam, ServiceDescriptor
@@ -48,7 +49,9 @@ class Tap:
 
 
 def make_site(database: Path, settings: TapSettings | None = None) -> Starlette:
-    tap = create_app(database=database, settings=settings, annotators=[LinksAnnotator()])
+    tap = create_app(
+        backend=SqliteBackend(database), settings=settings, annotators=[LinksAnnotator()]
+    )
     return Starlette(routes=[Mount("/tap", tap)])
 
 

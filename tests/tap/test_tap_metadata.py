@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from obscore.columns import COLUMN_NAMES
 from obscore.store import schema
-from obscore.store.readers import open_reader
-from obscore.store.sqlite import SqliteStore
+from obscore.store.sqlite.readers import open_reader
+from obscore.store.sqlite.store import SqliteStore
 from obscore.tap.metadata import PUBLISHED, encode_id, tableset, tap_schema_rows
 
 

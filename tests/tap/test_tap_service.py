@@ -18,7 +18,7 @@ import pyvo
 from astropy.io.votable import parse, parse_single_table
 
 from obscore.columns import COLUMN_NAMES, COLUMNS
-from obscore.store.sqlite import SqliteStore
+from obscore.store.sqlite.store import SqliteStore
 from obscore.tap.capabilities import FEATURES
 from obscore.tap.examples import EXAMPLES
 from obscore.tap.settings import TapSettings

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from obscore.store import schema
-from obscore.store.sqlite import SqliteStore
+from obscore.store.sqlite.store import SqliteStore
 from obscore.testing import make_catalogue
 
 ROWS = 200_000

@@ -1,1 +1,7 @@
-"""See the modules."""
+"""What tests of several packages share: synthetic skies, servers, a database.
+
+- `skies`     synthetic surveys whose pixels are known
+- `asgi`      an app called without a network
+- `server`    an app on a free port
+- `postgres`  a private PostgreSQL cluster with pg_sphere
+"""

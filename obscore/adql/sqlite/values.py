@@ -57,7 +57,7 @@ def quoted(name: str) -> str:
 
 @dataclass(slots=True)
 class ValuePrinter:
-    """Prints values, collecting their literals; the base of `obscore.adql.sqlite.Printer`."""
+    """Prints values, collecting their literals; the base of `printer.Printer`."""
 
     params: dict[str, object] = field(default_factory=dict)
 

@@ -1,7 +1,7 @@
 """From a resolved query to the SQL of SQLite.
 
 Each literal of the user becomes a bound parameter, each name one that the schema declares or that
-is made here. The functions beyond SQLite's own are those of `obscore.adql.runtime`.
+is made here. The functions beyond SQLite's own are those of `obscore.adql.sqlite.functions`.
 """
 
 # ruff: noqa: S608 - no text of the user is ever in the SQL: literals are bound, names are ours
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from obscore.adql import bound as b
 from obscore.adql.schema import TableDef
-from obscore.adql.sqlite_values import ValuePrinter, quoted
+from obscore.adql.sqlite.values import ValuePrinter, quoted
 from obscore.adql.types import Kind
 from vodal.sphere import bounding_cap, cap_box
 

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, func, select, text
 from typing_extensions import override
 
 from obscore.store import schema
-from obscore.store.readers import ReaderPool, fetch
+from obscore.store.sqlite.readers import ReaderPool, fetch
 from vodal.errors import NotFoundError
 from vodal.fits.index import FileIndex
 from vodal.products import Catalogue, CollectionSummary, Product, Resolver

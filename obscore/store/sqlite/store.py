@@ -18,7 +18,7 @@ from typing_extensions import override
 from obscore.observation import CataloguedFile, Observation, Value
 from obscore.store import schema
 from obscore.store.base import KnownFile, Store
-from obscore.store.readers import check_layout, fetch
+from obscore.store.sqlite.readers import check_layout, fetch
 from obscore.tap.metadata import tap_schema_rows
 from vodal.errors import ArchiveError, ServiceUnavailable, UsageError
 from vodal.regions import Point, shape_to_bytes

@@ -1,0 +1,5 @@
+"""How a resolved query is told to SQLite.
+
+- `values`     values; `printer`: whole queries
+- `functions`  the functions that this SQL calls, in Python
+"""

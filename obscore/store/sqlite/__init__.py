@@ -1,0 +1,8 @@
+"""The embedded store: SQLite.
+
+- `readers`   connections that can only read, and a pool of them
+- `store`     what the assembly line writes to
+- `resolver`  products by identifier and place
+- `engine`    translated queries to Arrow batches
+- `backend`   all of them together, of one database file
+"""

@@ -1,0 +1,157 @@
+"""Translated queries to Arrow batches, on the embedded store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import apsw
+import pyarrow as pa
+from typing_extensions import override
+
+from obscore import adql
+from obscore.adql.schema import Schema, TableDef
+from obscore.store.base import QueryEngine
+from obscore.store.sqlite.readers import ReaderPool
+from obscore.tap.batches import make_batch, make_schema
+from obscore.tap.metadata import encode_id
+from vodal.errors import ArchiveError, QueryError, ServiceUnavailable, SkylaneError, TooLargeError
+from vodal.tables.columns import Column
+from vodal.tables.uploads import UploadedTable
+
+__all__ = ["SqliteEngine", "prepare_reader"]
+
+_LOG = logging.getLogger(__name__)
+
+_FIRST_ROWS = 500
+"""Rows of the first batch: few, so that the client sees the beginning of a long answer at once."""
+
+_TOO_COMPLEX = (
+    "expression tree is too large",
+    "parser stack overflow",
+    "too many",
+    "at most",
+    "string or blob too big",
+)
+"""How SQLite's sentences about its own limits begin or what they hold, lower case."""
+
+
+def prepare_reader(connection: apsw.Connection) -> None:
+    """Register the functions that translated queries call."""
+    adql.register(connection)
+    connection.create_scalar_function("encode_id", _encode_id, 1, deterministic=True)
+
+
+def _encode_id(*values: apsw.SQLiteValue) -> str:
+    return encode_id(str(values[0]))
+
+
+class SqliteEngine(QueryEngine):
+    """Runs queries on an embedded store. Safe to call from several threads.
+
+    Parameters
+    ----------
+    database
+        The database file; it need not exist before the first query.
+    connections, wait_s, batch_rows
+        As for `obscore.store.base.Backend.engine`.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        *,
+        connections: int = 8,
+        wait_s: float = 20.0,
+        batch_rows: int = 10_000,
+    ) -> None:
+        self._batch_rows = batch_rows
+        self._pool = ReaderPool(database, size=connections, wait_s=wait_s, prepare=prepare_reader)
+
+    @override
+    def declare(self, uploads: Sequence[UploadedTable]) -> tuple[TableDef, ...]:
+        return ()
+
+    @override
+    def translate(self, query: str, schema: Schema, *, limit: int | None = None) -> adql.Translated:
+        return adql.translate(query, schema, limit=limit)
+
+    @override
+    def batches(
+        self,
+        translated: adql.Translated,
+        columns: Sequence[Column],
+        *,
+        base_url: str,
+        uploads: Sequence[UploadedTable] = (),
+        limit_s: float | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        schema = make_schema(columns)
+        values = {**translated.params, "base_url": base_url}
+        size = _FIRST_ROWS
+        with self._pool.reader(limit_s, cancelled) as (connection, deadline):
+            cursor = connection.cursor()
+            try:
+                with deadline.running(), _explained(translated.sql):
+                    cursor.execute(translated.sql, values)
+                while True:
+                    with deadline.running(), _explained(translated.sql):
+                        rows = list(islice(cursor, size))
+                    if rows:
+                        yield make_batch(columns, schema, rows)
+                    if len(rows) < size:
+                        return
+                    size = self._batch_rows
+            finally:
+                cursor.close(True)
+
+    @override
+    def check(self) -> None:
+        with self._pool.reader(2.0) as (connection, deadline), deadline.running(), _explained(""):
+            connection.execute("SELECT count(*) FROM (SELECT 1 FROM obscore LIMIT 1)").fetchall()
+
+    @override
+    def close(self) -> None:
+        self._pool.close()
+
+
+@contextmanager
+def _explained(sql: str) -> Iterator[None]:
+    """Turn the database's errors into sentences that tell nothing of its inside.
+
+    Raises
+    ------
+    TooLargeError
+        If the query is over a limit of the database.
+    QueryError
+        If a computation left the range of numbers.
+    ServiceUnavailable
+        If the store stays locked.
+    ArchiveError
+        For all else; the log tells more.
+    """
+    try:
+        yield
+    except (SkylaneError, apsw.InterruptError):
+        raise
+    except (apsw.BusyError, apsw.LockedError):
+        raise ServiceUnavailable("the store is locked; try again in a few seconds") from None
+    except (apsw.Error, MemoryError, ValueError, TypeError) as error:
+        sentence = str(error).lower()
+        if "integer overflow" in sentence:
+            raise QueryError(
+                "a sum is larger than 64-bit integers hold; multiply by 1.0 to compute with doubles"
+            ) from None
+        if any(part in sentence for part in _TOO_COMPLEX) or isinstance(error, apsw.TooBigError):
+            raise TooLargeError(
+                "the query is too complex for the database; use fewer conditions or sub-queries"
+            ) from None
+        _LOG.exception("the database failed on: %s", sql[:2000])
+        raise ArchiveError(
+            "the database failed on this query; the service's log tells why"
+        ) from None
