@@ -95,6 +95,10 @@ class Polygon:
         object.__setattr__(self, "vertices", tuple(vertices))
 
 
+_TURN_ROUNDING_DEG = 1e-11
+"""Less than the width of any boundary (0.2 micro-arcseconds)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """A coordinate range, bounded by two meridians and two parallels.
@@ -118,7 +122,8 @@ class Range:
     def ra_width_deg(self) -> float:
         """Extent in right ascension, in (0, 360]; 0 for a range on one meridian."""
         width = self.ra_max_deg - self.ra_min_deg
-        if width >= 360.0:
+        # 512.4 - 152.4 is a little less than 360 by rounding; a gap that narrow is none.
+        if width >= 360.0 - _TURN_ROUNDING_DEG:
             return 360.0
         return width if width >= 0.0 else math.fmod(width, 360.0) + 360.0
 

@@ -176,6 +176,15 @@ def test_a_point_is_in_a_region_where_the_twin_says_so(twin, where):
         assert contains(twin.shape, Point(ra[i], dec[i])) == inside
 
 
+def test_a_band_whose_ends_meet_after_rounding_has_no_seam():
+    band = Range(152.4551494652913, 152.4551494652913 + 360.0, -90.0, 0.0)
+    assert band.ra_max_deg - band.ra_min_deg < band.ra_width_deg == 360.0
+    around_the_pole = Polygon(((47.0, -75.0), (358.0, -77.0), (150.0, -87.0)))
+    across_the_seam = Polygon(((150.0, -20.0), (155.0, -20.0), (152.0, -10.0)))
+    assert contains(band, around_the_pole)
+    assert contains(band, across_the_seam)
+
+
 @settings(max_examples=120, deadline=None)
 @given(twins, twins)
 def test_contains_agrees_with_dense_samples(outer, inner):
