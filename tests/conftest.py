@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from vodal.testing.postgres import Cluster, cluster, find_programs
 from vodal.testing.skies import Survey, make_survey
 
 
@@ -31,3 +34,30 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> Survey:
     """Give a small synthetic survey in three bands, half of it RICE-compressed."""
     folder = tmp_path_factory.mktemp("survey")
     return make_survey(folder, exposures=9, size=256, seed=7)
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Cluster]:
+    """Give a private PostgreSQL cluster with pg_sphere, one for each process that runs tests."""
+    if find_programs() is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def fresh_postgres(postgres_cluster: Cluster) -> Callable[[], str]:
+    """Give a function that makes an empty database with pg_sphere and gives its URL.
+
+    For fixtures of a wider scope than a test; the databases go with the cluster.
+    """
+    numbers = itertools.count(1)
+    return lambda: postgres_cluster.create(f"fresh{next(numbers)}")
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: Cluster, fresh_postgres: Callable[[], str]) -> Iterator[str]:
+    """Give the URL of an empty database with pg_sphere, removed after the test."""
+    url = fresh_postgres()
+    yield url
+    postgres_cluster.drop(url.rpartition("/")[2])
