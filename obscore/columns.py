@@ -22,6 +22,8 @@ class ObsCoreColumn:
     """Whether ObsCore 1.1 requires the column (``std`` and ``principal`` of TAP_SCHEMA)."""
     nullable: bool
     indexed: bool = False
+    facet: bool = False
+    """Whether the column has few distinct values, whose rows are counted as they are written."""
 
     @property
     def name(self) -> str:
@@ -50,6 +52,7 @@ def _column(
     mandatory: bool = True,
     nullable: bool = True,
     indexed: bool = False,
+    facet: bool = False,
 ) -> ObsCoreColumn:
     datatype, arraysize, xtype = _TYPES[kind]
     if kind == "shape":
@@ -65,7 +68,7 @@ def _column(
         xtype=xtype,
         description=description,
     )
-    return ObsCoreColumn(column, mandatory, nullable, indexed)
+    return ObsCoreColumn(column, mandatory, nullable, indexed, facet)
 
 
 _SPACE = "Char.SpatialAxis"
@@ -82,6 +85,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "ObsDataset.dataProductType",
         "Kind of product: image, cube ...",
         indexed=True,
+        facet=True,
     ),
     _column(
         "calib_level",
@@ -91,6 +95,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "ObsDataset.calibLevel",
         "Calibration level, 0 (raw) to 4 (analysis product)",
         nullable=False,
+        facet=True,
     ),
     _column(
         "obs_collection",
@@ -101,6 +106,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "Name of the data collection",
         nullable=False,
         indexed=True,
+        facet=True,
     ),
     _column(
         "obs_id",
@@ -275,7 +281,15 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         f"{_SPECTRAL}.numBins",
         "Samples along the spectral axis",
     ),
-    _column("o_ucd", "text", "", "meta.ucd", "Char.ObservableAxis.ucd", "UCD of the pixel values"),
+    _column(
+        "o_ucd",
+        "text",
+        "",
+        "meta.ucd",
+        "Char.ObservableAxis.ucd",
+        "UCD of the pixel values",
+        facet=True,
+    ),
     _column(
         "pol_states",
         "text",
@@ -283,6 +297,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "meta.code;phys.polarization",
         "Char.PolarizationAxis.stateList",
         "Polarization states, as /I/Q/U/V/",
+        facet=True,
     ),
     _column(
         "pol_xel",
@@ -300,6 +315,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "Provenance.ObsConfig.Facility.name",
         "Observatory or telescope",
         indexed=True,
+        facet=True,
     ),
     _column(
         "instrument_name",
@@ -309,6 +325,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "Provenance.ObsConfig.Instrument.name",
         "Instrument",
         indexed=True,
+        facet=True,
     ),
     _column(
         "dataproduct_subtype",
@@ -318,6 +335,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "ObsDataset.dataProductSubtype",
         "Finer kind of product",
         mandatory=False,
+        facet=True,
     ),
     _column(
         "obs_title",
@@ -354,6 +372,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "Curation.rights",
         "public, secure or proprietary",
         mandatory=False,
+        facet=True,
     ),
     _column(
         "s_pixel_scale",
@@ -372,6 +391,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "Char.ObservableAxis.unit",
         "Unit of the pixel values",
         mandatory=False,
+        facet=True,
     ),
     _column(
         "proposal_id",
@@ -391,6 +411,7 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         "Name of the filter, as the table of bands normalises it",
         mandatory=False,
         indexed=True,
+        facet=True,
     ),
 )
 

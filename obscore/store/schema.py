@@ -32,6 +32,7 @@ from obscore.columns import COLUMNS, ObsCoreColumn
 
 __all__ = [
     "APPLICATION_ID",
+    "FACET_COLUMNS",
     "METADATA",
     "PUBLISHED_TABLES",
     "RTREE",
@@ -39,6 +40,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "STORED_COLUMNS",
     "ddl",
+    "facets",
     "files",
     "layout_digest",
     "obscore",
@@ -50,7 +52,7 @@ __all__ = [
     "tap_tables",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of the layout below; kept in the file as ``user_version`` and compared when it is opened."""
 
 APPLICATION_ID = 0x534B594C
@@ -104,6 +106,27 @@ obscore = Table(
 for _item in STORED_COLUMNS:
     if _item.indexed and _item.name != "obs_publisher_did":
         Index(f"ix_obscore_{_item.name}", obscore.c[_item.name])
+
+FACET_COLUMNS: tuple[ObsCoreColumn, ...] = tuple(item for item in STORED_COLUMNS if item.facet)
+"""The columns with few distinct values, which the table ``facets`` counts."""
+
+facets = Table(
+    "facets",
+    METADATA,
+    Column("key", TEXT, primary_key=True),
+    *(Column(item.name, _TYPES[item.column.datatype]) for item in FACET_COLUMNS),
+    Column("products", INTEGER, nullable=False),
+    sqlite_strict=True,
+)
+"""One row for each combination of values of `FACET_COLUMNS` that rows of ``obscore`` have, with
+the number of such rows in ``products``, which is never 0.
+
+Each writer keeps it in the transaction that changes ``obscore`` (see `obscore.store.facets`), so
+that it is exact at any time. Values have the types of their columns, NULL included, and the
+columns their names; what a query asks of these columns alone has the same answer here, with
+``SUM(products)`` for ``COUNT(*)``. There are as many rows as combinations occur, a few hundred on
+most sites.
+"""
 
 RTREE = "obscore_rtree"
 """Spatial index: the box on the unit sphere around each row's footprint and position.
@@ -173,7 +196,7 @@ tap_key_columns = Table(
 
 PUBLISHED_TABLES: frozenset[str] = frozenset(
     table.name
-    for table in (obscore, tap_schemas, tap_tables, tap_columns, tap_keys, tap_key_columns)
+    for table in (obscore, facets, tap_schemas, tap_tables, tap_columns, tap_keys, tap_key_columns)
 ) | {RTREE}
 """What a user's query may read."""
 

@@ -1,6 +1,7 @@
 """The embedded store: SQLite.
 
 - `readers`   connections that can only read, and a pool of them
+- `layouts`   former layouts, and the steps from each to the next
 - `store`     what the assembly line writes to
 - `resolver`  products by identifier and place
 - `engine`    translated queries to Arrow batches

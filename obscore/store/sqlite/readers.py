@@ -61,8 +61,17 @@ _REFUSED_FUNCTIONS = frozenset(
 """Functions of SQLite that tell of the server, reach its disk, or take memory at will."""
 
 
-def check_layout(connection: apsw.Connection, path: Path) -> int:
+def check_layout(connection: apsw.Connection, path: Path, *, oldest: int = SCHEMA_VERSION) -> int:
     """Give the version of the layout, 0 for an empty file.
+
+    Parameters
+    ----------
+    connection
+        To the file.
+    path
+        Its name, for the error.
+    oldest
+        The oldest version that will do.
 
     Raises
     ------
@@ -76,10 +85,15 @@ def check_layout(connection: apsw.Connection, path: Path) -> int:
         return 0
     if application != APPLICATION_ID:
         raise ArchiveError(f"the file {path} is not a store of this program")
-    if version != SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
+        raise ArchiveError(
+            f"the store {path} has layout {version} and this program knows layouts up to"
+            f" {SCHEMA_VERSION}; use the newer program that made it"
+        )
+    if version < oldest:
         raise ArchiveError(
             f"the store {path} has layout {version} and this program needs layout"
-            f" {SCHEMA_VERSION}; ingest into a new one, or use the program that made it"
+            f" {SCHEMA_VERSION}; run 'skylane store upgrade'"
         )
     return version
 

@@ -6,18 +6,22 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import apsw
 from sqlalchemy import Table, bindparam, delete, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from typing_extensions import override
 
 from obscore.observation import CataloguedFile, Observation, Value
 from obscore.store import schema
 from obscore.store.base import KnownFile, Store
+from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
+from obscore.store.sqlite.layouts import OLDEST, upgrade
 from obscore.store.sqlite.readers import check_layout, fetch
 from obscore.tap.metadata import tap_schema_rows
 from vodal.errors import ArchiveError, ServiceUnavailable, UsageError
@@ -31,7 +35,7 @@ BUSY_TIMEOUT_MS = 60_000
 
 _OPEN_ATTEMPTS = 50
 
-_FILES, _OBSCORE = schema.files, schema.obscore
+_FILES, _OBSCORE, _FACETS = schema.files, schema.obscore, schema.facets
 
 _URIS = func.json_each(bindparam("uris")).table_valued("value")
 _FILE_IDS = select(_FILES.c.id).where(_FILES.c.uri.in_(select(_URIS.c.value)))
@@ -58,6 +62,22 @@ _SQL_INSERT_FILE = schema.sql(insert(_FILES))
 _SQL_INSERT_ROW = schema.sql(insert(_OBSCORE))
 _BOX = ("xmin", "xmax", "ymin", "ymax", "zmin", "zmax")
 _SQL_INSERT_BOX = f"INSERT INTO {schema.RTREE} VALUES (:id, :{', :'.join(_BOX)})"  # noqa: S608
+_COUNTED = tuple(_OBSCORE.c[name] for name in FACET_NAMES)
+_SQL_DOOMED_FACETS = schema.sql(
+    select(*_COUNTED, func.count()).where(_OBSCORE.c.file_id.in_(_FILE_IDS)).group_by(*_COUNTED)
+)
+_ADDED = insert_or_update(_FACETS)
+_SQL_ADD_FACET = schema.sql(
+    _ADDED.on_conflict_do_update(
+        index_elements=[_FACETS.c.key],
+        set_={"products": _FACETS.c.products + _ADDED.excluded.products},
+    )
+)
+_SQL_DROP_FACET = schema.sql(
+    delete(_FACETS).where(
+        _FACETS.c.key == bindparam("key"), _FACETS.c.products == bindparam("none")
+    )
+)
 _SQL_LAST_FILE = schema.sql(select(func.max(_FILES.c.id)))
 _SQL_LAST_ROW = schema.sql(select(func.max(_OBSCORE.c.id)))
 _SQL_TAKEN = schema.sql(
@@ -73,6 +93,9 @@ _SQL_TAKEN = schema.sql(
 
 class SqliteStore(Store):
     """The embedded store, opened for writing; made if it is not there.
+
+    A store of an older layout is brought up to date in one transaction, so that it keeps all that
+    it held, or stays as it was.
 
     Safe to use from several threads; several processes may hold one each and take turns.
 
@@ -106,22 +129,25 @@ class SqliteStore(Store):
         """Bring the file into shape: journal mode, layout, TAP_SCHEMA."""
         connection = self._connection
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        made = check_layout(connection, self.path) != 0
+        current = check_layout(connection, self.path, oldest=OLDEST) == schema.SCHEMA_VERSION
         _set_wal(connection)
         # With WAL, NORMAL loses at most the last transactions on power failure, never consistency.
         connection.pragma("synchronous", "NORMAL")
         connection.pragma("foreign_keys", True)
         connection.pragma("journal_size_limit", 64 << 20)
         connection.pragma("cache_size", -64_000)
-        if made and not _unpublished(connection):
+        if current and not _unpublished(connection):
             # The common case takes no lock: a server may start while another process ingests.
             return
         with self._transaction():
-            if check_layout(connection, self.path) == 0:
+            version = check_layout(connection, self.path, oldest=OLDEST)
+            if version == 0:
                 for statement in schema.ddl():
                     connection.execute(statement)
                 connection.pragma("application_id", schema.APPLICATION_ID)
-                connection.pragma("user_version", schema.SCHEMA_VERSION)
+            else:
+                upgrade(connection, version)
+            connection.pragma("user_version", schema.SCHEMA_VERSION)
             _publish(connection)
 
     @override
@@ -138,13 +164,15 @@ class SqliteStore(Store):
             return
         _check_distinct(files)
         with self._lock, _translated(self.path), self._transaction():
-            self._delete([file.uri for file in files])
-            self._insert(files)
+            removed = self._delete([file.uri for file in files])
+            self._count(removed, self._insert(files))
 
     @override
     def remove(self, uris: Iterable[str]) -> int:
         with self._lock, _translated(self.path), self._transaction():
-            return self._delete(list(uris))
+            removed = self._delete(list(uris))
+            self._count(removed, {})
+        return sum(removed.values())
 
     @override
     def close(self) -> None:
@@ -162,15 +190,17 @@ class SqliteStore(Store):
             raise
         self._connection.execute("COMMIT")
 
-    def _delete(self, uris: Sequence[str]) -> int:
+    def _delete(self, uris: Sequence[str]) -> Counter[Combination]:
+        """Delete files with all that belongs to them; gives how many products of each kind went."""
         named = {"uris": json.dumps(uris)}
+        counted = fetch(self._connection, _SQL_DOOMED_FACETS, named)
         self._connection.execute(_SQL_DELETE_BOXES, named)
         self._connection.execute(_SQL_DELETE_ROWS, named)
-        products = self._connection.changes()
         self._connection.execute(_SQL_DELETE_FILES, named)
-        return products
+        return Counter({tuple(row[:-1]): int(row[-1]) for row in counted})
 
-    def _insert(self, files: Sequence[CataloguedFile]) -> None:
+    def _insert(self, files: Sequence[CataloguedFile]) -> Counter[Combination]:
+        """Insert files; gives how many products of each kind came."""
         connection = self._connection
         row_id = _last(connection, _SQL_LAST_ROW)
         first_file = _last(connection, _SQL_LAST_FILE) + 1
@@ -190,6 +220,14 @@ class SqliteStore(Store):
         )
         connection.executemany(_SQL_INSERT_ROW, rows)
         connection.executemany(_SQL_INSERT_BOX, boxes)
+        return count_rows(rows)
+
+    def _count(self, removed: Mapping[Combination, int], added: Mapping[Combination, int]) -> None:
+        """Keep the number of products of each kind."""
+        for change in changes(removed, added):
+            self._connection.execute(_SQL_ADD_FACET, change)
+            if change["products"] < 0:
+                self._connection.execute(_SQL_DROP_FACET, {"key": change["key"], "none": 0})
 
     def _check_untaken(self, rows: Sequence[dict[str, Any]]) -> None:
         dids = json.dumps([row["obs_publisher_did"] for row in rows])
