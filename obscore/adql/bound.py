@@ -44,6 +44,7 @@ __all__ = [
     "Query",
     "Relation",
     "Select",
+    "SetOperator",
     "SetQuery",
     "ShapeValue",
     "Use",
@@ -348,6 +349,8 @@ class Select:
     top: int | None
     hidden: tuple[Hidden, ...] = ()
     """Columns that no name reaches."""
+    grouped: bool = False
+    """Whether each row of the result stands for a group; without ``groups`` all rows are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,12 +362,15 @@ class Hidden:
     name: str
 
 
+SetOperator = Choice["UNION", "UNION ALL", "EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL"]
+
+
 @dataclass(frozen=True, slots=True)
 class SetQuery:
     """Queries joined by UNION, EXCEPT or INTERSECT from left to right."""
 
     first: Query
-    rest: tuple[tuple[Choice["UNION", "UNION ALL", "EXCEPT", "INTERSECT"], Query], ...]
+    rest: tuple[tuple[SetOperator, Query], ...]
 
 
 @dataclass(frozen=True, slots=True)

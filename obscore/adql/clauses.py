@@ -20,6 +20,8 @@ MAX_SETS = 50
 
 _NO_LIMIT = "LIMIT is not part of ADQL; write SELECT TOP n"
 
+_JOINS = ("NATURAL", "INNER", "LEFT", "RIGHT", "FULL", "JOIN", "CROSS")
+
 _CLAUSES = ("WHERE", "GROUP", "HAVING", "ORDER", "OFFSET", "UNION", "EXCEPT", "INTERSECT")
 
 
@@ -36,6 +38,11 @@ def parse(text: str) -> n.Query:
 
 class Parser(ExpressionParser):
     """Reads a whole query."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._waiting = 0
+        """Joins whose right side is being read, and whose ON is still to come."""
 
     def whole(self) -> n.Query:
         """Read the query and make sure that nothing follows it."""
@@ -55,7 +62,9 @@ class Parser(ExpressionParser):
         while True:
             name = self._name("a query after WITH")
             self._expect("AS")
-            named.append(n.WithQuery(name, self.subquery()))
+            self._open("before a named query")
+            named.append(n.WithQuery(name, self._query()))
+            self._close()
             if len(named) > MAX_TABLES:
                 raise self._error(f"WITH names more than {MAX_TABLES} queries", name.at)
             if not self._accept(","):
@@ -63,10 +72,11 @@ class Parser(ExpressionParser):
 
     @override
     def subquery(self) -> n.Query:
-        self._open("before a sub-query")
-        query = self._query()
-        self._close()
-        return query
+        at = self._token.at
+        if not self._is("("):
+            raise self._expected("'(' before a sub-query")
+        inner = self._in_parentheses()
+        return inner if isinstance(inner, n.Query) else _all_of(inner, at)
 
     def _query(self, named: tuple[n.WithQuery, ...] = (), first: n.Query | None = None) -> n.Query:
         at = self._token.at
@@ -118,11 +128,20 @@ class Parser(ExpressionParser):
             return self._set("INTERSECT", first=first)
         if first is not None:
             return first
-        return self.subquery() if self._is("(") else self._select()
+        if not self._is("("):
+            return self._select()
+        self._open()
+        query = self._query()
+        self._close()
+        return query
 
     # SELECT ------------------------------------------------------------------------------------
 
     def _select(self) -> n.Select:
+        if self._is("WITH"):
+            raise self._error(
+                "WITH stands at the beginning of the whole query alone", self._token.at
+            )
         token = self._expect("SELECT")
         distinct = self._accept("DISTINCT") is not None
         if not distinct:
@@ -204,7 +223,7 @@ class Parser(ExpressionParser):
 
     def _joins(self, table: n.TableRef) -> n.TableRef:
         count = 1
-        while self._is("NATURAL", "INNER", "LEFT", "RIGHT", "FULL", "JOIN", "CROSS"):
+        while self._is(*_JOINS):
             table = self._join(table)
             count += 1
             self._check_tables(count)
@@ -226,9 +245,11 @@ class Parser(ExpressionParser):
                     pass
         self._expect("JOIN")
         right = self._table_primary()
+        if not natural and self._is(*_JOINS):
+            right = self._inner_joins(right)
         on, using = None, []
         if natural:
-            if self._is("ON", "USING"):
+            if self._is("ON", "USING") and not self._waiting:
                 raise self._error("NATURAL JOIN takes neither ON nor USING", self._token.at)
         elif self._accept("ON"):
             on = self.condition()
@@ -242,11 +263,19 @@ class Parser(ExpressionParser):
             raise self._expected("ON or USING after JOIN")
         return n.Join(kind, left, right, natural, on, tuple(using), at)
 
+    def _inner_joins(self, table: n.TableRef) -> n.TableRef:
+        """Read the joins of a right side that has no parentheses: ``a JOIN b JOIN c ON p ON q``."""
+        self._waiting += 1
+        if self._waiting > MAX_TABLES:
+            raise self._error(f"more than {MAX_TABLES} joins wait for their ON", self._token.at)
+        joined = self._joins(table)
+        self._waiting -= 1
+        return joined
+
     def _table_primary(self) -> n.TableRef:
         at = self._token.at
         if self._is("("):
-            inner = self._in_parentheses()
-            return self._derived(inner, at) if isinstance(inner, n.Query) else inner
+            return self._from_parentheses(self._in_parentheses(), at)
         if self._is("SELECT"):
             raise self._expected("the name of a table; a sub-query stands in parentheses")
         parts = [self._name("a table")]
@@ -263,6 +292,14 @@ class Parser(ExpressionParser):
                 raise self._error(_NO_LIMIT, alias.at)
         return n.NamedTable(tuple(parts), alias, at)
 
+    def _from_parentheses(self, inner: n.Query | n.TableRef, at: int) -> n.TableRef:
+        """Give what stood in parentheses as a table; a join with a name is a sub-query of all."""
+        if isinstance(inner, n.Query):
+            return self._derived(inner, at)
+        if self._is("AS") or self._is_name():
+            return self._derived(_all_of(inner, at), at)
+        return inner
+
     def _derived(self, query: n.Query, at: int) -> n.DerivedTable:
         self._accept("AS")
         if not self._is_name():
@@ -272,25 +309,34 @@ class Parser(ExpressionParser):
     def _in_parentheses(self) -> n.Query | n.TableRef:
         """Read a sub-query or a joined table; both may start with more parentheses."""
         self._open()
+        waiting, self._waiting = self._waiting, 0
         result: n.Query | n.TableRef
         if self._is("("):
             at = self._token.at
             inner = self._in_parentheses()
-            if not isinstance(inner, n.Query):
-                result = self._joins(inner)
-            elif self._is(")", *_CLAUSES):
+            if isinstance(inner, n.Query) and self._is(")", *_CLAUSES):
                 result = self._query(first=inner)
             else:
-                result = self._joins(self._derived(inner, at))
-        elif self._is("SELECT"):
+                result = self._joins(self._from_parentheses(inner, at))
+        elif self._is("SELECT", "WITH"):
+            at = self._token.at
             result = self._query()
         else:
             at = self._token.at
+            if not self._is_name():
+                raise self._expected("SELECT or the name of a table")
             result = self._joins(self._table_primary())
-            if not isinstance(result, n.Join):
-                raise self._error("only a join or a sub-query stands in parentheses", at)
+        if not isinstance(result, n.Query | n.Join):
+            raise self._error("only a join or a sub-query stands in parentheses", at)
+        self._waiting = waiting
         self._close()
         return result
+
+
+def _all_of(table: n.TableRef, at: int) -> n.Query:
+    """Make the query that a joined table in the place of a sub-query stands for."""
+    star = n.Star((), at)
+    return _plain(n.Select(False, None, (star,), (table,), None, (), None, at))
 
 
 def _plain(body: n.Select | n.SetOperation) -> n.Query:

@@ -10,6 +10,7 @@ from obscore.adql import bound as b
 from obscore.adql import nodes as n
 from obscore.adql.functions import FUNCTIONS, GEOMETRY_FUNCTIONS, Signature
 from obscore.adql.geometry import as_shape, geometry_call
+from obscore.adql.grouping import uses
 from obscore.adql.names import Scope, hint, written
 from obscore.adql.parser import AGGREGATES
 from obscore.adql.tokens import place
@@ -252,9 +253,9 @@ class Expressions:
 
     def _check_local(self, value: b.Value, node: n.Call) -> None:
         """Refuse an aggregate over columns of an outer query alone, which belongs to that."""
-        uses = list(_uses(value))
+        used = list(uses(value))
         local = {id(entry.relation) for entry in self.scope.exposed}
-        if uses and all(id(use.relation) not in local for use in uses):
+        if used and all(id(use.relation) not in local for use in used):
             raise self.error(
                 f"{node.name} over columns of an outer query is not supported here", node.at
             )
@@ -338,12 +339,6 @@ class Expressions:
         column = literal(None)
         self._comparable(operand, replace(column, kind=query.kinds[0]), node.at)
         return b.InQuery(operand, query, negated)
-
-
-def _uses(value: b.Value) -> list[b.Use]:
-    if isinstance(value, b.Use):
-        return [value]
-    return [use for child in b.children(value) for use in _uses(child)]
 
 
 def _fold(operands: list[b.Value], signs: list[str]) -> b.Literal | None:

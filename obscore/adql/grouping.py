@@ -3,16 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from obscore.adql import bound as b
 
-__all__ = ["check_groups", "has_aggregate"]
+__all__ = ["check_groups", "has_aggregate", "substituted", "uses"]
 
 
 def has_aggregate(value: b.Value) -> bool:
     """Tell whether an aggregate is anywhere in a value."""
     return isinstance(value, b.Aggregate) or any(map(has_aggregate, b.children(value)))
+
+
+def uses(value: b.Value) -> Iterator[b.Use]:
+    """Give the columns that a value is computed from."""
+    if isinstance(value, b.Use):
+        yield value
+    for child in b.children(value):
+        yield from uses(child)
+
+
+def substituted(value: b.Value, given: Sequence[tuple[b.Value, b.Use]]) -> b.Value:
+    """Put columns of a query in the place of the values that they hold.
+
+    Parameters
+    ----------
+    value
+        Where to look.
+    given
+        Values with the columns that hold them.
+    """
+    for held, use in given:
+        if value == held:
+            return use
+    match value:
+        case b.Function(arguments=arguments):
+            return replace(value, arguments=tuple(substituted(item, given) for item in arguments))
+        case b.Operation(first=first, rest=rest):
+            return replace(
+                value,
+                first=substituted(first, given),
+                rest=tuple((sign, substituted(item, given)) for sign, item in rest),
+            )
+        case b.Minus(operand=operand) | b.Cast(operand=operand):
+            return replace(value, operand=substituted(operand, given))
+        case _:
+            return value
 
 
 def check_groups(

@@ -221,7 +221,8 @@ class ExpressionParser:
 
     def _in(self, operand: n.Expression, *, negated: bool) -> n.Condition:
         self._advance()
-        if self._lexer.query_follows(self._token.at):
+        at = self._token.at
+        if self._lexer.query_follows(at) or self._lexer.join_follows(at):
             return n.InQuery(operand, self.subquery(), negated, operand.at)
         plain = self._plain_list() if self._is("(") else None
         if plain is not None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from obscore.adql import bound as b
 from obscore.adql import nodes as n
 from obscore.adql.expressions import Expressions
-from obscore.adql.grouping import check_groups, has_aggregate
+from obscore.adql.grouping import check_groups, has_aggregate, substituted, uses
 from obscore.adql.inherited import spatial_columns, with_hidden_columns
 from obscore.adql.names import Exposed, Scope, Visible, find_table, hint, table_fields, written
 from obscore.adql.passes import with_prefilters
@@ -26,6 +25,15 @@ MAX_RELATIONS = 100
 
 MAX_COLUMNS = 1500
 """Of one result; SQLite takes 2000."""
+
+_SET_OPERATORS: dict[tuple[str, bool], b.SetOperator] = {
+    ("UNION", False): "UNION",
+    ("UNION", True): "UNION ALL",
+    ("EXCEPT", False): "EXCEPT",
+    ("EXCEPT", True): "EXCEPT ALL",
+    ("INTERSECT", False): "INTERSECT",
+    ("INTERSECT", True): "INTERSECT ALL",
+}
 
 
 @dataclass(slots=True)
@@ -56,12 +64,10 @@ class Resolver:
             case n.Select() as select:
                 query = self._select(select, node, parent)
             case n.SetOperation() as operation:
-                query = self._set(operation, parent)
-                query = replace(query, order=self._order_outputs(node, query))
+                query = self._ordered(node, self._set(operation, parent))
             case n.Query() as inner:
                 query = self.query(inner, parent)
-                query = b.Query(query, query.columns, query.kinds)
-                query = replace(query, order=self._order_outputs(node, query))
+                query = self._ordered(node, b.Query(query, query.columns, query.kinds))
         return replace(query, offset=node.offset, named=named)
 
     def _name_query(self, item: n.WithQuery) -> b.Named:
@@ -88,15 +94,15 @@ class Resolver:
             having = self._in(scope, "HAVING", aggregates=True).condition(node.having)
         columns = tuple(replace(output.value.column, name=output.name) for output in outputs)
         kinds = tuple(_kept(output.value.kind) for output in outputs)
-        order = tuple(self._order_values(whole, node, outputs, scope))
-        grouped = bool(groups) or any(has_aggregate(output.value) for output in outputs)
+        order = tuple(self._order_values(whole, outputs, scope))
+        # HAVING and aggregates make one group of all rows where GROUP BY makes none (SQL-92 7.8).
+        grouped = bool(groups) or having is not None
+        grouped = grouped or any(has_aggregate(output.value) for output in outputs)
         grouped = grouped or any(
             not isinstance(term.by, int) and has_aggregate(term.by) for term in order
         )
-        if having is not None and not grouped:
-            raise self.error("HAVING needs GROUP BY, or an aggregate in SELECT", node.at)
+        local = [entry.relation for entry in scope.exposed]
         if grouped:
-            local = [entry.relation for entry in scope.exposed]
             checked = [(output.value, at) for output, at in zip(outputs, places, strict=True)]
             for term, item in zip(order, whole.order_by, strict=True):
                 if not isinstance(term.by, int):
@@ -105,8 +111,13 @@ class Resolver:
                 self._check_group(value, groups, local, at)
             if having is not None:
                 self._check_group(having, groups, local, node.at)
-        select = b.Select(outputs, tables, where, groups, having, node.distinct, node.top)
-        return b.Query(select, columns, kinds, order)
+        select = b.Select(
+            outputs, tables, where, groups, having, node.distinct, node.top, grouped=grouped
+        )
+        query = b.Query(select, columns, kinds, order)
+        if node.distinct and not all(isinstance(term.by, int) for term in order):
+            return self._distinct_ordered(query, select, local, whole)
+        return query
 
     def _in(self, scope: Scope, clause: str, *, aggregates: bool = False) -> Expressions:
         return Expressions(self.text, scope, clause, self.query, aggregates)
@@ -171,7 +182,7 @@ class Resolver:
     # ORDER BY ----------------------------------------------------------------------------------
 
     def _order_values(
-        self, whole: n.Query, node: n.Select, outputs: tuple[b.Output, ...], scope: Scope
+        self, whole: n.Query, outputs: tuple[b.Output, ...], scope: Scope
     ) -> Iterator[b.OrderTerm]:
         for item in whole.order_by:
             by: int | b.Value | None = self._output_number(item, outputs)
@@ -181,15 +192,42 @@ class Resolver:
                     if output.value == by:
                         by = number
                         break
+            kind = outputs[by - 1].value.kind if isinstance(by, int) else by.kind
+            self._check_orderable(kind, item.at)
+            yield b.OrderTerm(by, item.descending)
+
+    def _distinct_ordered(
+        self, query: b.Query, select: b.Select, local: list[b.Relation], whole: n.Query
+    ) -> b.Query:
+        """Order different rows by expressions over what was selected: a query around them."""
+        inner = replace(query, body=replace(select, top=None), order=())
+        relation = self._relation(inner, _query_fields(inner), whole.at)
+        given = [(output.value, b.Use(relation, item)) for output, item in zip(
+            select.outputs, relation.fields, strict=True
+        )]  # fmt: skip
+        order = []
+        for term, item in zip(query.order, whole.order_by, strict=True):
+            by = term.by
             if not isinstance(by, int):
-                if node.distinct:
+                by = substituted(by, given)
+                if has_aggregate(by) or any(use.relation in local for use in uses(by)):
                     raise self.error(
                         "with SELECT DISTINCT, ORDER BY takes only what is selected", item.at
                     )
-                self._check_orderable(by.kind, item.at)
-            else:
-                self._check_orderable(outputs[by - 1].value.kind, item.at)
-            yield b.OrderTerm(by, item.descending)
+            order.append(b.OrderTerm(by, term.descending))
+        return self._around(relation, query, tuple(order), top=select.top)
+
+    def _around(
+        self,
+        relation: b.Relation,
+        query: b.Query,
+        order: tuple[b.OrderTerm, ...],
+        top: int | None = None,
+    ) -> b.Query:
+        """Make a query that gives all of another in an order."""
+        outputs = tuple(b.Output(item.name, b.Use(relation, item)) for item in relation.fields)
+        select = b.Select(outputs, (relation,), None, (), None, distinct=False, top=top)
+        return b.Query(select, query.columns, query.kinds, order)
 
     def _check_orderable(self, kind: Kind, at: int) -> None:
         if kind in {Kind.GEOMETRY, Kind.OTHER}:
@@ -211,18 +249,40 @@ class Resolver:
             case _:
                 return None
 
-    def _order_outputs(self, node: n.Query, query: b.Query) -> tuple[b.OrderTerm, ...]:
-        """Resolve ORDER BY behind set operators, which sees their result alone."""
-        terms = []
-        for item in node.order_by:
-            number = self._output_number(item, query.columns)
-            if number is None:
-                raise self.error(
-                    "after UNION, EXCEPT and INTERSECT, ORDER BY takes columns of the result",
-                    item.at,
-                )
-            terms.append(b.OrderTerm(number, item.descending))
-        return tuple(terms)
+    def _ordered(self, node: n.Query, query: b.Query) -> b.Query:
+        """Resolve ORDER BY behind set operators, which sees the columns of their result alone."""
+        if not node.order_by:
+            return query
+        numbers = [self._output_number(item, query.columns) for item in node.order_by]
+        if None not in numbers:
+            for number, item in zip(numbers, node.order_by, strict=True):
+                self._check_orderable(query.kinds[(number or 1) - 1], item.at)
+            terms = [
+                b.OrderTerm(number or 1, item.descending)
+                for number, item in zip(numbers, node.order_by, strict=True)
+            ]
+            return replace(query, order=tuple(terms))
+        relation = self._relation(query, _query_fields(query), node.at)
+        visible = [Visible(item.name, b.Use(relation, item)) for item in relation.fields]
+        values = self._in(Scope(visible=visible), "ORDER BY of a set of queries")
+        order = []
+        for number, item in zip(numbers, node.order_by, strict=True):
+            by = number if number is not None else self._of_result(values, item)
+            kind = by.kind if isinstance(by, b.Value) else query.kinds[by - 1]
+            self._check_orderable(kind, item.at)
+            order.append(b.OrderTerm(by, item.descending))
+        return self._around(relation, query, tuple(order))
+
+    def _of_result(self, values: Expressions, item: n.OrderItem) -> b.Value:
+        try:
+            return values.value(item.value)
+        except QueryError as error:
+            raise QueryError(
+                f"{error.message}; behind UNION, EXCEPT and INTERSECT, ORDER BY sees the columns "
+                "of the result alone",
+                error.line,
+                error.column,
+            ) from None
 
     # UNION, EXCEPT, INTERSECT ------------------------------------------------------------------
 
@@ -231,8 +291,6 @@ class Resolver:
         columns, kinds = list(first.columns), list(first.kinds)
         rest = []
         for operator, every, operand in node.rest:
-            if every and operator != "UNION":
-                raise self.error(f"{operator} ALL is not supported here", operand.at)
             query = self.query(operand, parent)
             if len(query.columns) != len(columns):
                 raise self.error(
@@ -249,14 +307,7 @@ class Resolver:
                     )
                 columns[i] = _widened(columns[i], column, joint)
                 kinds[i] = joint
-            name: Literal["UNION", "UNION ALL", "EXCEPT", "INTERSECT"]
-            match operator:
-                case "UNION":
-                    name = "UNION ALL" if every else "UNION"
-                case "EXCEPT":
-                    name = "EXCEPT"
-                case _:
-                    name = "INTERSECT"
+            name = _SET_OPERATORS[operator, every]
             rest.append((name, query))
         return b.Query(b.SetQuery(first, tuple(rest)), tuple(columns), tuple(kinds))
 

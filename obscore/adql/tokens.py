@@ -34,7 +34,16 @@ _TOKEN = re.compile(
 )
 _HALF = re.compile("[\ud800-\udfff]")
 _SKIP = re.compile(_SPACE)
-_QUERY_START = re.compile(r"(?:\s++|--[^\n]*+|\()*+(?:SELECT|WITH)(?![A-Za-z0-9_])", re.IGNORECASE)
+_END = r"(?![A-Za-z0-9_])"
+_BEFORE = r"(?:\s++|--[^\n]*+|\()*+"
+_QUERY_START = re.compile(rf"{_BEFORE}(?:SELECT|WITH){_END}", re.IGNORECASE)
+_JOIN = rf"(?:NATURAL|INNER|LEFT|RIGHT|FULL|JOIN){_END}"
+_NAME = r"""(?:[A-Za-z][A-Za-z0-9_]*+|"[^"]*+(?:""[^"]*+)*+")"""
+_JOIN_START = re.compile(
+    rf"{_BEFORE}{_NAME}(?:{_SPACE}\.{_SPACE}{_NAME})*+{_SPACE}"
+    rf"(?:(?:AS{_END}{_SPACE})?+(?!{_JOIN}){_NAME}{_SPACE})?+{_JOIN}",
+    re.IGNORECASE,
+)
 
 _RESERVED_TEXT = (
     # ADQL's own
@@ -161,16 +170,28 @@ class Lexer:
                 if end - at == 2:
                     raise self.error("a name in double quotes must not be empty", at)
                 return Token(kind, text[1:-1].replace('""', '"'), "", at, end)
-            case "int" | "float" if (following := self.text[end : end + 1]).isalpha() or (
-                following and following in "_'\""
-            ):
-                raise self.error(f"'{_short(text + following)}' is neither number nor name", at)
+            case "int" | "float":
+                self._check_number(text, at, end)
+                return Token(kind, text, "", at, end)
             case _:
                 return Token(kind, text, "", at, end)
+
+    def _check_number(self, text: str, at: int, end: int) -> None:
+        """See that a number ends where it ends: SQL-92 5.2 wants a separator before a name."""
+        following = self.text[end : end + 1]
+        if not following.isalpha() and (not following or following not in "_'\""):
+            return
+        if text == "0" and following in "xX":
+            raise self.error("hexadecimal numbers are not part of ADQL", at)
+        raise self.error(f"'{_short(text + following)}' is neither number nor name", at)
 
     def query_follows(self, start: int) -> bool:
         """Tell whether SELECT or WITH comes next, behind parentheses or not."""
         return _QUERY_START.match(self.text, start) is not None
+
+    def join_follows(self, start: int) -> bool:
+        """Tell whether a table and a word of JOIN come next, behind parentheses or not."""
+        return _JOIN_START.match(self.text, start) is not None
 
     def _unreadable(self, start: int) -> QueryError:
         skipped = _SKIP.match(self.text, start)
@@ -183,6 +204,10 @@ class Lexer:
             "`": "names are quoted with double quotes in ADQL",
             "[": "names are quoted with double quotes in ADQL",
             "_": "a name starts with a letter, or stands in double quotes",
+            "&": "'&' is no operator of ADQL, which has none for bits",
+            "|": "'|' is no operator of ADQL, which has none for bits; texts are joined by '||'",
+            "^": "'^' is no operator of ADQL; use POWER(a, b)",
+            "~": "'~' is no operator of ADQL, which has none for bits",
             "?": "parameters are not part of ADQL",
             ":": "parameters and '::' are not part of ADQL; use CAST(a AS type)",
         }

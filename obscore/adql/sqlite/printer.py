@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 
 from obscore.adql import bound as b
+from obscore.adql.grouping import has_aggregate
 from obscore.adql.schema import TableDef
 from obscore.adql.sqlite.values import ValuePrinter, quoted
 from obscore.adql.types import Kind
@@ -66,7 +67,7 @@ class Printer(ValuePrinter):
                 parts.append(self._set(operation, query.kinds))
             case b.Query() as inner:
                 parts.append(self._operand(inner, query.kinds))
-        if query.order:
+        if query.order and not _is_one_row(query.body):
             parts.append("ORDER BY " + ", ".join(self._order(term) for term in query.order))
         if limit is not None or query.offset:
             parts.append(f"LIMIT {self.param(-1 if limit is None else limit)}")
@@ -88,10 +89,14 @@ class Printer(ValuePrinter):
         return f"SELECT {names} FROM ({self.query(query)})"
 
     def _set(self, operation: b.SetQuery, kinds: Sequence[Kind]) -> str:
-        parts = [self._operand(operation.first, kinds)]
+        printed = self._operand(operation.first, kinds)
         for operator, query in operation.rest:
-            parts += [operator, self._operand(query, kinds)]
-        return " ".join(parts)
+            operand = self._operand(query, kinds)
+            if operator in {"EXCEPT ALL", "INTERSECT ALL"}:
+                printed = _counted(operator, printed, operand, len(kinds))
+            else:
+                printed = f"{printed} {operator} {operand}"
+        return printed
 
     def _select(self, select: b.Select) -> str:
         outputs = ", ".join(
@@ -99,6 +104,10 @@ class Printer(ValuePrinter):
         )
         for item in select.hidden:
             outputs += f", {item.relation.alias}.{quoted(item.physical)} AS {item.name}"
+        lone = _is_one_row(select) and not any(has_aggregate(item.value) for item in select.outputs)
+        if lone:
+            # SQLite sees that all rows are one group by an aggregate in the list alone.
+            outputs += ", count(*) AS one_group"
         distinct = "DISTINCT " if select.distinct else ""
         tables = [self._from(select.tables[0])]
         for table in select.tables[1:]:
@@ -113,7 +122,11 @@ class Printer(ValuePrinter):
             parts.append("GROUP BY " + ", ".join(self.value(value) for value in select.groups))
         if select.having is not None:
             parts.append(f"HAVING {self.condition(select.having)}")
-        return " ".join(parts)
+        printed = " ".join(parts)
+        if lone:
+            names = ", ".join(f"c{i}" for i in range(1, len(select.outputs) + 1))
+            printed = f"SELECT {names} FROM ({printed})"
+        return printed
 
     def _output(self, value: b.Value) -> str:
         """Print a column of a result, so that it is what its metadata says."""
@@ -226,6 +239,19 @@ class Printer(ValuePrinter):
         )
         key = f"{nearby.relation.alias}.{quoted(spatial.key)}"
         return f"({key} IN (SELECT id FROM {quoted(spatial.rtree)} WHERE {tests}))"
+
+
+def _is_one_row(body: b.Select | b.SetQuery | b.Query) -> bool:
+    """Whether a query makes one group of all rows."""
+    return isinstance(body, b.Select) and body.grouped and not body.groups
+
+
+def _counted(operator: str, left: str, right: str, columns: int) -> str:
+    """Print EXCEPT ALL or INTERSECT ALL: equal rows are numbered, and so no longer equal."""
+    names = ", ".join(f"c{i}" for i in range(1, columns + 1))
+    number = f"row_number() OVER (PARTITION BY {names}) AS nth"
+    sides = [f"SELECT {names}, {number} FROM ({side})" for side in (left, right)]
+    return f"SELECT {names} FROM ({f' {operator[:-4]} '.join(sides)})"
 
 
 def _keeps_right(table: b.From) -> bool:
