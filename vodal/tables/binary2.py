@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from vodal.tables.cells import array_length, conform, data_and_offsets, is_ascii
+from vodal.tables.cells import array_length, conform, data_and_offsets, is_ascii, text_length
 from vodal.tables.columns import Column
 
 __all__ = ["pack_rows"]
@@ -35,6 +35,8 @@ _DTYPES = {
     "long": ">i8",
     "float": ">f4",
     "double": ">f8",
+    "floatComplex": ">f4",
+    "doubleComplex": ">f8",
 }
 
 _UTF16_UNITS = np.ones(256, dtype=np.int8)
@@ -68,6 +70,11 @@ def _binary(data: NDArray[np.uint8], offsets: NDArray[Any]) -> pa.Array:
 
 def _scalars(column: Column, array: pa.Array) -> Bytes2D:
     """Pack numbers or booleans; nulls become NaN, 0 or ``?``."""
+    if column.datatype == "bit":
+        # A single bit is the first of its byte (VOTable 1.4 section 2.1); astropy 8 looks for it
+        # in the fifth place.
+        known = pc.fill_null(array, False).to_numpy(zero_copy_only=False)
+        return np.where(known, np.uint8(0x88), np.uint8(0)).reshape(len(array), 1)
     if column.datatype == "boolean":
         known = pc.fill_null(array, False).to_numpy(zero_copy_only=False)
         cells = np.where(known, np.uint8(ord("T")), np.uint8(ord("F")))
@@ -85,13 +92,14 @@ def _scalars(column: Column, array: pa.Array) -> Bytes2D:
 def _char(column: Column, array: pa.Array) -> Bytes2D | _Varying:
     if not is_ascii(array):
         array = pc.replace_substring_regex(array, pattern=r"[^\x00-\x7f]", replacement="?")
-    size = "1" if column.arraysize is None else column.arraysize
-    if size != "*":
-        array = pc.utf8_slice_codeunits(array, 0, int(size.removesuffix("*")))
-    if size.endswith("*"):
+    length, varying = text_length(column)
+    if length is not None:
+        array = pc.utf8_slice_codeunits(array, 0, length)
+    if varying:
         return _Varying(pc.binary_length(array).to_numpy(), array.cast(pa.binary()))
-    padded = np.array(array.to_pylist(), dtype=f"S{size}")
-    return _as_bytes(padded, len(array)) if len(array) else np.empty((0, int(size)), np.uint8)
+    assert length is not None
+    padded = np.array(array.to_pylist(), dtype=f"S{length}")
+    return _as_bytes(padded, len(array)) if len(array) else np.empty((0, length), np.uint8)
 
 
 def _utf16(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -107,36 +115,63 @@ def _utf16(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def _unicode(column: Column, array: pa.Array) -> Bytes2D | _Varying:
-    size = "1" if column.arraysize is None else column.arraysize
-    if size == "*":
+    units, varying = text_length(column)
+    if units is None:
         data, offsets = _utf16(array)
         return _Varying(np.diff(offsets) // 2, _binary(data, offsets))
     # Bounded text is rare: row by row, never cutting a pair of surrogates.
-    units = int(size.removesuffix("*"))
     cells = []
     for value in array.to_pylist():
         cell = value.encode("utf-16-be")[: 2 * units].decode("utf-16-be", "ignore")
         cells.append(cell.encode("utf-16-be"))
-    if size.endswith("*"):
+    if varying:
         counts = np.array([len(cell) // 2 for cell in cells], np.int32)
         return _Varying(counts, pa.array(cells, pa.binary()))
     padded = b"".join(cell.ljust(2 * units, b"\0") for cell in cells)
     return np.frombuffer(padded, np.uint8).reshape(len(array), 2 * units)
 
 
+def _bits(column: Column, array: pa.Array) -> Bytes2D | _Varying:
+    """Pack arrays of bits, eight to a byte, the first in the highest place."""
+    length = array_length(column)
+    cells = [
+        None if cell is None else np.packbits(np.array(cell, np.bool_)).tobytes()
+        for cell in array.to_pylist()
+    ]
+    if length is None:
+        counts = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        return _Varying(counts, pa.array([cell or b"" for cell in cells], pa.binary()))
+    _check_lengths(column, array, length)
+    width = (length + 7) // 8
+    whole = b"".join(bytes(width) if cell is None else cell for cell in cells)
+    return np.frombuffer(whole, np.uint8).reshape(len(array), width)
+
+
+def _check_lengths(column: Column, array: pa.Array, length: int) -> None:
+    """Refuse a cell that has not the number of elements that its column declares."""
+    lengths = pc.list_value_length(array)
+    if not pc.all(pc.equal(lengths, length), min_count=0).as_py():
+        raise ValueError(f"the column {column.name} takes {length} values in each cell")
+
+
 def _lists(column: Column, array: pa.Array) -> Bytes2D | _Varying:
     """Pack arrays of numbers or booleans."""
+    if column.datatype == "bit":
+        return _bits(column, array)
     flat = array.flatten()
     packed = _scalars(column, flat)
     counts = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     length = array_length(column)
     if length is None:
         width = packed.shape[1]
+        is_complex = column.datatype.endswith("Complex")
+        if is_complex and (counts % 2).any():
+            raise ValueError(f"the column {column.name} takes pairs of numbers")
         offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]) * width
-        return _Varying(counts, _binary(packed.reshape(-1), offsets))
+        elements = counts // 2 if is_complex else counts
+        return _Varying(elements, _binary(packed.reshape(-1), offsets))
+    _check_lengths(column, array, length)
     valid = array.is_valid().to_numpy(zero_copy_only=False)
-    if (counts[valid] != length).any():
-        raise ValueError(f"the column {column.name} takes {length} values in each cell")
     one_null = _scalars(column, pa.nulls(length, flat.type)).reshape(-1)
     cells = np.empty((len(array), one_null.size), np.uint8)
     cells[:] = one_null

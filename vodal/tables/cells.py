@@ -8,6 +8,8 @@ that all formats of one answer tell the same.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +17,15 @@ from numpy.typing import NDArray
 
 from vodal.tables.columns import Column
 
-__all__ = ["array_length", "conform", "data_and_offsets", "holds", "is_ascii", "text"]
+__all__ = [
+    "array_length",
+    "conform",
+    "data_and_offsets",
+    "holds",
+    "is_ascii",
+    "text",
+    "text_length",
+]
 
 _SUSPECT = np.zeros(256, dtype=np.bool_)
 _SUSPECT[[*range(9), 11, 12, *range(14, 32), 0xEF]] = True
@@ -55,16 +65,33 @@ def is_ascii(array: pa.Array) -> bool:
     return data.size == 0 or int(data.max()) < 128
 
 
+def _product(arraysize: str) -> int:
+    """Multiply the dimensions of an arraysize without ``*``."""
+    return math.prod(int(part) for part in arraysize.split("x"))
+
+
 def array_length(column: Column) -> int | None:
     """Give the number of elements of a fixed-size cell; None if it varies; 1 for a scalar.
 
-    ``2x3`` is 6; ``*``, ``8*`` and ``2x*`` vary.
+    ``2x3`` is 6; ``*``, ``8*`` and ``2x*`` vary. A complex value counts as two elements.
     """
+    each = 2 if column.datatype.endswith("Complex") else 1
     if column.arraysize is None:
-        return 1
+        return each
     if column.arraysize.endswith("*"):
         return None
-    return int(np.prod([int(part) for part in column.arraysize.split("x")]))
+    return each * _product(column.arraysize)
+
+
+def text_length(column: Column) -> tuple[int | None, bool]:
+    """Give the largest number of characters of a text, and whether shorter ones stay short.
+
+    None stands for no bound: ``*``, ``8x*``.
+    """
+    size = "1" if column.arraysize is None else column.arraysize
+    varying = size.endswith("*")
+    bound = size.removesuffix("*")
+    return (None if not bound or bound.endswith("x") else _product(bound)), varying
 
 
 def conform(column: Column, array: pa.Array) -> pa.Array:
@@ -103,17 +130,21 @@ def text(column: Column, array: pa.Array) -> pa.Array:
     """Give the cells of a conforming array as strings.
 
     Numbers are written in the shortest form that reads back equal, booleans as ``true`` and
-    ``false``, the elements of arrays with blanks between. A null stays null.
+    ``false``, bits as 1 and 0, the elements of arrays with blanks between. A null stays null.
     """
     if pa.types.is_string(array.type):
-        length = None if column.arraysize in {None, "*"} else _text_length(column)
+        length = None if column.arraysize is None else text_length(column)[0]
         return array if length is None else pc.utf8_slice_codeunits(array, 0, length)
+    if column.datatype == "bit":
+        array = _bits_as_numbers(array)
     if pa.types.is_list(array.type):
         flat = array.flatten()
-        filler = np.nan if pa.types.is_floating(flat.type) else 0
         if pa.types.is_boolean(flat.type):
-            filler = False
-        cells = _number_text(pc.fill_null(flat, filler))
+            # The sign of VOTable for an element that is not known; numbers have none.
+            cells = pc.fill_null(_number_text(flat), "?")
+        else:
+            filler = np.nan if pa.types.is_floating(flat.type) else 0
+            cells = _number_text(pc.fill_null(flat, filler))
         lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), cells), " ")
@@ -121,7 +152,7 @@ def text(column: Column, array: pa.Array) -> pa.Array:
     return _number_text(array)
 
 
-def _text_length(column: Column) -> int:
-    """Give the largest number of characters of a text column with a bound."""
-    assert column.arraysize is not None
-    return int(column.arraysize.removesuffix("*"))
+def _bits_as_numbers(array: pa.Array) -> pa.Array:
+    """Give bits, alone or in lists, as 0 and 1."""
+    wanted = pa.list_(pa.uint8()) if pa.types.is_list(array.type) else pa.uint8()
+    return array.cast(wanted)

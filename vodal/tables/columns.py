@@ -10,6 +10,21 @@ import pyarrow as pa
 
 __all__ = ["Column", "ResultStream", "with_ids"]
 
+_SCALARS: dict[str, pa.DataType] = {
+    "boolean": pa.bool_(),
+    "bit": pa.bool_(),
+    "unsignedByte": pa.uint8(),
+    "short": pa.int16(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "char": pa.string(),
+    "unicodeChar": pa.string(),
+    "floatComplex": pa.float32(),
+    "doubleComplex": pa.float64(),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -17,9 +32,11 @@ class Column:
 
     name: str
     datatype: str
-    """VOTable datatype: boolean, short, int, long, float, double, char, unicodeChar."""
+    """VOTable datatype: boolean, bit, unsignedByte, short, int, long, float, double, char,
+    unicodeChar, floatComplex, doubleComplex."""
     arraysize: str | None = None
-    """VOTable arraysize; ``*`` for text."""
+    """VOTable arraysize; ``*`` for text. The texts of an array of texts (``8x*``) stand one behind
+    the other in one text, each filled up with blanks."""
     unit: str | None = None
     ucd: str | None = None
     utype: str | None = None
@@ -29,21 +46,15 @@ class Column:
     """XML ID; made unique by who builds the stream where descriptors must point to it."""
 
     def arrow_type(self) -> pa.DataType:
-        """Give the Arrow type that carries this column."""
-        if self.arraysize is not None and self.datatype in {"char", "unicodeChar"}:
-            return pa.string()
-        scalar = {
-            "boolean": pa.bool_(),
-            "unsignedByte": pa.uint8(),
-            "short": pa.int16(),
-            "int": pa.int32(),
-            "long": pa.int64(),
-            "float": pa.float32(),
-            "double": pa.float64(),
-            "char": pa.string(),
-            "unicodeChar": pa.string(),
-        }[self.datatype]
-        return scalar if self.arraysize is None else pa.list_(scalar)
+        """Give the Arrow type that carries this column.
+
+        A complex value is two numbers of a list, its real and its imaginary part.
+        """
+        scalar = _SCALARS[self.datatype]
+        if pa.types.is_string(scalar):
+            return scalar
+        is_list = self.arraysize is not None or self.datatype.endswith("Complex")
+        return pa.list_(scalar) if is_list else scalar
 
 
 @dataclass(slots=True)
