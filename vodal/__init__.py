@@ -13,6 +13,7 @@ In the order data flows:
 - `tables`    typed streams of Arrow batches and their writers
 - `vosi`      capabilities, availability, tableset
 - `pool`      warm worker processes
+- `uws`       asynchronous jobs in a queue that server processes share
 - `web`       what every Starlette app of the suite does alike
 - `testing`   servers, skies and validators for the tests of every package
 """

@@ -1,0 +1,20 @@
+"""Asynchronous jobs by the Universal Worker Service pattern (UWS 1.1), for any service.
+
+In the order data flows:
+
+- `settings`   limits and places
+- `jobs`       a job, its phases and what may follow what
+- `store`      the seam of the queue that several server processes share, and what it is asked
+- `sql`        the queue in SQL, whatever the database
+- `sqlite`     the queue in a file of its own
+- `postgres`   the queue in a table of PostgreSQL
+- `results`    files of a job: what was uploaded, what came out
+- `watch`      who waits for a job to change
+- `tasks`      a job at work, and the seam `Work` that a service fills
+- `runner`     threads that take jobs from the queue and run them
+- `service`    what a client may ask of jobs
+- `documents`  jobs as XML
+- `pages`      jobs as pages for a browser
+- `callers`    who asks, as far as it is known
+- `routes`     the resources
+"""
