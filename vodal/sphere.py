@@ -13,8 +13,6 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import numpy as np
-
 from vodal.errors import UsageError
 from vodal.outlines import TOLERANCE, Arc, Ring, arcs_of, ring_of
 from vodal.regions import Circle, Point, Polygon, Range, Region, Shape
@@ -281,13 +279,27 @@ def bounding_cap(shape: Shape) -> tuple[Vector, float]:
             return vector(ra, dec), 0.0
         case Circle(ra, dec, radius):
             return vector(ra, dec), radius
-        case Polygon():
-            centres = [mean(ring_of(shape).vertices)]
+        case Polygon(vertices):
+            corners = [vector(ra, dec) for ra, dec in vertices]
+            centre = mean(corners)
+            if all(dot(centre, corner) > 0.1 for corner in corners):
+                # Within a hemisphere about the centre no side is farther than its ends.
+                reach = max(angle(centre, corner) for corner in corners)
+                return centre, math.degrees(reach + TOLERANCE)
+            return _farthest(shape)
         case Range():
-            centres = [_sample(shape), (0.0, 0.0, 1.0), (0.0, 0.0, -1.0)]
+            return _farthest(shape)
+
+
+def _farthest(region: Polygon | Range) -> tuple[Vector, float]:
+    """Give a circle around a region that may be more than half the sky."""
+    if isinstance(region, Polygon):
+        centres = [mean(ring_of(region).vertices)]
+    else:
+        centres = [_sample(region), (0.0, 0.0, 1.0), (0.0, 0.0, -1.0)]
     best = (centres[0], 180.0)
     for centre in centres:
-        farthest = math.pi - _distance_to(shape, negative(centre))
+        farthest = math.pi - _distance_to(region, negative(centre))
         radius_deg = min(180.0, math.degrees(farthest + TOLERANCE))
         if radius_deg < best[1]:
             best = (centre, radius_deg)
@@ -297,8 +309,7 @@ def bounding_cap(shape: Shape) -> tuple[Vector, float]:
 def cap_box(xyz: Vector, radius_deg: float) -> tuple[float, float, float, float, float, float]:
     """Give the axis-aligned box of a spherical cap: ``xmin, xmax, ymin, ymax, zmin, zmax``.
 
-    The bounds are single-precision numbers rounded outward, so that an R*Tree that keeps them as
-    such loses nothing.
+    The box is 1e-7 wider than the cap on all sides.
     """
     radius = math.radians(radius_deg)
     bounds = []
@@ -306,9 +317,8 @@ def cap_box(xyz: Vector, radius_deg: float) -> tuple[float, float, float, float,
         angle = math.acos(max(-1.0, min(1.0, component)))
         low = -1.0 if angle + radius >= math.pi else math.cos(angle + radius)
         high = 1.0 if angle <= radius else math.cos(angle - radius)
-        # acos loses digits near the axes; 1e-7 is below the single-precision step of 1.
-        bounds.append(float(np.nextafter(np.float32(low - 1e-7), np.float32(-2.0))))
-        bounds.append(float(np.nextafter(np.float32(high + 1e-7), np.float32(2.0))))
+        # acos loses digits near the axes, up to 2e-8.
+        bounds += [low - 1e-7, high + 1e-7]
     return (bounds[0], bounds[1], bounds[2], bounds[3], bounds[4], bounds[5])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from skylane.commands import _listen
 from vodal.testing.skies import make_survey
 
 
@@ -140,6 +141,18 @@ def test_several_server_processes_serve_one_site(tmp_path, cli):
         assert answers == {"1"}
     finally:
         cli.stop(process)
+
+
+def test_answers_do_not_wait_for_the_clients_acknowledgement():
+    listening = _listen("127.0.0.1", 0)
+    listening.listen()
+    with (
+        listening as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as taken,
+    ):
+        # By this number asyncio knows a connection whose small pieces it must not hold back.
+        assert taken.proto == socket.IPPROTO_TCP
 
 
 def test_a_taken_port_is_told(tmp_path, cli):

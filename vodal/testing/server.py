@@ -49,7 +49,7 @@ def serve(app: ASGIApp) -> Iterator[RunningServer]:
     RuntimeError
         If the server does not start (its reason is in the log), or does not stop.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
