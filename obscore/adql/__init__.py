@@ -10,6 +10,8 @@ In the order that a query takes:
 - `expressions`, `geometry`: checked values and conditions; `grouping`: GROUP BY's rule
 - `bound`: the tree with every name resolved; `resolver`: makes it
 - `passes`: look-ups in the spatial index; `inherited`: sub-queries that pass it on
+- `rewriting`: rules that make it quicker; `extremes`: MIN and MAX of a whole table; `facets`:
+  columns with few values, answered from kept counts
 - `sqlite`: prints SQL of SQLite, and has the functions that this SQL calls
 
 Parsing and resolving know no database; another one takes another printer.
@@ -24,7 +26,8 @@ from typing import TYPE_CHECKING, Protocol
 from obscore.adql import bound
 from obscore.adql.clauses import parse
 from obscore.adql.resolver import Resolver
-from obscore.adql.schema import ColumnDef, Schema, SpatialIndex, TableDef
+from obscore.adql.rewriting import rewritten
+from obscore.adql.schema import ColumnDef, FacetTable, Schema, SpatialIndex, TableDef
 from obscore.adql.sqlite.printer import Printer
 from vodal.errors import QueryError
 from vodal.tables.columns import Column
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ColumnDef",
+    "FacetTable",
     "QueryPrinter",
     "Schema",
     "SpatialIndex",
@@ -97,7 +101,7 @@ def translate(
     """
     try:
         resolver = Resolver(query, schema)
-        resolved = resolver.query(parse(query))
+        resolved = rewritten(resolver.query(parse(query)))
         printing = printer()
         sql = printing.query(resolved, limit)
     except RecursionError:

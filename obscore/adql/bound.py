@@ -47,6 +47,7 @@ __all__ = [
     "SetOperator",
     "SetQuery",
     "ShapeValue",
+    "Tally",
     "Use",
     "Value",
     "children",
@@ -165,6 +166,19 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """``COUNT`` over rows that each stand for several: the sum of the weights.
+
+    Where there is an argument, only rows that have it are counted; 0 where there are none.
+    """
+
+    argument: Value | None
+    weight: Use
+    kind: Kind
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
 class Cast:
     """A value as another type."""
 
@@ -175,7 +189,7 @@ class Cast:
     column: Column
 
 
-Value = Literal | ShapeValue | Use | Function | Operation | Minus | Aggregate | Cast
+Value = Literal | ShapeValue | Use | Function | Operation | Minus | Aggregate | Tally | Cast
 
 
 def children(value: Value) -> tuple[Value, ...]:
@@ -187,7 +201,7 @@ def children(value: Value) -> tuple[Value, ...]:
             return (first, *(operand for _, operand in rest))
         case Minus(operand=operand) | Cast(operand=operand):
             return (operand,)
-        case Aggregate(argument=argument):
+        case Aggregate(argument=argument) | Tally(argument=argument):
             return () if argument is None else (argument,)
         case Literal() | ShapeValue() | Use():
             return ()

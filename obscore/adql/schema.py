@@ -12,7 +12,7 @@ from typing import Literal
 
 from vodal.tables.columns import Column
 
-__all__ = ["ColumnDef", "Schema", "SpatialIndex", "TableDef"]
+__all__ = ["ColumnDef", "FacetTable", "Schema", "SpatialIndex", "TableDef"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,21 @@ class SpatialIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class FacetTable:
+    """Where the database keeps how many rows a table has of each combination of some columns.
+
+    It has one row for each combination that occurs, whose columns have the names and types of the
+    table's.
+    """
+
+    physical: str
+    columns: frozenset[str]
+    """Names of the columns, each kept under its own name in the table too."""
+    count: str
+    """Physical column of the number of rows, which is never 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class TableDef:
     """One table that a query can name."""
 
@@ -67,6 +82,7 @@ class TableDef:
     utype: str | None = None
     kind: Literal["table", "view"] = "table"
     spatial: SpatialIndex | None = None
+    facets: FacetTable | None = None
 
     @property
     def full_name(self) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Table
 
-from obscore.adql.schema import ColumnDef, Schema, SpatialIndex, TableDef
+from obscore.adql.schema import ColumnDef, FacetTable, Schema, SpatialIndex, TableDef
 from obscore.adql.tokens import RESERVED
 from obscore.columns import COLUMNS, ObsCoreColumn
 from obscore.store import schema as store
@@ -64,6 +64,9 @@ _OBSCORE = TableDef(
         point_columns=("s_ra", "s_dec"),
         rtree=store.RTREE,
         key="id",
+    ),
+    facets=FacetTable(
+        store.facets.name, frozenset(item.name for item in store.FACET_COLUMNS), "products"
     ),
 )
 

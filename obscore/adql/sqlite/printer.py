@@ -137,7 +137,9 @@ class Printer(ValuePrinter):
             return printed
         if value.kind is Kind.REAL:
             return f"CAST({printed} AS REAL)"
-        counted = isinstance(value, b.Aggregate) and value.name != "SUM"
+        counted = isinstance(value, b.Tally) or (
+            isinstance(value, b.Aggregate) and value.name != "SUM"
+        )
         if value.kind is Kind.INTEGER and not counted:
             return f"adql_int({printed})"
         return printed

@@ -83,14 +83,16 @@ class ValuePrinter:
                 return f"({' '.join(parts)})"
             case b.Minus(operand):
                 return f"(-{self.value(operand)})"
-            case b.Aggregate():
+            case b.Aggregate() | b.Tally():
                 return self._aggregate(value)
             case b.Cast():
                 return self._cast(value)
             case b.Function():
                 return self._function(value)
 
-    def _aggregate(self, value: b.Aggregate) -> str:
+    def _aggregate(self, value: b.Aggregate | b.Tally) -> str:
+        if isinstance(value, b.Tally):
+            return self._tally(value)
         if value.argument is None:
             return "count(*)"
         argument = self.value(value.argument)
@@ -101,6 +103,12 @@ class ValuePrinter:
         if value.distinct:
             return f"iif(count({argument}), CAST(total(DISTINCT {argument}) AS INTEGER), NULL)"
         return f"(sum({argument} >> 32) * 4294967296 + sum({argument} & 4294967295))"
+
+    def _tally(self, value: b.Tally) -> str:
+        weights = f"sum({self.value(value.weight)})"
+        if value.argument is not None:
+            weights += f" FILTER (WHERE {self.value(value.argument)} IS NOT NULL)"
+        return f"coalesce({weights}, 0)"
 
     def _cast(self, value: b.Cast) -> str:
         operand = self.value(value.operand)
