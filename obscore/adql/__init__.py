@@ -6,7 +6,7 @@ In the order that a query takes:
 - `nodes`: the tree of a query as written
 - `parser`: values and conditions; `clauses`: queries, joins, sub-queries
 - `schema`: the tables and columns that a query can name
-- `names`: scopes and look-up; `types`: kinds and metadata; `functions`: signatures
+- `names`: scopes and look-up; `types`: kinds and metadata; `units`; `functions`: signatures
 - `expressions`, `geometry`: checked values and conditions; `grouping`: GROUP BY's rule
 - `bound`: the tree with every name resolved; `resolver`: makes it
 - `passes`: look-ups in the spatial index; `inherited`: sub-queries that pass it on

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from obscore.adql import bound as b
 from obscore.adql import nodes as n
@@ -15,6 +16,7 @@ from obscore.adql.names import Scope, hint, written
 from obscore.adql.parser import AGGREGATES
 from obscore.adql.tokens import place
 from obscore.adql.types import Kind, result_column
+from obscore.adql.units import UnitError, factor, parse_unit, power, product
 from vodal.errors import QueryError
 
 __all__ = ["Expressions", "literal"]
@@ -116,9 +118,7 @@ class Expressions:
         if folded is not None:
             return folded
         kind = Kind.REAL if any(item.kind is Kind.REAL for item in operands) else Kind.INTEGER
-        units = {item.column.unit for item in operands if not isinstance(item, b.Literal)}
-        unit = units.pop() if len(units) == 1 and signs[0] in "+-" else None
-        column = result_column(kind, None, unit=unit)
+        column = result_column(kind, None, unit=_unit(operands, signs))
         rest = tuple(zip(signs, operands[1:], strict=True))
         return b.Operation(operands[0], rest, kind, column)
 
@@ -167,11 +167,13 @@ class Expressions:
                 raise self.error(error.message, node.at) from None
         if node.name == "COALESCE":
             return self._coalesce(node)
+        if node.name == "IN_UNIT":
+            return self._in_unit(node)
         signature = FUNCTIONS.get(node.name)
         if signature is None:
             as_written = self.text[node.at : node.at + len(node.name)]
             name = n.Name(as_written, quoted=False, at=node.at)
-            known = [*FUNCTIONS, *GEOMETRY_FUNCTIONS, *AGGREGATES, "COALESCE", "CAST"]
+            known = [*FUNCTIONS, *GEOMETRY_FUNCTIONS, *AGGREGATES, "COALESCE", "CAST", "IN_UNIT"]
             raise self.error(f"there is no function {written((name,))}{hint(name, known)}", node.at)
         return self._function(node, signature)
 
@@ -200,6 +202,8 @@ class Expressions:
         column = result_column(kind, like)
         if signature.unit is not None:
             column = replace(column, unit=signature.unit)
+        if node.name in {"POWER", "SQRT"}:
+            column = replace(column, unit=_unit_of_power(arguments))
         if kind is Kind.TEXT:
             column = replace(column, datatype=arguments[0].column.datatype)
         return b.Function(node.name, tuple(arguments), kind, column)
@@ -218,6 +222,39 @@ class Expressions:
         return b.Function(
             "COALESCE", tuple(arguments), kind, result_column(kind, arguments[0].column)
         )
+
+    def _in_unit(self, node: n.Call) -> b.Value:
+        """Multiply by the factor between two units (ADQL 2.1 section 4.9.1)."""
+        if len(node.arguments) != 2 or not isinstance(wanted := node.arguments[1], n.String):
+            raise self.error("IN_UNIT is written IN_UNIT(value, 'unit')", node.at)
+        value = self._number(node.arguments[0], "IN_UNIT")
+        unit = value.column.unit
+        if isinstance(value, b.Literal) or not unit:
+            raise self.error(
+                "IN_UNIT takes a value that has a unit; numbers, counts and columns without one "
+                "cannot be converted",
+                node.arguments[0].at,
+            )
+        try:
+            to = parse_unit(wanted.value)
+        except UnitError as error:
+            raise self.error(f"IN_UNIT: {error}", wanted.at) from None
+        if not to.symbols:
+            raise self.error(
+                "IN_UNIT: nothing can be converted to a number without unit", wanted.at
+            )
+        try:
+            ratio = factor(parse_unit(unit, loose=True), to)
+        except UnitError as error:
+            raise self.error(
+                f"IN_UNIT: '{unit}' cannot be converted to '{wanted.value}': {error}", wanted.at
+            ) from None
+        inverse = 1.0 / ratio
+        # A whole divisor is exact where its inverse, 1/3600, is none.
+        step = ("/", inverse) if ratio < 1.0 and inverse.is_integer() else ("*", ratio)
+        rest = ((step[0], literal(step[1])),)
+        column = result_column(Kind.REAL, None, unit=wanted.value, ucd=value.column.ucd)
+        return b.Operation(value, rest, Kind.REAL, column)
 
     def _aggregate(self, node: n.Call) -> b.Value:
         if not self.aggregates:
@@ -241,6 +278,7 @@ class Expressions:
                     raise self.error(f"{node.name} cannot compare {value.kind.value}", node.at)
                 kind = value.kind
                 column = replace(value.column, name="", description=None, utype=None, id=None)
+                column = replace(column, ucd=_ucd(column.ucd, node.name))
             case _:
                 if not value.kind.numeric:
                     raise self.error(
@@ -248,7 +286,7 @@ class Expressions:
                     )
                 whole = node.name == "SUM" and value.kind is Kind.INTEGER
                 kind = Kind.INTEGER if whole else Kind.REAL
-                column = result_column(kind, value.column)
+                column = result_column(kind, value.column, ucd=_ucd(value.column.ucd, node.name))
         return b.Aggregate(node.name, value, node.distinct, kind, column)
 
     def _check_local(self, value: b.Value, node: n.Call) -> None:
@@ -339,6 +377,40 @@ class Expressions:
         column = literal(None)
         self._comparable(operand, replace(column, kind=query.kinds[0]), node.at)
         return b.InQuery(operand, query, negated)
+
+
+def _unit(operands: list[b.Value], signs: list[str]) -> str | None:
+    """Give the unit of operators in a row; None where it is not certain.
+
+    ``s_fov * 60`` may be minutes or the sum of sixty fields: a number has no unit to tell.
+    """
+    if signs[0] in "+-":
+        units = {item.column.unit for item in operands if not isinstance(item, b.Literal)}
+        return units.pop() if len(units) == 1 else None
+    unit = operands[0].column.unit
+    for sign, item in zip(signs, operands[1:], strict=True):
+        unit = product(unit, item.column.unit, 1 if sign == "*" else -1)
+    return unit
+
+
+def _unit_of_power(arguments: list[b.Value]) -> str | None:
+    """Give the unit of POWER with a number for its exponent, or of SQRT."""
+    if len(arguments) == 1:
+        return power(arguments[0].column.unit, Fraction(1, 2))
+    exponent = arguments[1]
+    if not isinstance(exponent, b.Literal) or not isinstance(exponent.value, int | float):
+        return None
+    return power(arguments[0].column.unit, Fraction(exponent.value).limit_denominator(10))
+
+
+_STATISTICS = {"MIN": "stat.min", "MAX": "stat.max", "AVG": "stat.mean", "SUM": "arith.sum"}
+
+
+def _ucd(ucd: str | None, aggregate: str) -> str | None:
+    """Give the UCD of an aggregate: the word behind says which, unless one is there (UCD1+ 2.4)."""
+    if not ucd or any(word.startswith(("stat.", "arith.")) for word in ucd.lower().split(";")):
+        return ucd
+    return f"{ucd};{_STATISTICS[aggregate]}"
 
 
 def _fold(operands: list[b.Value], signs: list[str]) -> b.Literal | None:

@@ -228,7 +228,7 @@ def _measure(name: str, arguments: Sequence[b.Value]) -> b.Value:
     (shape,) = _shapes(name, arguments, 1)
     match name:
         case "AREA":
-            column = result_column(Kind.REAL, None, unit="deg2", ucd="phys.angArea")
+            column = result_column(Kind.REAL, None, unit="deg**2", ucd="phys.angArea")
             return b.Function(name, (shape,), Kind.REAL, column)
         case "CENTROID":
             return b.Function(name, (shape,), Kind.GEOMETRY, _POINT)

@@ -58,7 +58,6 @@ _FOREIGN = {
     "TRUE": "ADQL has no boolean literals; compare with 1 or 0",
     "FALSE": "ADQL has no boolean literals; compare with 1 or 0",
     "CURRENT_TIMESTAMP": "CURRENT_TIMESTAMP is not part of ADQL",
-    "IN_UNIT": "IN_UNIT is not supported here",
 }
 
 

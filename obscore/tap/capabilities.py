@@ -19,6 +19,7 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "adql-common-table": ("WITH",),
     "adql-sets": ("UNION", "EXCEPT", "INTERSECT"),
     "adql-type": ("CAST",),
+    "adql-unit": ("IN_UNIT",),
     "adql-offset": ("OFFSET",),
 }
 """Optional features of ADQL 2.1 that are there, by the name of their group; a test runs each.

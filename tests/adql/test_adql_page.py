@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "adql.md").read_text(encoding="utf-
 
 
 def test_every_function_is_on_the_page():
-    for name in [*FUNCTIONS, *GEOMETRY_FUNCTIONS, *AGGREGATES, "COALESCE", "CAST"]:
+    for name in [*FUNCTIONS, *GEOMETRY_FUNCTIONS, *AGGREGATES, "COALESCE", "CAST", "IN_UNIT"]:
         assert f"`{name}`" in PAGE or f"`{name}(" in PAGE, name
 
 

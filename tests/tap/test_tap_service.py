@@ -270,6 +270,7 @@ FORMS = {
     "EXCEPT": "SELECT obs_id {0} EXCEPT SELECT filter {0}",
     "INTERSECT": "SELECT obs_id {0} INTERSECT SELECT obs_id {0}",
     "CAST": "SELECT CAST(s_ra AS INTEGER) AS x {}",
+    "IN_UNIT": "SELECT IN_UNIT(s_ra, 'rad') AS x {}",
     "OFFSET": "SELECT obs_id {} ORDER BY obs_id OFFSET 3",
 }
 
