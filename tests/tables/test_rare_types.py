@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from astropy.io import votable
 
-from vodal.tables.binary2 import pack_rows
+from vodal.tables.binary import pack_rows
 from vodal.tables.cells import text
 from vodal.tables.columns import Column, ResultStream
 from vodal.tables.votable import write_votable

@@ -15,16 +15,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from astropy.io import votable
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from vodal.errors import QueryError
+from vodal.errors import ArchiveError, QueryError
 from vodal.links import InputParam, ServiceDescriptor
-from vodal.tables.binary2 import pack_rows
+from vodal.tables.binary import NULL_NUMBERS, BinaryRows, for_binary, pack_rows
 from vodal.tables.columns import Column, ResultStream, with_ids
 from vodal.tables.votable import write_error, write_votable
 
+SERIALIZATIONS = ["BINARY2", "BINARY", "TABLEDATA"]
 NS = "{http://www.ivoa.net/xml/VOTable/v1.3}"
 INT_BITS = {"unsignedByte": (0, 8), "short": (15, 15), "int": (31, 31), "long": (63, 63)}
 STRUCT = {
@@ -85,11 +86,11 @@ def document(columns, *batches, **options):
     return b"".join(write_votable(stream_of(columns, *batches), **options))
 
 
-def slow_scalar(datatype, value):
+def slow_scalar(datatype, value, nulls):
     if datatype == "boolean":
         return b"?" if value is None else b"T" if value else b"F"
     if value is None:
-        value = math.nan if datatype in {"float", "double"} else 0
+        value = math.nan if datatype in {"float", "double"} else nulls.get(datatype, 0)
     return struct.pack(">" + STRUCT[datatype], value)
 
 
@@ -111,38 +112,50 @@ def slow_text(column, value):
     return data.ljust(width * int(size), b"\0")
 
 
-def slow_row(columns, row):
-    """Pack one row with `struct`, straight from VOTable 1.4 section 5.4."""
-    bits = "".join("1" if value is None else "0" for value in row)
-    bits = bits.ljust((len(bits) + 7) // 8 * 8, "0")
-    packed = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+def slow_row(columns, row, serialization="BINARY2"):
+    """Pack one row with `struct`, straight from VOTable 1.4 sections 5.3 and 5.4."""
+    packed, nulls = b"", NULL_NUMBERS
+    if serialization == "BINARY2":
+        bits = "".join("1" if value is None else "0" for value in row)
+        bits = bits.ljust((len(bits) + 7) // 8 * 8, "0")
+        packed, nulls = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)), {}
     for column, value in zip(columns, row, strict=True):
         if column.datatype in {"char", "unicodeChar"}:
             packed += slow_text(column, value)
         elif column.arraysize is None:
-            packed += slow_scalar(column.datatype, value)
+            packed += slow_scalar(column.datatype, value, nulls)
         elif column.arraysize.endswith("*"):
             cells = value or []
             packed += struct.pack(">i", len(cells))
-            packed += b"".join(slow_scalar(column.datatype, v) for v in cells)
+            packed += b"".join(slow_scalar(column.datatype, v, nulls) for v in cells)
         else:
             size = math.prod(int(p) for p in column.arraysize.split("x"))
             cells = [None] * size if value is None else value
-            packed += b"".join(slow_scalar(column.datatype, v) for v in cells)
+            packed += b"".join(slow_scalar(column.datatype, v, nulls) for v in cells)
     return packed
 
 
-@given(tables())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-def test_fast_packing_equals_the_slow_twin(table):
+@pytest.mark.parametrize("serialization", ["BINARY", "BINARY2"])
+@given(table=tables())
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_fast_packing_equals_the_slow_twin(serialization, table):
     columns, values = table
     batch = batch_of(columns, values)
-    expected = b"".join(slow_row(columns, row) for row in zip(*values, strict=True))
-    assert bytes(pack_rows(columns, batch)) == expected
+    if serialization == "BINARY":
+        columns = [for_binary(column) for column in columns]
+        assume(not any(holds_null_number(c, v) for c, v in zip(columns, values, strict=True)))
+    rows = BinaryRows(columns, serialization)
+    slow = [slow_row(columns, row, serialization) for row in zip(*values, strict=True)]
+    assert bytes(rows.pack(batch)) == b"".join(slow)
     # A slice has offsets into the buffers of the whole.
     if batch.num_rows > 2:
-        expected = b"".join(slow_row(columns, row) for row in list(zip(*values, strict=True))[1:-1])
-        assert bytes(pack_rows(columns, batch.slice(1, batch.num_rows - 2))) == expected
+        part = batch.slice(1, batch.num_rows - 2)
+        assert bytes(rows.pack(part)) == b"".join(slow[1:-1])
+
+
+def holds_null_number(column, values):
+    number = NULL_NUMBERS.get(column.datatype)
+    return any(number in (v if isinstance(v, list) else [v]) for v in values if v is not None)
 
 
 def read(data):
@@ -172,7 +185,7 @@ def same(column, got, masked, value):
     return got == value
 
 
-@pytest.mark.parametrize("serialization", ["BINARY2", "TABLEDATA"])
+@pytest.mark.parametrize("serialization", SERIALIZATIONS)
 @given(table=tables())
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_astropy_reads_back_what_was_written(serialization, table):
@@ -181,6 +194,8 @@ def test_astropy_reads_back_what_was_written(serialization, table):
     columns = [
         replace(c, arraysize="*") if c.datatype in {"char", "unicodeChar"} else c for c in columns
     ]
+    if serialization == "BINARY":
+        assume(not any(holds_null_number(c, v) for c, v in zip(columns, values, strict=True)))
     data = document(columns, batch_of(columns, values), serialization=serialization)
     table = read(data)
     assert [f.name for f in table.fields] == [c.name for c in columns]
@@ -202,7 +217,7 @@ def test_no_text_can_break_the_document(text):
     column = Column("<x>&\"'", "char", "*", description=text, unit=text, ucd=text)
     service = ServiceDescriptor("s-1", text, text, text, (InputParam(text, value=text),), text)
     value = text.encode("utf-8", "replace").decode()
-    for serialization in ("BINARY2", "TABLEDATA"):
+    for serialization in SERIALIZATIONS:
         data = document(
             [column],
             batch_of([column], [[value]]),
@@ -217,7 +232,7 @@ def test_no_text_can_break_the_document(text):
 def test_control_characters_become_question_marks_in_both_forms():
     column = Column("note", "char", "*")
     batch = batch_of([column], [["a\0b\x0b\x1b\uffff", "tab\tnl\ncr\rx", "é\ufffd"]])
-    for serialization in ("BINARY2", "TABLEDATA"):
+    for serialization in SERIALIZATIONS:
         table = read(document([column], batch, serialization=serialization))
         assert list(table.array["note"]) == ["a?b???", "tab\tnl\ncr\rx", "é\ufffd"]
 
@@ -230,10 +245,33 @@ def test_text_beyond_ascii_is_declared_unicode_and_read_back():
     assert list(table.array["name"]) == ["жuk", "\U0001f52d"]
 
 
-def test_late_text_beyond_ascii_keeps_the_table_readable():
+@pytest.mark.parametrize("serialization", SERIALIZATIONS)
+def test_late_text_beyond_ascii_keeps_the_table_readable(serialization):
     column = Column("name", "char", "*")
     first, second = batch_of([column], [["Deneb"]]), batch_of([column], [["жuk", "x"]])
-    assert list(read(document([column], first, second)).array["name"]) == ["Deneb", "?uk", "x"]
+    data = document([column], first, second, serialization=serialization)
+    kept = serialization == "TABLEDATA"
+    expected = "жuk" if kept else "?uk"
+    assert list(read(data).array["name"]) == ["Deneb", expected, "x"]
+    warned = b'name="WARNING" value="characters beyond ASCII in the column name were' in data
+    assert warned != kept
+
+
+def test_a_number_that_binary_cannot_tell_from_null_is_refused():
+    columns = [Column("ok", "short"), Column("n", "short", "*")]
+    batch = batch_of(columns, [[1, None], [[1, -(2**15)], None]])
+    with pytest.raises(ArchiveError, match="column n holds -32768"):
+        BinaryRows(columns, "BINARY").pack(batch)
+    assert "votable/b2" in _statuses(document(columns, batch, serialization="BINARY"))[-1][1]
+
+
+def test_binary_tells_nulls_of_every_type():
+    columns = [Column(name, name) for name in ("unsignedByte", "short", "int", "long", "boolean")]
+    values = [[255, None], [1, None], [1, None], [1, None], [True, None]]
+    table = read(document(columns, batch_of(columns, values), serialization="BINARY"))
+    for column in columns:
+        assert list(table.array.mask[column.name]) == [False, True], column.name
+    assert table.array["unsignedByte"][0] == 255
 
 
 def _statuses(data):
@@ -248,15 +286,18 @@ def _statuses(data):
     ]
 
 
-@pytest.mark.parametrize("serialization", ["BINARY2", "TABLEDATA"])
+@pytest.mark.parametrize("serialization", SERIALIZATIONS)
 def test_overflow_is_told_after_the_table(serialization):
     column = Column("n", "int")
     result = stream_of([column], batch_of([column], [[1, 2]]), overflow=True)
     data = b"".join(write_votable(result, serialization=serialization))
-    assert _statuses(data) == [("OK", None, True), ("OVERFLOW", None, False)]
+    ok, late = _statuses(data)
+    assert ok == ("OK", None, True)
+    assert (late[0], late[2]) == ("OVERFLOW", False)
+    assert "cut off after 2 rows" in late[1]
 
 
-@pytest.mark.parametrize("serialization", ["BINARY2", "TABLEDATA"])
+@pytest.mark.parametrize("serialization", SERIALIZATIONS)
 @pytest.mark.parametrize("error", [QueryError("division by zero"), RuntimeError("secret")])
 def test_a_late_failure_is_told_after_the_rows(serialization, error, caplog):
     column = Column("n", "int")
@@ -283,7 +324,7 @@ def test_a_failure_before_the_first_batch_is_raised():
         next(write_votable(ResultStream((Column("n", "int"),), batches())))
 
 
-@pytest.mark.parametrize("serialization", ["BINARY2", "TABLEDATA"])
+@pytest.mark.parametrize("serialization", SERIALIZATIONS)
 def test_a_closed_writer_closes_its_stream(serialization):
     column = Column("n", "int")
     closed = []
@@ -302,7 +343,7 @@ def test_a_closed_writer_closes_its_stream(serialization):
     assert closed == [True]
 
 
-@pytest.mark.parametrize("serialization", ["BINARY2", "TABLEDATA"])
+@pytest.mark.parametrize("serialization", SERIALIZATIONS)
 def test_a_result_without_rows_is_still_a_table(serialization):
     column = Column("n", "int")
     table = read(document([column], serialization=serialization))
@@ -413,7 +454,7 @@ def full_document(serialization):
     )
 
 
-@pytest.mark.parametrize("serialization", ["BINARY2", "TABLEDATA"])
+@pytest.mark.parametrize("serialization", SERIALIZATIONS)
 def test_obscore_columns_keep_their_metadata(serialization):
     table = read(full_document(serialization))
     for field, column in zip(table.fields, obscore_columns(), strict=True):
@@ -428,7 +469,7 @@ def test_obscore_columns_keep_their_metadata(serialization):
 
 
 @pytest.mark.stilts
-@pytest.mark.parametrize("serialization", ["BINARY2", "TABLEDATA"])
+@pytest.mark.parametrize("serialization", SERIALIZATIONS)
 def test_stilts_finds_no_fault(serialization, tmp_path):
     stilts = shutil.which("stilts")
     if stilts is None:

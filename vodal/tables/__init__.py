@@ -2,7 +2,9 @@
 
 - `columns`   metadata of a column; the stream that every writer takes
 - `cells`     Arrow arrays as text, cell by cell
-- `binary2`   Arrow batches as the rows of VOTable's BINARY2
+- `status`    how a result ended, as every format tells it
+- `packing`   cells as big-endian bytes, joined to rows
+- `binary`    Arrow batches as the rows of VOTable's BINARY2 and BINARY
 - `markup`    elements of a VOTable: FIELD, INFO, service descriptors
 - `votable`   whole VOTable documents, streamed
 - `csv`       comma- and tab-separated text, streamed

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import pyarrow as pa
 
-__all__ = ["Column", "ResultStream", "with_ids"]
+from vodal.errors import SkylaneError
+
+__all__ = ["Column", "ResultStream", "unique_names", "with_ids"]
+
+_PIECE_BYTES = 4 * 1024 * 1024
 
 _SCALARS: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
@@ -63,11 +68,39 @@ class ResultStream:
 
     ``overflow`` is set by the producer before its last batch is taken, if rows were cut off at
     MAXREC; writers read it after the last batch.
+
+    ``failure`` is set by a writer that tells a late failure within the document instead of raising
+    it; whoever asked for the document reads it when the writer has ended.
     """
 
     columns: tuple[Column, ...]
     batches: Iterator[pa.RecordBatch]
     overflow: bool = field(default=False)
+    failure: SkylaneError | None = field(default=None)
+    _first: pa.RecordBatch | None = field(default=None, init=False)
+
+    def start(self) -> pa.RecordBatch | None:
+        """Take the first batch, which runs the query; None if there is none.
+
+        Writers do so before they write, so that a query that fails at once fails as a normal
+        error and not within a document. `pieces` gives the batch again.
+        """
+        self._first = next(self.batches, None)
+        return self._first
+
+    def close(self) -> None:
+        """Close the batches, which frees what the query holds."""
+        close = getattr(self.batches, "close", None)
+        if close is not None:
+            close()
+
+    def pieces(self) -> Iterator[pa.RecordBatch]:
+        """Give the batches in slices of some 4 MB, which bounds the memory of an answer."""
+        first, self._first = self._first, None
+        for batch in self.batches if first is None else chain((first,), self.batches):
+            rows = max(1, int(batch.num_rows * _PIECE_BYTES / max(batch.nbytes, 1)))
+            for start in range(0, batch.num_rows, rows):
+                yield batch.slice(start, rows)
 
 
 def with_ids(columns: Sequence[Column]) -> tuple[Column, ...]:
@@ -98,3 +131,23 @@ def with_ids(columns: Sequence[Column]) -> tuple[Column, ...]:
         taken.add(name)
         done.append(replace(column, id=name))
     return tuple(done)
+
+
+def unique_names(columns: Sequence[Column]) -> list[str]:
+    """Give names that differ even without regard to case, for formats that need them so.
+
+    Names that are there stay; a repeated one gets a number, as in ``name_2``.
+    """
+    taken = {column.name.lower() for column in columns}
+    seen: set[str] = set()
+    names = []
+    for column in columns:
+        name, number = column.name, 2
+        if name.lower() in seen:
+            while name.lower() in taken:
+                name = f"{column.name}_{number}"
+                number += 1
+        taken.add(name.lower())
+        seen.add(name.lower())
+        names.append(name)
+    return names

@@ -7,37 +7,35 @@ ends within a text become blanks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from contextlib import closing
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vodal.links import ServiceDescriptor
-from vodal.tables.cells import conform, holds, text
+from vodal.tables.cells import EMPTY, any_empty, conform, holds, join_lines, text
 from vodal.tables.columns import ResultStream
 
 __all__ = ["write_csv", "write_tsv"]
 
-_SLICE_ROWS = 20_000
-
-_QUOTED = np.zeros(256, dtype=np.bool_)
-_QUOTED[[ord(character) for character in '",\r\n']] = True
-_TABBED = np.zeros(256, dtype=np.bool_)
-_TABBED[[ord(character) for character in "\t\r\n"]] = True
+_QUOTED = b'",\r\n'
+_QUOTE = pa.scalar('"', pa.string())
+_QUOTED_EMPTY = pa.scalar('""', pa.string())
 
 
 def _csv_cells(array: pa.Array) -> pa.Array:
     """Quote what needs it; an empty text is quoted to tell it from a null."""
     if holds(array, _QUOTED):
         doubled = pc.replace_substring(array, pattern='"', replacement='""')
-        quoted = pc.binary_join_element_wise('"', doubled, '"', "")
+        quoted = pc.binary_join_element_wise(_QUOTE, doubled, _QUOTE, EMPTY)
         array = pc.if_else(pc.match_substring_regex(array, '[",\r\n]'), quoted, array)
-    return pc.if_else(pc.equal(array, ""), '""', array)
+    if any_empty(array):
+        array = pc.if_else(pc.equal(array, EMPTY), _QUOTED_EMPTY, array)
+    return array
 
 
 def _tsv_cells(array: pa.Array) -> pa.Array:
-    if holds(array, _TABBED):
+    if holds(array, b"\t\r\n"):
         array = pc.replace_substring_regex(array, pattern="[\t\r\n]+", replacement=" ")
     return array
 
@@ -50,28 +48,18 @@ def _write(
     *,
     header: bool,
 ) -> Iterator[bytes]:
-    try:
-        first = next(stream.batches, None)
+    with closing(stream):
+        stream.start()
         if header:
             names = cells_of(pa.array([column.name for column in stream.columns], pa.string()))
             yield (separator.join(names.to_pylist()) + line_end).encode()
-        for batch in () if first is None else chain([first], stream.batches):
-            for start in range(0, batch.num_rows, _SLICE_ROWS):
-                part = batch.slice(start, _SLICE_ROWS)
-                cells = []
-                for column, given in zip(stream.columns, part.columns, strict=True):
-                    array = conform(column, given)
-                    strings = text(column, array)
-                    if pa.types.is_string(array.type):
-                        strings = cells_of(strings)
-                    cells.append(pc.fill_null(strings, ""))
-                rows = pc.binary_join_element_wise(*cells, separator)
-                listed = pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), rows)
-                yield (pc.binary_join(listed, line_end)[0].as_py() + line_end).encode()
-    finally:
-        close = getattr(stream.batches, "close", None)
-        if close is not None:
-            close()
+        for part in stream.pieces():
+            cells = []
+            for column, given in zip(stream.columns, part.columns, strict=True):
+                array = conform(column, given)
+                strings = text(column, array)
+                cells.append(cells_of(strings) if pa.types.is_string(array.type) else strings)
+            yield join_lines(cells, "", separator, line_end)
 
 
 def write_csv(

@@ -50,6 +50,7 @@ class Format:
 
 
 _VOTABLE = "application/x-votable+xml"
+_BINARY = partial(write_votable, serialization="BINARY")
 _BINARY2 = partial(write_votable, serialization="BINARY2")
 _TABLEDATA = partial(write_votable, serialization="TABLEDATA")
 
@@ -61,6 +62,13 @@ FORMATS: tuple[Format, ...] = (
         "vot",
         _BINARY2,
         (f"{_VOTABLE};serialization=binary2",),
+    ),
+    Format(
+        "votable/b",
+        f"{_VOTABLE};serialization=BINARY",
+        "vot",
+        _BINARY,
+        (f"{_VOTABLE};serialization=binary",),
     ),
     Format(
         "votable/td",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from vodal.links import InputParam, ServiceDescriptor
 from vodal.tables.columns import Column
 
-__all__ = ["descriptor", "element", "escape", "field", "frames", "info", "unique_ids"]
+__all__ = ["descriptor", "element", "escape", "field_element", "frames", "info", "unique_ids"]
 
 _INVALID = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML 1.0 cannot carry in any form."""
@@ -93,12 +93,21 @@ def frames(columns: Sequence[Column]) -> str:
     return "".join(part + "\n" for part in parts)
 
 
-def field(column: Column) -> str:
-    """Write the FIELD of a column."""
-    about = column.description
+def field_element(column: Column, null: int | None = None) -> str:
+    """Write the FIELD of a column.
+
+    Parameters
+    ----------
+    column
+        Its metadata.
+    null
+        The number that stands for a null in the rows.
+    """
+    about = "" if column.description is None else element("DESCRIPTION", escape(column.description))
+    values = "" if null is None else element("VALUES", null=str(null))
     return element(
         "FIELD",
-        None if about is None else element("DESCRIPTION", escape(about)),
+        (about + values) or None,
         id=column.id,
         name=column.name,
         datatype=column.datatype,

@@ -7,54 +7,47 @@ the rows before stay readable.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import chain
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from typing import Literal
-from uuid import uuid4
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pybase64 import b64encode
 
-from vodal.errors import SkylaneError
 from vodal.links import ServiceDescriptor
-from vodal.tables.binary2 import pack_rows
-from vodal.tables.cells import conform, holds, is_ascii, text
+from vodal.tables.binary import NULL_NUMBERS, BinaryRows, for_binary
+from vodal.tables.cells import conform, holds, is_ascii, join_lines, text
 from vodal.tables.columns import Column, ResultStream, with_ids
-from vodal.tables.markup import descriptor, field, frames, info, unique_ids
+from vodal.tables.markup import descriptor, field_element, frames, info, unique_ids
+from vodal.tables.status import note_failure, status_of
 
-__all__ = ["Serialization", "write_error", "write_votable"]
+__all__ = ["Serialization", "data_less_votable", "write_error", "write_votable"]
 
-log = logging.getLogger(__name__)
-
-Serialization = Literal["BINARY2", "TABLEDATA"]
+Serialization = Literal["BINARY", "BINARY2", "TABLEDATA"]
 
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">\n'
 )
 
-_SLICE_BYTES = 4 * 1024 * 1024
-"""Batches are taken in slices of about this size, which bounds the memory of an answer."""
 
-_MARKUP = np.zeros(256, dtype=np.bool_)
-_MARKUP[[ord(character) for character in "&<>\r"]] = True
+@dataclass(slots=True)
+class _Written:
+    """What is known of the rows when they are written."""
 
-
-def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    rows = max(1, int(batch.num_rows * _SLICE_BYTES / max(batch.nbytes, 1)))
-    for start in range(0, batch.num_rows, rows):
-        yield batch.slice(start, rows)
+    rows: int = 0
+    replaced: set[str] = field(default_factory=set)
+    """Columns where ``?`` stands for other characters."""
 
 
 def _declared(columns: Sequence[Column], first: pa.RecordBatch | None) -> tuple[Column, ...]:
     """Declare as unicodeChar what holds more than ASCII.
 
     Readers refuse a BINARY2 table with anything else in a ``char`` column. Only the first batch
-    is looked at; ``?`` stands for a character that comes later in a column declared ``char``.
+    is looked at; ``?`` stands for a character that comes later in a column declared ``char``, and
+    an INFO after the table says so.
     """
     if first is None:
         return tuple(columns)
@@ -66,66 +59,122 @@ def _declared(columns: Sequence[Column], first: pa.RecordBatch | None) -> tuple[
     )
 
 
-def _binary2(columns: Sequence[Column], batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
+def _base64(
+    columns: Sequence[Column],
+    stream: ResultStream,
+    written: _Written,
+    serialization: Literal["BINARY", "BINARY2"],
+) -> Iterator[bytes]:
+    packed = BinaryRows(columns, serialization)
     left = b""
-    failure: Exception | None = None
     try:
-        for batch in batches:
-            for part in _slices(batch):
-                rows = pack_rows(columns, part)
-                # Base64 goes by three bytes; what is left over goes before the next rows.
-                data = left + bytes(rows) if left else rows
-                whole = len(data) - len(data) % 3
-                left = bytes(data[whole:])
-                yield b64encode(data[:whole]) + b"\n"
-    except Exception as error:  # noqa: BLE001 - raised anew when the rows so far are whole
-        failure = error
+        for part in stream.pieces():
+            rows = packed.pack(part)
+            # Base64 goes by three bytes; what is left over goes before the next rows.
+            borrowed = -len(left) % 3
+            seam = left + rows[:borrowed]
+            if len(seam) % 3:
+                left = seam
+            else:
+                end = len(rows) - (len(rows) - borrowed) % 3
+                left = bytes(rows[end:])
+                yield b64encode(seam)
+                yield b64encode(rows[borrowed:end])
+            yield b"\n"
+            written.rows += part.num_rows
+    except Exception as error:  # noqa: BLE001 - told in the document, logged if unexpected
+        note_failure(stream, error)
+    written.replaced = packed.replaced
     yield b64encode(left)
-    if failure is not None:
-        raise failure
 
 
 def _escaped(array: pa.Array) -> pa.Array:
-    if not holds(array, _MARKUP):
+    if not holds(array, b"&<>\r"):
         return array
     for raw, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;")):
         array = pc.replace_substring(array, pattern=raw, replacement=entity)
     return array
 
 
-def _tabledata(columns: Sequence[Column], batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
-    for batch in batches:
-        for part in _slices(batch):
+def _tabledata(
+    columns: Sequence[Column], stream: ResultStream, written: _Written
+) -> Iterator[bytes]:
+    try:
+        for part in stream.pieces():
             cells = []
             for column, given in zip(columns, part.columns, strict=True):
                 array = conform(column, given)
                 strings = text(column, array)
-                if pa.types.is_string(array.type):
-                    strings = _escaped(strings)
-                cells.append(pc.fill_null(strings, ""))
-            rows = pc.binary_join_element_wise(*cells, "</TD><TD>")
-            listed = pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), rows)
-            body = pc.binary_join(listed, "</TD></TR>\n<TR><TD>")[0].as_py()
-            yield f"<TR><TD>{body}</TD></TR>\n".encode()
+                cells.append(_escaped(strings) if pa.types.is_string(array.type) else strings)
+            yield join_lines(cells, "<TR><TD>", "</TD><TD>", "</TD></TR>\n")
+            written.rows += part.num_rows
+    except Exception as error:  # noqa: BLE001 - told in the document, logged if unexpected
+        note_failure(stream, error)
 
 
-_DATA = {
-    "BINARY2": (
-        b'<DATA><BINARY2><STREAM encoding="base64">\n',
-        _binary2,
-        b"\n</STREAM></BINARY2></DATA>\n",
-    ),
-    "TABLEDATA": (b"<DATA><TABLEDATA>\n", _tabledata, b"</TABLEDATA></DATA>\n"),
-}
+def _data(
+    columns: Sequence[Column],
+    stream: ResultStream,
+    written: _Written,
+    serialization: Serialization,
+) -> Iterator[bytes]:
+    """Write the DATA element."""
+    if serialization == "TABLEDATA":
+        yield b"<DATA><TABLEDATA>\n"
+        yield from _tabledata(columns, stream, written)
+        yield b"</TABLEDATA></DATA>\n"
+    else:
+        name = serialization.encode()
+        yield b'<DATA><%b><STREAM encoding="base64">\n' % name
+        yield from _base64(columns, stream, written, serialization)
+        yield b"\n</STREAM></%b></DATA>\n" % name
 
 
-def _failure(error: Exception) -> str:
-    """Say what failed: the error's own sentence if it may be told, else an entry of the log."""
-    if isinstance(error, SkylaneError):
-        return str(error)
-    entry = uuid4().hex[:12]
-    log.error("a table failed while it was written [%s]", entry, exc_info=error)
-    return f"the service failed while it wrote the table; its log tells why under {entry}"
+def _head(
+    columns: Sequence[Column],
+    infos: Sequence[tuple[str, str]],
+    serialization: Serialization | None,
+) -> str:
+    """Write what comes before the rows."""
+    nulls = NULL_NUMBERS if serialization == "BINARY" else {}
+    return "".join(
+        [
+            _HEAD,
+            '<RESOURCE type="results">\n',
+            info("QUERY_STATUS", "OK") + "\n",
+            *(info(name, value) + "\n" for name, value in infos),
+            frames(columns),
+            "<TABLE>\n",
+            *(field_element(column, nulls.get(column.datatype)) + "\n" for column in columns),
+        ]
+    )
+
+
+def _foot(
+    columns: Sequence[Column],
+    resources: Sequence[ServiceDescriptor],
+    stream: ResultStream,
+    written: _Written,
+) -> str:
+    """Write what comes after the rows: how they ended, and the service descriptors."""
+    status = status_of(stream, written.rows)
+    parts = ["</TABLE>\n"]
+    if status.value != "OK":
+        parts.append(info("QUERY_STATUS", status.value, status.message) + "\n")
+    parts += [
+        info(
+            "WARNING",
+            f"characters beyond ASCII in the column {name} were replaced by '?';"
+            " RESPONSEFORMAT=votable/td keeps them",
+        )
+        + "\n"
+        for name in sorted(written.replaced)
+    ]
+    parts.append("</RESOURCE>\n")
+    services = unique_ids(resources, [column.id for column in columns])
+    parts += [descriptor(service) + "\n" for service in services]
+    parts.append("</VOTABLE>\n")
+    return "".join(parts)
 
 
 def write_votable(
@@ -137,8 +186,8 @@ def write_votable(
 ) -> Iterator[bytes]:
     """Write a result as a VOTable.
 
-    Every FIELD gets an ID (`vodal.tables.columns.with_ids`). A null number is an empty cell or a
-    set bit, a null text reads back as empty text in most readers.
+    Every FIELD gets an ID (`vodal.tables.columns.with_ids`). A null number is an empty cell, a
+    set bit or the number that VALUES names, a null text reads back as empty text in most readers.
 
     Parameters
     ----------
@@ -156,37 +205,38 @@ def write_votable(
     Exception
         What the stream raises before its first batch; later failures are told in the document.
     """
-    try:
-        first = next(stream.batches, None)
-        columns = _declared(with_ids(stream.columns), first)
-        head = [
-            _HEAD,
-            '<RESOURCE type="results">\n',
-            info("QUERY_STATUS", "OK") + "\n",
-            *(info(name, value) + "\n" for name, value in infos),
-            frames(columns),
-            "<TABLE>\n",
-            *(field(column) + "\n" for column in columns),
-        ]
-        yield "".join(head).encode()
-        opening, rows, closing = _DATA[serialization]
-        yield opening
-        status = ""
-        batches = stream.batches if first is None else chain([first], stream.batches)
-        try:
-            if columns:
-                yield from rows(columns, batches)
-        except Exception as error:  # noqa: BLE001 - told in the document, logged if unexpected
-            status = info("QUERY_STATUS", "ERROR", _failure(error)) + "\n"
-        if not status and stream.overflow:
-            status = info("QUERY_STATUS", "OVERFLOW") + "\n"
-        services = unique_ids(resources, [column.id for column in columns])
-        described = "".join(descriptor(service) + "\n" for service in services)
-        yield closing + f"</TABLE>\n{status}</RESOURCE>\n{described}</VOTABLE>\n".encode()
-    finally:
-        close = getattr(stream.batches, "close", None)
-        if close is not None:
-            close()
+    with closing(stream):
+        columns = _declared(with_ids(stream.columns), stream.start())
+        if serialization == "BINARY":
+            columns = tuple(for_binary(column) for column in columns)
+        yield _head(columns, infos, serialization).encode()
+        written = _Written()
+        if columns:
+            yield from _data(columns, stream, written, serialization)
+        yield _foot(columns, resources, stream, written).encode()
+
+
+def data_less_votable(
+    stream: ResultStream,
+    rows: int,
+    *,
+    resources: Sequence[ServiceDescriptor] = (),
+    infos: Sequence[tuple[str, str]] = (),
+) -> bytes:
+    """Write the VOTable of a result without its rows, for formats that carry it beside them.
+
+    Parameters
+    ----------
+    stream
+        The result, after its last batch.
+    rows
+        How many there were.
+    resources, infos
+        As in `write_votable`.
+    """
+    columns = with_ids(stream.columns)
+    foot = _foot(columns, resources, stream, _Written(rows))
+    return (_head(columns, infos, None) + foot).encode()
 
 
 def write_error(message: str, *, infos: Sequence[tuple[str, str]] = ()) -> bytes:
