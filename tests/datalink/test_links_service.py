@@ -101,7 +101,7 @@ def rows(answer):
 
 
 def overflowed(answer):
-    return b'<INFO name="QUERY_STATUS" value="OVERFLOW"/>' in answer.content
+    return b'<INFO name="QUERY_STATUS" value="OVERFLOW">' in answer.content
 
 
 def test_a_product_has_its_file_a_preview_and_one_cutout(client, dids, survey_resolver):

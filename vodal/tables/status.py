@@ -60,7 +60,6 @@ def status_of(stream: ResultStream, rows: int) -> Status:
     if stream.overflow:
         return Status(
             "OVERFLOW",
-            f"the table was cut off after {rows} rows, the limit of this answer (MAXREC);"
-            " there are more",
+            f"the table was cut off after {rows} rows, at the limit of this answer; there are more",
         )
     return Status("OK")
