@@ -23,7 +23,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
 )
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import TypeEngine
@@ -60,11 +60,19 @@ APPLICATION_ID = 0x534B594C
 
 METADATA = MetaData()
 
-_TYPES: dict[str, type[TypeEngine[Any]]] = {
-    "char": TEXT,
-    "int": INTEGER,
-    "long": INTEGER,
-    "double": REAL,
+# SQLite's types, and beside each what it is in PostgreSQL. Texts are compared there by their
+# characters' codes too, so that both sort alike and an index serves a search for a prefix.
+_TEXT = TEXT().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+_INT = INTEGER()
+_LONG = INTEGER().with_variant(postgresql.BIGINT(), "postgresql")
+_REAL: TypeEngine[float] = REAL().with_variant(postgresql.DOUBLE_PRECISION(), "postgresql")
+_BYTES = BLOB().with_variant(postgresql.BYTEA(), "postgresql")
+
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "char": _TEXT,
+    "int": _INT,
+    "long": _LONG,
+    "double": _REAL,
 }
 
 STORED_COLUMNS: tuple[ObsCoreColumn, ...] = tuple(
@@ -75,31 +83,31 @@ STORED_COLUMNS: tuple[ObsCoreColumn, ...] = tuple(
 files = Table(
     "files",
     METADATA,
-    Column("id", INTEGER, primary_key=True),
-    Column("uri", TEXT, nullable=False, unique=True),
-    Column("file_name", TEXT, nullable=False),
-    Column("collection", TEXT, nullable=False),
-    Column("content_type", TEXT, nullable=False),
-    Column("size", INTEGER, nullable=False),
-    Column("version", TEXT, nullable=False),
-    Column("modified", REAL, nullable=False),
-    Column("mapping_digest", TEXT, nullable=False),
+    Column("id", _LONG, primary_key=True, autoincrement=False),
+    Column("uri", _TEXT, nullable=False, unique=True),
+    Column("file_name", _TEXT, nullable=False),
+    Column("collection", _TEXT, nullable=False),
+    Column("content_type", _TEXT, nullable=False),
+    Column("size", _LONG, nullable=False),
+    Column("version", _TEXT, nullable=False),
+    Column("modified", _REAL, nullable=False),
+    Column("mapping_digest", _TEXT, nullable=False),
     # Last, since a large value spills to further pages that listing the files need not read.
-    Column("byte_index", BLOB, nullable=False),
+    Column("byte_index", _BYTES, nullable=False),
     sqlite_strict=True,
 )
 
 obscore = Table(
     "obscore",
     METADATA,
-    Column("id", INTEGER, primary_key=True),
+    Column("id", _LONG, primary_key=True, autoincrement=False),
     Column("file_id", ForeignKey("files.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("hdus", TEXT, nullable=False),
+    Column("hdus", _TEXT, nullable=False),
     *(
         Column(item.name, _TYPES[item.column.datatype], nullable=item.nullable)
         for item in STORED_COLUMNS
     ),
-    Column("s_region_shape", BLOB),
+    Column("s_region_shape", _BYTES),
     UniqueConstraint("obs_publisher_did"),
     sqlite_strict=True,
 )
@@ -113,9 +121,9 @@ FACET_COLUMNS: tuple[ObsCoreColumn, ...] = tuple(item for item in STORED_COLUMNS
 facets = Table(
     "facets",
     METADATA,
-    Column("key", TEXT, primary_key=True),
+    Column("key", _TEXT, primary_key=True),
     *(Column(item.name, _TYPES[item.column.datatype]) for item in FACET_COLUMNS),
-    Column("products", INTEGER, nullable=False),
+    Column("products", _LONG, nullable=False),
     sqlite_strict=True,
 )
 """One row for each combination of values of `FACET_COLUMNS` that rows of ``obscore`` have, with
@@ -140,58 +148,58 @@ _RTREE_DDL = f"CREATE VIRTUAL TABLE {RTREE} USING rtree(id, xmin, xmax, ymin, ym
 tap_schemas = Table(
     "tap_schema_schemas",
     METADATA,
-    Column("schema_name", TEXT, primary_key=True),
-    Column("utype", TEXT),
-    Column("description", TEXT),
-    Column("schema_index", INTEGER),
+    Column("schema_name", _TEXT, primary_key=True),
+    Column("utype", _TEXT),
+    Column("description", _TEXT),
+    Column("schema_index", _INT),
 )
 
 tap_tables = Table(
     "tap_schema_tables",
     METADATA,
-    Column("schema_name", TEXT, nullable=False),
-    Column("table_name", TEXT, primary_key=True),
-    Column("table_type", TEXT, nullable=False),
-    Column("utype", TEXT),
-    Column("description", TEXT),
-    Column("table_index", INTEGER),
+    Column("schema_name", _TEXT, nullable=False),
+    Column("table_name", _TEXT, primary_key=True),
+    Column("table_type", _TEXT, nullable=False),
+    Column("utype", _TEXT),
+    Column("description", _TEXT),
+    Column("table_index", _INT),
 )
 
 tap_columns = Table(
     "tap_schema_columns",
     METADATA,
-    Column("table_name", TEXT, primary_key=True),
-    Column("column_name", TEXT, primary_key=True),
-    Column("datatype", TEXT, nullable=False),
-    Column("arraysize", TEXT),
-    Column("xtype", TEXT),
-    Column("size", INTEGER),
-    Column("description", TEXT),
-    Column("utype", TEXT),
-    Column("unit", TEXT),
-    Column("ucd", TEXT),
-    Column("indexed", INTEGER, nullable=False),
-    Column("principal", INTEGER, nullable=False),
-    Column("std", INTEGER, nullable=False),
-    Column("column_index", INTEGER),
+    Column("table_name", _TEXT, primary_key=True),
+    Column("column_name", _TEXT, primary_key=True),
+    Column("datatype", _TEXT, nullable=False),
+    Column("arraysize", _TEXT),
+    Column("xtype", _TEXT),
+    Column("size", _INT),
+    Column("description", _TEXT),
+    Column("utype", _TEXT),
+    Column("unit", _TEXT),
+    Column("ucd", _TEXT),
+    Column("indexed", _INT, nullable=False),
+    Column("principal", _INT, nullable=False),
+    Column("std", _INT, nullable=False),
+    Column("column_index", _INT),
 )
 
 tap_keys = Table(
     "tap_schema_keys",
     METADATA,
-    Column("key_id", TEXT, primary_key=True),
-    Column("from_table", TEXT, nullable=False),
-    Column("target_table", TEXT, nullable=False),
-    Column("utype", TEXT),
-    Column("description", TEXT),
+    Column("key_id", _TEXT, primary_key=True),
+    Column("from_table", _TEXT, nullable=False),
+    Column("target_table", _TEXT, nullable=False),
+    Column("utype", _TEXT),
+    Column("description", _TEXT),
 )
 
 tap_key_columns = Table(
     "tap_schema_key_columns",
     METADATA,
-    Column("key_id", TEXT, primary_key=True),
-    Column("from_column", TEXT, primary_key=True),
-    Column("target_column", TEXT, nullable=False),
+    Column("key_id", _TEXT, primary_key=True),
+    Column("from_column", _TEXT, primary_key=True),
+    Column("target_column", _TEXT, nullable=False),
 )
 
 PUBLISHED_TABLES: frozenset[str] = frozenset(

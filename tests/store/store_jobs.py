@@ -1,6 +1,7 @@
-"""What other processes do in the tests of the store: ``store_jobs.py JOB PATH [PART]``.
+"""What other processes do in the tests of the store: ``store_jobs.py JOB WHERE [MORE]``.
 
-Each says ``ready`` on its standard output, and what it found as its last line.
+WHERE is the path of a database file, or a URL. Each says ``ready`` on its standard output, and what
+it found as its last line.
 """
 
 from __future__ import annotations
@@ -8,42 +9,81 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from obscore.store.base import Store
+from obscore.store.postgres import store as postgres_store
+from obscore.store.postgres.pool import Address, ConnectionPool
+from obscore.store.postgres.preparation import prepare
+from obscore.store.postgres.store import PostgresStore
 from obscore.store.sqlite.readers import ReaderPool
 from obscore.store.sqlite.store import SqliteStore
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.regions import Circle
 
 
-def hang_in_transaction(path: Path) -> None:
+def open_store(where: str) -> Store:
+    if "://" not in where:
+        return SqliteStore(Path(where))
+    prepare(Address(where), "skylane_query")
+    return PostgresStore(Address(where))
+
+
+def hang_in_transaction(where: str) -> None:
     """Write a lot, and never commit."""
-    opened = SqliteStore(path)
-    opened._connection.execute("BEGIN IMMEDIATE")
-    opened._insert(list(make_catalogue(2000, seed=3)))
+    opened = open_store(where)
+    files = list(make_catalogue(1000, seed=3))
+    if isinstance(opened, SqliteStore):
+        opened._connection.execute("BEGIN IMMEDIATE")
+        opened._insert(files)
+    else:
+        assert isinstance(opened, PostgresStore)
+        connection = opened._connected()
+        connection.execute("BEGIN")
+        opened._take_turn(connection)
+        postgres_store._insert(connection, files)
     print("ready", flush=True)
     time.sleep(60)
 
 
-def read_until_told(path: Path) -> None:
-    """Read until the file ``stop`` appears; transactions are of 20 rows each."""
-    pool = ReaderPool(path, size=1)
-    reads = broken = 0
-    print("ready", flush=True)
-    while not path.with_name("stop").exists():
+def reader(where: str) -> Callable[[], tuple[int, int]]:
+    """Give a function that reads one row."""
+    if "://" in where:
+        connections = ConnectionPool(Address(where), size=1)
+
+        def read() -> tuple[int, int]:
+            with connections.connection() as connection:
+                return connection.execute("SELECT count(*), count(s_cap) FROM obscore").fetchone()
+
+        return read
+    pool = ReaderPool(Path(where), size=1)
+
+    def read_file() -> tuple[int, int]:
         with pool.reader(10.0) as (connection, deadline), deadline.running():
-            rows, boxes = connection.execute(
+            return connection.execute(
                 "SELECT (SELECT count(*) FROM obscore), (SELECT count(*) FROM obscore_rtree)"
             ).fetchone()
+
+    return read_file
+
+
+def read_until_told(where: str, stop: str) -> None:
+    """Read until a file appears; transactions are of 20 rows each."""
+    read = reader(where)
+    reads = broken = 0
+    print("ready", flush=True)
+    while not Path(stop).exists():
+        rows, boxes = read()
         broken += rows != boxes or rows % 20 != 0
         reads += 1
         time.sleep(0.002)
     print(json.dumps({"reads": reads, "broken": broken}))
 
 
-def write_part(path: Path, part: str) -> None:
+def write_part(where: str, part: str) -> None:
     """Write thirty files, one a transaction."""
-    opened = SqliteStore(path)
+    opened = open_store(where)
     print("ready", flush=True)
     for number in range(30):
         observation = make_observation(f"ivo://x/y?{part}/{number}", Circle(1.0, 1.0, 1.0))
@@ -54,4 +94,4 @@ def write_part(path: Path, part: str) -> None:
 
 if __name__ == "__main__":
     jobs = {job.__name__: job for job in (hang_in_transaction, read_until_told, write_part)}
-    jobs[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
+    jobs[sys.argv[1]](*sys.argv[2:])

@@ -6,23 +6,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obscore.store.sqlite.resolver import SqliteCatalogue, SqliteResolver
-from obscore.store.sqlite.store import SqliteStore
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.errors import ArchiveError, NotFoundError
 from vodal.products import CollectionSummary
 from vodal.regions import Circle, Polygon, Range
 from vodal.sphere import intersects
 
+WIDE = [
+    make_file(
+        f"file:///wide{number}",
+        make_observation(f"ivo://wide/y?{number}", region, position=position),
+    )
+    for number, (region, position) in enumerate(
+        [
+            (Circle(10.0, 20.0, 120.0), (10.0, 20.0)),
+            (Circle(200.0, -89.0, 90.0), (200.0, -89.0)),
+            (Range(0.0, 360.0, -90.0, 90.0), None),
+            (Range(0.0, 360.0, -80.0, 80.0), (0.0, 90.0)),
+            # The position is on the other side of the sky.
+            (Circle(0.0, 0.0, 1.0), (180.0, 0.0)),
+        ]
+    )
+]
+"""Footprints larger than a hemisphere, or as good as."""
 
-@pytest.fixture(scope="module")
-def sky(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sky") / "skylane.db"
-    files = list(make_catalogue(600, half_width_deg=1.0))
-    store = SqliteStore(path)
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def sky(request, make_case):
+    case = make_case(request.param)
+    files = [*make_catalogue(600, half_width_deg=1.0), *WIDE]
+    store = case.open()
     store.write(files)
     store.close()
-    catalogue = SqliteCatalogue(path)
+    catalogue = case.catalogue()
     observations = sorted(
         (item for file in files for item in file.observations), key=lambda item: item.did
     )
@@ -59,13 +75,13 @@ def test_all_products_come_in_order_over_many_pages(sky):
     assert list(catalogue.products("absent")) == []
 
 
-def test_collections_tell_their_bands_by_wavelength(store):
+def test_collections_tell_their_bands_by_wavelength(store, case):
     for number, (collection, band) in enumerate([("b", 2), ("a", 1), ("b", 0), ("b", 2)]):
         row = make_observation(f"ivo://x/y?{number}", None, band=band, obs_collection=collection)
         store.write([make_file(f"file:///{number}", row)])
     no_filter = make_observation("ivo://x/y?n", None, obs_collection="c", filter=None)
     store.write([make_file("file:///n", no_filter)])
-    catalogue = SqliteCatalogue(store.path)
+    catalogue = case.catalogue()
     assert catalogue.collections() == [
         CollectionSummary("a", 1, ("r",)),
         CollectionSummary("b", 3, ("g", "i")),
@@ -74,19 +90,19 @@ def test_collections_tell_their_bands_by_wavelength(store):
     catalogue.close()
 
 
-def test_a_product_without_footprint_meets_no_region(store):
+def test_a_product_without_footprint_meets_no_region(store, case):
     store.write(
         [make_file("file:///a", make_observation("ivo://x/y?a", None, position=(1.0, 1.0)))]
     )
-    catalogue = SqliteCatalogue(store.path)
+    catalogue = case.catalogue()
     assert list(catalogue.products(region=Circle(1.0, 1.0, 5.0))) == []
     assert len(list(catalogue.products())) == 1
     catalogue.close()
 
 
-def test_products_go_on_while_the_store_changes(store):
+def test_products_go_on_while_the_store_changes(store, case):
     store.write(list(make_catalogue(1100)))
-    catalogue = SqliteCatalogue(store.path)
+    catalogue = case.catalogue()
     products = catalogue.products()
     first = next(products)
     store.remove([f"file:///survey/exp{number:07d}.fits" for number in range(1050, 1100)])
@@ -96,21 +112,21 @@ def test_products_go_on_while_the_store_changes(store):
     catalogue.close()
 
 
-def test_many_identifiers_at_once(store):
+def test_many_identifiers_at_once(store, case):
     store.write(list(make_catalogue(1100)))
-    resolver = SqliteResolver(store.path)
+    resolver = case.resolver()
     dids = [f"ivo://skylane.test/synthetic?night 1/exp&{n:07d}.fits:SCI,0" for n in range(1200)]
     found = resolver.resolve(dids)
     assert set(found) == set(dids[:1100])
     assert resolver.resolve([]) == {}
-    assert resolver.resolve(["", "'; DROP TABLE files; --", "\u00e9"]) == {}
+    assert resolver.resolve(["", "'; DROP TABLE files; --", "\u00e9", "a\0b", "\ud800"]) == {}
     resolver.close()
 
 
-def test_the_index_of_a_withdrawn_or_replaced_file_is_not_given(store):
+def test_the_index_of_a_withdrawn_or_replaced_file_is_not_given(store, case):
     file = make_file("file:///a", make_observation("ivo://x/y?a", None))
     store.write([file])
-    resolver = SqliteResolver(store.path)
+    resolver = case.resolver()
     product = resolver.resolve(["ivo://x/y?a"])["ivo://x/y?a"]
     store.write([make_file("file:///a", *file.observations, version="v2")])
     with pytest.raises(NotFoundError, match="search again"):
@@ -120,7 +136,8 @@ def test_the_index_of_a_withdrawn_or_replaced_file_is_not_given(store):
     resolver.close()
 
 
-def test_without_a_store_the_sentence_says_so(tmp_path):
-    resolver = SqliteResolver(tmp_path / "absent.db")
+def test_without_a_store_the_sentence_says_so(case):
+    resolver = case.resolver()
     with pytest.raises(ArchiveError, match="ingest something first"):
         resolver.resolve(["x"])
+    resolver.close()

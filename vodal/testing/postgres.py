@@ -61,6 +61,28 @@ def sphere_script() -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("\\"))
 
 
+def _owner() -> pwd.struct_passwd | None:
+    """Give the user that runs the server where we are root, which PostgreSQL refuses."""
+    return pwd.getpwnam("postgres") if os.getuid() == 0 else None
+
+
+def _run(program: Path, *arguments: str) -> None:
+    owner = _owner()
+    # What it prints goes to a file: a server that it starts would keep a pipe open.
+    with tempfile.TemporaryFile("w+") as output:
+        done = subprocess.run(  # noqa: S603 - our own programs
+            [program, *arguments],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            check=False, cwd="/",
+            user=None if owner is None else owner.pw_uid,
+            group=None if owner is None else owner.pw_gid,
+            extra_groups=None if owner is None else [],
+        )  # fmt: skip
+        if done.returncode:
+            output.seek(0)
+            raise RuntimeError(f"{program.name}: {output.read().strip()}")
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """A running cluster; everyone on this machine may be its superuser ``postgres``."""
@@ -72,6 +94,23 @@ class Cluster:
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         """Give the URL of a database."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def stop(self, *, crash: bool = False) -> None:
+        """Stop the server; `start` starts it again on the same port.
+
+        Parameters
+        ----------
+        crash
+            Whether it stops without finishing; what was written last may then be lost.
+        """
+        self._control("-m", "immediate" if crash else "fast", "stop")
+
+    def start(self) -> None:
+        """Start the server after `stop`."""
+        self._control("-l", str(self.folder / "log"), "start")
+
+    def _control(self, *arguments: str) -> None:
+        _run(self.programs / "pg_ctl", "-D", str(self.folder / "data"), "-w", *arguments)
 
     def psql(self, database: str, sql: str) -> str:
         """Run SQL, stopping at the first error; gives what it prints, unaligned.
@@ -125,39 +164,26 @@ def cluster(shared_buffers: str = "64MB") -> Iterator[Cluster]:
     programs = find_programs()
     if programs is None:
         raise RuntimeError("PostgreSQL's server is not installed")
-    owner = pwd.getpwnam("postgres") if os.getuid() == 0 else None
-
-    def run(program: str, *arguments: str) -> None:
-        done = subprocess.run(  # noqa: S603 - our own programs
-            [programs / program, *arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, check=False, cwd="/",
-            user=None if owner is None else owner.pw_uid,
-            group=None if owner is None else owner.pw_gid,
-            extra_groups=None if owner is None else [],
-        )  # fmt: skip
-        if done.returncode:
-            raise RuntimeError(f"{program}: {done.stdout.strip()}")
-
     folder = Path(tempfile.mkdtemp(prefix="skylane-pg-"))
     data = folder / "data"
     try:
+        owner = _owner()
         if owner is not None:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
-        run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
+        _run(programs / "initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8",
             "--locale=C.UTF-8", "--no-sync")  # fmt: skip
         port = _free_port()
         with (data / "postgresql.conf").open("a", encoding="utf-8") as settings:
             settings.write(
                 _SETTINGS.format(port=port, folder=folder, shared_buffers=shared_buffers)
             )
-        run("pg_ctl", "-D", str(data), "-l", str(folder / "log"), "-w", "start")
         made = Cluster(programs, folder, port)
+        made.start()
         try:
             made.psql("postgres", f"CREATE DATABASE {_TEMPLATE}")
             made.psql(_TEMPLATE, sphere_script())
             yield made
         finally:
-            run("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
+            made.stop(crash=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,12 @@
 """The store in PostgreSQL with pg_sphere.
 
-- `shapes`  footprints as the numbers and caps that its SQL functions and its index read
+- `pool`        connections, and a pool of them
+- `shapes`      footprints as the numbers and caps that its SQL functions and its index read
+- `tables`      the tables as PostgreSQL has them
+- `extension`   pg_sphere in a database
+- `migrations`  the revisions of the layout
+- `layout`      which one a database has, and how it is brought up to date
+- `preparation` a database made ready
+- `store`       what the assembly line writes to
+- `resolver`    products by identifier and place
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 from collections import Counter
@@ -17,15 +16,16 @@ from sqlalchemy import Table, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from typing_extensions import override
 
-from obscore.observation import CataloguedFile, Observation, Value
+from obscore.observation import CataloguedFile, Observation
 from obscore.store import schema
 from obscore.store.base import KnownFile, Store
 from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
+from obscore.store.rows import check_distinct, file_values, row_values
 from obscore.store.sqlite.layouts import OLDEST, upgrade
 from obscore.store.sqlite.readers import check_layout, fetch
 from obscore.tap.metadata import tap_schema_rows
 from vodal.errors import ArchiveError, ServiceUnavailable, UsageError
-from vodal.regions import Point, shape_to_bytes
+from vodal.regions import Point
 from vodal.sphere import bounding_cap, cap_box
 
 __all__ = ["SqliteStore"]
@@ -162,7 +162,7 @@ class SqliteStore(Store):
     def write(self, files: Sequence[CataloguedFile]) -> None:
         if not files:
             return
-        _check_distinct(files)
+        check_distinct(files)
         with self._lock, _translated(self.path), self._transaction():
             removed = self._delete([file.uri for file in files])
             self._count(removed, self._insert(files))
@@ -209,14 +209,14 @@ class SqliteStore(Store):
         for file_id, file in enumerate(files, first_file):
             for observation in file.observations:
                 row_id += 1
-                rows.append(_row_values(observation, file, row_id, file_id))
+                rows.append(row_values(observation, file, row_id, file_id))
                 box = _box(observation)
                 if box is not None:
                     boxes.append({"id": row_id, **box})
         self._check_untaken(rows)
         connection.executemany(
             _SQL_INSERT_FILE,
-            (_file_values(file, key) for key, file in enumerate(files, first_file)),
+            (file_values(file, key) for key, file in enumerate(files, first_file)),
         )
         connection.executemany(_SQL_INSERT_ROW, rows)
         connection.executemany(_SQL_INSERT_BOX, boxes)
@@ -292,75 +292,6 @@ def _publish(connection: apsw.Connection) -> None:
 def _last(connection: apsw.Connection, sql: str) -> int:
     """Give the highest key in use, 0 for an empty table."""
     return int(fetch(connection, sql)[0][0] or 0)
-
-
-def _check_distinct(files: Sequence[CataloguedFile]) -> None:
-    """Refuse a batch that names a file or an identifier twice."""
-    uris: set[str] = set()
-    holders: dict[str, str] = {}
-    for file in files:
-        if file.uri in uris:
-            raise UsageError(f"the file {file.uri} is given twice")
-        uris.add(file.uri)
-        for observation in file.observations:
-            holder = holders.setdefault(observation.did, file.uri)
-            if holder is not file.uri:
-                raise UsageError(f"the identifier {observation.did} is already taken by {holder}")
-        if len({observation.did for observation in file.observations}) < len(file.observations):
-            raise UsageError(f"two products of {file.uri} have the same identifier")
-
-
-def _text(value: object) -> str:
-    """Give text that UTF-8 can hold: names of files may carry bytes that are none."""
-    return str(value).encode("utf-8", "replace").decode("utf-8")
-
-
-def _file_values(file: CataloguedFile, file_id: int) -> dict[str, Any]:
-    return {
-        "id": file_id,
-        "uri": file.uri,
-        "file_name": _text(file.file_name),
-        "collection": _text(file.collection),
-        "content_type": file.content_type,
-        "size": file.index.size_bytes,
-        "version": file.index.version,
-        "modified": file.modified_unix_s,
-        "mapping_digest": file.mapping_digest,
-        "byte_index": file.index.to_bytes(),
-    }
-
-
-def _row_values(
-    observation: Observation, file: CataloguedFile, row_id: int, file_id: int
-) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "id": row_id,
-        "file_id": file_id,
-        "hdus": json.dumps(observation.hdus),
-        "s_region_shape": None
-        if observation.region is None
-        else shape_to_bytes(observation.region),
-    }
-    for item in schema.STORED_COLUMNS:
-        value = _coerced(observation.row.get(item.name), item.column.datatype)
-        if value is None and not item.nullable:
-            raise UsageError(f"{item.name} is missing for a product of {file.uri}")
-        values[item.name] = value
-    return values
-
-
-def _coerced(value: Value, datatype: str) -> Value:
-    """Give a value in the exact type of its column; numpy's scalars and NaN are not kept."""
-    if value is None:
-        return None
-    match datatype:
-        case "int" | "long":
-            return int(value)
-        case "double":
-            number = float(value)
-            return None if math.isnan(number) else number
-        case _:
-            return _text(value)
 
 
 def _box(observation: Observation) -> dict[str, float] | None:

@@ -1,0 +1,214 @@
+"""A database made ready: pg_sphere, the layout, TAP_SCHEMA, the role of users' queries.
+
+Any number of processes may do it at once; they take turns, and those that find all in order take
+no lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import psycopg
+import sqlalchemy
+from psycopg import sql
+from sqlalchemy import NullPool, Table, create_engine, delete, insert, select
+
+from obscore.store.postgres import tables
+from obscore.store.postgres.extension import ensure_sphere
+from obscore.store.postgres.layout import find_revision, newest_revision, upgrade
+from obscore.store.postgres.pool import Address, Connection, connect, translated
+from obscore.tap.metadata import tap_schema_rows
+from vodal.errors import ArchiveError
+
+__all__ = ["check_layout", "prepare"]
+
+_SQL_TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('skylane.prepare.' || %s, 0))"
+
+
+def check_layout(connection: Connection, address: Address) -> None:
+    """See that a store has the layout that this program needs.
+
+    Raises
+    ------
+    ArchiveError
+        If there is none, or another.
+    """
+    revision = find_revision(connection, address.schema)
+    if revision is None:
+        raise ArchiveError(
+            f"{address} holds no store in the schema {address.schema}; ingest something first"
+        )
+    if revision != newest_revision():
+        raise ArchiveError(
+            f"{address} has layout {revision} and this program needs layout {newest_revision()};"
+            " run 'skylane store upgrade'"
+        )
+
+
+def prepare(address: Address, query_role: str | None) -> None:
+    """Make a store where there is none, and bring all but its rows up to date.
+
+    Parameters
+    ----------
+    address
+        Of the store; as a role that may create in it.
+    query_role
+        Role that may only read what is published; made if it is not there. None for none.
+
+    Raises
+    ------
+    ArchiveError
+        If something is missing that only an administrator can do; says what that is.
+    ServiceUnavailable
+        If the server does not answer.
+    """
+
+    def make() -> Connection:
+        made = connect(address, name="skylane prepare")
+        # SQLAlchemy, and alembic with it, begin and end transactions by the driver's means.
+        made.autocommit = False
+        return made
+
+    engine = create_engine("postgresql+psycopg://", creator=make, poolclass=NullPool)
+    with translated(address):
+        try:
+            with engine.begin() as wrapped:
+                connection = cast("Connection", wrapped.connection.driver_connection)
+                if _in_order(connection, address, query_role):
+                    return
+            with engine.begin() as wrapped:
+                _put_in_order(wrapped, address, query_role)
+        except sqlalchemy.exc.DBAPIError as error:
+            if isinstance(error.orig, psycopg.Error):
+                raise error.orig from error
+            raise
+
+
+def _in_order(connection: Connection, address: Address, query_role: str | None) -> bool:
+    """Tell whether there is nothing to do."""
+    return (
+        find_revision(connection, address.schema) == newest_revision()
+        and not _unpublished(connection)
+        and (query_role is None or _may_query(connection, address, query_role))
+    )
+
+
+def _put_in_order(wrapped: sqlalchemy.Connection, address: Address, query_role: str | None) -> None:
+    connection = cast("Connection", wrapped.connection.driver_connection)
+    connection.execute(_SQL_TAKE_TURN, (address.schema,))
+    _check_encoding(connection, address)
+    ensure_sphere(connection, address)
+    _make_schema(connection, address)
+    if find_revision(connection, address.schema) != newest_revision():
+        upgrade(wrapped, address.schema)
+    _publish(connection)
+    if query_role is not None and not _may_query(connection, address, query_role):
+        _grant(connection, address, query_role)
+
+
+def _check_encoding(connection: Connection, address: Address) -> None:
+    row = connection.execute("SHOW server_encoding").fetchone()
+    if row != ("UTF8",):
+        encoding = None if row is None else row[0]
+        raise ArchiveError(
+            f"{address} has the encoding {encoding}; a store needs one made with"
+            " CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+def _make_schema(connection: Connection, address: Address) -> None:
+    there = connection.execute(
+        "SELECT count(*) FROM pg_namespace WHERE nspname = %s", (address.schema,)
+    ).fetchone()
+    if there == (1,):
+        return
+    name = sql.Identifier(address.schema)
+    try:
+        with connection.transaction():
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+    except psycopg.errors.InsufficientPrivilege:
+        raise ArchiveError(
+            f"{address} has no schema {address.schema}; let an administrator run in this database:"
+            f" CREATE SCHEMA {name.as_string()} AUTHORIZATION {_user(connection)};"
+        ) from None
+
+
+def _user(connection: Connection) -> str:
+    """Give the role that is logged in, as SQL writes it."""
+    return sql.Identifier(connection.info.user).as_string()
+
+
+# TAP_SCHEMA ---------------------------------------------------------------------------------------
+
+
+def _unpublished(connection: Connection) -> list[tuple[Table, Sequence[dict[str, Any]]]]:
+    """Give the tables of TAP_SCHEMA that tell something else than this program, with their rows."""
+    stale = []
+    for table, rows in tap_schema_rows().items():
+        wanted = [tuple(row.values()) for row in rows]
+        columns = [table.c[name] for name in rows[0]]
+        kept = connection.execute(tables.sql(select(*columns))).fetchall()
+        if sorted(kept, key=repr) != sorted(wanted, key=repr):
+            stale.append((table, rows))
+    return stale
+
+
+def _publish(connection: Connection) -> None:
+    """Bring TAP_SCHEMA up to date with what this program declares."""
+    for table, rows in _unpublished(connection):
+        connection.execute(tables.sql(delete(table)))
+        with connection.cursor() as cursor:
+            cursor.executemany(tables.sql(insert(table)), rows)
+
+
+# The role of users' queries -----------------------------------------------------------------------
+
+
+def _may_query(connection: Connection, address: Address, role: str) -> bool:
+    """Tell whether a role may read all that is published, and can be taken on."""
+    row = connection.execute(
+        """
+        SELECT bool_and(has_table_privilege(r.oid, c.oid, 'SELECT'))
+           AND bool_and(has_schema_privilege(r.oid, c.relnamespace, 'USAGE'))
+           AND bool_and(pg_has_role(r.oid, 'MEMBER') OR r.rolcanlogin)
+        FROM pg_roles r, pg_class c
+        WHERE r.rolname = %s AND c.relnamespace = to_regnamespace(quote_ident(%s))
+          AND c.relname = ANY(%s)
+        """,
+        (role, address.schema, list(tables.PUBLISHED_TABLES)),
+    ).fetchone()
+    return row == (True,)
+
+
+def _grant(connection: Connection, address: Address, role: str) -> None:
+    """Let a role read what is published and nothing else, making it if it is not there."""
+    named = {
+        "role": sql.Identifier(role),
+        "schema": sql.Identifier(address.schema),
+        "tables": sql.SQL(", ").join(map(sql.Identifier, tables.PUBLISHED_TABLES)),
+        "user": sql.Identifier(connection.info.user),
+    }
+    found = connection.execute(
+        "SELECT rolcanlogin OR pg_has_role(oid, 'MEMBER') FROM pg_roles WHERE rolname = %s", (role,)
+    ).fetchone()
+    by_administrator = [] if found else [sql.SQL("CREATE ROLE {role} NOLOGIN").format(**named)]
+    if found != (True,):
+        by_administrator.append(sql.SQL("GRANT {role} TO {user}").format(**named))
+    by_owner = [
+        sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {role}").format(**named),
+        sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}").format(**named),
+        sql.SQL("GRANT SELECT ON {tables} TO {role}").format(**named),
+    ]
+    try:
+        with connection.transaction():
+            for step in by_administrator:
+                connection.execute(step)
+    except psycopg.errors.InsufficientPrivilege:
+        statements = " ".join(f"{step.as_string(connection)};" for step in by_administrator)
+        raise ArchiveError(
+            f"{address} has no role {role} for users' queries that {_user(connection)} may take on;"
+            f" let an administrator run: {statements}"
+        ) from None
+    for step in by_owner:
+        connection.execute(step)

@@ -1,0 +1,174 @@
+"""From identifiers and places to products, on the store in PostgreSQL."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from sqlalchemy import BIGINT, TEXT, any_, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from typing_extensions import override
+
+from obscore.store.postgres import tables
+from obscore.store.postgres.pool import Address, ConnectionPool, translated
+from obscore.store.postgres.shapes import caps_around
+from obscore.store.products import (
+    PAGE,
+    IndexCache,
+    product_of,
+    row_id,
+    select_collections,
+    select_products,
+    summaries,
+)
+from vodal.errors import NotFoundError
+from vodal.fits.index import FileIndex
+from vodal.products import Catalogue, CollectionSummary, Product, Resolver
+from vodal.regions import Region
+from vodal.sphere import intersects
+
+__all__ = ["PostgresCatalogue", "PostgresResolver"]
+
+_FILES, _OBSCORE = tables.files, tables.obscore
+_PRODUCTS = select_products(_FILES, _OBSCORE)
+
+_SQL_BY_DID = tables.sql(
+    _PRODUCTS.where(
+        _OBSCORE.c.obs_publisher_did == any_(bindparam("keys", type_=ARRAY(TEXT(collation="C"))))
+    )
+)
+_SQL_BY_ID = tables.sql(
+    _PRODUCTS.where(_OBSCORE.c.id == any_(bindparam("keys", type_=ARRAY(BIGINT))))
+)
+_SQL_INDEX = tables.sql(
+    select(_FILES.c.byte_index).where(
+        _FILES.c.uri == bindparam("uri"), _FILES.c.version == bindparam("version")
+    )
+)
+_SQL_COLLECTIONS = tables.sql(select_collections(_OBSCORE))
+
+_IDS = select(_OBSCORE.c.id).order_by(_OBSCORE.c.obs_publisher_did)
+_IN_COLLECTION = _OBSCORE.c.obs_collection == bindparam("collection")
+_NEAR = text("s_cap && ANY(CAST(:caps AS scircle[]))")
+_SQL_IDS = {
+    (False, False): tables.sql(_IDS),
+    (True, False): tables.sql(_IDS.where(_IN_COLLECTION)),
+    (False, True): tables.sql(_IDS.where(_NEAR)),
+    (True, True): tables.sql(_IDS.where(_IN_COLLECTION, _NEAR)),
+}
+"""By whether a collection is given, and caps to look in."""
+
+
+class _Reader:
+    """Reads rows through a pool."""
+
+    def __init__(self, address: Address, connections: int) -> None:
+        self._pool = ConnectionPool(address, size=connections)
+
+    def fetch(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        with self._pool.connection() as connection, translated(self._pool.address):
+            return cast("list[tuple[Any, ...]]", connection.execute(sql, values).fetchall())
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _is_text(key: str) -> bool:
+    """Tell whether a text can be in the database at all, which refuses some even to look for."""
+    return "\0" not in key and key.encode("utf-8", "ignore").decode("utf-8") == key
+
+
+class PostgresResolver(Resolver):
+    """Finds products by identifier. Safe to call from several threads.
+
+    Parameters
+    ----------
+    address
+        Of the store; nothing is asked of it before the first call.
+    connections
+        Most connections open at once.
+    """
+
+    def __init__(self, address: Address, *, connections: int = 8) -> None:
+        self._reader = _Reader(address, connections)
+        self._indexes = IndexCache()
+
+    @override
+    def resolve(self, dids: Sequence[str]) -> dict[str, Product]:
+        found: dict[str, Product] = {}
+        possible = [did for did in dids if _is_text(did)]
+        for start in range(0, len(possible), PAGE):
+            keys = {"keys": possible[start : start + PAGE]}
+            for values in self._reader.fetch(_SQL_BY_DID, keys):
+                product = product_of(values)
+                found[product.did] = product
+        return found
+
+    @override
+    def index(self, product: Product) -> FileIndex:
+        kept = self._indexes.find(product.uri, product.version)
+        if kept is not None:
+            return kept
+        named = {"uri": product.uri, "version": product.version}
+        rows = self._reader.fetch(_SQL_INDEX, named)
+        if not rows:
+            raise NotFoundError(f"{product.did} has been withdrawn or replaced; search again")
+        return self._indexes.unpack(product.uri, product.version, rows[0][0])
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._reader.close()
+
+
+class PostgresCatalogue(Catalogue):
+    """Finds products by collection and place. Safe to call from several threads.
+
+    Parameters
+    ----------
+    address
+        Of the store; nothing is asked of it before the first call.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._reader = _Reader(address, 4)
+
+    @override
+    def collections(self) -> list[CollectionSummary]:
+        return summaries(self._reader.fetch(_SQL_COLLECTIONS, {}))
+
+    @override
+    def products(
+        self, collection: str | None = None, region: Region | None = None
+    ) -> Iterator[Product]:
+        # Eight bytes a product are read at once, the products page by page: no transaction stays
+        # open while the caller works, which would keep the database from clearing old rows.
+        ids = self._candidates(collection, region)
+        for start in range(0, len(ids), PAGE):
+            for product in self._page(ids[start : start + PAGE]):
+                if region is None or (
+                    product.region is not None and intersects(product.region, region)
+                ):
+                    yield product
+
+    def _candidates(self, collection: str | None, region: Region | None) -> array[int]:
+        values: dict[str, Any] = {}
+        if collection is not None:
+            if not _is_text(collection):
+                return array("q")
+            values["collection"] = collection
+        caps = None if region is None else caps_around(region)
+        if caps is not None:
+            values["caps"] = caps
+        statement = _SQL_IDS[collection is not None, caps is not None]
+        return array("q", (row[0] for row in self._reader.fetch(statement, values)))
+
+    def _page(self, ids: array[int]) -> list[Product]:
+        """Read products in the order of their ids' list; those withdrawn meanwhile are left out."""
+        rows = self._reader.fetch(_SQL_BY_ID, {"keys": ids.tolist()})
+        by_id = {row_id(row): row for row in rows}
+        return [product_of(by_id[key]) for key in ids if key in by_id]
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._reader.close()

@@ -1,0 +1,253 @@
+"""The store in PostgreSQL, written by COPY; writers in any number of processes take turns."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import TEXT, Table, any_, bindparam, delete, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as insert_or_update
+from typing_extensions import override
+
+from obscore.observation import CataloguedFile, Observation
+from obscore.store.base import KnownFile, Store
+from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
+from obscore.store.postgres import tables
+from obscore.store.postgres.pool import Address, Connection, connect, translated
+from obscore.store.postgres.shapes import row_cap, shape_array
+from obscore.store.rows import check_distinct, file_values, row_values
+from vodal.errors import ServiceUnavailable, UsageError
+
+__all__ = ["PostgresStore"]
+
+T = TypeVar("T")
+
+_FILES, _OBSCORE, _FACETS = tables.files, tables.obscore, tables.facets
+
+_SETTINGS = """
+SET lock_timeout = '60s';
+SET idle_in_transaction_session_timeout = '60s'
+"""
+"""How long a writer waits for another one, and how long one that hangs can make others wait."""
+
+_SQL_TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('skylane.write.' || %s, 0))"
+
+_URIS = any_(bindparam("uris", type_=ARRAY(TEXT)))
+_FILE_IDS = select(_FILES.c.id).where(_FILES.c.uri == _URIS)
+_COUNTED = tuple(_OBSCORE.c[name] for name in FACET_NAMES)
+
+_SQL_KNOWN = tables.sql(
+    select(
+        _FILES.c.uri,
+        _FILES.c.collection,
+        _FILES.c.version,
+        _FILES.c.mapping_digest,
+        select(func.count())
+        .where(_OBSCORE.c.file_id == _FILES.c.id)
+        .scalar_subquery()
+        .label("products"),
+    )
+    .where(_FILES.c.uri >= bindparam("low"), _FILES.c.uri < bindparam("high"))
+    .order_by(_FILES.c.uri)
+)
+_SQL_DOOMED_FACETS = tables.sql(
+    select(*_COUNTED, func.count()).where(_OBSCORE.c.file_id.in_(_FILE_IDS)).group_by(*_COUNTED)
+)
+_SQL_DELETE_ROWS = tables.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FILE_IDS)))
+_SQL_DELETE_FILES = tables.sql(delete(_FILES).where(_FILES.c.uri == _URIS))
+_SQL_LAST_FILE = tables.sql(select(func.max(_FILES.c.id)))
+_SQL_LAST_ROW = tables.sql(select(func.max(_OBSCORE.c.id)))
+_SQL_TAKEN = tables.sql(
+    select(_OBSCORE.c.obs_publisher_did, _FILES.c.uri)
+    .join(_FILES, _OBSCORE.c.file_id == _FILES.c.id)
+    .where(_OBSCORE.c.obs_publisher_did == any_(bindparam("dids", type_=ARRAY(TEXT))))
+)
+_ADDED = insert_or_update(_FACETS)
+_SQL_ADD_FACET = tables.sql(
+    _ADDED.on_conflict_do_update(
+        index_elements=[_FACETS.c.key],
+        set_={"products": _FACETS.c.products + _ADDED.excluded.products},
+    )
+)
+_SQL_DROP_FACET = tables.sql(
+    delete(_FACETS).where(
+        _FACETS.c.key == bindparam("key"), _FACETS.c.products == bindparam("none")
+    )
+)
+
+
+class PostgresStore(Store):
+    """The store in PostgreSQL, opened for writing.
+
+    Safe to use from several threads; any number of processes may hold one each and take turns. A
+    write whose connection is lost is made again, since a write replaces what was known.
+
+    Parameters
+    ----------
+    address
+        Of a store that was prepared.
+    patience_s
+        How long it tries to reach a server that does not answer.
+    """
+
+    def __init__(self, address: Address, *, patience_s: float = 30.0) -> None:
+        self.address = address
+        self._patience_s = patience_s
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+
+    @override
+    def known_files(self, under_uri: str = "") -> dict[str, KnownFile]:
+        # No text sorts after U+10FFFF, so that the prefix becomes a range of the index.
+        bounds = {"low": under_uri, "high": under_uri + "\U0010ffff"}
+
+        def read(connection: Connection) -> list[tuple[Any, ...]]:
+            return cast("list[tuple[Any, ...]]", connection.execute(_SQL_KNOWN, bounds).fetchall())
+
+        return {row[0]: KnownFile(*row) for row in self._run(read)}
+
+    @override
+    def write(self, files: Sequence[CataloguedFile]) -> None:
+        if not files:
+            return
+        check_distinct(files)
+        uris = [file.uri for file in files]
+
+        def replace(connection: Connection) -> None:
+            self._take_turn(connection)
+            removed = _delete(connection, uris)
+            _count(connection, removed, _insert(connection, files))
+
+        self._run(replace)
+
+    @override
+    def remove(self, uris: Iterable[str]) -> int:
+        doomed = list(uris)
+
+        def delete_them(connection: Connection) -> int:
+            self._take_turn(connection)
+            removed = _delete(connection, doomed)
+            _count(connection, removed, {})
+            return sum(removed.values())
+
+        return self._run(delete_them)
+
+    @override
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _take_turn(self, connection: Connection) -> None:
+        """Wait for other writers, so that nothing read in the transaction can be out of date."""
+        connection.execute(_SQL_TAKE_TURN, (self.address.schema,))
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        """Do something in a transaction; again, if the connection was lost."""
+        until = time.monotonic() + self._patience_s
+        pause_s = 0.05
+        with self._lock:
+            while True:
+                try:
+                    connection = self._connected()
+                    with translated(self.address), connection.transaction():
+                        return work(connection)
+                except ServiceUnavailable:
+                    lost = self._connection is None or self._connection.closed
+                    if not lost or time.monotonic() + pause_s > until:
+                        raise
+                time.sleep(pause_s)
+                pause_s = min(2.0, 2 * pause_s)
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = None
+            connection = connect(self.address, name="skylane ingest")
+            with translated(self.address):
+                connection.execute(_SETTINGS)
+            self._connection = connection
+        return self._connection
+
+
+def _delete(connection: Connection, uris: Sequence[str]) -> Counter[Combination]:
+    """Delete files with all that belongs to them; gives how many products of each kind went."""
+    named = {"uris": uris}
+    counted = connection.execute(_SQL_DOOMED_FACETS, named).fetchall()
+    connection.execute(_SQL_DELETE_ROWS, named)
+    connection.execute(_SQL_DELETE_FILES, named)
+    return Counter({cast("Combination", row[:-1]): cast("int", row[-1]) for row in counted})
+
+
+def _insert(connection: Connection, files: Sequence[CataloguedFile]) -> Counter[Combination]:
+    """Insert files; gives how many products of each kind came."""
+    row_id = _last(connection, _SQL_LAST_ROW)
+    first_file = _last(connection, _SQL_LAST_FILE) + 1
+    rows: list[dict[str, Any]] = []
+    for file_id, file in enumerate(files, first_file):
+        for observation in file.observations:
+            row_id += 1
+            rows.append(
+                row_values(observation, file, row_id, file_id) | _sphere_values(observation)
+            )
+    _check_untaken(connection, rows)
+    file_rows = [file_values(file, key) for key, file in enumerate(files, first_file)]
+    _copy(connection, _FILES, file_rows)
+    _copy(connection, _OBSCORE, rows)
+    return count_rows(rows)
+
+
+def _check_untaken(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    dids = [row["obs_publisher_did"] for row in rows]
+    taken = connection.execute(_SQL_TAKEN, {"dids": dids}).fetchone()
+    if taken is not None:
+        raise UsageError(f"the identifier {taken[0]} is already taken by {taken[1]}")
+
+
+def _sphere_values(observation: Observation) -> dict[str, str | None]:
+    """Give what the spatial functions and the index read, as COPY takes it."""
+    region = observation.region
+    ra, dec = observation.row.get("s_ra"), observation.row.get("s_dec")
+    position = None if ra is None or dec is None else (float(ra), float(dec))
+    numbers = None if region is None else ",".join(map(repr, shape_array(region)))
+    return {
+        "s_region_array": None if numbers is None else f"{{{numbers}}}",
+        "s_cap": row_cap(region, position),
+    }
+
+
+def _copy(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    names = [column.name for column in table.columns]
+    quoted = ", ".join(f'"{name}"' for name in names)
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f'COPY "{table.name}" ({quoted}) FROM STDIN') as copy,
+    ):
+        for row in rows:
+            copy.write_row([row[name] for name in names])
+
+
+def _count(
+    connection: Connection, removed: Mapping[Combination, int], added: Mapping[Combination, int]
+) -> None:
+    """Keep the number of products of each kind."""
+    changed = changes(removed, added)
+    if not changed:
+        return
+    with connection.cursor() as cursor:
+        cursor.executemany(_SQL_ADD_FACET, changed)
+        cursor.executemany(
+            _SQL_DROP_FACET,
+            [{"key": row["key"], "none": 0} for row in changed if row["products"] < 0],
+        )
+
+
+def _last(connection: Connection, sql: str) -> int:
+    """Give the highest key in use, 0 for an empty table."""
+    row = connection.execute(sql).fetchone()
+    assert row is not None
+    return cast("int", row[0] or 0)

@@ -1,0 +1,133 @@
+"""Rows of the tables as products; what the resolvers and catalogues of every database share."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, Table, func, select
+
+from obscore.store import schema
+from vodal.fits.index import FileIndex
+from vodal.products import CollectionSummary, Product
+from vodal.regions import Point, shape_from_bytes
+
+__all__ = [
+    "PAGE",
+    "IndexCache",
+    "product_of",
+    "row_id",
+    "select_collections",
+    "select_products",
+    "summaries",
+]
+
+PAGE = 500
+"""Products read at a time: the cost of the statement is spread over them."""
+
+_CACHE_BYTES = 64 << 20
+"""Packed byte indexes kept in memory by one resolver, by their size in the database."""
+
+_ROW_NAMES = tuple(item.name for item in schema.STORED_COLUMNS)
+
+
+def select_products(files: Table, obscore: Table) -> Select[Any]:
+    """Give the statement whose rows `product_of` takes, of a database's tables."""
+    return select(
+        files.c.uri,
+        files.c.file_name,
+        files.c.content_type,
+        files.c.size,
+        files.c.version,
+        files.c.modified,
+        obscore.c.id,
+        obscore.c.hdus,
+        obscore.c.s_region_shape,
+        *(obscore.c[name] for name in _ROW_NAMES),
+    ).join(files, obscore.c.file_id == files.c.id)
+
+
+def row_id(values: Sequence[Any]) -> int:
+    """Give the key of a row of `select_products`."""
+    return int(values[6])
+
+
+def product_of(values: Sequence[Any]) -> Product:
+    """Make a product of a row of `select_products`."""
+    uri, file_name, content_type, size, version, modified, _, hdus, shape = values[:9]
+    row: Mapping[str, object] = dict(zip(_ROW_NAMES, values[9:], strict=True))
+    region = None if shape is None else shape_from_bytes(shape)
+    return Product(
+        did=str(row["obs_publisher_did"]),
+        collection=str(row["obs_collection"]),
+        uri=uri,
+        file_name=file_name,
+        content_type=content_type,
+        size_bytes=size,
+        version=version,
+        modified_unix_s=modified,
+        hdus=tuple(json.loads(hdus)),
+        region=None if isinstance(region, Point) else region,
+        obscore=row,
+    )
+
+
+def select_collections(obscore: Table) -> Select[Any]:
+    """Give the statement whose rows `summaries` takes."""
+    return select(
+        obscore.c.obs_collection,
+        obscore.c.filter,
+        func.count(),
+        func.min(obscore.c.em_min),
+    ).group_by(obscore.c.obs_collection, obscore.c.filter)
+
+
+def summaries(rows: Iterable[Sequence[Any]]) -> list[CollectionSummary]:
+    """Give the collections by name, each with its bands by wavelength."""
+    products: dict[str, int] = {}
+    bands: dict[str, list[tuple[float, str]]] = {}
+    for name, band, count, em_min in rows:
+        products[name] = products.get(name, 0) + count
+        if band is not None:
+            wavelength = float("inf") if em_min is None else em_min
+            bands.setdefault(name, []).append((wavelength, band))
+    return [
+        CollectionSummary(
+            name, products[name], tuple(band for _, band in sorted(bands.get(name, [])))
+        )
+        for name in sorted(products)
+    ]
+
+
+class IndexCache:
+    """The byte indexes used last. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._indexes: OrderedDict[tuple[str, str], tuple[int, FileIndex]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def find(self, uri: str, version: str) -> FileIndex | None:
+        """Give the index of one version of a file, if it is kept."""
+        with self._lock:
+            kept = self._indexes.get((uri, version))
+            if kept is None:
+                return None
+            self._indexes.move_to_end((uri, version))
+            return kept[1]
+
+    def unpack(self, uri: str, version: str, packed: bytes) -> FileIndex:
+        """Unpack an index and keep it; the ones that were used least make room."""
+        index = FileIndex.from_bytes(packed)
+        key = (uri, version)
+        with self._lock:
+            if key not in self._indexes:
+                self._indexes[key] = (len(packed), index)
+                self._bytes += len(packed)
+            while self._bytes > _CACHE_BYTES and len(self._indexes) > 1:
+                _, (dropped, _) = self._indexes.popitem(last=False)
+                self._bytes -= dropped
+        return index

@@ -1,0 +1,135 @@
+"""Files and products as rows of the tables, the same in every database."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from obscore.observation import CataloguedFile, Observation, Value
+from obscore.store.schema import STORED_COLUMNS
+from vodal.errors import UsageError
+from vodal.regions import shape_to_bytes
+
+__all__ = ["check_distinct", "clean_text", "file_values", "row_values"]
+
+_LARGEST = {"int": 2**31 - 1, "long": 2**63 - 1}
+"""Of the integer types, as VOTable and the databases have them."""
+
+
+_LONGEST_KEY_BYTES = 2600
+"""Of a text in an index: PostgreSQL refuses some of more than 2,700 bytes."""
+
+
+def check_distinct(files: Sequence[CataloguedFile]) -> None:
+    """Refuse a batch that names a file or an identifier twice.
+
+    Raises
+    ------
+    UsageError
+        If it does, or if the name of a file is too long for an index.
+    """
+    uris: set[str] = set()
+    holders: dict[str, str] = {}
+    for file in files:
+        if file.uri in uris:
+            raise UsageError(f"the file {file.uri} is given twice")
+        if len(file.uri.encode()) > _LONGEST_KEY_BYTES:
+            raise UsageError(
+                f"the name of {file.uri[:200]}... is longer than {_LONGEST_KEY_BYTES} bytes"
+            )
+        uris.add(file.uri)
+        for observation in file.observations:
+            holder = holders.setdefault(observation.did, file.uri)
+            if holder is not file.uri:
+                raise UsageError(f"the identifier {observation.did} is already taken by {holder}")
+        if len({observation.did for observation in file.observations}) < len(file.observations):
+            raise UsageError(f"two products of {file.uri} have the same identifier")
+
+
+def clean_text(value: object) -> str:
+    """Give text that every database holds: names of files may carry bytes that are no UTF-8.
+
+    PostgreSQL also refuses the character of code 0, which no FITS header may have.
+    """
+    return str(value).encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
+
+
+def file_values(file: CataloguedFile, file_id: int) -> dict[str, Any]:
+    """Give a file's row of ``files``."""
+    return {
+        "id": file_id,
+        "uri": file.uri,
+        "file_name": clean_text(file.file_name),
+        "collection": clean_text(file.collection),
+        "content_type": file.content_type,
+        "size": file.index.size_bytes,
+        "version": file.index.version,
+        "modified": file.modified_unix_s,
+        "mapping_digest": file.mapping_digest,
+        "byte_index": file.index.to_bytes(),
+    }
+
+
+def row_values(
+    observation: Observation, file: CataloguedFile, row_id: int, file_id: int
+) -> dict[str, Any]:
+    """Give a product's row of ``obscore``.
+
+    Raises
+    ------
+    UsageError
+        If a value that must be there is missing, or is no value of its column.
+    """
+    values: dict[str, Any] = {
+        "id": row_id,
+        "file_id": file_id,
+        "hdus": json.dumps(observation.hdus),
+        "s_region_shape": None
+        if observation.region is None
+        else shape_to_bytes(observation.region),
+    }
+    for item in STORED_COLUMNS:
+        try:
+            value = _coerced(observation.row.get(item.name), item.column.datatype)
+        except (ValueError, OverflowError):
+            raise UsageError(
+                f"{item.name} of a product of {file.uri} is no {item.column.datatype}"
+            ) from None
+        if value is None and not item.nullable:
+            raise UsageError(f"{item.name} is missing for a product of {file.uri}")
+        if (
+            item.indexed
+            and isinstance(value, str)
+            and len(value.encode("utf-8")) > _LONGEST_KEY_BYTES
+        ):
+            raise UsageError(
+                f"{item.name} of a product of {file.uri} is longer than {_LONGEST_KEY_BYTES}"
+                " bytes, more than an index takes"
+            )
+        values[item.name] = value
+    return values
+
+
+def _coerced(value: Value, datatype: str) -> Value:
+    """Give a value in the exact type of its column; numpy's scalars and NaN are not kept.
+
+    Raises
+    ------
+    ValueError, OverflowError
+        If the column cannot hold it.
+    """
+    if value is None:
+        return None
+    match datatype:
+        case "int" | "long":
+            whole = int(value)
+            if abs(whole) > _LARGEST[datatype]:
+                raise OverflowError(datatype)
+            return whole
+        case "double":
+            number = float(value)
+            return None if math.isnan(number) else number
+        case _:
+            return clean_text(value)
