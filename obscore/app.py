@@ -8,11 +8,15 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 
 from obscore.store.base import Backend
+from obscore.tap.async_routes import async_routes
 from obscore.tap.query import QueryRunner
 from obscore.tap.routes import TapRoutes, votable_error
 from obscore.tap.settings import TapSettings
 from vodal.links import Annotator
+from vodal.uws.callers import Identify, anonymous
+from vodal.uws.runner import Runner
 from vodal.web.app import service_app
+from vodal.web.requests import service_url, site_url
 
 __all__ = ["create_app"]
 
@@ -23,6 +27,8 @@ def create_app(
     settings: TapSettings | None = None,
     annotators: Sequence[Annotator] = (),
     public_url: str | None = None,
+    jobs: Runner | None = None,
+    identify: Identify = anonymous,
 ) -> Starlette:
     """Make the TAP service.
 
@@ -36,6 +42,11 @@ def create_app(
         Make the service descriptors that go with an answer, from its columns.
     public_url
         Where clients see the site, without a trailing slash; by default taken from each request.
+    jobs
+        Runs asynchronous queries; started, and stopped before the app, by who made it. Without it
+        there is no ``/async``.
+    identify
+        Knows who asks, for the jobs of asynchronous queries.
     """
     limits = settings or TapSettings()
     engine = backend.engine(
@@ -44,14 +55,34 @@ def create_app(
         batch_rows=limits.batch_rows,
     )
     runner = QueryRunner(engine, limits)
+    runners = [runner]
+    routes = TapRoutes(
+        runner, limits, annotators, public_url, None if jobs is None else jobs.settings
+    ).routes()
+    if jobs is not None:
+        # Connections of their own, so that synchronous queries never wait for long ones.
+        engine = backend.engine(
+            connections=jobs.settings.concurrency,
+            wait_s=limits.wait_limit_s,
+            batch_rows=limits.batch_rows,
+        )
+        runners.append(QueryRunner(engine, limits))
+        routes += async_routes(
+            jobs,
+            runners[-1],
+            limits,
+            service_url=lambda request: service_url(request, public_url),
+            site_url=lambda request: site_url(request, public_url),
+            annotators=annotators,
+            identify=identify,
+        )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        runner.close()
+        for item in runners:
+            item.close()
 
-    app = service_app(
-        TapRoutes(runner, limits, annotators, public_url).routes(), render=votable_error
-    )
+    app = service_app(routes, render=votable_error)
     app.router.lifespan_context = lifespan
     return app

@@ -23,6 +23,7 @@ from skylane.portal.settings import PortalSettings
 from soda.settings import SodaSettings
 from vodal.errors import SettingsError
 from vodal.settings import Settings
+from vodal.uws.settings import JobSettings
 
 __all__ = ["PREFIX", "SETTINGS_FILE", "ServerSettings", "SiteSettings", "load_settings"]
 
@@ -53,6 +54,7 @@ class SiteSettings(Settings):
     server: ServerSettings = ServerSettings()
     obscore: ObsCoreSettings = ObsCoreSettings()
     tap: TapSettings = TapSettings()
+    jobs: JobSettings = JobSettings()
     datalink: DatalinkSettings = DatalinkSettings()
     soda: SodaSettings = SodaSettings()
     hips: HipsSettings = HipsSettings()

@@ -27,6 +27,10 @@ from skylane.portal.routes import portal_routes
 from skylane.settings import SiteSettings, load_settings
 from soda.links import SodaAnnotator, SodaLinkMaker
 from vodal.errors import SettingsError
+from vodal.uws.results import ResultFolders
+from vodal.uws.runner import Runner
+from vodal.uws.settings import JobSettings
+from vodal.uws.sqlite import SqliteJobs
 
 __all__ = ["SITE_VARIABLE", "SiteFolder", "create_app", "create_app_from_environment"]
 
@@ -58,6 +62,11 @@ class SiteFolder:
     def cache(self) -> Path:
         """Previews; may be deleted at any time."""
         return self.path / "cache"
+
+    def jobs(self, settings: JobSettings) -> Runner:
+        """Make what runs the site's asynchronous jobs."""
+        folders = ResultFolders(settings.results or self.path / "results")
+        return Runner(SqliteJobs(self.path / "jobs.db"), folders, settings)
 
     @property
     def reports(self) -> Path:
@@ -93,6 +102,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     backend = site.backend()
     resolver = backend.resolver()
     pool = soda.app.make_pool(settings.soda)
+    jobs = site.jobs(settings.jobs)
     public_url = settings.server.public_url
     makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker(), HipsLinks(site.hips))
     services = {
@@ -101,6 +111,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             settings=settings.tap,
             annotators=(DatalinkAnnotator(), SodaAnnotator()),
             public_url=public_url,
+            jobs=jobs,
         ),
         "/datalink": datalink.app.create_links_app(
             resolver, makers, settings.datalink, public_url=public_url
@@ -133,6 +144,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             for app in services.values():
                 # Mounted apps are not told of start and stop by Starlette.
                 await stack.enter_async_context(app.router.lifespan_context(app))
+            await stack.enter_async_context(jobs)
             yield
 
     return Starlette(

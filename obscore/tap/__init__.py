@@ -5,7 +5,10 @@
 - `request`       the parameters of a query as one value
 - `query`         a query's text to a stream of Arrow batches
 - `batches`       rows of the database as Arrow batches
+- `answer`        a result as the document that was asked for
+- `jobs`          what an asynchronous query does
 - `capabilities`  what the service says it can
 - `examples`      queries to start from, as a page
-- `routes`        the resources
+- `async_routes`  the resources of asynchronous queries
+- `routes`        the others
 """

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, SubElement
 from obscore.adql.functions import GEOMETRY_FUNCTIONS
 from obscore.tap.settings import TapSettings
 from vodal.tables.formats import FORMATS
+from vodal.uws.settings import JobSettings
 from vodal.vosi.capabilities import Capability, Interface, capability, vosi_capabilities
 
 __all__ = ["FEATURES", "tap_capabilities"]
@@ -55,7 +56,19 @@ def _limit(tag: str, default: int, hard: int, unit: str | None = None) -> Elemen
     return element
 
 
-def _details(settings: TapSettings) -> list[Element]:
+def _time_limits(settings: TapSettings, jobs: JobSettings | None) -> list[Element]:
+    """Tell how long a query may run, and how long the result of an asynchronous one is kept."""
+    if jobs is None:
+        seconds = max(1, round(settings.sync_limit_s))
+        return [_limit("executionDuration", seconds, seconds)]
+    hard = settings.async_max_limit_s
+    return [
+        _limit("retentionPeriod", int(jobs.retention_s), int(jobs.max_retention_s)),
+        _limit("executionDuration", min(settings.async_limit_s, hard), hard),
+    ]
+
+
+def _details(settings: TapSettings, jobs: JobSettings | None) -> list[Element]:
     """Make the elements of ``tr:TableAccess``, in the order of its XML schema."""
     model = Element("dataModel", {"ivo-id": "ivo://ivoa.net/std/ObsCore#core-1.1"})
     model.text = "ObsCore-1.1"
@@ -66,19 +79,20 @@ def _details(settings: TapSettings) -> list[Element]:
             if alias != item.media_type:
                 SubElement(element, "alias").text = alias
         formats.append(element)
-    seconds = max(1, round(settings.sync_limit_s))
     return [
         model,
         _language(),
         *formats,
-        _limit("executionDuration", seconds, seconds),
+        *_time_limits(settings, jobs),
         _limit(
             "outputLimit", min(settings.default_rows, settings.max_rows), settings.max_rows, "row"
         ),
     ]
 
 
-def tap_capabilities(service_url: str, settings: TapSettings) -> tuple[Capability, ...]:
+def tap_capabilities(
+    service_url: str, settings: TapSettings, jobs: JobSettings | None = None
+) -> tuple[Capability, ...]:
     """Make the capabilities of the service.
 
     Parameters
@@ -87,12 +101,14 @@ def tap_capabilities(service_url: str, settings: TapSettings) -> tuple[Capabilit
         Where it is mounted, without a trailing slash.
     settings
         Its limits.
+    jobs
+        Limits of asynchronous queries; None where there are none.
     """
     access = Capability(
         "ivo://ivoa.net/std/TAP",
         (Interface(service_url, use="base", version="1.1"),),
         xsi_type="tr:TableAccess",
-        details=tuple(_details(settings)),
+        details=tuple(_details(settings, jobs)),
     )
     examples = capability("ivo://ivoa.net/std/DALI#examples", f"{service_url}/examples", role=None)
     return (access, *vosi_capabilities(service_url, tables=True), examples)

@@ -13,30 +13,23 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
+from obscore.tap.answer import write_answer
 from obscore.tap.capabilities import tap_capabilities
 from obscore.tap.examples import examples_page
 from obscore.tap.metadata import tableset
 from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest, read_request
 from obscore.tap.settings import TapSettings
-from vodal.errors import ServiceUnavailable, SkylaneError, UsageError
+from vodal.errors import ServiceUnavailable, SkylaneError
 from vodal.links import Annotator
 from vodal.tables.votable import write_error
+from vodal.uws.settings import JobSettings
 from vodal.vosi.availability import Availability
 from vodal.vosi.routes import vosi_routes
-from vodal.web.requests import read_params, site_url
+from vodal.web.requests import read_params, service_url, site_url
 from vodal.web.responses import error_headers, stream
 
 __all__ = ["TapRoutes", "votable_error"]
-
-_LONGEST_ECHO = 10_000
-"""Characters of a query that are repeated in its answer."""
-
-
-class AsyncMissingError(UsageError):
-    """Asynchronous queries are not there."""
-
-    status = 501
 
 
 def votable_error(_: Request, error: SkylaneError) -> Response:
@@ -135,6 +128,8 @@ class TapRoutes:
         Make the service descriptors that go with an answer.
     public_url
         Where clients see the site, if not by the Host header.
+    jobs
+        Limits of asynchronous queries, if there are any.
     """
 
     def __init__(
@@ -143,11 +138,13 @@ class TapRoutes:
         settings: TapSettings,
         annotators: Sequence[Annotator] = (),
         public_url: str | None = None,
+        jobs: JobSettings | None = None,
     ) -> None:
         self._runner = runner
         self._settings = settings
         self._annotators = tuple(annotators)
         self._public_url = public_url
+        self._jobs = jobs
         self._places = anyio.Semaphore(settings.connections)
         self._up_since = datetime.now(UTC)
 
@@ -155,20 +152,15 @@ class TapRoutes:
         """Give the routes, relative to where the service is mounted."""
         return [
             Route("/sync", self._sync, methods=["GET", "POST"]),
-            Route("/async", self._async, methods=["GET", "POST"]),
-            Route("/async/{rest:path}", self._async, methods=["GET", "POST", "DELETE"]),
             Route("/examples", self._examples, methods=["GET"]),
             *vosi_routes(
-                lambda request: tap_capabilities(self._service_url(request), self._settings),
+                lambda request: tap_capabilities(
+                    service_url(request, self._public_url), self._settings, self._jobs
+                ),
                 availability=self._availability,
                 tables=tableset,
             ),
         ]
-
-    def _service_url(self, request: Request) -> str:
-        root: str = request.scope.get("root_path", "")
-        mounted = root.removeprefix(request.scope.get("app_root_path", root))
-        return site_url(request, self._public_url) + mounted.rstrip("/")
 
     async def _sync(self, request: Request) -> _Guarded:
         asked = read_request(await read_params(request), self._settings)
@@ -192,17 +184,8 @@ class TapRoutes:
         self, asked: QueryRequest, base_url: str, cancelled: threading.Event
     ) -> Response:
         result = await run_sync(self._runner.run, asked.query, asked.max_rows, base_url, cancelled)
-        resources = [
-            service
-            for annotator in self._annotators
-            for service in annotator.descriptors(result.columns, base_url)
-        ]
-        infos = [("QUERY", asked.query)] if len(asked.query) <= _LONGEST_ECHO else []
-        pieces = asked.format.write(result, resources=resources, infos=infos)
+        pieces = write_answer(result, asked, self._annotators, base_url)
         return await stream(pieces, asked.format.media_type)
-
-    async def _async(self, _: Request) -> Response:
-        raise AsyncMissingError("asynchronous queries are not supported; use /sync")
 
     async def _examples(self, _: Request) -> Response:
         return Response(examples_page(), media_type="application/xhtml+xml")

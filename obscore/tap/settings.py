@@ -20,6 +20,10 @@ class TapSettings(Settings):
     the network, not the memory."""
     sync_limit_s: float = Field(default=60.0, gt=0)
     """Seconds of database time that a synchronous query may take."""
+    async_limit_s: int = Field(default=600, ge=1)
+    """Seconds that an asynchronous query may run, unless its job asks for more or less."""
+    async_max_limit_s: int = Field(default=14_400, ge=1)
+    """Seconds that the job of an asynchronous query can ask for."""
     connections: int = Field(default=8, ge=1)
     """Queries that one server process runs at once; further ones wait."""
     wait_limit_s: float = Field(default=20.0, gt=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,9 @@ from obscore.tap.settings import TapSettings
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.links import InputParam, ServiceDescriptor
 from vodal.regions import Circle
+from vodal.testing.jobs import make_runner
 from vodal.testing.server import serve
+from vodal.uws.runner import Runner
 
 
 class LinksAnnotator:
@@ -48,11 +52,26 @@ class Tap:
     observations: tuple[Observation, ...]
 
 
-def make_site(database: Path, settings: TapSettings | None = None) -> Starlette:
+def make_site(
+    database: Path, settings: TapSettings | None = None, jobs: Runner | None = None
+) -> Starlette:
+    """Make a site with a TAP service; without a runner it has no asynchronous queries."""
     tap = create_app(
-        backend=SqliteBackend(database), settings=settings, annotators=[LinksAnnotator()]
+        backend=SqliteBackend(database),
+        settings=settings,
+        annotators=[LinksAnnotator()],
+        jobs=jobs,
     )
-    return Starlette(routes=[Mount("/tap", tap)])
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(tap.router.lifespan_context(tap))
+            if jobs is not None:
+                await stack.enter_async_context(jobs)
+            yield
+
+    return Starlette(routes=[Mount("/tap", tap)], lifespan=lifespan)
 
 
 @pytest.fixture
@@ -71,7 +90,7 @@ def catalogue(tmp_path_factory) -> tuple[Path, tuple[Observation, ...]]:
         obs_title='<&"\u2192\n',
         access_estsize=None,
         t_exptime=None,
-        target_name="x" * 5000,
+        target_name="x" * 2500,
         calib_level=4,
     )
     files.append(make_file("file:///survey/nasty.fits", nasty))
@@ -82,7 +101,8 @@ def catalogue(tmp_path_factory) -> tuple[Path, tuple[Observation, ...]]:
 
 
 @pytest.fixture(scope="session")
-def tap(catalogue):
+def tap(catalogue, tmp_path_factory):
     path, observations = catalogue
-    with serve(make_site(path)) as server:
+    jobs = make_runner(tmp_path_factory.mktemp("jobs"))
+    with serve(make_site(path, jobs=jobs)) as server:
         yield Tap(server.url, f"{server.url}/tap", path, observations)

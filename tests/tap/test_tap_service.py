@@ -218,13 +218,6 @@ def test_an_error_of_the_database_is_told_without_its_words(catalogue, tmp_path,
         assert "log tells why" in text
 
 
-def test_async_says_that_it_is_not_there(tap):
-    for method, path in [("GET", ""), ("POST", ""), ("GET", "/7/phase")]:
-        answer = httpx.request(method, f"{tap.url}/async{path}")
-        assert answer.status_code == 501
-        assert "use /sync" in status(answer.content)[1]
-
-
 def test_what_is_not_there_is_a_document_too(tap):
     answer = httpx.get(f"{tap.url}/nothing")
     assert (answer.status_code, status(answer.content)[0]) == (404, "ERROR")
@@ -339,8 +332,8 @@ def test_stilts_tapquery_gives_the_rows(tap, tmp_path):
 @pytest.mark.stilts
 @needs_stilts
 def test_taplint_finds_no_error(tap):
-    # Not LOC, QAS, UWS, UPL: no planning tables, asynchronous queries or uploads are declared.
-    stages = "TMV TME TMS TMC CPV CAP AVV QGE QPO MDQ OBS EXA"
+    # Not LOC and UPL: no planning tables and no uploads are declared.
+    stages = "TMV TME TMS TMC CPV CAP AVV QGE QPO QAS UWS MDQ OBS EXA"
     done = subprocess.run(
         ["stilts", "taplint", f"tapurl={tap.url}", "report=EWF", f"stages={stages}"],
         check=False, capture_output=True, text=True, timeout=300,

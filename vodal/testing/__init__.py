@@ -3,5 +3,6 @@
 - `skies`     synthetic surveys whose pixels are known
 - `asgi`      an app called without a network
 - `server`    an app on a free port
+- `jobs`      a runner of asynchronous jobs in a folder of its own
 - `postgres`  a private PostgreSQL cluster with pg_sphere
 """

@@ -16,5 +16,6 @@ In the order data flows:
 - `documents`  jobs as XML
 - `pages`      jobs as pages for a browser
 - `callers`    who asks, as far as it is known
+- `intake`     the parameters of a job from a request, and the seam for uploads
 - `routes`     the resources
 """

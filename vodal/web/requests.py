@@ -15,7 +15,7 @@ from starlette.requests import Request
 from vodal.errors import TooLargeError, UsageError
 from vodal.params import Params
 
-__all__ = ["MAX_FIELDS", "read_params", "site_url"]
+__all__ = ["MAX_FIELDS", "read_params", "service_url", "site_url"]
 
 MAX_FIELDS = 20_000
 """Most parameters taken in one request; a long list of IDs is the only use for many."""
@@ -119,3 +119,23 @@ def site_url(request: Request, public_url: str | None) -> str:
     # A mounted app sees its own prefix in root_path; the site's own is kept beside it.
     root = scope.get("app_root_path", scope.get("root_path", "")).rstrip("/")
     return f"{scope.get('scheme', 'http')}://{host}{root}"
+
+
+def service_url(request: Request, public_url: str | None) -> str:
+    """Give the URL of the service that a request went to, without a trailing slash.
+
+    Parameters
+    ----------
+    request
+        A request to the service's app, which may be mounted on the site's.
+    public_url
+        As for `site_url`.
+
+    Raises
+    ------
+    UsageError
+        As for `site_url`.
+    """
+    root: str = request.scope.get("root_path", "")
+    mounted = root.removeprefix(request.scope.get("app_root_path", root))
+    return site_url(request, public_url) + mounted.rstrip("/")

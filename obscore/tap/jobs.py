@@ -1,0 +1,106 @@
+"""What an asynchronous query does: from a job's parameters to its result (TAP 1.1 section 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pyarrow as pa
+from typing_extensions import override
+
+from obscore.tap.answer import write_answer
+from obscore.tap.query import QueryRunner
+from obscore.tap.request import read_request
+from obscore.tap.settings import TapSettings
+from vodal.links import Annotator
+from vodal.params import Params
+from vodal.tables.uploads import UploadedTable
+from vodal.uws.tasks import Task, Work
+
+__all__ = ["LoadUploads", "TapJobs", "no_uploads"]
+
+LoadUploads = Callable[[Task], Sequence[UploadedTable]]
+"""Gives the tables that were uploaded with a job, from the files in its folder."""
+
+_RESULT = "result"
+"""Name of the one result that TAP 1.1 section 2.2 wants."""
+
+_MARGIN_S = 60.0
+
+
+def no_uploads(_: Task) -> Sequence[UploadedTable]:
+    """Give no tables."""
+    return ()
+
+
+def _counted(batches: Iterator[pa.RecordBatch], task: Task) -> Iterator[pa.RecordBatch]:
+    """Pass batches on and tell how many rows have come."""
+    rows = 0
+    try:
+        for batch in batches:
+            rows += batch.num_rows
+            task.report(rows=rows)
+            yield batch
+    finally:
+        _close(batches)
+
+
+def _close(iterator: Iterator[object]) -> None:
+    close = getattr(iterator, "close", None)
+    if close is not None:
+        close()
+
+
+class TapJobs(Work):
+    """Runs the queries of jobs.
+
+    Parameters
+    ----------
+    queries
+        Runs queries; not shared with synchronous ones, so that neither waits for the other.
+    settings
+        Limits.
+    annotators
+        Make the service descriptors that go with a result.
+    uploads
+        Loads what was uploaded with a job.
+    """
+
+    def __init__(
+        self,
+        queries: QueryRunner,
+        settings: TapSettings,
+        annotators: Sequence[Annotator] = (),
+        uploads: LoadUploads = no_uploads,
+    ) -> None:
+        self._queries = queries
+        self._settings = settings
+        self._annotators = tuple(annotators)
+        self._uploads = uploads
+
+    @override
+    def run(self, task: Task) -> None:
+        job = task.job
+        asked = read_request(Params(job.params), self._settings)
+        result = self._queries.run(
+            asked.query,
+            asked.max_rows,
+            job.site_url,
+            task.cancelled,
+            uploads=self._uploads(task),
+            # The job's own limit can be changed while it runs, and is kept by who runs it; this one
+            # is for a server process that stopped looking.
+            limit_s=self._settings.async_max_limit_s + _MARGIN_S,
+        )
+        task.report(rows=0)
+        result.batches = _counted(result.batches, task)
+        pieces = write_answer(result, asked, self._annotators, job.site_url)
+        with task.result(_RESULT, asked.format.media_type, asked.format.extension) as sink:
+            try:
+                for piece in pieces:
+                    sink.write(piece)
+            finally:
+                _close(pieces)
+            if result.failure is not None:
+                # Told within the document, as suits one that is on its way already. A job can do
+                # better: its result is whole or not there.
+                raise result.failure
