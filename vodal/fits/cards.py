@@ -93,6 +93,22 @@ class Keywords:
             raise DataError(f"{self.place}: {keyword} is '{value[:40]}', not a whole number")
         return int(value)
 
+    def real(self, keyword: str, default: float) -> float:
+        """Give a number, or the default if there is none.
+
+        Raises
+        ------
+        DataError
+            If the value is no number.
+        """
+        text = self._texts.get(keyword, "").split("/", 1)[0].strip()
+        if not text:
+            return default
+        try:
+            return float(text.upper().replace("D", "E"))
+        except ValueError:
+            raise DataError(f"{self.place}: {keyword} is '{text[:40]}', not a number") from None
+
     def size(self, keyword: str, default: int | None = None) -> int:
         """Give a whole number that is not negative.
 

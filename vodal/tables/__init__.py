@@ -9,4 +9,5 @@
 - `votable`   whole VOTable documents, streamed
 - `csv`       comma- and tab-separated text, streamed
 - `formats`   which of them a request asks for
+- `uploads`   an uploaded table as a value; `readers`: files of every format to such a value
 """

@@ -1,0 +1,89 @@
+"""Which format a file has: told by its first bytes, and for plain text by what it is called."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vodal.errors import UsageError
+
+__all__ = ["HEAD_BYTES", "TableFormat", "sniff"]
+
+HEAD_BYTES = 4096
+"""How much of a file is looked at."""
+
+TableFormat = Literal["votable", "csv", "tsv", "parquet", "fits", "gzip"]
+
+_SIGNATURES: tuple[tuple[bytes, TableFormat], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"PAR1", "parquet"),
+    (b"SIMPLE  =", "fits"),
+)
+
+_REFUSED = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\xfd7zXZ\0", "compressed with xz"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
+    (b"ARROW1", "an Arrow file"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x93NUMPY", "a numpy array"),
+    (b"SQLite format 3", "a SQLite database"),
+    (b"%PDF", "a PDF document"),
+)
+
+_ACCEPTED = "send a VOTable, CSV, TSV, Parquet or a FITS table, plain or compressed with gzip"
+
+_XML_MARKS = (b"\xff\xfe<\0", b"\xfe\xff\0<", b"<\0", b"\0<")
+"""How XML in UTF-16 begins."""
+
+
+def sniff(head: bytes, media_type: str = "", file_name: str = "") -> TableFormat:
+    """Tell the format of a table.
+
+    Parameters
+    ----------
+    head
+        The first `HEAD_BYTES` of the file.
+    media_type, file_name
+        What the sender calls it; looked at only to tell comma- from tab-separated text.
+
+    Raises
+    ------
+    UsageError
+        If it is none of the formats that are read; names what it is, if that can be told.
+    """
+    for signature, found in _SIGNATURES:
+        if head.startswith(signature):
+            return found
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    refused = _refused(head, text, media_type.lower() + file_name.lower())
+    if refused is not None:
+        raise UsageError(f"the file is {refused}; {_ACCEPTED}")
+    if head.startswith(_XML_MARKS) or text.startswith(b"<"):
+        return "votable"
+    if b"\0" in head:
+        raise UsageError(f"the file has no format that is known here; {_ACCEPTED}")
+    return _separated(text, media_type.lower(), file_name.lower())
+
+
+def _refused(head: bytes, text: bytes, called: str) -> str | None:
+    """Say what a file is that is not read, if that can be told."""
+    for signature, what in _REFUSED:
+        if head.startswith(signature):
+            return what
+    if not head.strip(b" \t\r\n\0"):
+        return "empty"
+    if text[:14].lower().startswith((b"<html", b"<!doctype html")):
+        return "an HTML page"
+    if text.startswith((b"{", b"[")) and "json" in called:
+        return "JSON"
+    return "ECSV" if text.startswith(b"# %ECSV") else None
+
+
+def _separated(text: bytes, media_type: str, file_name: str) -> TableFormat:
+    if media_type.startswith("text/tab-separated-values") or file_name.endswith(".tsv"):
+        return "tsv"
+    if media_type.startswith("text/csv") or file_name.endswith(".csv"):
+        return "csv"
+    header = text.splitlines()[0] if text else b""
+    return "tsv" if b"\t" in header and b"," not in header else "csv"
