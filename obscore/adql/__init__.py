@@ -20,7 +20,7 @@ Parsing and resolving know no database; another one takes another printer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from obscore.adql import bound
@@ -127,5 +127,5 @@ def _unique(columns: tuple[Column, ...]) -> tuple[Column, ...]:
             name = f"{column.name}_{number}"
             number += 1
         seen.add(name.lower())
-        result.append(replace(column, name=name))
+        result.append(column.called(name))
     return tuple(result)

@@ -13,6 +13,8 @@ __all__ = ["check_groups", "has_aggregate", "substituted", "uses"]
 
 def has_aggregate(value: b.Value) -> bool:
     """Tell whether an aggregate is anywhere in a value."""
+    if isinstance(value, b.Use | b.Literal):  # most values are
+        return False
     return isinstance(value, b.Aggregate) or any(map(has_aggregate, b.children(value)))
 
 

@@ -92,7 +92,7 @@ class Resolver:
         having = None
         if node.having is not None:
             having = self._in(scope, "HAVING", aggregates=True).condition(node.having)
-        columns = tuple(replace(output.value.column, name=output.name) for output in outputs)
+        columns = tuple(output.value.column.called(output.name) for output in outputs)
         kinds = tuple(_kept(output.value.kind) for output in outputs)
         order = tuple(self._order_values(whole, outputs, scope))
         # HAVING and aggregates make one group of all rows where GROUP BY makes none (SQL-92 7.8).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 
 from vodal.tables.columns import Column
 
@@ -59,15 +60,24 @@ _SHAPES = _POINTS | {
 
 def kind_of(column: Column) -> Kind:
     """Give the kind of a column's values."""
-    kind = _KINDS.get(column.datatype, Kind.OTHER)
-    if kind is Kind.TEXT or column.arraysize in {None, "1"} or is_geometry_column(column):
-        return kind if column.arraysize in {None, "1"} else Kind.TEXT
+    return _kind(column.datatype, column.arraysize, column.xtype)
+
+
+@lru_cache(maxsize=1024)
+def _kind(datatype: str, arraysize: str | None, xtype: str | None) -> Kind:
+    kind = _KINDS.get(datatype, Kind.OTHER)
+    if kind is Kind.TEXT or arraysize in {None, "1"} or _is_geometry(xtype):
+        return kind if arraysize in {None, "1"} else Kind.TEXT
     return Kind.OTHER
 
 
 def is_geometry_column(column: Column) -> bool:
     """Tell whether the texts of a column are shapes."""
-    return column.xtype is not None and column.xtype.lower() in _SHAPES
+    return _is_geometry(column.xtype)
+
+
+def _is_geometry(xtype: str | None) -> bool:
+    return xtype is not None and xtype.lower() in _SHAPES
 
 
 def is_point_column(column: Column) -> bool:

@@ -50,6 +50,10 @@ class Column:
     id: str | None = None
     """XML ID; made unique by who builds the stream where descriptors must point to it."""
 
+    def called(self, name: str) -> Column:
+        """Give the column under this name; itself if it has it already."""
+        return self if name == self.name else replace(self, name=name)
+
     def arrow_type(self) -> pa.DataType:
         """Give the Arrow type that carries this column.
 

@@ -70,12 +70,12 @@ class ValuePrinter:
     def value(self, value: b.Value) -> str:
         """Print a value; a geometry as its packed bytes."""
         match value:
+            case b.Use():  # first, since most values are columns
+                return _column(value.relation, value.field)
             case b.Literal(literal):
                 return "NULL" if literal is None else self.param(literal)
             case b.ShapeValue(shape):
                 return self.param(shape_to_bytes(shape))
-            case b.Use(relation, item):
-                return _column(relation, item)
             case b.Operation(first, rest):
                 parts = [self.value(first)]
                 for operator, operand in rest:
