@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,11 @@ from vodal.errors import QueryError
 from vodal.tables.columns import Column
 
 __all__ = ["make_batch", "make_schema"]
+
+_MISFITS = (pa.ArrowException, OverflowError, TypeError, ValueError)
+"""What Arrow raises for a value that is not of its column's type."""
+
+_WHOLE = {int, type(None)}
 
 
 def make_schema(columns: Sequence[Column]) -> pa.Schema:
@@ -32,6 +38,13 @@ def make_batch(
     QueryError
         If a value does not fit its column's type.
     """
+    try:
+        if columns and _are_whole(schema, rows):
+            # All columns at once, from rows as they are: twice as fast as one by one.
+            cells = pa.array(rows, type=pa.struct(list(schema)))
+            return pa.RecordBatch.from_struct_array(cells)
+    except _MISFITS:
+        pass
     values = zip(*rows, strict=True) if rows else [()] * len(columns)
     arrays = [
         _array(column, kind, cells)
@@ -40,13 +53,26 @@ def make_batch(
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
+def _are_whole(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> bool:
+    """Tell whether the columns of whole numbers hold nothing else.
+
+    Asked for integers, Arrow would cut the fraction off a double in silence.
+    """
+    for place, kind in enumerate(schema.types):
+        if pa.types.is_integer(kind):
+            found = set(map(type, map(itemgetter(place), rows)))
+            if not found <= _WHOLE:
+                return False
+    return True
+
+
 def _array(column: Column, kind: pa.DataType, cells: tuple[Any, ...]) -> pa.Array:
     try:
         if pa.types.is_integer(kind):
-            # Asked for integers, Arrow would cut the fraction off a double in silence.
+            # By their own type first, so that no fraction is cut off.
             return pa.array(cells).cast(kind)
         return pa.array(cells, type=kind)
-    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+    except _MISFITS:
         # Rare: one value of another type than the column's. Looked at one by one.
         return _coerced_array(column, kind, cells)
 
@@ -54,7 +80,7 @@ def _array(column: Column, kind: pa.DataType, cells: tuple[Any, ...]) -> pa.Arra
 def _coerced_array(column: Column, kind: pa.DataType, cells: tuple[Any, ...]) -> pa.Array:
     try:
         return pa.array([_coerced(cell, kind) for cell in cells], type=kind)
-    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+    except _MISFITS:
         raise QueryError(
             f"a value of the column '{column.name}' does not fit its type {column.datatype};"
             " multiply by 1.0 to compute with floating-point numbers"

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from vodal.errors import ArchiveError
 from vodal.tables.cells import conform
 from vodal.tables.columns import Column
+from vodal.tables.few import FEW, pack_few
 from vodal.tables.packing import (
     Bytes2D,
     Nulls,
@@ -96,6 +97,13 @@ class BinaryRows:
         rows = batch.num_rows
         if rows == 0:
             return memoryview(b"")
+        if self._masked and rows <= FEW and (few := pack_few(self._columns, batch)) is not None:
+            self.replaced |= few[1]
+            return memoryview(few[0])
+        return self._pack_many(batch)
+
+    def _pack_many(self, batch: pa.RecordBatch) -> memoryview:
+        rows = batch.num_rows
         pairs = zip(self._columns, batch.columns, strict=True)
         arrays = [conform(column, array) for column, array in pairs]
         cells: list[Bytes2D | Varying] = [_null_mask(arrays, rows)] if self._masked else []

@@ -64,6 +64,10 @@ _FILLERS = {
 """What stands for a null element within an array."""
 
 
+_FEW = 100
+"""Elements up to which Python's own values are looked at faster than the bytes of all."""
+
+
 def data_and_offsets(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Give the bytes of a string or binary array and where each element starts in them.
 
@@ -95,6 +99,8 @@ def holds(array: pa.Array, characters: bytes) -> bool:
 
 def is_ascii(array: pa.Array) -> bool:
     """Tell whether a string array holds ASCII only."""
+    if len(array) <= _FEW:
+        return all(value is None or value.isascii() for value in array.to_pylist())
     data, _ = data_and_offsets(array)
     return data.size == 0 or int(data.max()) < 128
 

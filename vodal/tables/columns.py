@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import chain
 
 import pyarrow as pa
@@ -119,6 +120,11 @@ def with_ids(columns: Sequence[Column]) -> tuple[Column, ...]:
     columns
         Columns of one table; their own IDs must be unique.
     """
+    return _with_ids(tuple(columns))
+
+
+@lru_cache(maxsize=256)
+def _with_ids(columns: tuple[Column, ...]) -> tuple[Column, ...]:
     taken = {column.id for column in columns if column.id is not None}
     done = []
     for column in columns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from vodal.links import InputParam, ServiceDescriptor
 from vodal.tables.columns import Column
@@ -93,6 +94,7 @@ def frames(columns: Sequence[Column]) -> str:
     return "".join(part + "\n" for part in parts)
 
 
+@lru_cache(maxsize=4096)
 def field_element(column: Column, null: int | None = None) -> str:
     """Write the FIELD of a column.
 
@@ -153,6 +155,7 @@ def _text_param(name: str, value: str | None) -> str:
     return element("PARAM", name=name, datatype="char", arraysize="*", value=value) + "\n"
 
 
+@lru_cache(maxsize=256)
 def descriptor(service: ServiceDescriptor) -> str:
     """Write a service descriptor (DataLink 1.1 section 4)."""
     about = service.description

@@ -53,10 +53,15 @@ def _declared(columns: Sequence[Column], first: pa.RecordBatch | None) -> tuple[
         return tuple(columns)
     return tuple(
         replace(column, datatype="unicodeChar")
-        if column.datatype == "char" and not is_ascii(conform(column, array))
+        if column.datatype == "char" and not is_ascii(_plain(column, array))
         else column
         for column, array in zip(columns, first.columns, strict=True)
     )
+
+
+def _plain(column: Column, array: pa.Array) -> pa.Array:
+    """Give texts as they are; only what is no array of texts is made one."""
+    return array if pa.types.is_string(array.type) else conform(column, array)
 
 
 def _base64(

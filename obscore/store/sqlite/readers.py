@@ -225,6 +225,8 @@ def open_reader(
         connection.pragma("trusted_schema", False)
         connection.pragma("case_sensitive_like", True)
         connection.pragma("cache_size", -16_000)
+        # Plans do not depend on bound values: otherwise each call prepares its statement anew.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         if prepare is not None:
             prepare(connection)
         # Connects the R*Tree while nothing is forbidden yet.
