@@ -55,7 +55,8 @@ class Arc:
     def distance(self, x: Vector) -> float:
         """Give the distance of a point from the arc in radians."""
         if self.closed or self.turn(x) <= self.sweep:
-            off = math.atan2(dot(x, self.axis), math.hypot(dot(x, self.u), dot(x, self.v)))
+            u, v = dot(x, self.u), dot(x, self.v)
+            off = math.atan2(dot(x, self.axis), math.sqrt(u * u + v * v))
             return abs(off - math.atan2(self.height, self.radius))
         return min(angle(x, self.start), angle(x, self.end))
 

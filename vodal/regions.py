@@ -154,6 +154,9 @@ def parse_numbers(text: str, name: str, *, infinite: bool = False) -> list[float
     numbers = []
     for word in text.split():
         try:
+            if "_" in word or not word.isascii():
+                # Python reads 1_0 and the digits of other scripts; nobody else does.
+                raise ValueError  # noqa: TRY301
             value = float(word)
         except ValueError:
             raise UsageError(f"{name}: '{word[:40]}' is not a number") from None

@@ -33,7 +33,7 @@ def vector(ra_deg: float, dec_deg: float) -> Vector:
 
 def point_of(x: Vector) -> Point:
     """Give the position of a unit vector."""
-    dec = math.degrees(math.atan2(x[2], math.hypot(x[0], x[1])))
+    dec = math.degrees(math.atan2(x[2], math.sqrt(x[0] * x[0] + x[1] * x[1])))
     return Point(math.degrees(math.atan2(x[1], x[0])), dec)
 
 

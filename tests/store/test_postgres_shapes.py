@@ -34,11 +34,11 @@ def test_the_index_finds_every_row_that_meets_a_shape(postgres_url):
     rows = [
         (None if isinstance(shape, Point) else shape, rng.choice([None, (ra, dec)]))
         for shape, ra, dec in (
-            (some_shape(rng), rng.uniform(0, 360), rng.uniform(-90, 90)) for _ in range(1500)
+            (some_shape(rng), rng.uniform(0, 360), rng.uniform(-90, 90)) for _ in range(600)
         )
     ]
     rows += [(None, (ra, dec)) for ra in range(0, 360, 45) for dec in range(-90, 91, 45)]
-    asked = [some_shape(rng) for _ in range(150)] + [Point(ra, 0) for ra in range(0, 360, 45)]
+    asked = [some_shape(rng) for _ in range(70)] + [Point(ra, 0) for ra in range(0, 360, 45)]
     found = 0
     with psycopg.connect(postgres_url) as connection:
         connection.execute("CREATE TABLE kept (id int, cap scircle)")
@@ -65,7 +65,7 @@ def test_the_index_finds_every_row_that_meets_a_shape(postgres_url):
             }
             assert wanted <= given, shape
             found += len(wanted)
-    assert found > 3000
+    assert found > 1000
 
 
 def test_a_cap_leaves_out_what_is_far():
