@@ -7,7 +7,9 @@ In the order that a query takes:
 - `parser`: values and conditions; `clauses`: queries, joins, sub-queries
 - `schema`: the tables and columns that a query can name
 - `names`: scopes and look-up; `types`: kinds and metadata; `units`; `functions`: signatures
-- `expressions`, `geometry`: checked values and conditions; `grouping`: GROUP BY's rule
+- `expressions`: checked values and conditions; `calls`: functions; `geometry`: shapes;
+  `arithmetic`: what is known before computing; `grouping`: GROUP BY's rule
+- `userdefined`: the functions of the IVOA's catalogue
 - `bound`: the tree with every name resolved; `resolver`: makes it
 - `passes`: look-ups in the spatial index; `inherited`: sub-queries that pass it on
 - `rewriting`: rules that make it quicker; `extremes`: MIN and MAX of a whole table; `facets`:

@@ -163,6 +163,8 @@ class Aggregate:
     distinct: bool
     kind: Kind
     column: Column
+    delimiter: Value | None = None
+    """Between the texts that an aggregate joins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,9 @@ def children(value: Value) -> tuple[Value, ...]:
             return (first, *(operand for _, operand in rest))
         case Minus(operand=operand) | Cast(operand=operand):
             return (operand,)
-        case Aggregate(argument=argument) | Tally(argument=argument):
+        case Aggregate(argument=argument, delimiter=delimiter):
+            return tuple(value for value in (argument, delimiter) if value is not None)
+        case Tally(argument=argument):
             return () if argument is None else (argument,)
         case Literal() | ShapeValue() | Use():
             return ()

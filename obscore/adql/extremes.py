@@ -69,6 +69,8 @@ def _counts(item: b.Aggregate, table: TableDef) -> bool:
     """Whether the value needs no look into the rows."""
     if item.argument is None:
         return True
+    if item.delimiter is not None:
+        return False
     kept = frozenset[str]() if table.facets is None else table.facets.columns
     return isinstance(item.argument, b.Use) and item.argument.field.name in kept
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from obscore.adql import bound as b
+from obscore.adql.functions import VOLATILE
 from obscore.adql.grouping import has_aggregate
 from obscore.adql.schema import ColumnDef, FacetTable, TableDef
 from obscore.adql.types import Kind
@@ -98,7 +99,7 @@ class _Counted:
             case b.Aggregate():
                 return self._aggregate(value)
             case b.Function(name, arguments):
-                if name == "RAND":
+                if name in VOLATILE:
                     raise _NotKeptError
                 return replace(value, arguments=tuple(map(self.value, arguments)))
             case b.Operation(first, rest):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from obscore.adql.types import Kind
 
-__all__ = ["FUNCTIONS", "GEOMETRY_FUNCTIONS", "Signature"]
+__all__ = ["FUNCTIONS", "GEOMETRY_FUNCTIONS", "VOLATILE", "Signature"]
 
 _N = Kind.REAL
 _T = Kind.TEXT
@@ -80,3 +80,6 @@ GEOMETRY_FUNCTIONS = frozenset(
     }
 )
 """ADQL 2.1 section 4.2; `obscore.adql.geometry` checks them."""
+
+VOLATILE = frozenset({"RAND", "IVO_NORMAL_RANDOM"})
+"""Functions that give another value each time."""

@@ -7,6 +7,7 @@ form is one: points are always ``POINT(ra, dec)``, a circle is ``CIRCLE(point, r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from obscore.adql import bound as b
 from obscore.adql.types import Kind, is_geometry_column, is_point_column, result_column
@@ -14,7 +15,7 @@ from vodal.errors import QueryError, UsageError
 from vodal.regions import Circle, Point, Polygon, Shape, parse_shape
 from vodal.sphere import box_polygon
 
-__all__ = ["as_shape", "geometry_call", "is_point"]
+__all__ = ["as_shape", "frame_of", "geometry_call", "geometry_text", "is_point"]
 
 _FRAMES = {"", "ICRS", "FK5", "J2000", "UNKNOWNFRAME"}
 
@@ -41,6 +42,16 @@ _FORMS = {
     "REGION": "REGION('shape ...')",
 }
 
+_COORDINATES: dict[str | None, tuple[str | None, str | None]] = {
+    None: ("pos.eq.ra", "pos.eq.dec"),
+    "FK5": ("pos.eq.ra", "pos.eq.dec"),
+    "FK4": ("pos.eq.ra", "pos.eq.dec"),
+    "GALACTIC": ("pos.galactic.lon", "pos.galactic.lat"),
+    "SUPER_GALACTIC": ("pos.supergalactic.lon", "pos.supergalactic.lat"),
+    "ECLIPTIC": ("pos.ecliptic.lon", "pos.ecliptic.lat"),
+}
+"""UCDs of the two coordinates by frame; None is ICRS."""
+
 _MAX_VERTICES = 400
 """Of a polygon that is made of columns; one of numbers can have any number."""
 
@@ -57,6 +68,26 @@ def as_shape(value: b.Value) -> b.Value | None:
     if isinstance(value, b.Use | b.Cast) and is_geometry_column(value.column):
         return b.Function("SHAPE", (value,), Kind.GEOMETRY, value.column)
     return None
+
+
+def frame_of(value: b.Value) -> str | None:
+    """Give the frame of a geometry that a function has turned into another than ICRS."""
+    match value:
+        case b.Function("IVO_GEOM_TRANSFORM", (_, b.Literal(target), _)):
+            return str(target) if target != "ICRS" else None
+        case b.Function("CENTROID" | "COALESCE" | "CIRCLE" | "BOX" | "POLYGON", arguments):
+            return next(filter(None, map(frame_of, arguments)), None)
+        case _:
+            return None
+
+
+def geometry_text(value: b.Value) -> b.Value:
+    """Give a geometry as it leaves a query, with the name of its frame if that is not ICRS."""
+    frame = frame_of(value) if value.kind is Kind.GEOMETRY else None
+    if frame is None:
+        return value
+    name = b.Literal(frame, Kind.TEXT, result_column(Kind.TEXT))
+    return b.Function("GEOMETRY_TEXT", (value, name), Kind.TEXT, value.column)
 
 
 def geometry_call(name: str, arguments: Sequence[b.Value]) -> b.Value:
@@ -226,17 +257,21 @@ def _distance(arguments: Sequence[b.Value]) -> b.Value:
 
 def _measure(name: str, arguments: Sequence[b.Value]) -> b.Value:
     (shape,) = _shapes(name, arguments, 1)
+    frame = frame_of(shape)
     match name:
         case "AREA":
             column = result_column(Kind.REAL, None, unit="deg**2", ucd="phys.angArea")
             return b.Function(name, (shape,), Kind.REAL, column)
         case "CENTROID":
-            return b.Function(name, (shape,), Kind.GEOMETRY, _POINT)
+            column = _POINT if frame is None else replace(_POINT, ucd=None)
+            return b.Function(name, (shape,), Kind.GEOMETRY, column)
         case "COORDSYS":
+            if frame is not None:
+                return b.Literal(frame, Kind.TEXT, result_column(Kind.TEXT))
             return b.Function(name, (shape,), Kind.TEXT, result_column(Kind.TEXT))
         case _:
             if not is_point(shape):
                 raise _wrong(name)
-            ucd = "pos.eq.ra" if name == "COORD1" else "pos.eq.dec"
+            ucd = _COORDINATES.get(frame, (None, None))[name == "COORD2"]
             column = result_column(Kind.REAL, None, unit="deg", ucd=ucd)
             return b.Function(name, (shape,), Kind.REAL, column)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from obscore.adql import bound as b
+from obscore.adql.functions import VOLATILE
 
 __all__ = ["with_prefilters"]
 
@@ -24,6 +25,9 @@ def with_prefilters(condition: b.Condition) -> b.Condition:
         case b.AnyOf(operands):
             return b.AnyOf(tuple(map(with_prefilters, operands)))
         case b.Compare():
+            overlap = _overlap(condition)
+            if overlap is not None:
+                return overlap
             nearby = _nearby(condition)
         case b.Between(b.Function("DISTANCE") as distance, _, high, False):
             nearby = _within(distance, high)
@@ -47,6 +51,22 @@ def _nearby(condition: b.Compare) -> b.Nearby | None:
             return _within(distance, left)
         case _:
             return None
+
+
+def _overlap(condition: b.Compare) -> b.Condition | None:
+    """Give an overlap of intervals as comparisons, each of which an index may answer."""
+    match condition:
+        case b.Compare("=", b.Function("IVO_INTERVAL_OVERLAPS", bounds), b.Literal(1)):
+            pass
+        case b.Compare("=", b.Literal(1), b.Function("IVO_INTERVAL_OVERLAPS", bounds)):
+            pass
+        case _:
+            return None
+    if not all(map(_computable, bounds)):
+        return None
+    a1, b1, a2, b2 = bounds
+    pairs = ((a1, b2), (a2, b1), (a1, b1), (a2, b2))
+    return b.AllOf(tuple(b.Compare("<=", low, high) for low, high in pairs))
 
 
 def _within(distance: b.Function, limit: b.Value) -> b.Nearby | None:
@@ -92,6 +112,8 @@ def _relations(value: b.Value) -> list[b.Relation]:
 
 def _computable(value: b.Value) -> bool:
     """Whether a value is the same wherever it is computed, and has no aggregate in it."""
-    if isinstance(value, b.Aggregate) or (isinstance(value, b.Function) and value.name == "RAND"):
+    if isinstance(value, b.Aggregate):
+        return False
+    if isinstance(value, b.Function) and value.name in VOLATILE:
         return False
     return all(map(_computable, b.children(value)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from obscore.adql import bound as b
 from obscore.adql import nodes as n
 from obscore.adql.expressions import Expressions
+from obscore.adql.geometry import geometry_text
 from obscore.adql.grouping import check_groups, has_aggregate, substituted, uses
 from obscore.adql.inherited import spatial_columns, with_hidden_columns
 from obscore.adql.names import Exposed, Scope, Visible, find_table, hint, table_fields, written
@@ -158,7 +159,7 @@ class Resolver:
             if isinstance(item, n.Star):
                 outputs += self._star(item, values.scope)
             else:
-                value = values.value(item.value)
+                value = geometry_text(values.value(item.value))
                 name = _output_name(item, len(outputs) + 1)
                 outputs.append(b.Output(name, value))
             places += [item.at] * (len(outputs) - len(places))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element, SubElement
 
 from obscore.adql.functions import GEOMETRY_FUNCTIONS
+from obscore.adql.userdefined.catalogue import user_features
 from obscore.tap.settings import TapSettings
 from vodal.tables.formats import FORMATS
 from vodal.uws.settings import JobSettings
@@ -45,6 +46,9 @@ def _language() -> Element:
     for group, forms in FEATURES.items():
         features = SubElement(language, "languageFeatures", {"type": _FEATURES_IVOID + group})
         features.extend(_texts("feature", form=form) for form in forms)
+    own = SubElement(language, "languageFeatures", {"type": _FEATURES_IVOID + "udf"})
+    for form, described in user_features():
+        own.append(_texts("feature", form=form, description=described))
     return language
 
 

@@ -17,6 +17,7 @@ import pytest
 import pyvo
 from astropy.io.votable import parse, parse_single_table
 
+from obscore.adql.userdefined.catalogue import USER_FUNCTIONS
 from obscore.columns import COLUMN_NAMES, COLUMNS
 from obscore.store.sqlite.store import SqliteStore
 from obscore.tap.capabilities import FEATURES
@@ -272,6 +273,19 @@ FORMS = {
 def test_every_declared_feature_works(tap, form):
     answer = ask(tap, FORMS[form].format("FROM ivoa.obscore"), MAXREC="3")
     assert len(table(answer)) == 3
+
+
+def test_the_user_defined_functions_are_declared_with_their_signatures(tap):
+    capability = pyvo.dal.TAPService(tap.url).get_tap_capability()
+    (language,) = capability.languages
+    for form in USER_FUNCTIONS:
+        declared = language.get_udf(form.name)
+        assert declared is not None, form.name
+        assert declared.description
+    listed = language.get_feature_list("ivo://ivoa.net/std/TAPRegExt#features-udf")
+    assert [item.form for item in listed] == [form.signature for form in USER_FUNCTIONS]
+    answer = ask(tap, "SELECT ivo_healpix_index(6, s_ra, s_dec) AS x FROM ivoa.obscore")
+    assert table(answer)["x"].dtype.kind == "i"
 
 
 def test_pyvo_finds_its_way(tap):

@@ -6,6 +6,7 @@ NULL in gives NULL out, and so does what has no value: a declination over 90, a 
 from __future__ import annotations
 
 import math
+import random
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Any
 
 import apsw
 
+from obscore.adql.userdefined.catalogue import USER_FUNCTIONS, UserFunction
 from vodal import sphere
 from vodal.errors import UsageError
 from vodal.regions import (
@@ -42,6 +44,29 @@ def register(connection: apsw.Connection) -> None:
     """Give a connection the functions that translated queries call."""
     for name, (function, count) in _FUNCTIONS.items():
         connection.create_scalar_function(name, _guarded(function), count, deterministic=True)
+    for form in USER_FUNCTIONS:
+        if form.compute is not None:
+            connection.create_scalar_function(
+                form.name, _guarded(_packing(form)), len(form.parameters), deterministic=True
+            )
+    connection.create_scalar_function("ivo_normal_random", _guarded(random.gauss), 2)
+
+
+def _packing(form: UserFunction) -> Callable[..., SQLiteValue]:
+    """Give a user-defined function geometries as they are packed, and pack what it gives."""
+    compute = form.compute
+    assert compute is not None
+    geometries = [item.type in {"POINT", "REGION"} for item in form.parameters]
+
+    def packing(*arguments: Any) -> SQLiteValue:
+        values = [
+            _unpack(value) if geometry else value
+            for value, geometry in zip(arguments, geometries, strict=True)
+        ]
+        result = compute(*values)
+        return result if isinstance(result, int | float | str | None) else shape_to_bytes(result)
+
+    return packing
 
 
 def _guarded(function: Callable[..., SQLiteValue]) -> Callable[..., SQLiteValue]:

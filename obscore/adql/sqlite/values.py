@@ -10,7 +10,7 @@ from vodal.regions import Point, shape_to_bytes
 
 __all__ = ["ValuePrinter", "quoted"]
 
-# {0}, {1} are the arguments.
+# {0}, {1} are the arguments, {all} are all of them.
 _TEMPLATES = {
     "CEILING": "ceil({0})",
     "DEGREES": "degrees({0})",
@@ -39,10 +39,14 @@ _TEMPLATES = {
     "COORD1": "sky_coord1({0})",
     "COORD2": "sky_coord2({0})",
     "COORDSYS": "CASE WHEN {0} IS NOT NULL THEN 'ICRS' END",
+    "GEOMETRY_TEXT": "replace(sky_text({0}), 'ICRS', {1})",
     "POINT": "sky_point({0}, {1})",
     "CIRCLE": "sky_circle({0}, {1})",
     "BOX": "sky_box({0}, {1}, {2})",
+    "POLYGON": "sky_polygon({all})",
     "INTERSECTS": "sky_intersects({0}, {1})",
+    "IVO_NOCASEMATCH": "adql_ilike({0}, {1})",
+    "IVO_INTERVAL_OVERLAPS": "({0} <= {1} AND {2} <= {3} AND {0} <= {3} AND {2} <= {1})",
     # ADQL asks whether the first is in the second.
     "CONTAINS": "sky_contains({1}, {0})",
 }
@@ -96,6 +100,8 @@ class ValuePrinter:
         if value.argument is None:
             return "count(*)"
         argument = self.value(value.argument)
+        if value.delimiter is not None:
+            return f"group_concat({argument}, {self.value(value.delimiter)} ORDER BY {argument})"
         distinct = "DISTINCT " if value.distinct else ""
         if value.name != "SUM" or value.kind is not Kind.INTEGER or _is_narrow(value.argument):
             return f"{value.name.lower()}({distinct}{argument})"
@@ -154,10 +160,10 @@ class ValuePrinter:
             case "COALESCE":
                 # SQLite wants two arguments at least.
                 return f"coalesce({', '.join([*printed, 'NULL'])})"
-            case "POLYGON":
-                return f"sky_polygon({', '.join(printed)})"
-            case _:
-                return _TEMPLATES[value.name].format(*printed)
+            case name:
+                # The others have their own name in SQLite too.
+                template = _TEMPLATES.get(name, f"{name.lower()}({{all}})")
+                return template.format(*printed, all=", ".join(printed))
 
     def _shape(self, source: b.Value) -> str:
         if isinstance(source, b.Use):
