@@ -1,18 +1,45 @@
-"""A TAP service in a process of its own: ``tap_server.py DATABASE``; says its URL."""
+"""A TAP service in a process of its own; says its URL.
+
+``tap_server.py DATABASE [FOLDER_OF_JOBS [SETTINGS_OF_JOBS_AS_JSON]]``
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from obscore.app import create_app
 from obscore.store.sqlite.backend import SqliteBackend
 from obscore.tap.settings import TapSettings
+from vodal.testing.jobs import make_runner
 from vodal.testing.server import serve
 
+
+def make_app(database: Path, folder: Path | None = None, settings: str = "{}") -> Starlette:
+    """Make the service, with asynchronous queries if there is a folder for them."""
+    jobs = None if folder is None else make_runner(folder, **json.loads(settings))
+    tap = create_app(backend=SqliteBackend(database), settings=TapSettings(), jobs=jobs)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if jobs is None:
+            yield
+        else:
+            async with jobs:
+                yield
+
+    return Starlette(routes=[Mount("/", tap)], lifespan=lifespan)
+
+
 if __name__ == "__main__":
-    app = create_app(backend=SqliteBackend(Path(sys.argv[1])), settings=TapSettings())
-    with serve(app) as server:
+    given = [Path(text) for text in sys.argv[1:3]]
+    with serve(make_app(*given, *sys.argv[3:4])) as server:
         print(server.url, flush=True)
         time.sleep(600)
