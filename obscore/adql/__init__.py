@@ -14,7 +14,8 @@ In the order that a query takes:
 - `passes`: look-ups in the spatial index; `inherited`: sub-queries that pass it on
 - `rewriting`: rules that make it quicker; `extremes`: MIN and MAX of a whole table; `facets`:
   columns with few values, answered from kept counts
-- `sqlite`: prints SQL of SQLite, and has the functions that this SQL calls
+- `printing`: what printers share; `sqlite`, `postgres`: print SQL of their database, and have the
+  functions that this SQL calls
 
 Parsing and resolving know no database; another one takes another printer.
 """

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from obscore.adql import bound as b
+from obscore.adql.printing import is_narrow, is_point, quoted
 from obscore.adql.types import Kind
 from vodal.regions import Point, shape_to_bytes
 
-__all__ = ["ValuePrinter", "quoted"]
+__all__ = ["ValuePrinter"]
 
 # {0}, {1} are the arguments, {all} are all of them.
 _TEMPLATES = {
@@ -52,11 +53,6 @@ _TEMPLATES = {
 }
 
 _INTEGER_BITS = {"SMALLINT": 16, "INTEGER": 32, "BIGINT": 64}
-
-
-def quoted(name: str) -> str:
-    """Write a name of the database."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 @dataclass(slots=True)
@@ -103,7 +99,7 @@ class ValuePrinter:
         if value.delimiter is not None:
             return f"group_concat({argument}, {self.value(value.delimiter)} ORDER BY {argument})"
         distinct = "DISTINCT " if value.distinct else ""
-        if value.name != "SUM" or value.kind is not Kind.INTEGER or _is_narrow(value.argument):
+        if value.name != "SUM" or value.kind is not Kind.INTEGER or is_narrow(value.argument):
             return f"{value.name.lower()}({distinct}{argument})"
         # sum() of SQLite fails where whole numbers overflow: halves do not.
         if value.distinct:
@@ -147,7 +143,7 @@ class ValuePrinter:
         printed = [self.value(argument) for argument in arguments]
         match value.name:
             case "ABS":
-                whole = value.kind is Kind.INTEGER and not _is_narrow(arguments[0])
+                whole = value.kind is Kind.INTEGER and not is_narrow(arguments[0])
                 return f"{'adql_abs' if whole else 'abs'}({printed[0]})"
             case "MOD":
                 if value.kind is Kind.INTEGER:
@@ -190,23 +186,14 @@ class ValuePrinter:
 
     def _predicate(self, value: b.Function) -> str:
         first, second = value.arguments
-        if value.name == "INTERSECTS" and _is_point(second):
+        if value.name == "INTERSECTS" and is_point(second):
             first, second = second, first
-        if _is_point(first):
+        if is_point(first):
             # The commonest test of all needs no packed point for each row.
             position = self._coordinates(first)
             assert position is not None
             return f"sky_holds({self.value(second)}, {position[0]}, {position[1]})"
         return _TEMPLATES[value.name].format(self.value(first), self.value(second))
-
-
-def _is_point(value: b.Value) -> bool:
-    return isinstance(value, b.Function) and value.name == "POINT"
-
-
-def _is_narrow(value: b.Value) -> bool:
-    """Whether a value is a column whose numbers are of 32 bits at most."""
-    return isinstance(value, b.Use) and value.column.datatype != "long"
 
 
 def _column(relation: b.Relation, item: b.Field) -> str:
