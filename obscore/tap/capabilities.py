@@ -26,8 +26,8 @@ FEATURES: dict[str, tuple[str, ...]] = {
 }
 """Optional features of ADQL 2.1 that are there, by the name of their group; a test runs each.
 
-COALESCE is there too and not declared: its group ``adql-conditional`` came after STILTS 3.4.7, whose
-taplint calls it an error (E-CAP-KEYX, unknown standard feature key).
+COALESCE is there too and not declared: its group ``adql-conditional`` came after STILTS 3.4.7,
+whose taplint calls it an error (E-CAP-KEYX, unknown standard feature key).
 """
 
 
