@@ -18,6 +18,7 @@ from typing import Self
 import psutil
 from survey import fill
 
+from skylane.settings import load_settings
 from skylane.site import SiteFolder
 
 __all__ = ["Peak", "ingest_process", "prepare", "serve", "server_processes"]
@@ -28,14 +29,14 @@ _START_LIMIT_S = 60.0
 def prepare(path: Path, rows: int) -> SiteFolder:
     """Give a site with the rows of `survey`, made or made longer if need be."""
     site = SiteFolder(path)
-    site.prepare()
+    backend = site.prepare(load_settings(path).store)
     marker = path / "rows.txt"
     have = int(marker.read_text()) if marker.exists() else 0
     if have not in {0, rows}:
         raise SystemExit(f"{path} holds {have} rows; name another folder for {rows}")
     if have == 0:
         began = time.perf_counter()
-        store = site.backend().writer()
+        store = backend.writer()
         first = sum(file.products for file in store.known_files("file:///bench/").values())
         fill(store, rows, first=first)
         store.close()
@@ -157,7 +158,7 @@ def _ingest(path: Path, rows_a_second: int) -> None:
 
     stopped = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.readline(), stopped.set()), daemon=True).start()
-    store = SiteFolder(path).backend().writer()
+    store = SiteFolder(path).backend(load_settings(path).store).writer()
     files = list(catalogue(20_000, seed=os.getpid()))
     print("ready", flush=True)
     began, written, times = time.perf_counter(), 0, []

@@ -50,11 +50,11 @@ def ingest_folders(
     settings = load_settings(site_path)
     sources = _sources(folders, collection, settings.obscore)
     site = SiteFolder(site_path)
-    site.prepare()
+    backend = site.prepare(settings.store)
     site.reports.mkdir(exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     report_path = report_path or site.reports / f"ingest-{stamp}.jsonl"
-    store = site.backend().writer()
+    store = backend.writer()
     try:
         with json_lines(report_path) as report:
             for source in sources:
@@ -96,8 +96,7 @@ def build_hips(
     """Build the HiPS of one collection, or of all."""
     settings = load_settings(site_path)
     site = SiteFolder(site_path)
-    site.prepare()
-    backend = site.backend()
+    backend = site.prepare(settings.store)
     catalogue, resolver = backend.catalogue(), backend.resolver()
     try:
         names = [collection] if collection else [item.name for item in catalogue.collections()]
@@ -171,7 +170,7 @@ def serve(
     """Serve a site until it is told to stop."""
     settings = load_settings(site_path)
     site = SiteFolder(site_path)
-    site.prepare()
+    site.prepare(settings.store)
     host = host or settings.server.host
     listener = _listen(host, settings.server.port if port is None else port)
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
@@ -212,13 +211,13 @@ def _announce(
         console.print(f"  {url + path:<40} {what}")
     if examples:
         # Commands are not wrapped, so that they can be copied.
-        console.print(_examples(url, site_path), soft_wrap=True)
+        console.print(_examples(url, site_path, settings), soft_wrap=True)
     console.print("\nStop with Ctrl-C.")
 
 
-def _examples(url: str, site_path: Path) -> str:
+def _examples(url: str, site_path: Path, settings: SiteSettings) -> str:
     """Give three commands that work on what the site holds."""
-    catalogue = SiteFolder(site_path).backend().catalogue()
+    catalogue = SiteFolder(site_path).backend(settings.store).catalogue()
     try:
         product = next(iter(catalogue.products()), None)
     finally:
@@ -242,11 +241,11 @@ def query(console: Console, site_path: Path, adql: str, output: Path | None, max
     """Run a query on the site's catalogue and print or write the rows."""
     settings = load_settings(site_path)
     site = SiteFolder(site_path)
-    site.prepare()
+    backend = site.prepare(settings.store)
     base_url = settings.server.public_url or (
         f"http://{settings.server.host}:{settings.server.port}"
     )
-    engine = site.backend().engine(
+    engine = backend.engine(
         connections=1, wait_s=settings.tap.wait_limit_s, batch_rows=settings.tap.batch_rows
     )
     runner = QueryRunner(engine, settings.tap)
@@ -291,9 +290,8 @@ def cut(
     if Path(image).is_file():
         made = cutout_file(Path(image), stencil)
     else:
-        site = SiteFolder(site_path)
-        site.prepare()
-        resolver = site.backend().resolver()
+        settings = load_settings(site_path)
+        resolver = SiteFolder(site_path).prepare(settings.store).resolver()
         try:
             product = resolver.resolve([image]).get(image)
             if product is None:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from datalink.settings import DatalinkSettings
 from hips.settings import HipsSettings
 from obscore.settings import ObsCoreSettings
+from obscore.store.settings import StoreSettings
 from obscore.tap.settings import TapSettings
 from skylane.portal.settings import PortalSettings
 from soda.settings import SodaSettings
@@ -52,6 +53,7 @@ class SiteSettings(Settings):
     """Everything that can be set."""
 
     server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
     obscore: ObsCoreSettings = ObsCoreSettings()
     tap: TapSettings = TapSettings()
     jobs: JobSettings = JobSettings()

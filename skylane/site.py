@@ -22,7 +22,8 @@ from datalink.collect import FileLinkMaker, PreviewLinkMaker
 from datalink.descriptors import DatalinkAnnotator
 from hips.links import HipsLinks
 from obscore.store.base import Backend
-from obscore.store.sqlite.backend import SqliteBackend
+from obscore.store.choice import make_backend
+from obscore.store.settings import StoreSettings
 from skylane.portal.routes import portal_routes
 from skylane.settings import SiteSettings, load_settings
 from soda.links import SodaAnnotator, SodaLinkMaker
@@ -46,12 +47,18 @@ class SiteFolder:
 
     @property
     def database(self) -> Path:
-        """The embedded store."""
+        """The embedded store, where the settings name no other."""
         return self.path / "skylane.db"
 
-    def backend(self) -> Backend:
-        """Give the site's store."""
-        return SqliteBackend(self.database)
+    def backend(self, settings: StoreSettings) -> Backend:
+        """Give the site's store.
+
+        Raises
+        ------
+        SettingsError
+            If the settings of the store cannot be followed.
+        """
+        return make_backend(settings, self.database)
 
     @property
     def hips(self) -> Path:
@@ -63,30 +70,36 @@ class SiteFolder:
         """Previews; may be deleted at any time."""
         return self.path / "cache"
 
-    def jobs(self, settings: JobSettings) -> Runner:
-        """Make what runs the site's asynchronous jobs."""
+    def jobs(self, settings: JobSettings, store: StoreSettings) -> Runner:
+        """Make what runs the site's asynchronous jobs, whose queue lies with the store."""
         folders = ResultFolders(settings.results or self.path / "results")
-        return Runner(SqliteJobs(self.path / "jobs.db"), folders, settings)
+        if not store.url:
+            return Runner(SqliteJobs(self.path / "jobs.db"), folders, settings)
+        from vodal.uws.postgres import PostgresJobs  # noqa: PLC0415 - the driver is an extra
+
+        return Runner(PostgresJobs(store.url, store.schema_name), folders, settings)
 
     @property
     def reports(self) -> Path:
         """Reports of the assembly line, JSON lines."""
         return self.path / "reports"
 
-    def prepare(self) -> None:
-        """Make the folder and an empty store where there is none.
+    def prepare(self, settings: StoreSettings) -> Backend:
+        """Make the folder and an empty store where there is none; gives the store.
 
         Raises
         ------
         SettingsError
-            If the folder cannot be made.
+            If the folder cannot be made, or the settings of the store cannot be followed.
         """
         try:
             for folder in (self.path, self.hips, self.cache):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(f"the site's folder {self.path}: {error.strerror}") from None
-        self.backend().prepare()
+        backend = self.backend(settings)
+        backend.prepare()
+        return backend
 
 
 def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
@@ -99,10 +112,10 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     settings
         Of the site.
     """
-    backend = site.backend()
+    backend = site.backend(settings.store)
     resolver = backend.resolver()
     pool = soda.app.make_pool(settings.soda)
-    jobs = site.jobs(settings.jobs)
+    jobs = site.jobs(settings.jobs, settings.store)
     public_url = settings.server.public_url
     makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker(), HipsLinks(site.hips))
     services = {

@@ -20,7 +20,31 @@ from vodal.products import Catalogue, Resolver
 from vodal.tables.columns import Column
 from vodal.tables.uploads import UploadedTable
 
-__all__ = ["Backend", "ClosingCatalogue", "ClosingResolver", "KnownFile", "QueryEngine", "Store"]
+__all__ = [
+    "Backend",
+    "ClosingCatalogue",
+    "ClosingResolver",
+    "KnownFile",
+    "QueryEngine",
+    "Store",
+    "StoreInfo",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a store is and holds."""
+
+    place: str
+    """Where it lies, for the eye; without a password."""
+    layout: str | None
+    """Of its tables; None if it was not made yet."""
+    newest_layout: str
+    """That this program needs."""
+    files: int
+    products: int
+    size_bytes: int
+    """On disk, with its indexes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +63,18 @@ class Store(Protocol):
 
     def known_files(self, under_uri: str = "") -> dict[str, KnownFile]:
         """Give the files catalogued below a URI prefix, by URI."""
+        ...
+
+    def files_after(self, uri: str, limit: int) -> list[CataloguedFile]:
+        """Read files back as they were written, in the order of their URIs.
+
+        Parameters
+        ----------
+        uri
+            Those that come after it are given; "" begins with the first.
+        limit
+            How many at most.
+        """
         ...
 
     def write(self, files: Sequence[CataloguedFile]) -> None:
@@ -148,7 +184,17 @@ class Backend(Protocol):
     """One store, by all the ways in which it is used; opens nothing before it is asked to."""
 
     def prepare(self) -> None:
-        """Make an empty store where there is none; bring TAP_SCHEMA up to date."""
+        """Make an empty store where there is none; bring its layout and TAP_SCHEMA up to date."""
+        ...
+
+    def info(self) -> StoreInfo:
+        """Tell what it is and holds, without changing anything.
+
+        Raises
+        ------
+        SkylaneError
+            If it cannot be read.
+        """
         ...
 
     def writer(self) -> Store:

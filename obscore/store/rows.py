@@ -1,18 +1,29 @@
-"""Files and products as rows of the tables, the same in every database."""
+"""Files and products as rows of the tables and back, the same in every database."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table, bindparam, select
 
 from obscore.observation import CataloguedFile, Observation, Value
 from obscore.store.schema import STORED_COLUMNS
 from vodal.errors import UsageError
-from vodal.regions import shape_to_bytes
+from vodal.fits.index import FileIndex
+from vodal.regions import Point, shape_from_bytes, shape_to_bytes
 
-__all__ = ["check_distinct", "clean_text", "file_values", "row_values"]
+__all__ = [
+    "check_distinct",
+    "clean_text",
+    "file_values",
+    "files_of",
+    "row_values",
+    "select_files_after",
+    "select_rows_of",
+]
 
 _LARGEST = {"int": 2**31 - 1, "long": 2**63 - 1}
 """Of the integer types, as VOTable and the databases have them."""
@@ -20,6 +31,9 @@ _LARGEST = {"int": 2**31 - 1, "long": 2**63 - 1}
 
 _LONGEST_KEY_BYTES = 2600
 """Of a text in an index: PostgreSQL refuses some of more than 2,700 bytes."""
+
+
+_ROW_NAMES = tuple(item.name for item in STORED_COLUMNS)
 
 
 def check_distinct(files: Sequence[CataloguedFile]) -> None:
@@ -133,3 +147,64 @@ def _coerced(value: Value, datatype: str) -> Value:
             return None if math.isnan(number) else number
         case _:
             return clean_text(value)
+
+
+def select_files_after(files: Table) -> Select[Any]:
+    """Give the statement for the files after a ``uri``, for `files_of`; it still lacks a LIMIT."""
+    return (
+        select(
+            files.c.id,
+            files.c.uri,
+            files.c.file_name,
+            files.c.collection,
+            files.c.content_type,
+            files.c.modified,
+            files.c.byte_index,
+            files.c.mapping_digest,
+        )
+        .where(files.c.uri > bindparam("uri"))
+        .order_by(files.c.uri)
+    )
+
+
+def select_rows_of(obscore: Table, is_wanted: ColumnElement[bool]) -> Select[Any]:
+    """Give the statement for the products of some files, for `files_of`."""
+    return (
+        select(
+            obscore.c.file_id,
+            obscore.c.hdus,
+            obscore.c.s_region_shape,
+            *(obscore.c[name] for name in _ROW_NAMES),
+        )
+        .where(is_wanted)
+        .order_by(obscore.c.id)
+    )
+
+
+def files_of(
+    files: Iterable[Sequence[Any]], products: Iterable[Sequence[Any]]
+) -> list[CataloguedFile]:
+    """Make files of the rows of `select_files_after` and those of `select_rows_of`."""
+    observations: dict[int, list[Observation]] = {}
+    for file_id, hdus, shape, *values in products:
+        region = None if shape is None else shape_from_bytes(shape)
+        observations.setdefault(file_id, []).append(
+            Observation(
+                dict(zip(_ROW_NAMES, values, strict=True)),
+                None if isinstance(region, Point) else region,
+                tuple(json.loads(hdus)),
+            )
+        )
+    return [
+        CataloguedFile(
+            uri=uri,
+            file_name=file_name,
+            collection=collection,
+            content_type=content_type,
+            modified_unix_s=modified,
+            index=FileIndex.from_bytes(packed),
+            observations=tuple(observations.get(file_id, ())),
+            mapping_digest=digest,
+        )
+        for file_id, uri, file_name, collection, content_type, modified, packed, digest in files
+    ]

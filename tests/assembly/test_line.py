@@ -20,7 +20,8 @@ from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
 from obscore.sources import FolderSource
-from obscore.store.sqlite.store import SqliteStore
+from obscore.store.choice import make_backend
+from obscore.store.settings import StoreSettings
 from vodal.errors import ArchiveError, UsageError
 from vodal.regions import Point
 from vodal.sphere import contains
@@ -355,8 +356,12 @@ def test_a_store_that_fails_ends_the_run(folder, memory_store, workers, seconds,
     assert memory_store.files == {}
 
 
-def test_with_the_real_store(survey, tmp_path):
-    store = SqliteStore(tmp_path / "store.db")
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_with_the_real_store(survey, tmp_path, kind, request):
+    url = request.getfixturevalue("postgres_url") if kind == "postgres" else ""
+    backend = make_backend(StoreSettings(url=url), tmp_path / "store.db")
+    backend.prepare()
+    store = backend.writer()
     try:
         assert run(survey.folder, store, workers=1)[0].statuses == {"added": 9}
         assert run(survey.folder, store)[0].statuses == {"unchanged": 9}

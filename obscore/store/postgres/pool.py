@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import logging
 import select
 import threading
@@ -65,12 +66,39 @@ class Address:
     role: str | None = None
     """Role to take on after connecting, which has fewer rights than the one that logs in."""
 
+    @property
+    def user(self) -> str:
+        """The role that logs in.
+
+        Raises
+        ------
+        SettingsError
+            If the URL cannot be read.
+        """
+        return str(_parts(self.url).get("user") or getpass.getuser())
+
     @override
     def __str__(self) -> str:
         """Tell where it lies, without the password."""
-        parts = conninfo_to_dict(self.url)
+        parts = _parts(self.url)
         host, port = parts.get("host") or "the local socket", parts.get("port") or "5432"
         return f"PostgreSQL at {host}:{port}, database {parts.get('dbname') or parts.get('user')}"
+
+
+def _parts(url: str) -> dict[str, str | int | None]:
+    try:
+        # With what the environment gives: PGHOST, PGUSER ...
+        return {
+            option.keyword.decode(): option.val.decode()
+            for option in psycopg.pq.Conninfo.get_defaults()
+            if option.val
+        } | dict(conninfo_to_dict(url))
+    except psycopg.ProgrammingError:
+        # The driver's own sentence would tell the password.
+        raise SettingsError(
+            "the URL of the store cannot be read; it is written"
+            " postgresql://user@host:port/database"
+        ) from None
 
 
 def connect(address: Address, *, read_only: bool = False, name: str = "skylane") -> Connection:
@@ -94,14 +122,7 @@ def connect(address: Address, *, read_only: bool = False, name: str = "skylane")
     SettingsError
         If the URL cannot be read.
     """
-    try:
-        given = conninfo_to_dict(address.url)
-    except psycopg.ProgrammingError:
-        # The driver's own sentence would tell the password.
-        raise SettingsError(
-            "the URL of the store cannot be read; it is written"
-            " postgresql://user@host:port/database"
-        ) from None
+    given = _parts(address.url)
     defaults: dict[str, str | int] = {
         "connect_timeout": _CONNECT_TIMEOUT_S,
         "application_name": name,

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import TEXT, Table, any_, bindparam, delete, func, select
+from sqlalchemy import BIGINT, TEXT, Table, any_, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from typing_extensions import override
@@ -19,7 +19,14 @@ from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, Connection, connect, translated
 from obscore.store.postgres.shapes import row_cap, shape_array
-from obscore.store.rows import check_distinct, file_values, row_values
+from obscore.store.rows import (
+    check_distinct,
+    file_values,
+    files_of,
+    row_values,
+    select_files_after,
+    select_rows_of,
+)
 from vodal.errors import ServiceUnavailable, UsageError
 
 __all__ = ["PostgresStore"]
@@ -53,6 +60,12 @@ _SQL_KNOWN = tables.sql(
     )
     .where(_FILES.c.uri >= bindparam("low"), _FILES.c.uri < bindparam("high"))
     .order_by(_FILES.c.uri)
+)
+_SQL_FILES_AFTER = f"{tables.sql(select_files_after(_FILES))} LIMIT %(limit)s"
+_SQL_ROWS_OF = tables.sql(
+    select_rows_of(
+        _OBSCORE, cast("Any", _OBSCORE.c.file_id == any_(bindparam("ids", type_=ARRAY(BIGINT))))
+    )
 )
 _SQL_DOOMED_FACETS = tables.sql(
     select(*_COUNTED, func.count()).where(_OBSCORE.c.file_id.in_(_FILE_IDS)).group_by(*_COUNTED)
@@ -109,6 +122,17 @@ class PostgresStore(Store):
             return cast("list[tuple[Any, ...]]", connection.execute(_SQL_KNOWN, bounds).fetchall())
 
         return {row[0]: KnownFile(*row) for row in self._run(read)}
+
+    @override
+    def files_after(self, uri: str, limit: int) -> list[CataloguedFile]:
+        def read(connection: Connection) -> list[CataloguedFile]:
+            # Both statements see the same moment.
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            files = connection.execute(_SQL_FILES_AFTER, {"uri": uri, "limit": limit}).fetchall()
+            ids = [row[0] for row in files]
+            return files_of(files, connection.execute(_SQL_ROWS_OF, {"ids": ids}).fetchall())
+
+        return self._run(read)
 
     @override
     def write(self, files: Sequence[CataloguedFile]) -> None:

@@ -6,12 +6,18 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from obscore.store.base import Backend
+from obscore.store.base import Backend, StoreInfo
+from obscore.store.schema import SCHEMA_VERSION
 from obscore.store.sqlite.engine import SqliteEngine
+from obscore.store.sqlite.layouts import OLDEST
+from obscore.store.sqlite.readers import fetch, open_reader
 from obscore.store.sqlite.resolver import SqliteCatalogue, SqliteResolver
 from obscore.store.sqlite.store import SqliteStore
 
 __all__ = ["SqliteBackend"]
+
+_BESIDE = ("-wal", "-shm")
+"""What SQLite keeps beside a database file."""
 
 
 class SqliteBackend(Backend):
@@ -29,6 +35,23 @@ class SqliteBackend(Backend):
     @override
     def prepare(self) -> None:
         SqliteStore(self.path).close()
+
+    @override
+    def info(self) -> StoreInfo:
+        newest = str(SCHEMA_VERSION)
+        if not self.path.exists():
+            return StoreInfo(f"SQLite in {self.path}", None, newest, 0, 0, 0)
+        connection = open_reader(self.path, published_only=False, oldest=OLDEST)
+        try:
+            ((files, products),) = fetch(
+                connection, "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM obscore)"
+            )
+            layout = str(connection.pragma("user_version"))
+        finally:
+            connection.close()
+        parts = (self.path, *(self.path.with_name(self.path.name + end) for end in _BESIDE))
+        size = sum(part.stat().st_size for part in parts if part.exists())
+        return StoreInfo(f"SQLite in {self.path}", layout, newest, files, products, size)
 
     @override
     def writer(self) -> SqliteStore:

@@ -193,6 +193,7 @@ def open_reader(
     *,
     published_only: bool = True,
     prepare: Callable[[apsw.Connection], None] | None = None,
+    oldest: int = SCHEMA_VERSION,
 ) -> apsw.Connection:
     """Open a store for reading.
 
@@ -204,6 +205,8 @@ def open_reader(
         Whether only what users may query is readable; otherwise the whole store is.
     prepare
         Called with the connection before it is restricted, to register functions.
+    oldest
+        The oldest layout that will do.
 
     Raises
     ------
@@ -219,7 +222,7 @@ def open_reader(
     try:
         connection = apsw.Connection(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        if check_layout(connection, path) == 0:
+        if check_layout(connection, path, oldest=oldest) == 0:
             raise ArchiveError(f"the store {path} is empty")  # noqa: TRY301 - closed below
         connection.pragma("query_only", True)
         connection.pragma("trusted_schema", False)
@@ -238,6 +241,9 @@ def open_reader(
     except apsw.BusyError:
         _close(connection)
         raise ServiceUnavailable("the store is locked by another process") from None
+    except apsw.NotADBError:
+        _close(connection)
+        raise ArchiveError(f"the file {path} is not a store of this program") from None
     except apsw.Error as error:
         _close(connection)
         _LOG.error("cannot open the store %s: %s", path, error)

@@ -20,7 +20,14 @@ from obscore.observation import CataloguedFile, Observation
 from obscore.store import schema
 from obscore.store.base import KnownFile, Store
 from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
-from obscore.store.rows import check_distinct, file_values, row_values
+from obscore.store.rows import (
+    check_distinct,
+    file_values,
+    files_of,
+    row_values,
+    select_files_after,
+    select_rows_of,
+)
 from obscore.store.sqlite.layouts import OLDEST, upgrade
 from obscore.store.sqlite.readers import check_layout, fetch
 from obscore.tap.metadata import tap_schema_rows
@@ -54,6 +61,15 @@ _SQL_KNOWN = schema.sql(
     )
     .where(_FILES.c.uri >= bindparam("low"), _FILES.c.uri < bindparam("high"))
     .order_by(_FILES.c.uri)
+)
+_SQL_FILES_AFTER = f"{schema.sql(select_files_after(_FILES))} LIMIT :limit"
+_SQL_ROWS_OF = schema.sql(
+    select_rows_of(
+        _OBSCORE,
+        _OBSCORE.c.file_id.in_(
+            select(func.json_each(bindparam("ids")).table_valued("value").c.value)
+        ),
+    )
 )
 _SQL_DELETE_BOXES = f"DELETE FROM {schema.RTREE} WHERE id IN ({schema.sql(_DOOMED)})"  # noqa: S608
 _SQL_DELETE_ROWS = schema.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FILE_IDS)))
@@ -159,6 +175,13 @@ class SqliteStore(Store):
         return {row[0]: KnownFile(*row) for row in rows}
 
     @override
+    def files_after(self, uri: str, limit: int) -> list[CataloguedFile]:
+        with self._lock, _translated(self.path), self._reading():
+            files = fetch(self._connection, _SQL_FILES_AFTER, {"uri": uri, "limit": limit})
+            ids = json.dumps([row[0] for row in files])
+            return files_of(files, fetch(self._connection, _SQL_ROWS_OF, {"ids": ids}))
+
+    @override
     def write(self, files: Sequence[CataloguedFile]) -> None:
         if not files:
             return
@@ -178,6 +201,15 @@ class SqliteStore(Store):
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """See the store as it is now until the end."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

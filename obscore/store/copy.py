@@ -1,0 +1,95 @@
+"""A catalogue copied from one store to another, of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from obscore.store.base import KnownFile, Store
+from vodal.errors import ArchiveError, UsageError
+
+__all__ = ["CopySummary", "copy_catalogue"]
+
+_PAGE = 500
+"""Files read at a time, and written in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopySummary:
+    """What a copy did."""
+
+    files: int
+    products: int
+    passed_over: int
+    """Files that the target had already."""
+
+
+def copy_catalogue(
+    source: Store,
+    target: Store,
+    *,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> CopySummary:
+    """Copy all files with their products, and see that they have arrived.
+
+    Each transaction holds whole files, so that a copy that was interrupted can be resumed: what the
+    target has already is passed over.
+
+    Parameters
+    ----------
+    source, target
+        Two different stores.
+    resume
+        Whether the target may hold something; files of the same URI are replaced where they differ.
+    progress
+        Told how many files are done, and of how many.
+
+    Raises
+    ------
+    UsageError
+        If the target is not empty and that was not asked for.
+    ArchiveError
+        If, at the end, the target does not hold what the source does.
+    """
+    wanted, there = source.known_files(), target.known_files()
+    if there and not resume:
+        raise UsageError(
+            f"the target holds {len(there)} files already; go on with a copy that was interrupted"
+            " with --resume"
+        )
+    done = files = products = 0
+    uri = ""
+    while page := source.files_after(uri, _PAGE):
+        uri = page[-1].uri
+        missing = [
+            file
+            for file in page
+            if there.get(file.uri)
+            != KnownFile(
+                file.uri,
+                file.collection,
+                file.index.version,
+                file.mapping_digest,
+                len(file.observations),
+            )
+        ]
+        target.write(missing)
+        files += len(missing)
+        products += sum(len(file.observations) for file in missing)
+        done += len(page)
+        if progress is not None:
+            progress(done, max(done, len(wanted)))
+    _verify(source, target)
+    return CopySummary(files, products, done - files)
+
+
+def _verify(source: Store, target: Store) -> None:
+    """See that the target knows all files of the source as the source does."""
+    copied = target.known_files()
+    different = [uri for uri, file in source.known_files().items() if copied.get(uri) != file]
+    if different:
+        raise ArchiveError(
+            f"{len(different)} files differ between the two stores, {different[0]} first: the"
+            " source was written to meanwhile; stop that, and go on with --resume"
+        )

@@ -1,0 +1,103 @@
+"""The store in PostgreSQL by all the ways in which it is used."""
+
+from __future__ import annotations
+
+from typing_extensions import override
+
+from obscore.store.base import Backend, QueryEngine, StoreInfo
+from obscore.store.postgres.layout import find_revision, newest_revision
+from obscore.store.postgres.pool import Address, Connection, connect, translated
+from obscore.store.postgres.preparation import check_layout, prepare
+from obscore.store.postgres.resolver import PostgresCatalogue, PostgresResolver
+from obscore.store.postgres.store import PostgresStore
+from obscore.store.settings import StoreSettings
+from vodal.errors import ArchiveError, SettingsError
+
+__all__ = ["PostgresBackend"]
+
+
+class PostgresBackend(Backend):
+    """The store in a schema of a PostgreSQL database.
+
+    Parameters
+    ----------
+    settings
+        With a ``url``.
+
+    Raises
+    ------
+    SettingsError
+        If a URL cannot be read, or users' queries would run as the owner of the tables.
+    """
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._owner = Address(settings.url, settings.schema_name)
+        reading = settings.replica_url or settings.url
+        self._readers = Address(reading, settings.schema_name)
+        if settings.query_url:
+            self._queries = Address(settings.query_url, settings.schema_name)
+            self._query_role = self._queries.user
+        else:
+            self._query_role = settings.query_role
+            self._queries = Address(reading, settings.schema_name, role=self._query_role)
+        if self._query_role == self._owner.user:
+            raise SettingsError(
+                f"store: users' queries must not run as {self._owner.user}, which owns the tables;"
+                " give query_url, or query_role, a role of its own"
+            )
+
+    @override
+    def prepare(self) -> None:
+        prepare(self._owner, self._query_role)
+
+    @override
+    def info(self) -> StoreInfo:
+        connection = connect(self._owner, read_only=True)
+        try:
+            with translated(self._owner):
+                return self._look(connection)
+        finally:
+            connection.close()
+
+    def _look(self, connection: Connection) -> StoreInfo:
+        revision = find_revision(connection, self._owner.schema)
+        files = products = size_bytes = 0
+        if revision is not None:
+            row = connection.execute(
+                "SELECT (SELECT count(*) FROM files), (SELECT count(*) FROM obscore),"
+                " (SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c"
+                "  WHERE c.relnamespace = to_regnamespace(quote_ident(%s)) AND c.relkind = 'r')",
+                (self._owner.schema,),
+            ).fetchone()
+            assert row is not None
+            files, products, size_bytes = (int(str(value or 0)) for value in row)
+        return StoreInfo(
+            f"{self._owner}, schema {self._owner.schema}",
+            revision,
+            newest_revision(),
+            files,
+            products,
+            size_bytes,
+        )
+
+    @override
+    def writer(self) -> PostgresStore:
+        connection = connect(self._owner)
+        try:
+            with translated(self._owner):
+                check_layout(connection, self._owner)
+        finally:
+            connection.close()
+        return PostgresStore(self._owner)
+
+    @override
+    def resolver(self) -> PostgresResolver:
+        return PostgresResolver(self._readers)
+
+    @override
+    def catalogue(self) -> PostgresCatalogue:
+        return PostgresCatalogue(self._readers)
+
+    @override
+    def engine(self, *, connections: int, wait_s: float, batch_rows: int) -> QueryEngine:
+        raise ArchiveError(f"{self._queries}: ADQL on PostgreSQL is not there yet")
