@@ -89,9 +89,7 @@ def test_preparing_again_takes_no_lock_and_changes_nothing(postgres_url):
     with psycopg.connect(postgres_url) as other:
         # As a writer does, and as another one that prepares.
         other.execute("LOCK TABLE skylane.obscore IN ROW EXCLUSIVE MODE")
-        other.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('skylane.prepare.skylane', 0))"
-        )
+        other.execute("SELECT pg_advisory_xact_lock(hashtextextended('skylane.prepare', 0))")
         prepare(address, "skylane_query")
 
 
@@ -134,6 +132,22 @@ def test_tap_schema_is_brought_up_to_date(postgres_url):
     ) == [(0,)]
 
 
+def test_functions_of_another_version_are_replaced(postgres_url):
+    address = Address(postgres_url)
+    prepare(address, "skylane_query")
+    made = run(
+        postgres_url, "SELECT count(*) FROM pg_proc WHERE pronamespace = 'adql'::regnamespace"
+    )
+    run(postgres_url, "CREATE FUNCTION adql.left_over() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    run(postgres_url, "COMMENT ON SCHEMA adql IS 'older'")
+    prepare(address, "skylane_query")
+    count = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'adql'::regnamespace"
+    assert run(postgres_url, count) == made
+    assert made[0][0] > 10
+    may = "SELECT has_schema_privilege('skylane_query', 'adql', 'USAGE')"
+    assert run(postgres_url, may) == [(True,)]
+
+
 def test_a_layout_of_a_newer_program_is_refused(postgres_url):
     address = Address(postgres_url)
     prepare(address, None)
@@ -156,9 +170,11 @@ def test_a_role_without_rights_is_told_what_an_administrator_runs(
     database = postgres_url.rpartition("/")[2]
     address = Address(postgres_cluster.url(database, role))
     query_role = f"{role}_query"
-    with pytest.raises(ArchiveError, match=f'CREATE SCHEMA "skylane" AUTHORIZATION "{role}";'):
+    with pytest.raises(ArchiveError, match="may not make the schema skylane") as caught:
         prepare(address, query_role)
-    run(postgres_url, f'CREATE SCHEMA "skylane" AUTHORIZATION "{role}"')
+    told = str(caught.value).partition("let an administrator run: ")[2]
+    assert told == f'GRANT CREATE ON DATABASE "{database}" TO "{role}";'
+    run(postgres_url, told)
     with pytest.raises(ArchiveError, match="let an administrator run: ") as caught:
         prepare(address, query_role)
     told = str(caught.value).partition("let an administrator run: ")[2]
@@ -178,8 +194,8 @@ def test_a_role_without_rights_is_told_what_an_administrator_runs(
 def test_a_role_that_logs_in_by_itself_needs_no_membership(postgres_cluster, postgres_url, role):
     reader = f"{role}_reader"
     postgres_cluster.psql("postgres", f"CREATE ROLE {reader} LOGIN")
-    run(postgres_url, f"CREATE SCHEMA skylane AUTHORIZATION {role}")
     database = postgres_url.rpartition("/")[2]
+    run(postgres_url, f"GRANT CREATE ON DATABASE {database} TO {role}")
     prepare(Address(postgres_cluster.url(database, role)), reader)
     connection = connect(Address(postgres_cluster.url(database, reader)), read_only=True)
     assert connection.execute("SELECT count(*) FROM obscore").fetchone() == (0,)

@@ -1,4 +1,4 @@
-"""A database made ready: pg_sphere, the layout, TAP_SCHEMA, the role of users' queries.
+"""A database made ready: pg_sphere, layout, TAP_SCHEMA, functions, the role of users' queries.
 
 Any number of processes may do it at once; they take turns, and those that find all in order take
 no lock.
@@ -14,6 +14,7 @@ import sqlalchemy
 from psycopg import sql
 from sqlalchemy import NullPool, Table, create_engine, delete, insert, select
 
+from obscore.adql.postgres.install import FUNCTIONS_SCHEMA, functions_digest, functions_sql
 from obscore.store.postgres import tables
 from obscore.store.postgres.extension import ensure_sphere
 from obscore.store.postgres.layout import find_revision, newest_revision, upgrade
@@ -23,7 +24,8 @@ from vodal.errors import ArchiveError
 
 __all__ = ["check_layout", "prepare"]
 
-_SQL_TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('skylane.prepare.' || %s, 0))"
+_SQL_TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('skylane.prepare', 0))"
+"""One at a time in a database: stores in several schemas share the functions."""
 
 
 def check_layout(connection: Connection, address: Address) -> None:
@@ -90,19 +92,22 @@ def _in_order(connection: Connection, address: Address, query_role: str | None) 
     return (
         find_revision(connection, address.schema) == newest_revision()
         and not _unpublished(connection)
+        and _has_functions(connection)
         and (query_role is None or _may_query(connection, address, query_role))
     )
 
 
 def _put_in_order(wrapped: sqlalchemy.Connection, address: Address, query_role: str | None) -> None:
     connection = cast("Connection", wrapped.connection.driver_connection)
-    connection.execute(_SQL_TAKE_TURN, (address.schema,))
+    connection.execute(_SQL_TAKE_TURN)
     _check_encoding(connection, address)
     ensure_sphere(connection, address)
     _make_schema(connection, address)
     if find_revision(connection, address.schema) != newest_revision():
         upgrade(wrapped, address.schema)
     _publish(connection)
+    if not _has_functions(connection):
+        _install_functions(connection, address)
     if query_role is not None and not _may_query(connection, address, query_role):
         _grant(connection, address, query_role)
 
@@ -123,15 +128,35 @@ def _make_schema(connection: Connection, address: Address) -> None:
     ).fetchone()
     if there == (1,):
         return
-    name = sql.Identifier(address.schema)
     try:
         with connection.transaction():
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(address.schema)))
     except psycopg.errors.InsufficientPrivilege:
-        raise ArchiveError(
-            f"{address} has no schema {address.schema}; let an administrator run in this database:"
-            f" CREATE SCHEMA {name.as_string()} AUTHORIZATION {_user(connection)};"
-        ) from None
+        raise _may_not_create(connection, address, f"the schema {address.schema}") from None
+
+
+def _has_functions(connection: Connection) -> bool:
+    """Tell whether the functions that translated queries call are those of this program."""
+    found = connection.execute(
+        "SELECT obj_description(to_regnamespace(%s), 'pg_namespace')", (FUNCTIONS_SCHEMA,)
+    ).fetchone()
+    return found == (functions_digest(),)
+
+
+def _install_functions(connection: Connection, address: Address) -> None:
+    try:
+        with connection.transaction():
+            connection.execute(functions_sql().encode())
+    except psycopg.errors.InsufficientPrivilege:
+        raise _may_not_create(connection, address, f"the schema {FUNCTIONS_SCHEMA}") from None
+
+
+def _may_not_create(connection: Connection, address: Address, what: str) -> ArchiveError:
+    database = sql.Identifier(connection.info.dbname).as_string()
+    return ArchiveError(
+        f"{address}: {_user(connection)} may not make {what}; let an administrator run:"
+        f" GRANT CREATE ON DATABASE {database} TO {_user(connection)};"
+    )
 
 
 def _user(connection: Connection) -> str:
@@ -171,12 +196,13 @@ def _may_query(connection: Connection, address: Address, role: str) -> bool:
         """
         SELECT bool_and(has_table_privilege(r.oid, c.oid, 'SELECT'))
            AND bool_and(has_schema_privilege(r.oid, c.relnamespace, 'USAGE'))
+           AND bool_and(has_schema_privilege(r.oid, to_regnamespace(%s), 'USAGE'))
            AND bool_and(pg_has_role(r.oid, 'MEMBER') OR r.rolcanlogin)
         FROM pg_roles r, pg_class c
         WHERE r.rolname = %s AND c.relnamespace = to_regnamespace(quote_ident(%s))
           AND c.relname = ANY(%s)
         """,
-        (role, address.schema, list(tables.PUBLISHED_TABLES)),
+        (FUNCTIONS_SCHEMA, role, address.schema, list(tables.PUBLISHED_TABLES)),
     ).fetchone()
     return row == (True,)
 
@@ -187,6 +213,7 @@ def _grant(connection: Connection, address: Address, role: str) -> None:
         "role": sql.Identifier(role),
         "schema": sql.Identifier(address.schema),
         "tables": sql.SQL(", ").join(map(sql.Identifier, tables.PUBLISHED_TABLES)),
+        "functions": sql.Identifier(FUNCTIONS_SCHEMA),
         "user": sql.Identifier(connection.info.user),
     }
     found = connection.execute(
@@ -196,7 +223,7 @@ def _grant(connection: Connection, address: Address, role: str) -> None:
     if found != (True,):
         by_administrator.append(sql.SQL("GRANT {role} TO {user}").format(**named))
     by_owner = [
-        sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {role}").format(**named),
+        sql.SQL("GRANT USAGE ON SCHEMA {schema}, {functions} TO {role}").format(**named),
         sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}").format(**named),
         sql.SQL("GRANT SELECT ON {tables} TO {role}").format(**named),
     ]
