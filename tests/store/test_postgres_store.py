@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,7 +15,7 @@ from obscore.store.postgres.resolver import _SQL_IDS, PostgresCatalogue, Postgre
 from obscore.store.postgres.shapes import caps_around
 from obscore.store.postgres.store import PostgresStore
 from obscore.testing import make_catalogue, make_file, make_observation
-from vodal.errors import ArchiveError, ServiceUnavailable, SettingsError
+from vodal.errors import ArchiveError, ServiceUnavailable, SettingsError, UsageError
 from vodal.regions import Circle
 from vodal.testing.postgres import cluster
 
@@ -164,6 +165,41 @@ def test_a_products_page_is_found_by_its_key(address):
     catalogue = PostgresCatalogue(address)
     assert len(list(catalogue.products())) == 20
     catalogue.close()
+
+
+def page_statements() -> str:
+    """Give the statements of the documented recipe for partitions."""
+    page = (Path(__file__).parents[2] / "docs" / "howto-postgresql.md").read_text("utf-8")
+    recipe = page[page.index("SET search_path = skylane") :]
+    return recipe[: recipe.index("```")]
+
+
+def test_the_documented_partitions_serve(address):
+    store = PostgresStore(address)
+    times = [59_000.0, 60_100.0, 70_000.0, None]
+    files = [file_of(f"p{n}", t_min=times[n % 4], s_ra=float(n), s_dec=0.0) for n in range(20)]
+    store.write(files)
+    with psycopg.connect(address.url, autocommit=True) as connection:
+        connection.execute(page_statements())
+        parts = connection.execute(
+            "SELECT tableoid::regclass::text, count(*) FROM skylane.obscore GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+    assert [count for _, count in parts] == [5, 5, 10]
+    prepare(address, "skylane_query")
+    # A file whose product moves to another partition, one that is removed, one refused.
+    store.write([file_of("p0", t_min=70_000.0)])
+    assert store.remove(["file:///p1"]) == 1
+    with pytest.raises(UsageError, match=r"ivo://x/y\?p2 is already taken by file:///p2"):
+        store.write([make_file("file:///new", *files[2].observations)])
+    assert sum(file.products for file in store.known_files().values()) == 19
+    resolver = PostgresResolver(Address(address.url, role=None))
+    assert resolver.resolve(["ivo://x/y?p0"])["ivo://x/y?p0"].obscore["t_min"] == 70_000.0
+    resolver.close()
+    store.close()
+    reader = connect(Address(address.url, role="skylane_query"), read_only=True)
+    assert reader.execute("SELECT count(*), (SELECT sum(products) FROM facets) FROM obscore"
+                          ).fetchone() == (19, 19)  # fmt: skip
+    reader.close()
 
 
 # The pool -----------------------------------------------------------------------------------------
