@@ -317,6 +317,24 @@ def test_an_unreachable_database_is_told(postgres_cluster):
         PostgresJobs(postgres_cluster.url("no_such_database"))
 
 
+def test_queues_in_two_schemas_are_two_queues(postgres_cluster, jobs_database, make_job):
+    from vodal.uws.postgres import PostgresJobs
+
+    name = jobs_database.rpartition("/")[2]
+    postgres_cluster.psql(
+        name, 'CREATE SCHEMA IF NOT EXISTS "one site"; CREATE SCHEMA IF NOT EXISTS two'
+    )
+    one, two = PostgresJobs(jobs_database, "one site"), PostgresJobs(jobs_database, "two")
+    job = put(one, make_job())
+    assert (one.get(job.id), two.get(job.id)) == (job, None)
+    postgres_cluster.psql(name, "COMMENT ON TABLE two.uws_jobs IS 'layout 99'")
+    with pytest.raises(ArchiveError, match="layout 99"):
+        PostgresJobs(jobs_database, "two")
+    postgres_cluster.psql(name, 'DROP SCHEMA "one site" CASCADE; DROP SCHEMA two CASCADE')
+    one.close()
+    two.close()
+
+
 def test_a_database_that_went_away_is_found_again(postgres_cluster, postgres_url, make_job):
     from vodal.uws.postgres import PostgresJobs
 
