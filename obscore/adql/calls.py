@@ -9,7 +9,7 @@ from obscore.adql import bound as b
 from obscore.adql import nodes as n
 from obscore.adql.arithmetic import literal, ucd_of_aggregate, unit_of_power
 from obscore.adql.functions import FUNCTIONS, GEOMETRY_FUNCTIONS, Signature
-from obscore.adql.geometry import geometry_call
+from obscore.adql.geometry import as_shape, geometry_call, is_point
 from obscore.adql.grouping import uses
 from obscore.adql.names import Scope, hint, written
 from obscore.adql.parser import AGGREGATES
@@ -132,15 +132,29 @@ class Calls:
             raise self.error("COALESCE takes one argument or more", node.at)
         arguments = [self.value(argument) for argument in node.arguments]
         kinds = {item.kind for item in arguments} - {Kind.NULL}
+        xtypes = {item.column.xtype for item in arguments if not isinstance(item, b.Literal)}
+        if Kind.GEOMETRY in kinds or (len(xtypes) > 1 and all(map(as_shape, arguments))):
+            return self._coalesced_shapes(arguments, node)
         if kinds <= {Kind.INTEGER, Kind.REAL}:
             kind = Kind.REAL if Kind.REAL in kinds else Kind.INTEGER if kinds else Kind.NULL
         elif kinds == {Kind.TEXT}:
             kind = Kind.TEXT
         else:
-            raise self.error("COALESCE takes either numbers or texts", node.at)
-        return b.Function(
-            "COALESCE", tuple(arguments), kind, result_column(kind, arguments[0].column)
-        )
+            raise self.error("COALESCE takes numbers, texts or geometries, and no mixture", node.at)
+        column = result_column(kind, arguments[0].column)
+        if kind is Kind.TEXT:
+            xtype = xtypes.pop() if len(xtypes) == 1 else None
+            column = replace(column, datatype=_text_type(arguments), xtype=xtype)
+        return b.Function("COALESCE", tuple(arguments), kind, column)
+
+    def _coalesced_shapes(self, arguments: list[b.Value], node: n.Call) -> b.Value:
+        shapes = [item if item.kind is Kind.NULL else as_shape(item) for item in arguments]
+        known = tuple(shape for shape in shapes if shape is not None)
+        if len(known) < len(shapes):
+            raise self.error("COALESCE takes numbers, texts or geometries, and no mixture", node.at)
+        points = all(shape.kind is Kind.NULL or is_point(shape) for shape in known)
+        column = result_column(Kind.GEOMETRY, None, xtype="adql:POINT" if points else "adql:REGION")
+        return b.Function("COALESCE", known, Kind.GEOMETRY, column)
 
     def _in_unit(self, node: n.Call) -> b.Value:
         """Multiply by the factor between two units (ADQL 2.1 section 4.9.1)."""

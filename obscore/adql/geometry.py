@@ -65,7 +65,10 @@ def as_shape(value: b.Value) -> b.Value | None:
     """Give a value as a geometry, if it is one: columns keep theirs as text."""
     if value.kind is Kind.GEOMETRY:
         return value
-    if isinstance(value, b.Use | b.Cast) and is_geometry_column(value.column):
+    kept = isinstance(value, b.Use | b.Cast) or (
+        isinstance(value, b.Function) and value.name == "COALESCE"
+    )
+    if kept and is_geometry_column(value.column):
         return b.Function("SHAPE", (value,), Kind.GEOMETRY, value.column)
     return None
 

@@ -240,7 +240,10 @@ class ExpressionParser:
         if (found := _NUMBERS.match(text, start)) is not None:
             if re.search(r"[0-9]{19}", found["list"]):
                 return None  # may be over 64 bits: the slow way looks at each
-            numbers: list[int | float] = json.loads(f"[{found['list']}]")
+            try:
+                numbers: list[int | float] = json.loads(f"[{found['list']}]")
+            except ValueError:
+                return None  # blanks that JSON does not know, as a vertical tab
             if not all(map(math.isfinite, numbers)):
                 return None
             values = [*numbers]

@@ -412,7 +412,9 @@ def _merged(kind: n.JoinKind, left: b.Value, right: b.Value) -> b.Value:
         case "RIGHT":
             return right
         case "FULL":
-            return b.Function("COALESCE", (left, right), left.kind, left.column)
+            joint = _joint(left.kind, right.kind) or left.kind
+            column = _widened(left.column, right.column, joint)
+            return b.Function("COALESCE", (left, right), joint, column)
 
 
 def _kept(kind: Kind) -> Kind:

@@ -52,6 +52,9 @@ _TEMPLATES = {
     "CONTAINS": "sky_contains({1}, {0})",
 }
 
+_AS_GIVEN = frozenset({"CEILING", "FLOOR", "TRUNCATE", "COALESCE"})
+"""Functions that give whole numbers for whole numbers, or a value as it is."""
+
 _INTEGER_BITS = {"SMALLINT": 16, "INTEGER": 32, "BIGINT": 64}
 
 
@@ -140,7 +143,9 @@ class ValuePrinter:
                 return self._predicate(value)
             case _:
                 pass
-        printed = [self.value(argument) for argument in arguments]
+        # What SQLite would give as a whole number is none: 7 / 2 is not FLOOR(7) / 2.
+        real = value.kind is Kind.REAL and value.name in _AS_GIVEN
+        printed = [self._real(item) if real else self.value(item) for item in arguments]
         match value.name:
             case "ABS":
                 whole = value.kind is Kind.INTEGER and not is_narrow(arguments[0])
@@ -160,6 +165,10 @@ class ValuePrinter:
                 # The others have their own name in SQLite too.
                 template = _TEMPLATES.get(name, f"{name.lower()}({{all}})")
                 return template.format(*printed, all=", ".join(printed))
+
+    def _real(self, value: b.Value) -> str:
+        printed = self.value(value)
+        return f"CAST({printed} AS REAL)" if value.kind is Kind.INTEGER else printed
 
     def _shape(self, source: b.Value) -> str:
         if isinstance(source, b.Use):
