@@ -48,7 +48,9 @@ def long_table(tmp_path_factory) -> Path:
 def server(long_table):
     script = Path(__file__).with_name("tap_server.py")
     with subprocess.Popen(
-        [sys.executable, str(script), str(long_table)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(script), str(long_table), str(long_table.with_name("jobs"))],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         yield process.stdout.readline().strip(), process.pid
         process.kill()
@@ -92,3 +94,25 @@ def test_a_long_answer_is_whole_and_takes_no_memory(server, name):
     else:
         assert tail.rstrip().endswith(b"</VOTABLE>")
         assert b"OVERFLOW" not in tail
+
+
+def test_a_long_result_of_a_job_is_whole_and_takes_no_memory(server):
+    url, pid = server
+    # Warm: imports, caches, allocator.
+    download(url, MAXREC="20000")
+    before = peak_mb(pid)
+    answer = httpx.post(
+        f"{url}/async",
+        data={"LANG": "ADQL", "QUERY": "SELECT * FROM ivoa.obscore", "MAXREC": str(ROWS),
+              "RESPONSEFORMAT": "csv", "PHASE": "RUN"},
+    )  # fmt: skip
+    job = answer.headers["location"]
+    while "<uws:phase>COMPLETED" not in (text := httpx.get(f"{job}?WAIT=5", timeout=60).text):
+        assert "<uws:phase>EXECUTING" in text
+    assert f"<rows>{ROWS}</rows>" in text
+    lines = 0
+    with httpx.stream("GET", f"{job}/results/result", timeout=120) as result:
+        for piece in result.iter_raw():
+            lines += piece.count(b"\n")
+    assert lines == ROWS + 1
+    assert peak_mb(pid) - before < 60
