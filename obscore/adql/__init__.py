@@ -9,7 +9,7 @@ In the order that a query takes:
 - `names`: scopes and look-up; `types`: kinds and metadata; `units`; `functions`: signatures
 - `expressions`: checked values and conditions; `calls`: functions; `geometry`: shapes;
   `arithmetic`: what is known before computing; `grouping`: GROUP BY's rule
-- `userdefined`: the functions of the IVOA's catalogue
+- `userdefined`: the functions of the IVOA's catalogue; `moc`: coverage maps
 - `bound`: the tree with every name resolved; `resolver`: makes it
 - `passes`: look-ups in the spatial index; `inherited`: sub-queries that pass it on
 - `rewriting`: rules that make it quicker; `extremes`: MIN and MAX of a whole table; `facets`:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal as Choice
 
+from obscore.adql.moc.ranges import Moc
 from obscore.adql.nodes import JoinKind
 from obscore.adql.schema import ColumnDef, SpatialIndex, TableDef
 from obscore.adql.types import Kind
@@ -35,6 +36,7 @@ __all__ = [
     "Like",
     "Literal",
     "Minus",
+    "MocValue",
     "Named",
     "Nearby",
     "NotThat",
@@ -103,6 +105,15 @@ class ShapeValue:
     """A geometry that does not depend on the rows."""
 
     shape: Shape
+    column: Column
+    kind: Kind = Kind.GEOMETRY
+
+
+@dataclass(frozen=True, slots=True)
+class MocValue:
+    """A coverage map, which is always constant."""
+
+    moc: Moc
     column: Column
     kind: Kind = Kind.GEOMETRY
 
@@ -191,7 +202,9 @@ class Cast:
     column: Column
 
 
-Value = Literal | ShapeValue | Use | Function | Operation | Minus | Aggregate | Tally | Cast
+Value = (
+    Literal | ShapeValue | MocValue | Use | Function | Operation | Minus | Aggregate | Tally | Cast
+)
 
 
 def children(value: Value) -> tuple[Value, ...]:
@@ -207,7 +220,7 @@ def children(value: Value) -> tuple[Value, ...]:
             return tuple(value for value in (argument, delimiter) if value is not None)
         case Tally(argument=argument):
             return () if argument is None else (argument,)
-        case Literal() | ShapeValue() | Use():
+        case Literal() | ShapeValue() | MocValue() | Use():
             return ()
 
 

@@ -22,6 +22,8 @@ from vodal.errors import QueryError
 
 __all__ = ["Calls"]
 
+_TAKE_MAPS = frozenset({"CONTAINS", "INTERSECTS", "AREA"})
+
 
 @dataclass(slots=True)
 class Calls:
@@ -63,7 +65,7 @@ class Calls:
         if node.name in AGGREGATES:
             return self._aggregate(node)
         if node.name in GEOMETRY_FUNCTIONS:
-            arguments = [self.value(argument) for argument in node.arguments]
+            arguments = [self._geometry(node.name, argument) for argument in node.arguments]
             try:
                 return geometry_call(node.name, arguments)
             except QueryError as error:
@@ -81,8 +83,20 @@ class Calls:
             raise self._unknown(node)
         return self._function(node, signature)
 
+    def _geometry(self, function: str, node: n.Expression) -> b.Value:
+        """Resolve an argument of a geometry function: some take a coverage map."""
+        if not isinstance(node, n.Call) or node.name != "MOC" or function not in _TAKE_MAPS:
+            return self.value(node)
+        arguments = [self.value(argument) for argument in node.arguments]
+        try:
+            return geometry_call("MOC", arguments)
+        except QueryError as error:
+            raise self.error(error.message, node.at) from None
+
     def _unknown(self, node: n.Call) -> QueryError:
         name = n.Name(self.text[node.at : node.at + len(node.name)], quoted=False, at=node.at)
+        if node.name == "MOC":
+            return self.error("MOC stands in CONTAINS, INTERSECTS and AREA alone", node.at)
         if node.name in NOT_HERE:
             return self.error(f"{name.text} is not offered here: {NOT_HERE[node.name]}", node.at)
         known = [*FUNCTIONS, *GEOMETRY_FUNCTIONS, *AGGREGATES, "COALESCE", "CAST", "IN_UNIT"]

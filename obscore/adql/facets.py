@@ -107,7 +107,7 @@ class _Counted:
                 return replace(value, first=self.value(first), rest=operands)
             case b.Minus(operand) | b.Cast(operand):
                 return replace(value, operand=self.value(operand))
-            case b.Literal() | b.ShapeValue() | b.Tally():
+            case b.Literal() | b.ShapeValue() | b.MocValue() | b.Tally():
                 return value
 
     def _aggregate(self, value: b.Aggregate) -> b.Value:

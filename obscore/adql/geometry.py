@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from obscore.adql import bound as b
+from obscore.adql.moc.cover import area_deg2, cover, lies_in, map_lies_in, meets
+from obscore.adql.moc.ranges import parse_moc
 from obscore.adql.types import Kind, is_geometry_column, is_point_column, result_column
 from vodal.errors import QueryError, UsageError
 from vodal.regions import Circle, Point, Polygon, Shape, parse_shape
@@ -37,6 +40,7 @@ _FORMS = {
     "COORDSYS": "COORDSYS(geometry)",
     "DISTANCE": "DISTANCE(point, point) or DISTANCE(ra1, dec1, ra2, dec2)",
     "INTERSECTS": "INTERSECTS(geometry, geometry)",
+    "MOC": "MOC('order/cells ...') or MOC(order, geometry)",
     "POINT": "POINT(ra, dec)",
     "POLYGON": "POLYGON(ra1, dec1, ra2, dec2, ra3, dec3, ...) or POLYGON(point, point, point, ...)",
     "REGION": "REGION('shape ...')",
@@ -114,7 +118,12 @@ def geometry_call(name: str, arguments: Sequence[b.Value]) -> b.Value:
             return _distance(arguments)
         case "CONTAINS" | "INTERSECTS":
             shapes = _shapes(name, arguments, 2)
+            known = _of_maps(name, *shapes)
+            if known is not None:
+                return b.Literal(int(known), Kind.INTEGER, _FLAG)
             return b.Function(name, shapes, Kind.INTEGER, _FLAG)
+        case "MOC":
+            return _moc(arguments)
         case _:
             return _measure(name, arguments)
 
@@ -258,12 +267,44 @@ def _distance(arguments: Sequence[b.Value]) -> b.Value:
     return b.Function("DISTANCE", ends, Kind.REAL, column)
 
 
+def _moc(arguments: Sequence[b.Value]) -> b.Value:
+    """Make a map of its text, or of the cells that a constant shape touches."""
+    match arguments:
+        case (b.Literal(str(text)),):
+            make = partial(parse_moc, text)
+        case (b.Literal(int(order)), b.ShapeValue(shape)):
+            make = partial(cover, order, shape)
+        case (b.Literal(int()), _):
+            raise QueryError("MOC(order, geometry) takes a geometry that is made of numbers alone")
+        case _:
+            raise _wrong("MOC")
+    try:
+        return b.MocValue(make(), result_column(Kind.GEOMETRY))
+    except UsageError as error:
+        raise QueryError(f"MOC: {error.message}") from None
+
+
+def _of_maps(name: str, first: b.Value, second: b.Value) -> bool | None:
+    """Compute a predicate of a map and a constant; None for all others."""
+    match first, second:
+        case b.MocValue(one), b.MocValue(two):
+            return one.within(two) if name == "CONTAINS" else one.touches(two)
+        case b.ShapeValue(shape), b.MocValue(moc):
+            return lies_in(moc, shape) if name == "CONTAINS" else meets(moc, shape)
+        case b.MocValue(moc), b.ShapeValue(shape):
+            return map_lies_in(moc, shape) if name == "CONTAINS" else meets(moc, shape)
+        case _:
+            return None
+
+
 def _measure(name: str, arguments: Sequence[b.Value]) -> b.Value:
     (shape,) = _shapes(name, arguments, 1)
     frame = frame_of(shape)
     match name:
         case "AREA":
             column = result_column(Kind.REAL, None, unit="deg**2", ucd="phys.angArea")
+            if isinstance(shape, b.MocValue):
+                return b.Literal(area_deg2(shape.moc), Kind.REAL, column)
             return b.Function(name, (shape,), Kind.REAL, column)
         case "CENTROID":
             column = _POINT if frame is None else replace(_POINT, ucd=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from obscore.adql import bound as b
 from obscore.adql.functions import VOLATILE
+from obscore.adql.moc.cover import around
 
 __all__ = ["with_prefilters"]
 
@@ -36,7 +37,7 @@ def with_prefilters(condition: b.Condition) -> b.Condition:
     return condition if nearby is None else b.AllOf((nearby, condition))
 
 
-def _nearby(condition: b.Compare) -> b.Nearby | None:
+def _nearby(condition: b.Compare) -> b.Condition | None:
     operator, left, right = condition.operator, condition.left, condition.right
     if isinstance(right, b.Function) and not isinstance(left, b.Function):
         operator, left, right = _TURNED[operator], right, left
@@ -69,14 +70,14 @@ def _overlap(condition: b.Compare) -> b.Condition | None:
     return b.AllOf(tuple(b.Compare("<=", low, high) for low, high in pairs))
 
 
-def _within(distance: b.Function, limit: b.Value) -> b.Nearby | None:
+def _within(distance: b.Function, limit: b.Value) -> b.Condition | None:
     first, second = distance.arguments
     if not _computable(limit):
         return None
     return _beside(first, second, limit) or _beside(second, first, limit)
 
 
-def _beside(indexed: b.Value, shape: b.Value, margin: b.Value | None) -> b.Nearby | None:
+def _beside(indexed: b.Value, shape: b.Value, margin: b.Value | None) -> b.Condition | None:
     """Look rows of ``indexed`` up by ``shape``, if the index has the one and not the other."""
     if margin is None and isinstance(indexed, b.Function) and indexed.name == "CIRCLE":
         # A circle around each row's own position meets what lies within its radius of that.
@@ -86,7 +87,21 @@ def _beside(indexed: b.Value, shape: b.Value, margin: b.Value | None) -> b.Nearb
         return None
     if relation in _relations(shape) or (margin is not None and relation in _relations(margin)):
         return None
+    if isinstance(shape, b.MocValue):
+        return _near_map(relation, shape, margin)
     return b.Nearby(relation, shape, margin)
+
+
+def _near_map(
+    relation: b.Relation, value: b.MocValue, margin: b.Value | None
+) -> b.Condition | None:
+    """Look rows up by a few circles around the cells of a map."""
+    circles = around(value.moc)
+    if circles is None:
+        return None
+    return b.AnyOf(
+        tuple(b.Nearby(relation, b.ShapeValue(circle, value.column), margin) for circle in circles)
+    )
 
 
 def _indexed_relation(value: b.Value) -> b.Relation | None:

@@ -124,6 +124,8 @@ class Writer:
             lambda: f"COALESCE({inner(INT)}, NULL, {inner(INT)})",
             lambda: f"CONTAINS({inner(SHAPE)}, {inner(SHAPE)})",
             lambda: f"INTERSECTS({inner(SHAPE)}, {inner(SHAPE)})",
+            lambda: f"{self.pick(['CONTAINS', 'INTERSECTS'])}({inner(SHAPE)}, "
+            f"MOC({self.pick([chr(39) + '2/33-45 5/7' + chr(39), '4, CIRCLE(10, 0, 5)'])}))",
             lambda: f"ivo_healpix_index(5, {inner(REAL)}, {inner(REAL)})",
             lambda: f"ivo_healpix_index(5, {self.point(inner)})",
             lambda: f"ivo_nocasematch({inner(TEXT)}, {inner(TEXT)})",

@@ -14,6 +14,8 @@ from typing import Any
 
 import apsw
 
+from obscore.adql.moc import cover
+from obscore.adql.moc.ranges import Moc
 from obscore.adql.userdefined.catalogue import USER_FUNCTIONS, UserFunction
 from vodal import sphere
 from vodal.errors import UsageError
@@ -182,6 +184,25 @@ def _bound(data: Blob, margin_deg: float, which: int) -> float:
     return _box_around(data, margin_deg)[which]
 
 
+# Coverage maps -------------------------------------------------------------------------------
+
+
+def _moc_holds(moc: Blob, ra_deg: float, dec_deg: float) -> int:
+    return int(cover.holds_point(Moc.unpack(moc), ra_deg, dec_deg))
+
+
+def _moc_meets(moc: Blob, shape: Blob) -> int:
+    return int(cover.meets(Moc.unpack(moc), _unpack(shape)))
+
+
+def _moc_contains(moc: Blob, shape: Blob) -> int:
+    return int(cover.lies_in(Moc.unpack(moc), _unpack(shape)))
+
+
+def _moc_within(moc: Blob, shape: Blob) -> int:
+    return int(cover.map_lies_in(Moc.unpack(moc), _unpack(shape)))
+
+
 # Texts ---------------------------------------------------------------------------------------
 
 
@@ -289,6 +310,10 @@ _FUNCTIONS: dict[str, tuple[Callable[..., SQLiteValue], int]] = {
     "sky_coord1": (_coord1, 1),
     "sky_coord2": (_coord2, 1),
     "sky_bound": (_bound, 3),
+    "moc_holds": (_moc_holds, 3),
+    "moc_meets": (_moc_meets, 2),
+    "moc_contains": (_moc_contains, 2),
+    "moc_within": (_moc_within, 2),
     "adql_like": (_like, 2),
     "adql_ilike": (_ilike, 2),
     "adql_int": (_whole, 1),

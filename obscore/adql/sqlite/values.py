@@ -77,8 +77,8 @@ class ValuePrinter:
                 return _column(value.relation, value.field)
             case b.Literal(literal):
                 return "NULL" if literal is None else self.param(literal)
-            case b.ShapeValue(shape):
-                return self.param(shape_to_bytes(shape))
+            case b.ShapeValue() | b.MocValue():
+                return self.param(_packed(value))
             case b.Operation(first, rest):
                 parts = [self.value(first)]
                 for operator, operand in rest:
@@ -195,6 +195,8 @@ class ValuePrinter:
 
     def _predicate(self, value: b.Function) -> str:
         first, second = value.arguments
+        if isinstance(first, b.MocValue) or isinstance(second, b.MocValue):
+            return self._map_predicate(value.name, first, second)
         if value.name == "INTERSECTS" and is_point(second):
             first, second = second, first
         if is_point(first):
@@ -203,6 +205,24 @@ class ValuePrinter:
             assert position is not None
             return f"sky_holds({self.value(second)}, {position[0]}, {position[1]})"
         return _TEMPLATES[value.name].format(self.value(first), self.value(second))
+
+    def _map_predicate(self, name: str, first: b.Value, second: b.Value) -> str:
+        """Print a predicate of a coverage map and a geometry."""
+        if isinstance(first, b.MocValue):
+            moc, shape, function = first, second, "moc_within"
+        else:
+            assert isinstance(second, b.MocValue)
+            moc, shape, function = second, first, "moc_contains"
+        if name == "INTERSECTS":
+            function = "moc_meets"
+        position = self._coordinates(shape) if is_point(shape) else None
+        if position is not None and function != "moc_within":
+            return f"moc_holds({self.value(moc)}, {position[0]}, {position[1]})"
+        return f"{function}({self.value(moc)}, {self.value(shape)})"
+
+
+def _packed(value: b.ShapeValue | b.MocValue) -> bytes:
+    return value.moc.pack() if isinstance(value, b.MocValue) else shape_to_bytes(value.shape)
 
 
 def _column(relation: b.Relation, item: b.Field) -> str:

@@ -6,7 +6,7 @@ import math
 
 from vodal.errors import UsageError
 
-__all__ = ["MAX_ORDER", "center", "index"]
+__all__ = ["MAX_ORDER", "base_position", "center", "index", "split"]
 
 MAX_ORDER = 29
 """Finest order: a cell's number has 62 bits."""
@@ -120,3 +120,28 @@ def center(order: int, cell: int) -> tuple[float, float]:
     column += 4 * ring if column < 1 else -4 * ring if column > 4 * ring else 0
     lon = (column - (shift + 1) * 0.5) * 90.0 / ring
     return lon % 360.0, lat
+
+
+def split(order: int, cell: int) -> tuple[int, int, int]:
+    """Give the base cell that a cell lies in, and its place there along both sides."""
+    within = cell & ((1 << 2 * order) - 1)
+    return cell >> 2 * order, _gather(within), _gather(within >> 1)
+
+
+def base_position(face: int, x: float, y: float) -> tuple[float, float]:
+    """Give the position of a place in a base cell, from (0, 0) in the south to (1, 1).
+
+    Longitude in [0, 360) and latitude in degrees.
+    """
+    row = _ROWS[face] - x - y
+    if row < 1.0:
+        width, lat = row, 90.0 - 2.0 * math.degrees(math.asin(row / math.sqrt(6.0)))
+    elif row > 3.0:
+        width = 4.0 - row
+        lat = 2.0 * math.degrees(math.asin(width / math.sqrt(6.0))) - 90.0
+    else:
+        width, lat = 1.0, math.degrees(math.asin((2.0 - row) * 2.0 / 3.0))
+    if width < 1e-15:
+        return 0.0, lat
+    column = _COLUMNS[face] * width + x - y
+    return column * 45.0 / width % 360.0, lat
