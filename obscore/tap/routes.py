@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import anyio
-from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -26,10 +25,15 @@ from vodal.tables.votable import write_error
 from vodal.uws.settings import JobSettings
 from vodal.vosi.availability import Availability
 from vodal.vosi.routes import vosi_routes
+from vodal.web.presence import unless_gone
 from vodal.web.requests import read_params, service_url, site_url
 from vodal.web.responses import error_headers, stream
 
 __all__ = ["TapRoutes", "votable_error"]
+
+
+_BUFFERED_BYTES = 64 * 1024
+"""What the server takes of an answer before it waits for the client to read."""
 
 
 def votable_error(_: Request, error: SkylaneError) -> Response:
@@ -84,35 +88,13 @@ class _Guarded:
                 self._cancelled.set()
             return message
 
+        # A whole answer that the server's buffer holds is sent without waiting for the client.
+        whole = len(self._response.body) if hasattr(self._response, "body") else _BUFFERED_BYTES
+        guarded = send if whole < _BUFFERED_BYTES else send_in_time
         try:
-            await self._response(scope, receive_on, send_in_time)
+            await self._response(scope, receive_on, guarded)
         finally:
             self._places.release()
-
-
-async def _unless_gone(
-    request: Request, cancelled: threading.Event, work: Callable[[], Awaitable[Response]]
-) -> Response:
-    """Do the work; if the client goes away meanwhile, set ``cancelled``."""
-    failure: Exception | None = None
-    response: Response | None = None
-
-    async def watch() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        cancelled.set()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch)
-        try:
-            response = await work()
-        except Exception as error:  # noqa: BLE001 - raised anew outside of the task group
-            failure = error
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    assert response is not None
-    return response
 
 
 class TapRoutes:
@@ -172,7 +154,7 @@ class TapRoutes:
             raise ServiceUnavailable("too many queries are running; try again in a few seconds")
         cancelled = threading.Event()
         try:
-            response = await _unless_gone(
+            response = await unless_gone(
                 request, cancelled, lambda: self._answer(asked, base_url, cancelled)
             )
         except BaseException:
@@ -183,8 +165,10 @@ class TapRoutes:
     async def _answer(
         self, asked: QueryRequest, base_url: str, cancelled: threading.Event
     ) -> Response:
-        result = await run_sync(self._runner.run, asked.query, asked.max_rows, base_url, cancelled)
-        pieces = write_answer(result, asked, self._annotators, base_url)
+        def pieces() -> Iterator[bytes]:
+            result = self._runner.run(asked.query, asked.max_rows, base_url, cancelled)
+            return write_answer(result, asked, self._annotators, base_url)
+
         return await stream(pieces, asked.format.media_type)
 
     async def _examples(self, _: Request) -> Response:

@@ -1,6 +1,8 @@
 """What every web service of the suite does alike.
 
 - `requests`   parameters of the query and of form bodies; the site's address
+- `threads`    blocking work off the event loop
+- `presence`   work for a client that may go away meanwhile
 - `responses`  streams made in threads; errors as text
 - `app`        an app with the suite's error handling; CORS
 """

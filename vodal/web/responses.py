@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import anyio
-from anyio.to_thread import run_sync
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from vodal.errors import ServiceUnavailable, SkylaneError
+from vodal.web.threads import in_thread
 
 __all__ = ["IteratorResponse", "error_headers", "no_content", "stream", "text_error"]
 
@@ -86,7 +88,7 @@ class IteratorResponse(Response):
         last = False
         while not last:
             # Not abandoned on cancellation: the iterator is never run and closed at once.
-            chunk, last = await run_sync(_pull, self._rest)
+            chunk, last = await in_thread(partial(_pull, self._rest))
             await send({"type": "http.response.body", "body": chunk, "more_body": not last})
 
     @override
@@ -120,11 +122,11 @@ class IteratorResponse(Response):
                 raise failure
         finally:
             with anyio.CancelScope(shield=True):
-                await run_sync(_close, self._rest)
+                await in_thread(partial(_close, self._rest))
 
 
 async def stream(
-    iterator: Iterator[bytes],
+    source: Iterator[bytes] | Callable[[], Iterator[bytes]],
     media_type: str,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
@@ -139,24 +141,38 @@ async def stream(
 
     Parameters
     ----------
-    iterator
-        Gives the body in pieces; an exception after the first pieces cuts the connection.
+    source
+        Gives the body in pieces; an exception after the first pieces cuts the connection. A
+        function that makes the iterator is called in the thread that takes the first pieces.
     media_type
         Value of Content-Type.
     headers
         More headers.
     """
+    begun: list[Iterator[bytes]] = []
+
+    def begin() -> tuple[bytes, bool]:
+        iterator = source() if callable(source) else source
+        begun.append(iterator)
+        ended = True
+        try:
+            first, ended = _pull(iterator)
+        finally:
+            if ended:
+                _close(iterator)
+        return first, ended
+
     try:
-        first, done = await run_sync(_pull, iterator)
-    except BaseException:
+        first, done = await in_thread(begin)
+    except asyncio.CancelledError:
         with anyio.CancelScope(shield=True):
-            await run_sync(_close, iterator)
+            for iterator in begun:
+                await in_thread(partial(_close, iterator))
         raise
     given = dict(headers or {})
     if done:
-        await run_sync(_close, iterator)
         return Response(first, media_type=media_type, headers=given)
-    return IteratorResponse(iterator, media_type=media_type, headers=given, first=first)
+    return IteratorResponse(begun[0], media_type=media_type, headers=given, first=first)
 
 
 def error_headers(error: SkylaneError) -> dict[str, str]:
