@@ -2,56 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from obscore.adql import bound as b
 from obscore.adql.functions import VOLATILE
 from obscore.adql.moc.cover import around
+from obscore.adql.schema import TableDef
 
 __all__ = ["with_prefilters"]
 
 _TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
 
+_LookUp = tuple[b.Relation, b.Condition]
+"""What an index can answer, and whose rows it gives."""
+
 # CONTAINS and INTERSECTS give 1 or 0: these comparisons hold for 1 alone.
 _HOLDS = {("=", 1), (">", 0), ("<>", 0), (">=", 1)}
 
 
-def with_prefilters(condition: b.Condition) -> b.Condition:
+def with_prefilters(condition: b.Condition, inner: Collection[b.Relation]) -> b.Condition:
     """Add to each spatial test that must hold what the index can answer.
 
     Only tests that are not turned round get one: an absent footprint makes the test NULL, which
     NOT keeps NULL, while the index would say no.
+
+    Parameters
+    ----------
+    condition
+        Of WHERE or ON.
+    inner
+        Relations whose rows the database looks for while it has a row of the others: those of the
+        right side of an outer join, those of the query itself and not of one around it. Where both
+        sides of a test have an index, theirs is asked.
     """
     match condition:
         case b.AllOf(operands):
-            return b.AllOf(tuple(map(with_prefilters, operands)))
+            return b.AllOf(tuple(with_prefilters(operand, inner) for operand in operands))
         case b.AnyOf(operands):
-            return b.AnyOf(tuple(map(with_prefilters, operands)))
+            return b.AnyOf(tuple(with_prefilters(operand, inner) for operand in operands))
         case b.Compare():
             overlap = _overlap(condition)
             if overlap is not None:
                 return overlap
-            nearby = _nearby(condition)
+            nearby = _best(_nearby(condition), inner)
         case b.Between(b.Function("DISTANCE") as distance, _, high, False):
-            nearby = _within(distance, high)
+            nearby = _best(_within(distance, high), inner)
         case _:
             nearby = None
     return condition if nearby is None else b.AllOf((nearby, condition))
 
 
-def _nearby(condition: b.Compare) -> b.Condition | None:
+def _best(found: list[_LookUp], inner: Collection[b.Relation]) -> b.Condition | None:
+    """Choose the index to ask: that of an inner relation, then the one of the larger table."""
+    if not found:
+        return None
+    _, look_up = min(found, key=lambda item: (item[0] not in inner, _is_upload(item[0])))
+    return look_up
+
+
+def _is_upload(relation: b.Relation) -> bool:
+    """Whether the rows come from an uploaded table, which is the smaller one as a rule."""
+    match relation.source:
+        case TableDef(schema=schema):
+            return schema == "TAP_UPLOAD"
+        case b.Named(query=query) | (b.Query() as query):
+            body = query.body
+            return isinstance(body, b.Select) and any(
+                _is_upload(hidden.relation) for hidden in body.hidden
+            )
+
+
+def _nearby(condition: b.Compare) -> list[_LookUp]:
     operator, left, right = condition.operator, condition.left, condition.right
     if isinstance(right, b.Function) and not isinstance(left, b.Function):
         operator, left, right = _TURNED[operator], right, left
     match left, right:
         case b.Function("CONTAINS" | "INTERSECTS", (first, second)), b.Literal(value):
             if (operator, value) not in _HOLDS:
-                return None
-            return _beside(first, second, None) or _beside(second, first, None)
+                return []
+            return [*_beside(first, second, None), *_beside(second, first, None)]
         case b.Function("DISTANCE") as distance, _ if operator in {"<", "<="}:
             return _within(distance, right)
         case _, b.Function("DISTANCE") as distance if operator in {">", ">="}:
             return _within(distance, left)
         case _:
-            return None
+            return []
 
 
 def _overlap(condition: b.Compare) -> b.Condition | None:
@@ -70,26 +105,27 @@ def _overlap(condition: b.Compare) -> b.Condition | None:
     return b.AllOf(tuple(b.Compare("<=", low, high) for low, high in pairs))
 
 
-def _within(distance: b.Function, limit: b.Value) -> b.Condition | None:
+def _within(distance: b.Function, limit: b.Value) -> list[_LookUp]:
     first, second = distance.arguments
     if not _computable(limit):
-        return None
-    return _beside(first, second, limit) or _beside(second, first, limit)
+        return []
+    return [*_beside(first, second, limit), *_beside(second, first, limit)]
 
 
-def _beside(indexed: b.Value, shape: b.Value, margin: b.Value | None) -> b.Condition | None:
+def _beside(indexed: b.Value, shape: b.Value, margin: b.Value | None) -> list[_LookUp]:
     """Look rows of ``indexed`` up by ``shape``, if the index has the one and not the other."""
     if margin is None and isinstance(indexed, b.Function) and indexed.name == "CIRCLE":
         # A circle around each row's own position meets what lies within its radius of that.
         indexed, margin = indexed.arguments
     relation = _indexed_relation(indexed)
     if relation is None or not _computable(shape):
-        return None
+        return []
     if relation in _relations(shape) or (margin is not None and relation in _relations(margin)):
-        return None
+        return []
     if isinstance(shape, b.MocValue):
-        return _near_map(relation, shape, margin)
-    return b.Nearby(relation, shape, margin)
+        near = _near_map(relation, shape, margin)
+        return [] if near is None else [(relation, near)]
+    return [(relation, b.Nearby(relation, shape, margin))]
 
 
 def _near_map(

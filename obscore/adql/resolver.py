@@ -15,7 +15,7 @@ from obscore.adql.names import Exposed, Scope, Visible, find_table, hint, table_
 from obscore.adql.passes import with_prefilters
 from obscore.adql.schema import Schema, TableDef
 from obscore.adql.tokens import place
-from obscore.adql.types import Kind, result_column
+from obscore.adql.types import Kind, mix, widened
 from vodal.errors import QueryError
 from vodal.tables.columns import Column
 
@@ -86,7 +86,8 @@ class Resolver:
         tables, scope = self._from(node, parent)
         where = None
         if node.where is not None:
-            where = with_prefilters(self._in(scope, "WHERE").condition(node.where))
+            inner = [entry.relation for entry in scope.exposed]
+            where = with_prefilters(self._in(scope, "WHERE").condition(node.where), inner)
         groups = tuple(self._group(scope, item) for item in node.group_by)
         values = self._in(scope, "SELECT", aggregates=True)
         outputs, places = self._outputs(node, values)
@@ -301,12 +302,12 @@ class Resolver:
                 )
             for i, (kind, column) in enumerate(zip(query.kinds, query.columns, strict=True)):
                 joint = _joint(kinds[i], kind)
-                if joint is None:
+                if joint is None or not mix(columns[i], column, kinds[i], kind):
                     raise self.error(
                         f"{operator}: column {i + 1} is {kind.value}, before {kinds[i].value}",
                         operand.at,
                     )
-                columns[i] = _widened(columns[i], column, joint)
+                columns[i] = widened(columns[i], column, joint)
                 kinds[i] = joint
             name = _SET_OPERATORS[operator, every]
             rest.append((name, query))
@@ -372,7 +373,10 @@ class Resolver:
         right, right_scope = self._table(node.right, parent)
         scope = self._join_scopes(left_scope, right_scope, node.at)
         if node.on is not None:
-            condition = with_prefilters(self._in(scope, "ON").condition(node.on))
+            # The rows of an outer join's right side are looked for, whichever side is kept.
+            side = scope if node.kind == "INNER" else right_scope
+            inner = [entry.relation for entry in side.exposed]
+            condition = with_prefilters(self._in(scope, "ON").condition(node.on), inner)
             return b.Joined(node.kind, left, right, condition), scope
         shared = list(node.using)
         if node.natural:
@@ -413,7 +417,7 @@ def _merged(kind: n.JoinKind, left: b.Value, right: b.Value) -> b.Value:
             return right
         case "FULL":
             joint = _joint(left.kind, right.kind) or left.kind
-            column = _widened(left.column, right.column, joint)
+            column = widened(left.column, right.column, joint)
             return b.Function("COALESCE", (left, right), joint, column)
 
 
@@ -449,13 +453,3 @@ def _joint(left: Kind, right: Kind) -> Kind | None:
     if left.numeric and right.numeric:
         return Kind.REAL
     return None
-
-
-def _widened(first: Column, second: Column, kind: Kind) -> Column:
-    """Give the first column's metadata with a type that holds the values of both."""
-    if first.datatype == second.datatype:
-        return first
-    wide = result_column(kind)
-    if kind is Kind.TEXT:
-        wide = replace(wide, datatype="unicodeChar")
-    return replace(first, datatype=wide.datatype, arraysize=wide.arraysize)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from functools import lru_cache
 
 from vodal.tables.columns import Column
 
-__all__ = ["Kind", "is_geometry_column", "is_point_column", "kind_of", "result_column"]
+__all__ = [
+    "Kind",
+    "is_geometry_column",
+    "is_point_column",
+    "kind_of",
+    "mix",
+    "result_column",
+    "widened",
+]
 
 
 class Kind(Enum):
@@ -33,6 +42,7 @@ class Kind(Enum):
 
 _KINDS = {
     "boolean": Kind.INTEGER,
+    "bit": Kind.INTEGER,
     "unsignedByte": Kind.INTEGER,
     "short": Kind.INTEGER,
     "int": Kind.INTEGER,
@@ -60,19 +70,17 @@ _SHAPES = _POINTS | {
 
 def kind_of(column: Column) -> Kind:
     """Give the kind of a column's values."""
-    return _kind(column.datatype, column.arraysize, column.xtype)
+    return _kind(column.datatype, column.arraysize)
 
 
 @lru_cache(maxsize=1024)
-def _kind(datatype: str, arraysize: str | None, xtype: str | None) -> Kind:
+def _kind(datatype: str, arraysize: str | None) -> Kind:
     kind = _KINDS.get(datatype, Kind.OTHER)
-    if kind is Kind.TEXT or arraysize in {None, "1"} or _is_geometry(xtype):
-        return kind if arraysize in {None, "1"} else Kind.TEXT
-    return Kind.OTHER
+    return kind if kind is Kind.TEXT or arraysize in {None, "1"} else Kind.OTHER
 
 
 def is_geometry_column(column: Column) -> bool:
-    """Tell whether the texts of a column are shapes."""
+    """Tell whether the texts, or the arrays, of a column are shapes."""
     return _is_geometry(column.xtype)
 
 
@@ -106,3 +114,42 @@ def result_column(kind: Kind, like: Column | None = None, **meta: str | None) ->
     if kind is Kind.GEOMETRY:
         fields.setdefault("xtype", "adql:REGION")
     return Column(name="", datatype=datatype, arraysize=arraysize, **fields)
+
+
+_BY_WIDTH = ("unsignedByte", "short", "int", "long", "float", "double")
+
+
+def widened(first: Column, second: Column, kind: Kind) -> Column:
+    """Give the first column's metadata with a type that holds the values of both.
+
+    Parameters
+    ----------
+    first, second
+        Columns that meet in a set operation.
+    kind
+        Of both.
+    """
+    same = first.arraysize == second.arraysize
+    if first.datatype == second.datatype:
+        return first if same else replace(first, arraysize="*")
+    if kind is Kind.OTHER:
+        wider = max(first.datatype, second.datatype, key=_width)
+        if _width(wider) == _BY_WIDTH.index("float"):
+            # Whole numbers of 32 bits have digits that it has not.
+            wider = "double"
+        return replace(first, datatype=wider, arraysize=first.arraysize if same else "*")
+    wide = result_column(kind)
+    if kind is Kind.TEXT:
+        wide = replace(wide, datatype="unicodeChar")
+    return replace(first, datatype=wide.datatype, arraysize=wide.arraysize)
+
+
+def mix(first: Column, second: Column, first_kind: Kind, second_kind: Kind) -> bool:
+    """Tell whether arrays can meet in a set operation; anything else is told by its kind."""
+    if not first_kind is second_kind is Kind.OTHER or first.datatype == second.datatype:
+        return True
+    return {first.datatype, second.datatype} <= set(_BY_WIDTH)
+
+
+def _width(datatype: str) -> int:
+    return _BY_WIDTH.index(datatype) if datatype in _BY_WIDTH else -1

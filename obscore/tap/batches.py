@@ -9,12 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from obscore.adql.sqlite.arrays import unpack_lists
 from vodal.errors import QueryError
 from vodal.tables.columns import Column
 
 __all__ = ["make_batch", "make_schema"]
 
-_MISFITS = (pa.ArrowException, OverflowError, TypeError, ValueError)
+_MISFITS = (pa.ArrowException, KeyError, OverflowError, TypeError, ValueError)
 """What Arrow raises for a value that is not of its column's type."""
 
 _WHOLE = {int, type(None)}
@@ -54,11 +55,14 @@ def make_batch(
 
 
 def _are_whole(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> bool:
-    """Tell whether the columns of whole numbers hold nothing else.
+    """Tell whether the columns of whole numbers hold nothing else, and no column holds arrays.
 
     Asked for integers, Arrow would cut the fraction off a double in silence.
     """
     for place, kind in enumerate(schema.types):
+        if pa.types.is_list(kind):
+            # Kept packed; Arrow would take their bytes for the elements.
+            return False
         if pa.types.is_integer(kind):
             found = set(map(type, map(itemgetter(place), rows)))
             if not found <= _WHOLE:
@@ -68,6 +72,10 @@ def _are_whole(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> bool:
 
 def _array(column: Column, kind: pa.DataType, cells: tuple[Any, ...]) -> pa.Array:
     try:
+        if pa.types.is_list(kind):
+            return unpack_lists(cells, kind)
+        if pa.types.is_boolean(kind):
+            return pa.array(cells, pa.int64()).cast(kind)
         if pa.types.is_integer(kind):
             # By their own type first, so that no fraction is cut off.
             return pa.array(cells).cast(kind)

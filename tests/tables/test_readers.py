@@ -398,7 +398,7 @@ def test_types_of_parquet(tmp_path):
             "t": pa.array([0, 10**9], pa.timestamp("us", "Europe/Paris")),
             "day": pa.array([0, None], pa.date32()),
             "money": pa.array([1.5, None]).cast(pa.decimal128(5, 2)),
-            "l": pa.array([[1.0, None], None], pa.list_(pa.float32())),
+            "l": pa.array([[1.0], None], pa.list_(pa.float32())),
             "p": pa.array([[1, 2], [3, 4]], pa.list_(pa.int64(), 2)),
         }
     )
@@ -412,7 +412,7 @@ def test_types_of_parquet(tmp_path):
     ]  # fmt: skip
     assert rows[0] == [
         1, 65535, 2**32 - 1, 1.5, "é", "x", "1970-01-01T00:00:00.000000", "1970-01-01", 1.5,
-        [1.0, None], [1, 2],
+        [1.0], [1, 2],
     ]  # fmt: skip
     assert rows[1][6] == "1970-01-01T00:16:40.000000"
 

@@ -1,5 +1,6 @@
 """How a resolved query is told to SQLite.
 
 - `values`     values; `printer`: whole queries
+- `arrays`     how arrays are kept
 - `functions`  the functions that this SQL calls, in Python
 """

@@ -16,6 +16,7 @@ import apsw
 
 from obscore.adql.moc import cover
 from obscore.adql.moc.ranges import Moc
+from obscore.adql.sqlite.arrays import array_values
 from obscore.adql.userdefined.catalogue import USER_FUNCTIONS, UserFunction
 from vodal import sphere
 from vodal.errors import UsageError
@@ -33,7 +34,7 @@ from vodal.regions import (
     shape_to_bytes,
 )
 
-__all__ = ["register"]
+__all__ = ["read_shape", "register"]
 
 Blob = bytes
 SQLiteValue = int | float | str | bytes | None
@@ -136,9 +137,13 @@ def _polygon(*vertices: Blob) -> Blob:
 
 
 @lru_cache(maxsize=1024)
-def _parse(text: str, xtype: str) -> Blob:
-    """Read a shape's words, or the bare numbers of DALI whose shape the xtype tells."""
+def _parse(cell: str | bytes, xtype: str) -> Blob:
+    """Read a shape's words, or the bare numbers of DALI whose shape the xtype tells.
+
+    The numbers may be text, or an array of an uploaded table.
+    """
     shape: Shape
+    text = " ".join(map(str, array_values(cell).tolist())) if isinstance(cell, bytes) else cell
     if text.lstrip()[:1].isalpha():
         shape = parse_shape(text)
     elif xtype == "circle":
@@ -151,6 +156,14 @@ def _parse(text: str, xtype: str) -> Blob:
     if xtype in kinds and not isinstance(shape, kinds[xtype]):
         raise TypeError(f"not a {xtype}")
     return shape_to_bytes(shape)
+
+
+def read_shape(cell: str | bytes, xtype: str) -> bytes | None:
+    """Read the geometry of a cell, as ``sky_parse`` does; None if it has no meaning."""
+    try:
+        return _parse(cell, xtype)
+    except (UsageError, ValueError, ArithmeticError, TypeError, KeyError):
+        return None
 
 
 def _text(data: Blob) -> str:

@@ -4,6 +4,7 @@
 - `layouts`   former layouts, and the steps from each to the next
 - `store`     what the assembly line writes to
 - `resolver`  products by identifier and place
+- `uploads`   tables that came with a query, attached while it runs
 - `engine`    translated queries to Arrow batches
 - `backend`   all of them together, of one database file
 """

@@ -17,6 +17,7 @@ from obscore import adql
 from obscore.adql.schema import Schema, TableDef
 from obscore.store.base import QueryEngine
 from obscore.store.sqlite.readers import ReaderPool
+from obscore.store.sqlite.uploads import attached, declare_uploads
 from obscore.tap.batches import make_batch, make_schema
 from obscore.tap.metadata import encode_id
 from vodal.errors import ArchiveError, QueryError, ServiceUnavailable, SkylaneError, TooLargeError
@@ -74,7 +75,7 @@ class SqliteEngine(QueryEngine):
 
     @override
     def declare(self, uploads: Sequence[UploadedTable]) -> tuple[TableDef, ...]:
-        return ()
+        return declare_uploads(uploads)
 
     @override
     def translate(self, query: str, schema: Schema, *, limit: int | None = None) -> adql.Translated:
@@ -94,7 +95,11 @@ class SqliteEngine(QueryEngine):
         schema = make_schema(columns)
         values = {**translated.params, "base_url": base_url}
         size = _FIRST_ROWS
-        with self._pool.reader(limit_s, cancelled) as (connection, deadline):
+        with (
+            self._pool.reader(limit_s, cancelled) as (connection, deadline),
+            _explained(translated.sql),
+            attached(connection, deadline, uploads, translated.sql),
+        ):
             cursor = connection.cursor()
             try:
                 with deadline.running(), _explained(translated.sql):

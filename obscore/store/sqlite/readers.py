@@ -27,7 +27,7 @@ from obscore.store.schema import (
 )
 from vodal.errors import ArchiveError, DeadlineError, ServiceUnavailable
 
-__all__ = ["Deadline", "ReaderPool", "check_layout", "fetch", "open_reader"]
+__all__ = ["Deadline", "ReaderPool", "authorize", "check_layout", "fetch", "open_reader"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -165,10 +165,10 @@ class Deadline:
         return time.monotonic() > self._stop_at
 
 
-def _authorize(
+def authorize(
     operation: int, first: str | None, second: str | None, database: str | None, _: str | None
 ) -> int:
-    """Allow reads of what is published and nothing else."""
+    """Allow reads of what is published and nothing else (SQLite's authorizer)."""
     match operation:
         case apsw.SQLITE_SELECT:
             return apsw.SQLITE_OK
@@ -237,7 +237,7 @@ def open_reader(
         if published_only:
             connection.enable_load_extension(False)
             connection.limit(apsw.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
-            connection.authorizer = _authorize
+            connection.authorizer = authorize
     except apsw.BusyError:
         _close(connection)
         raise ServiceUnavailable("the store is locked by another process") from None

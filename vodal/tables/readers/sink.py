@@ -105,6 +105,7 @@ class TableSink:
         if pa.types.is_string(array.type):
             self._check_text(place, array)
         elif pa.types.is_list(array.type):
+            array = _complete(column, array)
             self._check_list(place, array)
         elif pa.types.is_floating(array.type) and pc.any(pc.is_nan(array)).as_py():
             # NaN is how VOTable writes a missing number, and SQLite keeps none.
@@ -176,6 +177,24 @@ class TableSink:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _complete(column: Column, array: pa.Array) -> pa.Array:
+    """Leave no element of an array out: VOTable has no sign for one but in booleans.
+
+    Raises
+    ------
+    UsageError
+        If a whole number is missing; among real ones NaN takes its place.
+    """
+    flat = array.flatten()
+    if not flat.null_count or pa.types.is_boolean(flat.type):
+        return array
+    if not pa.types.is_floating(flat.type):
+        raise UsageError(f"an array of the column '{column.name}' lacks a whole number within")
+    lengths = pc.fill_null(pc.list_value_length(array), 0)
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+    return pa.ListArray.from_arrays(offsets, pc.fill_null(flat, float("nan")), mask=array.is_null())
 
 
 def _longest(array: pa.Array, column: Column) -> int:
