@@ -9,8 +9,18 @@ from fractions import Fraction
 from obscore.adql import bound as b
 from obscore.adql.types import Kind, result_column
 from obscore.adql.units import power, product
+from obscore.adql.userdefined.dates import timestamp
+from vodal.errors import UsageError
 
-__all__ = ["fold", "literal", "ucd_of_aggregate", "unit_of_chain", "unit_of_power"]
+__all__ = [
+    "as_time",
+    "as_timestamp",
+    "fold",
+    "literal",
+    "ucd_of_aggregate",
+    "unit_of_chain",
+    "unit_of_power",
+]
 
 
 def literal(value: float | str | None) -> b.Literal:
@@ -27,6 +37,22 @@ def literal(value: float | str | None) -> b.Literal:
             return b.Literal(value, Kind.INTEGER, result_column(Kind.INTEGER))
         case float():
             return b.Literal(value, Kind.REAL, result_column(Kind.REAL))
+
+
+def as_timestamp(value: float | str | None) -> str | None:
+    """Give a date in the form in which dates are kept; None if it is none."""
+    try:
+        return timestamp(value) if isinstance(value, str) else None
+    except UsageError:
+        return None
+
+
+def as_time(value: b.Value, other: b.Value) -> b.Value:
+    """Give a text that is compared with a time in the form of times, if it is a date."""
+    if other.column.xtype != "timestamp" or not isinstance(value, b.Literal):
+        return value
+    text = as_timestamp(value.value)
+    return value if text is None else replace(value, value=text)
 
 
 def unit_of_chain(operands: list[b.Value], signs: list[str]) -> str | None:

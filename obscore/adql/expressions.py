@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from obscore.adql import bound as b
 from obscore.adql import nodes as n
-from obscore.adql.arithmetic import fold, literal, unit_of_chain
+from obscore.adql.arithmetic import as_time, as_timestamp, fold, literal, unit_of_chain
 from obscore.adql.calls import Calls
 from obscore.adql.geometry import as_shape
 from obscore.adql.types import Kind, result_column
@@ -113,6 +113,8 @@ class Expressions(Calls):
             raise self.error("CAST to TIMESTAMP takes a text", node.operand.at)
         like = operand.column if kind.numeric else None
         column = replace(result_column(kind, like), datatype=datatype, xtype=xtype)
+        if node.target == "TIMESTAMP" and isinstance(operand, b.Literal):
+            return b.Literal(as_timestamp(operand.value), kind, column)
         return b.Cast(operand, node.target, node.length, kind, column)
 
     # Conditions --------------------------------------------------------------------------------
@@ -129,7 +131,7 @@ class Expressions(Calls):
             case n.Comparison(operator, left, right, _):
                 first, second = self.value(left), self.value(right)
                 self._comparable(first, second, right.at)
-                return b.Compare(operator, first, second)
+                return b.Compare(operator, as_time(first, second), as_time(second, first))
             case n.Between():
                 return self._between(node)
             case n.InList():
@@ -153,7 +155,7 @@ class Expressions(Calls):
         low, high = self.value(node.low), self.value(node.high)
         self._comparable(operand, low, node.low.at)
         self._comparable(operand, high, node.high.at)
-        return b.Between(operand, low, high, node.negated)
+        return b.Between(operand, as_time(low, operand), as_time(high, operand), node.negated)
 
     def _like(self, node: n.Like) -> b.Condition:
         values = [self.value(node.operand), self.value(node.pattern)]
@@ -177,12 +179,15 @@ class Expressions(Calls):
         if isinstance(node.values, n.PlainList):
             # Such a list holds either numbers or texts.
             self._comparable(operand, literal(node.values.values[0]), node.values.at)
-            return b.InValues(operand, node.values.values, node.negated)
+            listed = node.values.values
+            if operand.column.xtype == "timestamp":
+                listed = [as_timestamp(item) or item for item in listed]
+            return b.InValues(operand, listed, node.negated)
         values = []
         for item in node.values:
             value = self.value(item)
             self._comparable(operand, value, item.at)
-            values.append(value)
+            values.append(as_time(value, operand))
         return b.InValues(operand, tuple(values), node.negated)
 
     def _in_query(self, operand: b.Value, node: n.Query, *, negated: bool) -> b.Condition:

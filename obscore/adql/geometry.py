@@ -15,7 +15,7 @@ from obscore.adql.moc.cover import area_deg2, cover, lies_in, map_lies_in, meets
 from obscore.adql.moc.ranges import parse_moc
 from obscore.adql.types import Kind, is_geometry_column, is_point_column, result_column
 from vodal.errors import QueryError, UsageError
-from vodal.regions import Circle, Point, Polygon, Shape, parse_shape
+from vodal.regions import Circle, Point, Polygon, Shape, parse_numbers, parse_shape
 from vodal.sphere import box_polygon
 
 __all__ = ["as_shape", "frame_of", "geometry_call", "geometry_text", "is_point"]
@@ -55,6 +55,11 @@ _COORDINATES: dict[str | None, tuple[str | None, str | None]] = {
     "ECLIPTIC": ("pos.ecliptic.lon", "pos.ecliptic.lat"),
 }
 """UCDs of the two coordinates by frame; None is ICRS."""
+
+_STC_ONLY = frozenset(
+    {"ALLSKY", "CONVEX", "CONVEXHULL", "DIFFERENCE", "ELLIPSE", "INTERSECTION", "NOT", "UNION"}
+)
+"""Words of STC-S with which no region begins here."""
 
 _MAX_VERTICES = 400
 """Of a polygon that is made of columns; one of numbers can have any number."""
@@ -140,7 +145,8 @@ def _without_frame(name: str, arguments: Sequence[b.Value]) -> Sequence[b.Value]
     words = first.value.upper().split() or [""]
     if words[0] not in _FRAMES:
         raise QueryError(
-            f"{name}: the coordinate system '{first.value[:40]}' is not supported; use 'ICRS'"
+            f"{name}: the coordinate system '{first.value[:40]}' is not supported; use 'ICRS', or "
+            "ivo_geom_transform(system, 'ICRS', geometry)"
         )
     return arguments[1:]
 
@@ -251,10 +257,28 @@ def _region(arguments: Sequence[b.Value]) -> b.Value:
         raise _wrong("REGION")
     if not isinstance(literal.value, str):
         raise _wrong("REGION")
+    shape, _, rest = literal.value.strip().partition(" ")
+    if shape.upper() in _STC_ONLY:
+        raise QueryError(
+            f"REGION: {shape.upper()} of STC-S is not supported; one CIRCLE, POLYGON, BOX, "
+            "POSITION or RANGE is"
+        )
     try:
+        if shape.upper() == "BOX":
+            return _fixed("REGION", _stc_box(rest.split()))
         return _fixed("REGION", parse_shape(literal.value, "REGION"))
     except UsageError as error:
         raise QueryError(error.message) from None
+
+
+def _stc_box(words: list[str]) -> Polygon:
+    """Read what stands behind BOX: a frame, the centre, width and height."""
+    if len(words) < 4:
+        raise UsageError("REGION: BOX takes four numbers")
+    centre = parse_shape(f"POSITION {' '.join(words[:-2])}", "REGION")
+    width, height = parse_numbers(" ".join(words[-2:]), "REGION")
+    assert isinstance(centre, Point)
+    return box_polygon(centre.ra_deg, centre.dec_deg, width, height)
 
 
 def _distance(arguments: Sequence[b.Value]) -> b.Value:

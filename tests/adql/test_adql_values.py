@@ -99,6 +99,9 @@ def value(run, expression, where="id = 6"):
     ("CAST(12 AS VARCHAR)", "12"),
     ("CAST('abcdef' AS CHAR(3))", "abc"),
     ("CAST('2020-02-03 04:05:06.7' AS TIMESTAMP)", "2020-02-03T04:05:06.7"),
+    ("CAST('2020-02-03' AS TIMESTAMP)", "2020-02-03T00:00:00"),
+    ("CAST(COALESCE(b, '2020-02-03 04:05:06.700Z') AS TIMESTAMP)", "2020-02-03T04:05:06.7"),
+    ("CAST(COALESCE(b, '2020-02-30') AS TIMESTAMP)", None),
     ("CAST('yesterday' AS TIMESTAMP)", None),
     ("CAST('1 2' AS POINT)", "POSITION ICRS 1 2"),
     ("CAST('1 2 x' AS CIRCLE)", None),
@@ -131,6 +134,21 @@ def test_sums_of_large_numbers_do_not_fail(run):
     assert run("SELECT SUM(i), SUM(x), AVG(i), MIN(a) FROM test.numbers WHERE id < 3") == [
         (1, 2.5, 0.5, "a_c")
     ]
+
+
+def test_times_are_compared_as_times(run):
+    query = (
+        "SELECT q.t FROM (SELECT CAST('2020-01-01T00:00:00' AS TIMESTAMP) AS t "
+        "FROM test.numbers WHERE id = 1) AS q WHERE q.t {}"
+    )
+    for right in (
+        "= '2020-01-01'", "= '2020-01-01 00:00:00.000Z'", "IN ('2020-01-01', 'never')",
+        "BETWEEN '2020-01-01T00:00' AND '2020-01-01'", "IN (LOWER('x'), '2020-01-01')",
+        "< '2020-01-01T00:00:00.001'", "> CAST('2019-12-31T23:59:59.999' AS TIMESTAMP)",
+    ):  # fmt: skip
+        assert run(query.format(right)) == [("2020-01-01T00:00:00",)], right
+    for right in ("< '2020-01-01'", "> '2020-01-01'", "<> '2020-01-01T00:00:00Z'"):
+        assert run(query.format(right)) == [], right
 
 
 def test_random_numbers_are_in_their_range(run):

@@ -383,14 +383,30 @@ BEGIN
 END
 $$;
 
+-- A date in one form, so that texts are in the order of the times.
 CREATE FUNCTION adql.cast_timestamp(given text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 50 AS $$
 DECLARE
     word text := btrim(given, E' \t\n\r\f\v') COLLATE "C";
+    part text[] := regexp_match(word, '^([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'
+        '(?:[T ]([01][0-9]|2[0-3]):([0-5][0-9])(?::((?:[0-5][0-9]|60)(?:\.[0-9]{1,12})?))?Z?)?$');
+    year int := part[1]::int;
+    days int := CASE
+        WHEN part[2] IN ('04', '06', '09', '11') THEN 30
+        WHEN part[2] <> '02' THEN 31
+        WHEN year % 4 = 0 AND (year % 100 <> 0 OR year % 400 = 0) THEN 29
+        ELSE 28
+    END;
+    second text := coalesce(part[6], '00');
 BEGIN
-    RETURN CASE WHEN word ~ ('^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])'
-        '(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\.[0-9]+)?)?Z?)?$')
-        THEN replace(word, ' ', 'T') END;
+    IF part IS NULL OR year = 0 OR part[3]::int > days THEN
+        RETURN NULL;
+    END IF;
+    IF position('.' IN second) > 0 THEN
+        second := rtrim(rtrim(second, '0'), '.');
+    END IF;
+    RETURN part[1] || '-' || part[2] || '-' || part[3] || 'T' || coalesce(part[4], '00') || ':'
+        || coalesce(part[5], '00') || ':' || second;
 END
 $$;
 

@@ -18,6 +18,7 @@ from obscore.adql.moc import cover
 from obscore.adql.moc.ranges import Moc
 from obscore.adql.sqlite.arrays import array_values
 from obscore.adql.userdefined.catalogue import USER_FUNCTIONS, UserFunction
+from obscore.adql.userdefined.dates import timestamp
 from vodal import sphere
 from vodal.errors import UsageError
 from vodal.regions import (
@@ -295,17 +296,6 @@ def _cast_real(value: SQLiteValue) -> float | None:
     return None if value is None or isinstance(value, bytes) else float(value)
 
 
-_TIMESTAMP = re.compile(
-    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-    r"(?:[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\.[0-9]+)?)?Z?)?"
-)
-
-
-def _cast_timestamp(value: str) -> str | None:
-    text = value.strip()
-    return text.replace(" ", "T") if _TIMESTAMP.fullmatch(text) else None
-
-
 _FUNCTIONS: dict[str, tuple[Callable[..., SQLiteValue], int]] = {
     "sky_contains": (_contains, 2),
     "sky_intersects": (_intersects, 2),
@@ -335,6 +325,6 @@ _FUNCTIONS: dict[str, tuple[Callable[..., SQLiteValue], int]] = {
     "adql_trunc": (_truncate, 2),
     "adql_cast_int": (_cast_int, 2),
     "adql_cast_real": (_cast_real, 1),
-    "adql_cast_timestamp": (_cast_timestamp, 1),
+    "adql_cast_timestamp": (timestamp, 1),
 }
 """Name: the function and how many arguments it takes, -1 for any number."""
