@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soda.header import header_block
+from vodal.fits.headers import header_block
 
 __all__ = ["Part", "encode", "encoded_size", "padded"]
 

@@ -20,16 +20,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from soda.plan import Section
+from vodal.fits.headers import text_cards, value_card
 from vodal.fits.index import HduIndex
 
-__all__ = [
-    "Provenance",
-    "cut_cards",
-    "header_block",
-    "moved_cards",
-    "primary_cards",
-    "text_cards",
-]
+__all__ = ["Provenance", "cut_cards", "moved_cards", "primary_cards"]
 
 _STRUCTURE = re.compile(
     r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|EXTEND|GROUPS|BLOCKED|END)$"
@@ -68,53 +62,23 @@ class Provenance:
         return cards + text_cards("CUTBY", self.maker, "what made the cutout")
 
 
-def _card(keyword: str, value: str, comment: str = "") -> str:
-    text = f"{keyword:<8}= {value:>20}"
-    if comment and len(text) + 3 < 80:
-        text = f"{text} / {comment}"
-    return text[:80].ljust(80)
-
-
-def text_cards(keyword: str, value: str, comment: str = "") -> list[str]:
-    """Write a text, on CONTINUE cards as far as it is long (FITS 4.0 section 4.2.1.2)."""
-    plain = "".join(c if " " <= c <= "~" else "?" for c in value)
-    escaped = plain.replace("'", "''")
-    if len(escaped) <= 68:
-        quoted = f"'{escaped:<8}'"
-        return [_card(keyword, f"{quoted:<20}", comment)]
-    parts = []
-    while escaped:
-        cut = 67
-        # A doubled quote is one character and stays together.
-        while escaped[:cut].count("'") % 2 and cut < len(escaped):
-            cut -= 1
-        parts.append(escaped[:cut])
-        escaped = escaped[cut:]
-    cards = []
-    for number, part in enumerate(parts):
-        more = "&" if number + 1 < len(parts) else ""
-        start = f"{keyword:<8}= " if number == 0 else "CONTINUE  "
-        cards.append(f"{start}'{part}{more}'".ljust(80))
-    return cards
-
-
 def _structure(
     hdu: HduIndex | None, shape: Sequence[int], *, primary: bool, extend: bool
 ) -> list[str]:
     """Write the mandatory cards in their order."""
     if primary:
-        cards = [_card("SIMPLE", "T", "conforms to FITS standard")]
+        cards = [value_card("SIMPLE", "T", "conforms to FITS standard")]
     else:
         cards = text_cards("XTENSION", "IMAGE", "image extension")
     bitpix = hdu.bitpix if hdu is not None else 8
-    cards.append(_card("BITPIX", str(bitpix), "bits of a value; negative for floats"))
-    cards.append(_card("NAXIS", str(len(shape)), "number of axes"))
+    cards.append(value_card("BITPIX", str(bitpix), "bits of a value; negative for floats"))
+    cards.append(value_card("NAXIS", str(len(shape)), "number of axes"))
     for axis, size in enumerate(reversed(shape), 1):
-        cards.append(_card(f"NAXIS{axis}", str(size)))
+        cards.append(value_card(f"NAXIS{axis}", str(size)))
     if not primary:
-        cards += [_card("PCOUNT", "0"), _card("GCOUNT", "1")]
+        cards += [value_card("PCOUNT", "0"), value_card("GCOUNT", "1")]
     elif extend:
-        cards.append(_card("EXTEND", "T", "there are extensions"))
+        cards.append(value_card("EXTEND", "T", "there are extensions"))
     return cards
 
 
@@ -184,7 +148,7 @@ def cut_cards(
         Whether extensions follow (of a primary).
     """
     cards = _shifted(_kept(_split(hdu)), section.shift)
-    own = [_card("CUTHDU", str(hdu.number), "HDU of the original, 0 is the primary")]
+    own = [value_card("CUTHDU", str(hdu.number), "HDU of the original, 0 is the primary")]
     pixels = ",".join(f"{part.start + 1}:{part.stop}" for part in reversed(section.slices))
     own += text_cards("CUTSEC", f"[{pixels}]", "pixels of the original")
     return [
@@ -222,12 +186,12 @@ def _shifted(cards: list[str], shift: tuple[int, ...]) -> list[str]:
         if 1 <= axis <= len(shift) and shift[axis - 1] and ("CRPIX", axis, alternate) not in found
     ]
     for place, axis, alternate in sorted(missing, reverse=True):
-        out.insert(place, _card(f"CRPIX{axis}{alternate}", repr(0.0 - shift[axis - 1])))
+        out.insert(place, value_card(f"CRPIX{axis}{alternate}", repr(0.0 - shift[axis - 1])))
     if not any(name == "LTV" for name, _, _ in found) and not _has_linear_terms(out):
         # The pixels of the original are IRAF's and DS9's physical coordinates.
         for axis, cut in enumerate(shift, 1):
-            out.append(_card(f"LTV{axis}", repr(0.0 - cut)))
-            out.append(_card(f"LTM{axis}_{axis}", "1.0"))
+            out.append(value_card(f"LTV{axis}", repr(0.0 - cut)))
+            out.append(value_card(f"LTM{axis}_{axis}", "1.0"))
     return out
 
 
@@ -249,7 +213,7 @@ def moved_cards(hdu: HduIndex, shift: tuple[int, int]) -> list[str]:
             continue
         by = moves.pop(keyword, 0)
         cards.append(_moved(card, -by) if by else card)
-    cards += [_card(keyword, repr(0.0 - by)) for keyword, by in moves.items() if by]
+    cards += [value_card(keyword, repr(0.0 - by)) for keyword, by in moves.items() if by]
     return cards
 
 
@@ -264,11 +228,4 @@ def _moved(card: str, by: int) -> str:
         return card
     value = float(match[1].upper().replace("D", "E")) + by
     comment = (match[2] or "").removeprefix("/").strip()
-    return _card(card[:8].rstrip(), repr(value).upper(), comment)
-
-
-def header_block(cards: Sequence[str]) -> bytes:
-    """Join cards to blocks of 2880 bytes, with END."""
-    text = "".join(cards) + "END".ljust(80)
-    data = text.encode("ascii", "replace")
-    return data + b" " * (-len(data) % 2880)
+    return value_card(card[:8].rstrip(), repr(value).upper(), comment)

@@ -80,6 +80,8 @@ def _details(settings: TapSettings, jobs: JobSettings | None) -> list[Element]:
     formats = []
     for item in FORMATS:
         element = _texts("outputFormat", mime=item.media_type)
+        if item.ivo_id is not None:
+            element.set("ivo-id", item.ivo_id)
         for alias in dict.fromkeys((item.name, *item.aliases)):
             if alias != item.media_type:
                 SubElement(element, "alias").text = alias

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import assert_same_sky, section, verify, write
 
 from soda.cut import cutout_file
-from soda.header import text_cards
 from vodal.errors import DataError
+from vodal.fits.headers import text_cards
 from vodal.regions import Circle
 from vodal.testing.skies import make_wcs
 

@@ -8,8 +8,10 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+sys.path.insert(0, str(Path(__file__).parent))
+from table_cases import batch_of, stream_of, tables, written
+
 from vodal.errors import ArchiveError, QueryError
 from vodal.links import InputParam, ServiceDescriptor
 from vodal.tables.binary import NULL_NUMBERS, BinaryRows, for_binary, pack_rows
@@ -27,63 +32,13 @@ from vodal.tables.votable import write_error, write_votable
 
 SERIALIZATIONS = ["BINARY2", "BINARY", "TABLEDATA"]
 NS = "{http://www.ivoa.net/xml/VOTable/v1.3}"
-INT_BITS = {"unsignedByte": (0, 8), "short": (15, 15), "int": (31, 31), "long": (63, 63)}
 STRUCT = {
     "unsignedByte": "B", "short": "h", "int": "i", "long": "q", "float": "f", "double": "d",
 }  # fmt: skip
 
-XML_TEXT = st.text(
-    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=8
-)
-
-
-def _scalars(datatype):
-    match datatype:
-        case "boolean":
-            return st.booleans()
-        case "float":
-            return st.floats(width=32)
-        case "double":
-            return st.floats()
-        case _:
-            low, high = INT_BITS[datatype]
-            return st.integers(-(2**low) if low else 0, 2**high - 1)
-
-
-@st.composite
-def tables(draw, text=XML_TEXT):
-    """Columns of any type and rows of values, nulls among them."""
-    columns, values = [], []
-    rows = draw(st.integers(0, 6))
-    for number in range(draw(st.integers(1, 10))):
-        datatype = draw(st.sampled_from(["boolean", *STRUCT, "char", "unicodeChar"]))
-        if datatype in {"char", "unicodeChar"}:
-            arraysize = draw(st.sampled_from(["*", "*", "5", "4*", None]))
-            cells = text
-        else:
-            arraysize = draw(st.sampled_from([None, None, "*", "3", "2x2", "4*"]))
-            cells = _scalars(datatype)
-            if arraysize in {"*", "4*"}:
-                cells = st.lists(cells, max_size=4)
-            elif arraysize is not None:
-                size = {"3": 3, "2x2": 4}[arraysize]
-                cells = st.lists(cells, min_size=size, max_size=size)
-        columns.append(Column(f"c {number}", datatype, arraysize))
-        values.append(draw(st.lists(st.none() | cells, min_size=rows, max_size=rows)))
-    return columns, values
-
-
-def batch_of(columns, values):
-    arrays = [pa.array(v, c.arrow_type()) for c, v in zip(columns, values, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, names=[c.name for c in columns])
-
-
-def stream_of(columns, *batches, overflow=False):
-    return ResultStream(tuple(columns), iter(batches), overflow)
-
 
 def document(columns, *batches, **options):
-    return b"".join(write_votable(stream_of(columns, *batches), **options))
+    return written(write_votable, columns, *batches, **options)
 
 
 def slow_scalar(datatype, value, nulls):

@@ -14,5 +14,6 @@ In the order data flows:
 - `footprint`   the outline of an image on the sky
 - `compressed`  the header inside a tile-compressed image, and the decoding of its tiles
 - `pixels`      sections of images through the index
+- `headers`     header cards and blocks, written
 - `quiet`       silence for libraries that warn of what is handled
 """

@@ -5,9 +5,19 @@
 - `status`    how a result ended, as every format tells it
 - `packing`   cells as big-endian bytes, joined to rows
 - `binary`    Arrow batches as the rows of VOTable's BINARY2 and BINARY
+- `few`       the same for a few rows, where that is faster
 - `markup`    elements of a VOTable: FIELD, INFO, service descriptors
 - `votable`   whole VOTable documents, streamed
 - `csv`       comma- and tab-separated text, streamed
-- `formats`   which of them a request asks for
+- `json`      JSON, streamed
+- `html`      a page for a browser, streamed
+- `sink`      a file whose bytes are taken away while it is written
+- `arrow`     Arrow's IPC stream with the metadata of the columns
+- `parquet`   Parquet that carries a VOTable of its metadata, row group by row group
+- `spool`     batches in a temporary file, for formats that begin with what is known at the end
+- `text`      aligned text for a terminal
+- `fitscolumns`  how each column is written in a FITS table
+- `fits`      FITS binary tables
+- `formats`   all of these, and which of them a request asks for
 - `uploads`   an uploaded table as a value; `readers`: files of every format to such a value
 """

@@ -32,6 +32,7 @@ __all__ = [
     "is_ascii",
     "join_lines",
     "list_text",
+    "number_text",
     "text",
     "text_length",
 ]
@@ -48,7 +49,9 @@ EMPTY = pa.scalar("", pa.string())
 _NULL_TEXT = pa.scalar(None, pa.string())
 _UNKNOWN = pa.scalar("?", pa.string())
 _ZERO_LENGTH = pa.scalar(0, pa.int32())
-_SPECIAL = {name: pa.scalar(name) for name in ("NaN", "+Inf", "-Inf")}
+_NAN, _INFINITE, _MINUS_INFINITE = (
+    pa.scalar(name, pa.string()) for name in ("NaN", "+Inf", "-Inf")
+)
 _ZERO = pa.scalar(0)
 _FILLERS = {
     kind: pa.scalar(value, kind)
@@ -168,16 +171,29 @@ def conform(column: Column, array: pa.Array) -> pa.Array:
     return array
 
 
-def _number_text(array: pa.Array) -> pa.Array:
-    """Give numbers in their shortest form that reads back equal; NaN and infinities by name."""
+def number_text(
+    array: pa.Array,
+    nan: pa.Scalar = _NAN,
+    infinite: pa.Scalar = _INFINITE,
+    minus_infinite: pa.Scalar = _MINUS_INFINITE,
+) -> pa.Array:
+    """Give numbers or booleans as strings; a null stays null.
+
+    Parameters
+    ----------
+    array
+        The numbers; each is written in the shortest form that reads back equal.
+    nan, infinite, minus_infinite
+        What stands for the numbers that have no digits.
+    """
     cells = array.cast(pa.string())
     if not pa.types.is_floating(array.type):
         return cells
     finite = pc.is_finite(array)
     if pc.all(finite, skip_nulls=True, min_count=0).as_py():
         return cells
-    infinite = pc.if_else(pc.greater(array, _ZERO), _SPECIAL["+Inf"], _SPECIAL["-Inf"])
-    return pc.if_else(finite, cells, pc.if_else(pc.is_nan(array), _SPECIAL["NaN"], infinite))
+    unbounded = pc.if_else(pc.greater(array, _ZERO), infinite, minus_infinite)
+    return pc.if_else(finite, cells, pc.if_else(pc.is_nan(array), nan, unbounded))
 
 
 def list_text(array: pa.Array, cells: pa.Array, separator: str) -> pa.Array:
@@ -214,11 +230,11 @@ def text(column: Column, array: pa.Array) -> pa.Array:
         flat = array.flatten()
         if pa.types.is_boolean(flat.type):
             # The sign of VOTable for an element that is not known; numbers have none.
-            cells = pc.fill_null(_number_text(flat), _UNKNOWN)
+            cells = pc.fill_null(number_text(flat), _UNKNOWN)
         else:
-            cells = _number_text(pc.fill_null(flat, _FILLERS[flat.type]))
+            cells = number_text(pc.fill_null(flat, _FILLERS[flat.type]))
         return list_text(array, cells, " ")
-    return _number_text(array)
+    return number_text(array)
 
 
 def _bits_as_numbers(array: pa.Array) -> pa.Array:

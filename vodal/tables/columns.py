@@ -15,6 +15,7 @@ from vodal.errors import SkylaneError
 __all__ = ["Column", "ResultStream", "unique_names", "with_ids"]
 
 _PIECE_BYTES = 4 * 1024 * 1024
+_PIECE_ROWS = 50_000
 
 _SCALARS: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
@@ -103,7 +104,8 @@ class ResultStream:
         """Give the batches in slices of some 4 MB, which bounds the memory of an answer."""
         first, self._first = self._first, None
         for batch in self.batches if first is None else chain((first,), self.batches):
-            rows = max(1, int(batch.num_rows * _PIECE_BYTES / max(batch.nbytes, 1)))
+            fitting = int(batch.num_rows * _PIECE_BYTES / max(batch.nbytes, 1))
+            rows = min(max(1, fitting), _PIECE_ROWS)
             for start in range(0, batch.num_rows, rows):
                 yield batch.slice(start, rows)
 

@@ -7,10 +7,26 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from vodal.links import InputParam, ServiceDescriptor
+from vodal.tables.cells import holds
 from vodal.tables.columns import Column
 
-__all__ = ["descriptor", "element", "escape", "field_element", "frames", "info", "unique_ids"]
+__all__ = [
+    "SPACE_FRAME",
+    "TIME_FRAME",
+    "descriptor",
+    "element",
+    "escape",
+    "escaped_text",
+    "field_element",
+    "frame_of",
+    "frames",
+    "info",
+    "unique_ids",
+]
 
 _INVALID = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML 1.0 cannot carry in any form."""
@@ -30,12 +46,29 @@ _ESCAPES = str.maketrans(
 
 _SPACE_UTYPE = "obscore:Char.SpatialAxis.Coverage."
 _TIME_UTYPE = "obscore:Char.TimeAxis.Coverage.Bounds.Limits."
-_SPACE_FRAME, _TIME_FRAME = "frame-icrs", "frame-mjd"
+SPACE_FRAME, TIME_FRAME = "frame-icrs", "frame-mjd"
 
 
 def escape(text: str) -> str:
     """Make text fit for content and attribute values; characters XML cannot carry become ``?``."""
     return _INVALID.sub("?", text).translate(_ESCAPES)
+
+
+def escaped_text(array: pa.Array, *, quotes: bool = False) -> pa.Array:
+    """Make the cells of a conforming string array fit for content.
+
+    Parameters
+    ----------
+    array
+        The cells.
+    quotes
+        Whether quotation marks are escaped too, which attribute values need.
+    """
+    signs = ("&", "<", ">", "\r", *(('"',) if quotes else ()))
+    if holds(array, "".join(signs).encode()):
+        for sign in signs:
+            array = pc.replace_substring(array, pattern=sign, replacement=sign.translate(_ESCAPES))
+    return array
 
 
 def element(tag: str, content: str | None = None, /, **attributes: str | None) -> str:
@@ -63,12 +96,13 @@ def info(name: str, value: str, content: str = "") -> str:
     return element("INFO", escape(content) if content else None, name=name, value=value)
 
 
-def _frame_of(column: Column) -> str | None:
+def frame_of(column: Column) -> str | None:
+    """Name the frame of a column's values, by its utype of ObsCore; None if none is known."""
     utype = column.utype or ""
     if utype.startswith(_SPACE_UTYPE) and utype.endswith((".C1", ".C2", ".Support.Area")):
-        return _SPACE_FRAME
+        return SPACE_FRAME
     if utype.startswith(_TIME_UTYPE) and column.unit == "d":
-        return _TIME_FRAME
+        return TIME_FRAME
     return None
 
 
@@ -77,15 +111,15 @@ def frames(columns: Sequence[Column]) -> str:
 
     The reference position of the times is not known: headers seldom say it.
     """
-    needed = {_frame_of(column) for column in columns}
+    needed = {frame_of(column) for column in columns}
     parts = []
-    if _SPACE_FRAME in needed:
-        parts.append(element("COOSYS", id=_SPACE_FRAME, system="ICRS"))
-    if _TIME_FRAME in needed:
+    if SPACE_FRAME in needed:
+        parts.append(element("COOSYS", id=SPACE_FRAME, system="ICRS"))
+    if TIME_FRAME in needed:
         parts.append(
             element(
                 "TIMESYS",
-                id=_TIME_FRAME,
+                id=TIME_FRAME,
                 timeorigin="MJD-origin",
                 timescale="UTC",
                 refposition="UNKNOWN",
@@ -118,7 +152,7 @@ def field_element(column: Column, null: int | None = None) -> str:
         ucd=column.ucd,
         utype=column.utype,
         xtype=column.xtype,
-        ref=_frame_of(column),
+        ref=frame_of(column),
     )
 
 
@@ -187,7 +221,7 @@ def unique_ids(
 
     A document is not XML otherwise, and the names of columns in a query are the user's choice.
     """
-    used = {name for name in taken if name is not None} | {_SPACE_FRAME, _TIME_FRAME}
+    used = {name for name in taken if name is not None} | {SPACE_FRAME, TIME_FRAME}
     done = []
     for service in services:
         name, number = service.id, 2

@@ -14,7 +14,7 @@ from uuid import uuid4
 from vodal.errors import ArchiveError, SkylaneError
 from vodal.tables.columns import ResultStream
 
-__all__ = ["Status", "note_failure", "status_of", "tellable"]
+__all__ = ["Status", "counted", "note_failure", "status_of", "tellable"]
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,11 @@ def note_failure(stream: ResultStream, error: Exception) -> None:
     stream.failure = tellable(error)
 
 
+def counted(rows: int) -> str:
+    """Say how many rows there are."""
+    return f"{rows} row{'' if rows == 1 else 's'}"
+
+
 def status_of(stream: ResultStream, rows: int) -> Status:
     """Tell how a stream ended, after its last batch.
 
@@ -60,6 +65,7 @@ def status_of(stream: ResultStream, rows: int) -> Status:
     if stream.overflow:
         return Status(
             "OVERFLOW",
-            f"the table was cut off after {rows} rows, at the limit of this answer; there are more",
+            f"the table was cut off after {counted(rows)}, at the limit of this answer;"
+            " there are more rows",
         )
     return Status("OK")

@@ -13,14 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pybase64 import b64encode
 
 from vodal.links import ServiceDescriptor
 from vodal.tables.binary import NULL_NUMBERS, BinaryRows, for_binary
-from vodal.tables.cells import conform, holds, is_ascii, join_lines, text
+from vodal.tables.cells import conform, is_ascii, join_lines, text
 from vodal.tables.columns import Column, ResultStream, with_ids
-from vodal.tables.markup import descriptor, field_element, frames, info, unique_ids
+from vodal.tables.markup import descriptor, escaped_text, field_element, frames, info, unique_ids
 from vodal.tables.status import note_failure, status_of
 
 __all__ = ["Serialization", "data_less_votable", "write_error", "write_votable"]
@@ -93,14 +92,6 @@ def _base64(
     yield b64encode(left)
 
 
-def _escaped(array: pa.Array) -> pa.Array:
-    if not holds(array, b"&<>\r"):
-        return array
-    for raw, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;")):
-        array = pc.replace_substring(array, pattern=raw, replacement=entity)
-    return array
-
-
 def _tabledata(
     columns: Sequence[Column], stream: ResultStream, written: _Written
 ) -> Iterator[bytes]:
@@ -110,7 +101,7 @@ def _tabledata(
             for column, given in zip(columns, part.columns, strict=True):
                 array = conform(column, given)
                 strings = text(column, array)
-                cells.append(_escaped(strings) if pa.types.is_string(array.type) else strings)
+                cells.append(escaped_text(strings) if pa.types.is_string(array.type) else strings)
             yield join_lines(cells, "<TR><TD>", "</TD><TD>", "</TD></TR>\n")
             written.rows += part.num_rows
     except Exception as error:  # noqa: BLE001 - told in the document, logged if unexpected
