@@ -181,3 +181,130 @@ def test_joins_that_wait_too_deeply_are_refused(schema):
     joins = " JOIN ".join(f"test.numbers AS a{i}" for i in range(2_000))
     with pytest.raises(QueryError, match="joins wait for their ON"):
         adql.translate(f"SELECT a1.id FROM {joins}", schema)
+
+
+# NATURAL and USING against their definition --------------------------------------------------
+
+NUMBERS_COLUMNS = ("id", "i", "j", "x", "y", "a", "b")
+
+
+def renamed(rows, columns, alias):
+    """Give a sub-query of some columns under other names, and its rows."""
+    listed = ", ".join(f"{column} AS {name}" for column, name in columns)
+    text = f"(SELECT {listed} FROM test.numbers) AS {alias}"
+    places = [NUMBERS_COLUMNS.index(column) for column, _ in columns]
+    return text, [name for _, name in columns], [tuple(row[p] for p in places) for row in rows]
+
+
+def joined(kind, left, right, shared):
+    """Join two lists of rows by the standard's rules: names and rows of SELECT *."""
+    (_, left_names, left_rows), (_, right_names, right_rows) = left, right
+    key = lambda names, row: tuple(row[names.index(name)] for name in shared)  # noqa: E731
+    rest = lambda names, row: tuple(  # noqa: E731
+        value for name, value in zip(names, row, strict=True) if name not in shared
+    )
+    nothing = lambda names: (None,) * (len(names) - len(shared))  # noqa: E731
+    rows, met = [], set()
+    for one in left_rows:
+        k = key(left_names, one)
+        matches = [
+            n for n, two in enumerate(right_rows)
+            if None not in k and key(right_names, two) == k
+        ]  # fmt: skip
+        met.update(matches)
+        rows += [k + rest(left_names, one) + rest(right_names, right_rows[n]) for n in matches]
+        if not matches and kind in {"LEFT", "FULL"}:
+            rows.append(k + rest(left_names, one) + nothing(right_names))
+    if kind in {"RIGHT", "FULL"}:
+        for n, two in enumerate(right_rows):
+            if n not in met:
+                rows.append(key(right_names, two) + nothing(left_names) + rest(right_names, two))
+    names = list(shared) + [name for name in left_names + right_names if name not in shared]
+    return names, rows
+
+
+@pytest.mark.parametrize("kind", ["INNER", "LEFT", "RIGHT", "FULL"])
+@settings(max_examples=30, deadline=None, suppress_health_check=QUIET)
+@given(
+    whole=st.lists(
+        st.tuples(st.sampled_from(["id", "i", "j"]), st.sampled_from(["id", "i", "j"])),
+        min_size=1, max_size=2,
+    ),
+    natural=st.booleans(),
+)  # fmt: skip
+def test_joins_by_name_agree_with_their_definition(kind, whole, natural, run, numbers, schema):
+    shared = [f"k{n}" for n in range(len(whole))]
+    keys = list(zip(whole, shared, strict=True))
+    left = renamed(numbers, [*((one, k) for (one, _), k in keys), ("a", "p")], "l")
+    right = renamed(numbers, [("b", "q"), *((two, k) for (_, two), k in keys)], "r")
+    if natural:
+        query = f"SELECT * FROM {left[0]} NATURAL {kind} JOIN {right[0]}"
+    else:
+        query = f"SELECT * FROM {left[0]} {kind} JOIN {right[0]} USING ({', '.join(shared)})"
+    names, rows = joined(kind, left, right, shared)
+    assert [column.name for column in adql.translate(query, schema).columns] == names
+    assert Counter(run(query)) == Counter(rows)
+
+
+@pytest.mark.parametrize("kind", ["INNER", "LEFT", "FULL"])
+def test_a_merged_column_can_be_merged_again(kind, run, numbers):
+    parts = [
+        renamed(numbers, [(column, "k"), ("a", name)], name)
+        for column, name in (("id", "p"), ("i", "q"), ("j", "r"))
+    ]
+    names, rows = joined(kind, parts[0], parts[1], ["k"])
+    names, rows = joined(kind, ("", names, rows), parts[2], ["k"])
+    first, second, third = (part[0] for part in parts)
+    query = f"SELECT * FROM {first} {kind} JOIN {second} USING (k) {kind} JOIN {third} USING (k)"
+    assert Counter(run(query)) == Counter(rows)
+    assert Counter(run(f"SELECT k, p, q, r FROM ({query}) AS w")) == Counter(rows)
+
+
+def test_in_and_not_in_with_null_are_unknown(run):
+    where = "SELECT id FROM test.numbers WHERE {} ORDER BY id"
+    inner = "(SELECT i FROM test.numbers)"  # which has a NULL
+    assert run(where.format(f"id IN {inner}")) == [(1,), (2,), (7,)]
+    assert run(where.format(f"id NOT IN {inner}")) == []
+    assert run(where.format(f"NOT id IN {inner}")) == []
+    assert run(where.format("i NOT IN (0, NULL)")) == []
+    assert run(where.format("i IN (0, NULL)")) == [(1,)]
+    assert run(where.format("i IN (0, NULL) OR i IS NULL")) == [(1,), (5,)]
+    empty = "(SELECT i FROM test.numbers WHERE id > 99)"
+    assert len(run(where.format(f"i NOT IN {empty}"))) == 7
+    assert run(where.format(f"i IN {empty}")) == []
+
+
+# Metadata ------------------------------------------------------------------------------------
+
+REGION = ("s_region", "char", None, "pos.outline", None, "adql:REGION", None)
+RA = ("s_ra", "double", "deg", "pos.eq.ra", "obscore:Char.s_ra", None, None)
+LEVEL = ("calib_level", "int", None, None, None, None, "Calibration level")
+
+
+THREE = "s_region, s_ra, calib_level"
+JOINED = f"(SELECT {THREE} FROM obscore) AS a NATURAL JOIN (SELECT calib_level FROM obscore) AS b"
+
+
+@pytest.mark.parametrize("query", [
+    f"SELECT {THREE} FROM ivoa.obscore",
+    f"SELECT q.* FROM (SELECT {THREE} FROM ivoa.obscore) AS q",
+    f"SELECT {THREE} FROM (SELECT * FROM (SELECT * FROM obscore) AS q) AS p",
+    f"WITH w AS (SELECT {THREE} FROM ivoa.obscore) SELECT * FROM w",
+    f"WITH w AS (SELECT * FROM obscore), v AS (SELECT * FROM w) SELECT {THREE} FROM v",
+    f"SELECT {THREE} FROM ivoa.obscore UNION SELECT obs_id, s_dec, 1 FROM ivoa.obscore",
+    f"(SELECT {THREE} FROM obscore EXCEPT ALL SELECT {THREE} FROM obscore) ORDER BY 2",
+    f"SELECT DISTINCT {THREE} FROM obscore ORDER BY s_ra + 1",
+    f"SELECT j.* FROM ({JOINED}) AS j",
+    f"SELECT {THREE} FROM obscore GROUP BY {THREE}",
+])  # fmt: skip
+def test_metadata_goes_with_a_column_wherever_it_goes(query, schema):
+    columns = adql.translate(query, schema).columns
+    found = {
+        column.name: (
+            column.name, column.datatype, column.unit, column.ucd, column.utype, column.xtype,
+            column.description,
+        )
+        for column in columns
+    }  # fmt: skip
+    level = LEVEL if "UNION" not in query else (LEVEL[0], "long", *LEVEL[2:])
+    assert found == {"s_region": REGION, "s_ra": RA, "calib_level": level}
