@@ -3,5 +3,5 @@
 - `values`     values; `printer`: whole queries
 - `install`    puts the functions that this SQL calls into a database:
 - `numbers.sql`  arithmetic without errors, casts; `sphere.sql`: the exact spherical predicates;
-  `shapes.sql`: shapes from numbers and texts
+  `shapes.sql`: shapes from numbers and texts; `userdefined.sql`: the user-defined functions
 """
