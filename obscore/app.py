@@ -9,13 +9,16 @@ from starlette.applications import Starlette
 
 from obscore.store.base import Backend
 from obscore.tap.async_routes import async_routes
+from obscore.tap.job_uploads import JobUploads
 from obscore.tap.query import QueryRunner
 from obscore.tap.routes import TapRoutes, votable_error
 from obscore.tap.settings import TapSettings
+from obscore.tap.uploads import TableUploads
 from vodal.links import Annotator
 from vodal.uws.callers import Identify, anonymous
 from vodal.uws.runner import Runner
 from vodal.web.app import service_app
+from vodal.web.multipart import MAX_FORM_BYTES
 from vodal.web.requests import service_url, site_url
 
 __all__ = ["create_app"]
@@ -56,8 +59,10 @@ def create_app(
     )
     runner = QueryRunner(engine, limits)
     runners = [runner]
+    uploads = TableUploads(limits.uploads)
+    job_uploads = JobUploads(uploads)
     routes = TapRoutes(
-        runner, limits, annotators, public_url, None if jobs is None else jobs.settings
+        runner, limits, annotators, public_url, None if jobs is None else jobs.settings, uploads
     ).routes()
     if jobs is not None:
         # Connections of their own, so that synchronous queries never wait for long ones.
@@ -75,14 +80,21 @@ def create_app(
             site_url=lambda request: site_url(request, public_url),
             annotators=annotators,
             identify=identify,
+            uploads=job_uploads,
         )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        job_uploads.start()
         yield
+        await uploads.close()
         for item in runners:
             item.close()
 
-    app = service_app(routes, render=votable_error)
+    app = service_app(
+        routes,
+        render=votable_error,
+        max_body_bytes=limits.uploads.max_bytes + 2 * MAX_FORM_BYTES,
+    )
     app.router.lifespan_context = lifespan
     return app

@@ -3,9 +3,11 @@
 - `settings`      limits
 - `metadata`      the published tables: for the translator, TAP_SCHEMA and VOSI
 - `request`       the parameters of a query as one value
+- `uploads`       tables that come with a query, taken, fetched and read
 - `query`         a query's text to a stream of Arrow batches
 - `batches`       rows of the database as Arrow batches
 - `answer`        a result as the document that was asked for
+- `job_uploads`   tables that come with asynchronous queries
 - `jobs`          what an asynchronous query does
 - `capabilities`  what the service says it can
 - `examples`      queries to start from, as a page

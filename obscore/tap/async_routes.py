@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from obscore.tap.jobs import TapJobs
+from obscore.tap.job_uploads import JobUploads
+from obscore.tap.jobs import TapJobs, no_uploads
 from obscore.tap.query import QueryRunner
 from obscore.tap.settings import TapSettings
 from vodal.links import Annotator
@@ -40,6 +41,7 @@ def async_routes(
     site_url: Callable[[Request], str],
     annotators: Sequence[Annotator] = (),
     identify: Identify = anonymous,
+    uploads: JobUploads | None = None,
 ) -> list[BaseRoute]:
     """Make the routes of asynchronous queries.
 
@@ -58,11 +60,13 @@ def async_routes(
         Make the service descriptors that go with a result.
     identify
         Knows who asks.
+    uploads
+        Takes and reads the tables that come with jobs; without it there are none.
     """
     service = JobService(
         runner,
         "tap",
-        TapJobs(queries, settings, annotators),
+        TapJobs(queries, settings, annotators, no_uploads if uploads is None else uploads.load),
         default_duration_s=settings.async_limit_s,
         max_duration_s=settings.async_max_limit_s,
     )
@@ -72,5 +76,6 @@ def async_routes(
         site_url=site_url,
         render_error=_error_document,
         identify=identify,
+        intake=uploads,
     )
     return routes.routes("/async")

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from obscore.adql.functions import GEOMETRY_FUNCTIONS
 from obscore.adql.userdefined.catalogue import user_features
-from obscore.tap.settings import TapSettings
+from obscore.tap.settings import TapSettings, UploadSettings
 from vodal.tables.formats import FORMATS
 from vodal.uws.settings import JobSettings
 from vodal.vosi.capabilities import Capability, Interface, capability, vosi_capabilities
@@ -90,11 +90,31 @@ def _details(settings: TapSettings, jobs: JobSettings | None) -> list[Element]:
         model,
         _language(),
         *formats,
+        *_upload_methods(settings.uploads),
         *_time_limits(settings, jobs),
         _limit(
             "outputLimit", min(settings.default_rows, settings.max_rows), settings.max_rows, "row"
         ),
+        *_upload_limits(settings.uploads),
     ]
+
+
+def _upload_methods(settings: UploadSettings) -> list[Element]:
+    if not settings.max_tables:
+        return []
+    # TAPRegExt 1.0 section 2.5 wants both of every service that takes uploads; from which hosts a
+    # table is fetched, if from any, is the site's choice and told by the error.
+    methods = ["inline", "http", *(["https"] if settings.urls.hosts else [])]
+    return [
+        Element("uploadMethod", {"ivo-id": f"ivo://ivoa.net/std/TAPRegExt#upload-{method}"})
+        for method in methods
+    ]
+
+
+def _upload_limits(settings: UploadSettings) -> list[Element]:
+    if not settings.max_tables:
+        return []
+    return [_limit("uploadLimit", settings.max_rows, settings.max_rows, "row")]
 
 
 def tap_capabilities(

@@ -44,8 +44,6 @@ def read_request(params: Params, settings: TapSettings) -> QueryRequest:
             f"LANG '{language[:40]}' is an unknown query language;"
             f" use one of {', '.join(LANGUAGES)}"
         )
-    if params.all("UPLOAD"):
-        raise UsageError("UPLOAD is not supported by this service; give the positions in the query")
     query = params.required("QUERY")
     if len(query) > settings.max_query_chars:
         raise TooLargeError(

@@ -19,6 +19,7 @@ from obscore.tap.metadata import tableset
 from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest, read_request
 from obscore.tap.settings import TapSettings
+from obscore.tap.uploads import TableUploads, Taken
 from vodal.errors import ServiceUnavailable, SkylaneError
 from vodal.links import Annotator
 from vodal.tables.votable import write_error
@@ -26,7 +27,7 @@ from vodal.uws.settings import JobSettings
 from vodal.vosi.availability import Availability
 from vodal.vosi.routes import vosi_routes
 from vodal.web.presence import unless_gone
-from vodal.web.requests import read_params, service_url, site_url
+from vodal.web.requests import service_url, site_url
 from vodal.web.responses import error_headers, stream
 
 __all__ = ["TapRoutes", "votable_error"]
@@ -112,6 +113,8 @@ class TapRoutes:
         Where clients see the site, if not by the Host header.
     jobs
         Limits of asynchronous queries, if there are any.
+    uploads
+        Reads the tables that come with queries; closed by who made it.
     """
 
     def __init__(
@@ -121,7 +124,9 @@ class TapRoutes:
         annotators: Sequence[Annotator] = (),
         public_url: str | None = None,
         jobs: JobSettings | None = None,
+        uploads: TableUploads | None = None,
     ) -> None:
+        self._uploads = uploads or TableUploads(settings.uploads)
         self._runner = runner
         self._settings = settings
         self._annotators = tuple(annotators)
@@ -145,7 +150,11 @@ class TapRoutes:
         ]
 
     async def _sync(self, request: Request) -> _Guarded:
-        asked = read_request(await read_params(request), self._settings)
+        async with self._uploads.taking(request) as taken:
+            return await self._sync_answer(request, taken)
+
+    async def _sync_answer(self, request: Request, taken: Taken) -> _Guarded:
+        asked = read_request(taken.params, self._settings)
         base_url = site_url(request, self._public_url)
         # Waiting here and not in a thread: the threads are shared with the other services.
         with anyio.move_on_after(self._settings.wait_limit_s) as waiting:
@@ -155,7 +164,7 @@ class TapRoutes:
         cancelled = threading.Event()
         try:
             response = await unless_gone(
-                request, cancelled, lambda: self._answer(asked, base_url, cancelled)
+                request, cancelled, lambda: self._answer(asked, taken, base_url, cancelled)
             )
         except BaseException:
             self._places.release()
@@ -163,10 +172,15 @@ class TapRoutes:
         return _Guarded(response, self._places, self._settings.stall_limit_s, cancelled)
 
     async def _answer(
-        self, asked: QueryRequest, base_url: str, cancelled: threading.Event
+        self, asked: QueryRequest, taken: Taken, base_url: str, cancelled: threading.Event
     ) -> Response:
+        # The database has loaded them when the first piece is there.
+        uploads = await self._uploads.tables(taken)
+
         def pieces() -> Iterator[bytes]:
-            result = self._runner.run(asked.query, asked.max_rows, base_url, cancelled)
+            result = self._runner.run(
+                asked.query, asked.max_rows, base_url, cancelled, uploads=uploads
+            )
             return write_answer(result, asked, self._annotators, base_url)
 
         return await stream(pieces, asked.format.media_type)

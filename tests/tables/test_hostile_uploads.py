@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from vodal.errors import SkylaneError, TooLargeError, UsageError
-from vodal.tables.readers import ReadLimits, read_table
+from vodal.tables.readers.limits import ReadLimits
+from vodal.tables.readers.read import read_table
 
 LIMITS = ReadLimits(max_rows=1000, max_columns=50, max_cell_bytes=10_000, max_table_bytes=2_000_000)
 

@@ -24,7 +24,8 @@ from pyarrow import parquet
 from vodal.tables.binary import pack_rows
 from vodal.tables.columns import Column, ResultStream
 from vodal.tables.csv import write_csv, write_tsv
-from vodal.tables.readers import ReadLimits, read_table
+from vodal.tables.readers.limits import ReadLimits
+from vodal.tables.readers.read import read_table
 from vodal.tables.votable import write_votable
 
 LIMITS = ReadLimits()
@@ -519,7 +520,7 @@ def test_long_binary_tables_are_read_in_pieces(tmp_path):
 
 def test_readers_load_neither_the_web_nor_a_database():
     code = (
-        "import sys, vodal.tables.readers\n"
+        "import sys, vodal.tables.readers.read\n"
         "bad = {'starlette', 'sqlalchemy', 'uvicorn', 'apsw', 'psycopg'} & set(sys.modules)\n"
         "assert not bad, bad\n"
     )

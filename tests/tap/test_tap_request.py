@@ -47,7 +47,6 @@ def test_maxrec_is_cut_to_the_hard_limit():
         ({"LANG": "ADQL", "QUERY": "q", "MAXREC": "many"}, "MAXREC takes a whole number"),
         ({"LANG": "ADQL", "QUERY": "q", "MAXREC": "-1"}, "MAXREC must be 0 or more"),
         ({"LANG": "ADQL", "QUERY": "q", "FORMAT": "word"}, "FORMAT 'word'"),
-        ({"LANG": "ADQL", "QUERY": "q", "UPLOAD": "a,param:b"}, "UPLOAD is not supported"),
         ({"LANG": "ADQL", "QUERY": "q" * 51}, "51 characters; this service takes 50"),
     ],
 )

@@ -26,6 +26,8 @@ _THREAD_VARIABLES = (
 )
 _SINGLE_THREADED = dict.fromkeys(_THREAD_VARIABLES, "1")
 """The processes are the parallelism; thread pools in each would fight for the same cores."""
+_ARROW_MEMORY = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Arrow's own allocator takes a gigabyte of addresses at once, which would count as used."""
 _SOCKET_BUFFER_BYTES = 1 << 20
 
 
@@ -52,7 +54,7 @@ class WorkerProcess:
                 ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env={**os.environ, **_SINGLE_THREADED},
+                env={**os.environ, **_SINGLE_THREADED, **_ARROW_MEMORY},
             )
         except BaseException:
             ours.close()

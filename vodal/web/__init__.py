@@ -1,6 +1,8 @@
 """What every web service of the suite does alike.
 
+- `multipart`  form bodies with files, which go straight to disk
 - `requests`   parameters of the query and of form bodies; the site's address
+- `fetch`      files from other servers, of hosts on a list and of public addresses only
 - `threads`    blocking work off the event loop
 - `presence`   work for a client that may go away meanwhile
 - `responses`  streams made in threads; errors as text

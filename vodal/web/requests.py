@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
-from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from vodal.errors import TooLargeError, UsageError
 from vodal.params import Params
+from vodal.web.multipart import (
+    MAX_FIELDS,
+    MAX_FORM_BYTES,
+    FilePart,
+    FileTarget,
+    read_multipart,
+)
 
-__all__ = ["MAX_FIELDS", "read_params", "service_url", "site_url"]
-
-MAX_FIELDS = 20_000
-"""Most parameters taken in one request; a long list of IDs is the only use for many."""
-
-_MAX_FILES = 20
-_MAX_PART_BYTES = 8 * 1024 * 1024
+__all__ = ["MAX_FIELDS", "read_form", "read_params", "service_url", "site_url"]
 
 _HOST = re.compile(
     r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?"
@@ -44,23 +42,13 @@ def _pairs(text: bytes, where: str) -> list[tuple[str, str]]:
         raise TooLargeError(f"the {where} may hold at most {MAX_FIELDS} parameters") from None
 
 
-async def _multipart(request: Request) -> list[tuple[str, str]]:
-    try:
-        async with request.form(
-            max_files=_MAX_FILES, max_fields=MAX_FIELDS, max_part_size=_MAX_PART_BYTES
-        ) as form:
-            return [
-                (name, value)
-                for name, value in form.multi_items()
-                if not isinstance(value, UploadFile)
-            ]
-    except HTTPException as error:
-        reason = error.detail
-    except MultiPartException as error:
-        reason = error.message
-    except (FormParserError, UnicodeDecodeError) as error:
-        reason = str(error)
-    raise UsageError(f"the multipart body cannot be read: {reason.rstrip('.')}")
+async def _urlencoded(request: Request) -> list[tuple[str, str]]:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise TooLargeError(f"the parameters of the body are over {MAX_FORM_BYTES} bytes")
+    return _pairs(bytes(body), "body")
 
 
 async def read_params(request: Request) -> Params:
@@ -76,18 +64,41 @@ async def read_params(request: Request) -> Params:
     TooLargeError
         If there are more than `MAX_FIELDS` parameters, or the body is over the app's limit.
     """
+    params, _ = await read_form(request, None)
+    return params
+
+
+async def read_form(
+    request: Request, target: FileTarget | None
+) -> tuple[Params, Sequence[FilePart]]:
+    """Read the parameters of a request as `read_params`, and the files of a multipart body.
+
+    Parameters
+    ----------
+    request
+        Of any method.
+    target
+        Where files go; without it they are passed over.
+
+    Raises
+    ------
+    UsageError, TooLargeError
+        As `read_params`, and if there are too many files or bytes.
+    """
     pairs = _pairs(request.scope["query_string"], "query")
+    files: Sequence[FilePart] = ()
     if request.method not in {"GET", "HEAD"}:
         content_type, _ = parse_options_header(request.headers.get("content-type"))
         if content_type == b"application/x-www-form-urlencoded":
-            pairs += _pairs(await request.body(), "body")
+            pairs += await _urlencoded(request)
         elif content_type == b"multipart/form-data":
-            pairs += await _multipart(request)
+            sent, files = await read_multipart(request, target)
+            pairs += sent
     for name, value in pairs:
         if "\0" in name or "\0" in value:
             # Databases and C libraries behind would cut the text there in silence.
             raise UsageError("parameters may not hold a NUL character")
-    return Params(pairs)
+    return Params(pairs), files
 
 
 def site_url(request: Request, public_url: str | None) -> str:

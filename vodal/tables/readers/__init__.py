@@ -21,8 +21,3 @@ a database.
 """
 
 from __future__ import annotations
-
-from vodal.tables.readers.limits import ReadLimits
-from vodal.tables.readers.read import read_table
-
-__all__ = ["ReadLimits", "read_table"]

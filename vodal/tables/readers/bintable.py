@@ -207,9 +207,7 @@ def _column(keywords: Keywords, place: int, limits: ReadLimits) -> BinaryColumn:
             raise UsageError(f"the column '{name[:80]}' has the TFORM '{form[:40]}', which is none")
         letter = parts[3]
     datatype = _DATATYPES[letter]
-    arraysize, items = _sizes(
-        keywords.string(f"TDIM{place}"), datatype, None if descriptor else repeat
-    )
+    arraysize, items = _sizes(keywords.string(f"TDIM{place}"), None if descriptor else repeat)
     column = Column(
         name,
         datatype,
@@ -234,7 +232,7 @@ def _column(keywords: Keywords, place: int, limits: ReadLimits) -> BinaryColumn:
     return BinaryColumn(field, width, descriptor, scale, zero, shifted)
 
 
-def _sizes(tdim: str, datatype: str, repeat: int | None) -> tuple[str | None, int | None]:
+def _sizes(tdim: str, repeat: int | None) -> tuple[str | None, int | None]:
     """Give arraysize and items of a column's cells."""
     if repeat is None:
         return "*", None
@@ -243,6 +241,6 @@ def _sizes(tdim: str, datatype: str, repeat: int | None) -> tuple[str | None, in
     shape = [int(part) for part in tdim.strip(" ()").split(",")] if _TDIM.fullmatch(tdim) else []
     if math.prod(shape) != repeat or len(shape) < 2:
         shape = [repeat]
-    if shape == [1] and datatype != "char":
+    if shape == [1]:
         return None, 1
     return "x".join(map(str, shape)), repeat

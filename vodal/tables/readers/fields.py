@@ -130,8 +130,8 @@ def _sizes(
         raise over(f"in '{name[:80]}' a longer cell", "max_cell_bytes", limits.max_cell_bytes)
     if items == 0:
         return "*", 0
-    if items == 1 and datatype not in {"char", "unicodeChar"}:
-        # An array of one is a scalar to every client.
+    if items == 1:
+        # An array of one is a scalar; the "1" is deprecated (VOTable 1.3 Erratum 3).
         return None, 1
     return arraysize, items
 

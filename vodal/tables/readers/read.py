@@ -23,7 +23,6 @@ def read_table(
     target: Path,
     name: str,
     limits: ReadLimits,
-    *,
     media_type: str = "",
     file_name: str = "",
 ) -> UploadedTable:
