@@ -11,6 +11,7 @@ In the order data flows:
 - `params`    DALI request parameters
 - `links`     DataLink rows and service descriptors, and the seam `LinkMaker`
 - `tables`    typed streams of Arrow batches and their writers
+- `ahead`     an iterator that works ahead in a thread
 - `vosi`      capabilities, availability, tableset
 - `pool`      warm worker processes
 - `uws`       asynchronous jobs in a queue that server processes share

@@ -14,6 +14,7 @@ In the order that a query takes:
 - `passes`: look-ups in the spatial index; `inherited`: sub-queries that pass it on
 - `rewriting`: rules that make it quicker; `extremes`: MIN and MAX of a whole table; `facets`:
   columns with few values, answered from kept counts
+- `fetched`: columns that are made after the rows were fetched
 - `printing`: what printers share; `sqlite`, `postgres`: print SQL of their database, and have the
   functions that this SQL calls
 
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from obscore.adql import bound
 from obscore.adql.clauses import parse
+from obscore.adql.fetched import with_sources
 from obscore.adql.resolver import Resolver
 from obscore.adql.rewriting import rewritten
 from obscore.adql.schema import ColumnDef, FacetTable, Schema, SpatialIndex, TableDef
@@ -62,6 +64,9 @@ class Translated:
     """Of the result, in order; names are unique."""
     tables: tuple[str, ...]
     """Full names of the tables that the query reads."""
+    made: tuple[int, ...] = ()
+    """Places (from 0) of the columns that the SQL gives as the value they are made of
+    (`ColumnDef.made_of`)."""
 
 
 class QueryPrinter(Protocol):
@@ -106,10 +111,12 @@ def translate(
         resolver = Resolver(query, schema)
         resolved = rewritten(resolver.query(parse(query)))
         printing = printer()
-        sql = printing.query(resolved, limit)
+        with_rest, made = with_sources(resolved)
+        sql = printing.query(with_rest, limit)
     except RecursionError:
         raise QueryError("the query is nested too deeply", 1, 1) from None
-    return Translated(sql, printing.params, _unique(resolved.columns), tuple(resolver.tables))
+    columns = _unique(resolved.columns)
+    return Translated(sql, printing.params, columns, tuple(resolver.tables), made)
 
 
 def register(connection: apsw.Connection) -> None:

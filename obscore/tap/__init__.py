@@ -6,6 +6,7 @@
 - `uploads`       tables that come with a query, taken, fetched and read
 - `query`         a query's text to a stream of Arrow batches
 - `batches`       rows of the database as Arrow batches
+- `access`        the addresses of products, made for whole columns
 - `answer`        a result as the document that was asked for
 - `job_uploads`   tables that come with asynchronous queries
 - `jobs`          what an asynchronous query does

@@ -19,10 +19,13 @@ from obscore.store import schema as store
 from vodal.tables.columns import Column
 from vodal.vosi.tableset import ForeignKey, TableColumn, TableDescription, TableSchema
 
-__all__ = ["PUBLISHED", "encode_id", "tableset", "tap_schema_rows"]
+__all__ = ["LINKS_PATH", "PUBLISHED", "encode_id", "tableset", "tap_schema_rows"]
 
 DATALINK_FORMAT = "application/x-votable+xml;content=datalink"
 """Media type of a DataLink document, spelt as pyvo compares it: without a blank."""
+
+LINKS_PATH = "/datalink/links?ID="
+"""What stands between the site's address and an identifier in ``access_url``."""
 
 _REGULAR = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
@@ -36,7 +39,7 @@ def encode_id(did: str) -> str:
 
 _MADE_COLUMNS = {
     # The base URL is that of the request, so that a site can move.
-    "access_url": "(:base_url || '/datalink/links?ID=' || encode_id({alias}.obs_publisher_did))",
+    "access_url": f"(:base_url || '{LINKS_PATH}' || encode_id({{alias}}.obs_publisher_did))",
     "access_format": f"'{DATALINK_FORMAT}'",
 }
 
@@ -45,6 +48,7 @@ def _obscore_column(item: ObsCoreColumn) -> ColumnDef:
     return ColumnDef(
         item.column,
         sql=_MADE_COLUMNS.get(item.name),
+        made_of="obs_publisher_did" if item.name == "access_url" else None,
         indexed=item.indexed or item.name in {"s_ra", "s_dec", "s_region"},
         principal=item.mandatory,
         std=item.mandatory,

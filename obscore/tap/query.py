@@ -11,6 +11,7 @@ from obscore.adql.schema import Schema
 from obscore.store.base import QueryEngine
 from obscore.tap.metadata import PUBLISHED
 from obscore.tap.settings import TapSettings
+from vodal.ahead import read_ahead
 from vodal.tables.columns import ResultStream, with_ids
 from vodal.tables.uploads import UploadedTable
 
@@ -90,7 +91,7 @@ class QueryRunner:
             limit_s=self._settings.sync_limit_s if limit_s is None else limit_s,
             cancelled=cancelled,
         )
-        stream.batches = _cut(batches, stream, max_rows)
+        stream.batches = read_ahead(_cut(batches, stream, max_rows))
         return stream
 
     def check(self) -> None:

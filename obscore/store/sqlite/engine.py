@@ -18,6 +18,7 @@ from obscore.adql.schema import Schema, TableDef
 from obscore.store.base import QueryEngine
 from obscore.store.sqlite.readers import ReaderPool
 from obscore.store.sqlite.uploads import attached, declare_uploads
+from obscore.tap.access import with_access_urls
 from obscore.tap.batches import make_batch, make_schema
 from obscore.tap.metadata import encode_id
 from vodal.errors import ArchiveError, QueryError, ServiceUnavailable, SkylaneError, TooLargeError
@@ -108,7 +109,8 @@ class SqliteEngine(QueryEngine):
                     with deadline.running(), _explained(translated.sql):
                         rows = list(islice(cursor, size))
                     if rows:
-                        yield make_batch(columns, schema, rows)
+                        batch = make_batch(columns, schema, rows)
+                        yield with_access_urls(batch, translated.made, base_url)
                     if len(rows) < size:
                         return
                     size = self._batch_rows
