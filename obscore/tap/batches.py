@@ -13,7 +13,7 @@ from obscore.adql.sqlite.arrays import unpack_lists
 from vodal.errors import QueryError
 from vodal.tables.columns import Column
 
-__all__ = ["make_batch", "make_schema"]
+__all__ = ["joined", "make_batch", "make_schema"]
 
 _MISFITS = (pa.ArrowException, KeyError, OverflowError, TypeError, ValueError)
 """What Arrow raises for a value that is not of its column's type."""
@@ -52,6 +52,14 @@ def make_batch(
         for column, kind, cells in zip(columns, schema.types, values, strict=True)
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def joined(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Make one batch of several, at least one, with the same columns."""
+    if len(parts) == 1:
+        return parts[0]
+    (whole,) = pa.Table.from_batches(parts).combine_chunks().to_batches()
+    return whole
 
 
 def _are_whole(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> bool:

@@ -95,7 +95,7 @@ class TapSettings(Settings):
     stall_limit_s: float = Field(default=60.0, gt=0)
     """Seconds that a client may take to accept the next piece of an answer; after that the
     connection is dropped, so that it keeps no query from its turn."""
-    batch_rows: int = Field(default=10_000, ge=1)
+    batch_rows: int = Field(default=4000, ge=1)
     """Rows read from the database and written to the client at a time."""
     max_query_chars: int = Field(default=1_000_000, ge=1)
     """Length of a query's text at most."""

@@ -14,7 +14,7 @@ from vodal.errors import SkylaneError
 
 __all__ = ["Column", "ResultStream", "unique_names", "with_ids"]
 
-_PIECE_BYTES = 4 * 1024 * 1024
+_PIECE_BYTES = 1 * 1024 * 1024
 _PIECE_ROWS = 50_000
 
 _SCALARS: dict[str, pa.DataType] = {

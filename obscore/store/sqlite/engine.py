@@ -19,7 +19,7 @@ from obscore.store.base import QueryEngine
 from obscore.store.sqlite.readers import ReaderPool
 from obscore.store.sqlite.uploads import attached, declare_uploads
 from obscore.tap.access import with_access_urls
-from obscore.tap.batches import make_batch, make_schema
+from obscore.tap.batches import joined, make_batch, make_schema
 from obscore.tap.metadata import encode_id
 from vodal.errors import ArchiveError, QueryError, ServiceUnavailable, SkylaneError, TooLargeError
 from vodal.tables.columns import Column
@@ -31,6 +31,9 @@ _LOG = logging.getLogger(__name__)
 
 _FIRST_ROWS = 500
 """Rows of the first batch: few, so that the client sees the beginning of a long answer at once."""
+
+_PART_ROWS = 1_000
+"""Rows that are Python's objects at once: these are many times larger than Arrow's columns."""
 
 _TOO_COMPLEX = (
     "expression tree is too large",
@@ -106,12 +109,20 @@ class SqliteEngine(QueryEngine):
                 with deadline.running(), _explained(translated.sql):
                     cursor.execute(translated.sql, values)
                 while True:
-                    with deadline.running(), _explained(translated.sql):
-                        rows = list(islice(cursor, size))
-                    if rows:
-                        batch = make_batch(columns, schema, rows)
-                        yield with_access_urls(batch, translated.made, base_url)
-                    if len(rows) < size:
+                    parts: list[pa.RecordBatch] = []
+                    left = size
+                    while left:
+                        count = min(left, _PART_ROWS)
+                        with deadline.running(), _explained(translated.sql):
+                            rows = list(islice(cursor, count))
+                        left -= len(rows)
+                        if rows:
+                            parts.append(make_batch(columns, schema, rows))
+                        if len(rows) < count:
+                            break
+                    if parts:
+                        yield with_access_urls(joined(parts), translated.made, base_url)
+                    if left:
                         return
                     size = self._batch_rows
             finally:
