@@ -101,7 +101,7 @@ class ResultStream:
             close()
 
     def pieces(self) -> Iterator[pa.RecordBatch]:
-        """Give the batches in slices of some 4 MB, which bounds the memory of an answer."""
+        """Give the batches in slices of some 1 MB, which bounds the memory of an answer."""
         first, self._first = self._first, None
         for batch in self.batches if first is None else chain((first,), self.batches):
             fitting = int(batch.num_rows * _PIECE_BYTES / max(batch.nbytes, 1))
