@@ -222,7 +222,7 @@ def measure(options: argparse.Namespace, page: Page) -> None:
     parts = set(options.only.split(","))
     path = Path(options.site)
     prepare(path, options.rows)
-    seconds = 2.0 if options.quick else 8.0
+    seconds = options.seconds or (2.0 if options.quick else 8.0)
     peers = [
         Service(name or url, url.rstrip("/"), options.table)
         for url, name in zip(options.url, options.name + [""] * len(options.url), strict=False)
@@ -284,6 +284,7 @@ def main() -> None:
     parser.add_argument("--workers", default="1,2")
     parser.add_argument("--only", default="raw,translate,latency,ingest,bulk")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seconds", type=float, help="of each load; default 8, or 2 if quick")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     options.site = options.site or f"bench-{options.store}-{options.rows}"
