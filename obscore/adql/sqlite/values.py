@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from obscore.adql import bound as b
 from obscore.adql.printing import is_narrow, is_point, quoted
+from obscore.adql.schema import TableDef
+from obscore.adql.sqlite.haversine import circle_bounds, circle_test, distance_value
 from obscore.adql.types import Kind
-from vodal.regions import Point, shape_to_bytes
+from vodal.regions import Circle, Point, shape_to_bytes
 
 __all__ = ["ValuePrinter"]
 
@@ -181,15 +183,18 @@ class ValuePrinter:
     def _distance(self, first: b.Value, second: b.Value) -> str:
         ends = [self._coordinates(first), self._coordinates(second)]
         if ends[0] is not None and ends[1] is not None:
-            return f"sky_distance({', '.join([*ends[0], *ends[1]])})"
+            exact = f"sky_distance({', '.join([*ends[0], *ends[1]])})"
+            if _is_cheap(first) and _is_cheap(second):
+                return distance_value(ends[0], ends[1], exact)
+            return exact
         return f"sky_separation({self.value(first)}, {self.value(second)})"
 
-    def _coordinates(self, point: b.Value) -> list[str] | None:
+    def _coordinates(self, point: b.Value) -> tuple[str, str] | None:
         match point:
-            case b.Function("POINT", arguments):
-                return [self.value(argument) for argument in arguments]
+            case b.Function("POINT", (ra, dec)):
+                return self.value(ra), self.value(dec)
             case b.ShapeValue(Point(ra_deg, dec_deg)):
-                return [self.param(ra_deg), self.param(dec_deg)]
+                return self.param(ra_deg), self.param(dec_deg)
             case _:
                 return None
 
@@ -203,7 +208,14 @@ class ValuePrinter:
             # The commonest test of all needs no packed point for each row.
             position = self._coordinates(first)
             assert position is not None
-            return f"sky_holds({self.value(second)}, {position[0]}, {position[1]})"
+            exact = f"sky_holds({self.value(second)}, {position[0]}, {position[1]})"
+            match second:
+                case b.ShapeValue(Circle(ra_deg, dec_deg, radius_deg)) if _is_cheap(first):
+                    low, high = circle_bounds(radius_deg)
+                    centre = self.param(ra_deg), self.param(dec_deg)
+                    return circle_test(position, centre, (self.param(low), self.param(high)), exact)
+                case _:
+                    return exact
         return _TEMPLATES[value.name].format(self.value(first), self.value(second))
 
     def _map_predicate(self, name: str, first: b.Value, second: b.Value) -> str:
@@ -219,6 +231,27 @@ class ValuePrinter:
         if position is not None and function != "moc_within":
             return f"moc_holds({self.value(moc)}, {position[0]}, {position[1]})"
         return f"{function}({self.value(moc)}, {self.value(shape)})"
+
+
+def _is_cheap(point: b.Value) -> bool:
+    """Tell whether a point's coordinates can be printed again and again."""
+    match point:
+        case b.ShapeValue():
+            return True
+        case b.Function("POINT", arguments):
+            return all(
+                isinstance(item, b.Literal)
+                or (isinstance(item, b.Use) and _is_stored(item.relation, item.field))
+                for item in arguments
+            )
+        case _:
+            return False
+
+
+def _is_stored(relation: b.Relation, item: b.Field) -> bool:
+    return isinstance(relation.source, TableDef) and (
+        item.definition is not None and item.definition.sql is None
+    )
 
 
 def _packed(value: b.ShapeValue | b.MocValue) -> bytes:
