@@ -23,6 +23,8 @@ class ColumnDef:
     sql: str | None = None
     """SQL expression for a column that is not kept under its own name. ``{alias}`` stands for the
     table; ``:base_url`` is the one parameter it may use, which the caller binds."""
+    renamed: bool = False
+    """Whether ``sql`` is no more than the column under the name that the database has for it."""
     made_of: str | None = None
     """Column of the table of whose values alone ``sql`` makes this one's, for who would rather
     make them of a whole column of a result (`Translated.made`)."""

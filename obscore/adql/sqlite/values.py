@@ -250,7 +250,7 @@ def _is_cheap(point: b.Value) -> bool:
 
 def _is_stored(relation: b.Relation, item: b.Field) -> bool:
     return isinstance(relation.source, TableDef) and (
-        item.definition is not None and item.definition.sql is None
+        item.definition is not None and (item.definition.sql is None or item.definition.renamed)
     )
 
 
