@@ -111,7 +111,7 @@ CHANGES = {
         r"tables\[stars\]\.columns\[id\]\.datatype: input should be 'boolean', .*'long'"),
     "a column twice": ("name: name,", 'name: RA, "@id": "#stars.name",', "called ra and RA"),
     "a table twice": (
-        "- name: spectra\n", f"- name: Stars\n{OTHER}- name: spectra\n", "are called stars and Stars"),
+        "- name: spectra\n", f"- name: Stars\n{OTHER}- name: spectra\n", "called stars and Stars"),
     "no such id": ('"#stars.name"]', '"#stars.nam"]', r"index stars_name: no column .*#stars\.nam"),
     "a column of another table": (
         '"#stars.name"]', '"#spectra.flux"]', "flux is a column of the table spectra"),
