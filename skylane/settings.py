@@ -25,6 +25,7 @@ from soda.settings import SodaSettings
 from vodal.errors import SettingsError
 from vodal.settings import Settings
 from vodal.uws.settings import JobSettings
+from vodal.web.encoding import CompressionMode
 
 __all__ = ["PREFIX", "SETTINGS_FILE", "ServerSettings", "SiteSettings", "load_settings"]
 
@@ -47,6 +48,10 @@ class ServerSettings(Settings):
     public_url: str | None = None
     """Where clients see the site (``https://archive.example.org/sky``), without a trailing slash.
     By default taken from each request."""
+    compression: CompressionMode = "always"
+    """Who gets texts and tables compressed, of those who say that they take them so: ``always``
+    all, ``remote`` all but clients on the server's own machine, ``never`` none, where a proxy in
+    front compresses."""
 
 
 class SiteSettings(Settings):

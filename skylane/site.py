@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -28,10 +29,12 @@ from skylane.portal.routes import portal_routes
 from skylane.settings import SiteSettings, load_settings
 from soda.links import SodaAnnotator, SodaLinkMaker
 from vodal.errors import SettingsError
+from vodal.tables.formats import LOOSE_TYPES
 from vodal.uws.results import ResultFolders
 from vodal.uws.runner import Runner
 from vodal.uws.settings import JobSettings
 from vodal.uws.sqlite import SqliteJobs
+from vodal.web.encoding import TEXTS, Compression
 
 __all__ = ["SITE_VARIABLE", "SiteFolder", "create_app", "create_app_from_environment"]
 
@@ -138,6 +141,11 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
         "/hips": hips.app.create_app(root=site.hips, settings=settings.hips, public_url=public_url),
     }
 
+    compression = settings.server.compression
+    # Tables of FITS and Arrow are packed too. Images are not: what packs them well is FITS's own
+    # tile compression, and clients read ranges of their bytes.
+    packed = {"/tap": Compression(services["/tap"], LOOSE_TYPES - TEXTS, compression)}
+
     async def health(_request: Request) -> Response:
         stats = pool.stats
         healthy = stats.workers > 0
@@ -162,11 +170,12 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
 
     return Starlette(
         routes=[
-            *(Mount(path, app) for path, app in services.items()),
+            *(Mount(path, packed.get(path, app)) for path, app in services.items()),
             Route("/health", health),
             Route("/metrics", metrics),
             *portal_routes(settings.portal),
         ],
+        middleware=[Middleware(Compression, mode=compression)],
         lifespan=lifespan,
     )
 

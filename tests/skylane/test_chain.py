@@ -239,3 +239,23 @@ def test_previews_are_pictures(site):
     picture = httpx.get(preview["access_url"])
     assert picture.headers["content-type"] == "image/png"
     assert picture.content.startswith(b"\x89PNG")
+
+
+def test_texts_and_tables_are_compressed_and_images_are_not(site):
+    def coding(path: str, **params: str) -> str | None:
+        headers = {"Accept-Encoding": "gzip"}
+        answer = httpx.get(site.url + path, params=params, headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.content) > 1000
+        return answer.headers.get("content-encoding")
+
+    query = {"LANG": "ADQL", "QUERY": "SELECT * FROM ivoa.obscore"}
+    for name in ("votable", "csv", "json", "fits", "arrow", "html"):
+        assert coding("/tap/sync", RESPONSEFORMAT=name, **query) == "gzip", name
+    assert coding("/tap/sync", RESPONSEFORMAT="parquet", **query) is None
+    for path in ("/", "/tap/tables", "/tap/capabilities", "/hips/list", "/metrics"):
+        assert coding(path) == "gzip", path
+    did = site.rows[0]["obs_publisher_did"]
+    assert coding("/datalink/links", ID=did) == "gzip"
+    circle = f"{site.rows[0]['s_ra']} {site.rows[0]['s_dec']} 0.01"
+    assert coding("/soda/sync", ID=did, CIRCLE=circle) is None

@@ -19,9 +19,11 @@ from obscore.tap.settings import TapSettings
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.links import InputParam, ServiceDescriptor
 from vodal.regions import Circle
+from vodal.tables.formats import LOOSE_TYPES
 from vodal.testing.jobs import make_runner
 from vodal.testing.server import serve
 from vodal.uws.runner import Runner
+from vodal.web.encoding import Compression
 
 
 class LinksAnnotator:
@@ -71,7 +73,7 @@ def make_site(
                 await stack.enter_async_context(jobs)
             yield
 
-    return Starlette(routes=[Mount("/tap", tap)], lifespan=lifespan)
+    return Starlette(routes=[Mount("/tap", Compression(tap, LOOSE_TYPES))], lifespan=lifespan)
 
 
 @pytest.fixture

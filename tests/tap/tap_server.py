@@ -18,8 +18,10 @@ from starlette.routing import Mount
 from obscore.app import create_app
 from obscore.store.sqlite.backend import SqliteBackend
 from obscore.tap.settings import TapSettings
+from vodal.tables.formats import LOOSE_TYPES
 from vodal.testing.jobs import make_runner
 from vodal.testing.server import serve
+from vodal.web.encoding import Compression
 
 
 def make_app(database: Path, folder: Path | None = None, settings: str = "{}") -> Starlette:
@@ -35,7 +37,7 @@ def make_app(database: Path, folder: Path | None = None, settings: str = "{}") -
             async with jobs:
                 yield
 
-    return Starlette(routes=[Mount("/", tap)], lifespan=lifespan)
+    return Starlette(routes=[Mount("/", Compression(tap, LOOSE_TYPES))], lifespan=lifespan)
 
 
 if __name__ == "__main__":

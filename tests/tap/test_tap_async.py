@@ -118,11 +118,14 @@ def test_a_job_may_run_at_once(tap, where):
 def test_parts_of_a_result_can_be_fetched(tap):
     job = submit(tap.url, "SELECT * FROM ivoa.obscore", PHASE="RUN", RESPONSEFORMAT="csv")
     end(job)
-    whole = httpx.get(f"{job}/results/result")
+    plain = {"Accept-Encoding": "identity"}
+    whole = httpx.get(f"{job}/results/result", headers=plain)
     assert whole.headers["accept-ranges"] == "bytes"
     part = httpx.get(f"{job}/results/result", headers={"Range": "bytes=100-199"})
     assert (part.status_code, part.content) == (206, whole.content[100:200])
-    head = httpx.head(f"{job}/results/result")
+    packed = httpx.get(f"{job}/results/result", headers={"Accept-Encoding": "gzip"})
+    assert (packed.headers["content-encoding"], packed.content) == ("gzip", whole.content)
+    head = httpx.head(f"{job}/results/result", headers=plain)
     assert (head.content, head.headers["content-length"]) == (b"", str(len(whole.content)))
 
 

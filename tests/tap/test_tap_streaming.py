@@ -63,14 +63,16 @@ def peak_mb(pid: int) -> float:
     raise AssertionError
 
 
-def download(url: str, **given: str) -> tuple[int, int, float, bytes]:
-    """Give bytes, newlines, seconds to the first byte, and the last bytes."""
+def download(url: str, coding: str = "identity", **given: str) -> tuple[int, int, float, bytes]:
+    """Give bytes, newlines, seconds to the first byte, and the last bytes, all as sent."""
     params = {"LANG": "ADQL", "QUERY": "SELECT * FROM ivoa.obscore", "MAXREC": str(ROWS), **given}
     size = lines = 0
     first_s, tail = 0.0, b""
     began = time.monotonic()
-    with httpx.stream("GET", f"{url}/sync", params=params, timeout=120) as answer:
+    headers = {"Accept-Encoding": coding}
+    with httpx.stream("GET", f"{url}/sync", params=params, headers=headers, timeout=120) as answer:
         assert answer.status_code == 200
+        assert answer.headers.get("content-encoding", "identity") == coding
         for piece in answer.iter_raw():
             first_s = first_s or time.monotonic() - began
             size += len(piece)
@@ -96,6 +98,17 @@ def test_a_long_answer_is_whole_and_takes_no_memory(server, name):
         assert b"OVERFLOW" not in tail
 
 
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_a_long_answer_that_is_compressed_takes_no_memory(server, coding):
+    url, pid = server
+    download(url, coding, MAXREC="20000")
+    before = peak_mb(pid)
+    size, _, first_s, _ = download(url, coding)
+    assert ROWS * 30 < size < ROWS * 200
+    assert peak_mb(pid) - before < 60
+    assert first_s < 2.0
+
+
 def test_a_long_result_of_a_job_is_whole_and_takes_no_memory(server):
     url, pid = server
     # Warm: imports, caches, allocator.
@@ -112,7 +125,7 @@ def test_a_long_result_of_a_job_is_whole_and_takes_no_memory(server):
     assert f"<rows>{ROWS}</rows>" in text
     lines = 0
     with httpx.stream("GET", f"{job}/results/result", timeout=120) as result:
-        for piece in result.iter_raw():
+        for piece in result.iter_bytes():
             lines += piece.count(b"\n")
     assert lines == ROWS + 1
     assert peak_mb(pid) - before < 60

@@ -24,7 +24,7 @@ from vodal.tables.parquet import write_parquet
 from vodal.tables.text import write_text
 from vodal.tables.votable import write_votable
 
-__all__ = ["DEFAULT", "FORMATS", "Format", "Writer", "negotiate"]
+__all__ = ["DEFAULT", "FORMATS", "LOOSE_TYPES", "Format", "Writer", "negotiate"]
 
 
 class Writer(Protocol):
@@ -136,6 +136,15 @@ FORMATS: tuple[Format, ...] = (
 """Every format, the default first."""
 
 DEFAULT = FORMATS[0]
+
+LOOSE_TYPES = frozenset(
+    kind.partition(";")[0]
+    for item in FORMATS
+    if not item.is_packed
+    for kind in (item.media_type, *item.aliases)
+    if "/" in kind
+)
+"""Media types of the formats whose bytes are worth compressing on their way."""
 
 _PAGE = next(item for item in FORMATS if item.name == "html")
 

@@ -6,5 +6,6 @@
 - `threads`    blocking work off the event loop
 - `presence`   work for a client that may go away meanwhile
 - `responses`  streams made in threads; errors as text
+- `encoding`   answers compressed on their way
 - `app`        an app with the suite's error handling; CORS
 """
