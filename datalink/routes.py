@@ -19,7 +19,8 @@ from vodal.errors import NotFoundError, SkylaneError
 from vodal.links import LinkMaker
 from vodal.params import Params
 from vodal.products import Product, Resolver
-from vodal.tables.formats import Format, negotiate
+from vodal.tables.formats import Format
+from vodal.tables.negotiation import is_browser, negotiate
 from vodal.tables.votable import write_error, write_votable
 from vodal.vosi.capabilities import Capability, capability, vosi_capabilities
 from vodal.vosi.routes import vosi_routes
@@ -48,9 +49,11 @@ def _write_links(table: LinksTable, chosen: Format | None) -> tuple[str, bytes]:
     return media_type, b"".join(pieces)
 
 
-def _chosen_format(params: Params) -> Format | None:
-    asked = params.all("RESPONSEFORMAT") or params.all("FORMAT")
-    return negotiate(params) if asked else None
+def _chosen_format(params: Params, accept: str) -> Format | None:
+    """Give the format asked for, or a page for a browser; None where links keep their own form."""
+    if params.all("RESPONSEFORMAT") or params.all("FORMAT"):
+        return negotiate(params)
+    return negotiate(params, accept=accept) if is_browser(accept) else None
 
 
 def links_error(_request: Request, error: SkylaneError) -> Response:
@@ -72,8 +75,10 @@ def links_routes(
 ) -> list[BaseRoute]:
     """Make ``/links`` and its VOSI resources."""
 
-    def answer(dids: Sequence[str], params: Params, base_url: str) -> tuple[str, bytes]:
-        chosen = _chosen_format(params)
+    def answer(
+        dids: Sequence[str], params: Params, base_url: str, accept: str
+    ) -> tuple[str, bytes]:
+        chosen = _chosen_format(params, accept)
         max_rows = params.integer("MAXREC")
         table = LinksTable(overflow=len(dids) > settings.max_ids)
         for links in collect(dids[: settings.max_ids], resolver, makers, base_url):
@@ -88,8 +93,10 @@ def links_routes(
         params = await read_params(request)
         dids = list(dict.fromkeys(params.all("ID")))
         base_url = site_url(request, public_url)
-        media_type, document = await run_sync(answer, dids, params, base_url)
-        return Response(document, media_type=media_type)
+        media_type, document = await run_sync(
+            answer, dids, params, base_url, request.headers.get("accept", "")
+        )
+        return Response(document, media_type=media_type, headers={"Vary": "Accept"})
 
     def capabilities(request: Request) -> list[Capability]:
         service_url = f"{site_url(request, public_url)}/datalink"

@@ -30,7 +30,7 @@ from soda.params import parse_params
 from soda.source import source_of as cut_source_of
 from vodal.errors import NotFoundError, SettingsError, UsageError
 from vodal.params import Params
-from vodal.tables.formats import negotiate
+from vodal.tables.negotiation import negotiate
 
 __all__ = ["build_hips", "cut", "demo", "ingest_folders", "init", "query", "serve"]
 

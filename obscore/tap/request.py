@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from obscore.tap.settings import TapSettings
 from vodal.errors import TooLargeError, UsageError
 from vodal.params import Params
-from vodal.tables.formats import Format, negotiate
+from vodal.tables.formats import Format
+from vodal.tables.negotiation import negotiate
 
 __all__ = ["LANGUAGES", "QueryRequest", "read_request"]
 
@@ -25,8 +26,17 @@ class QueryRequest:
     format: Format
 
 
-def read_request(params: Params, settings: TapSettings) -> QueryRequest:
+def read_request(params: Params, settings: TapSettings, accept: str | None = None) -> QueryRequest:
     """Check the parameters of ``/sync``; unknown ones are passed over.
+
+    Parameters
+    ----------
+    params
+        As they were sent.
+    settings
+        Limits.
+    accept
+        The request's Accept header, for a query that names no format.
 
     Raises
     ------
@@ -51,4 +61,4 @@ def read_request(params: Params, settings: TapSettings) -> QueryRequest:
         )
     wanted = params.integer("MAXREC", settings.default_rows)
     assert wanted is not None
-    return QueryRequest(query, min(wanted, settings.max_rows), negotiate(params))
+    return QueryRequest(query, min(wanted, settings.max_rows), negotiate(params, accept=accept))

@@ -22,6 +22,8 @@ from obscore.tap.settings import TapSettings
 from obscore.tap.uploads import TableUploads, Taken
 from vodal.errors import ServiceUnavailable, SkylaneError
 from vodal.links import Annotator
+from vodal.tables.html import write_error_page
+from vodal.tables.negotiation import is_browser
 from vodal.tables.votable import write_error
 from vodal.uws.settings import JobSettings
 from vodal.vosi.availability import Availability
@@ -37,8 +39,15 @@ _BUFFERED_BYTES = 64 * 1024
 """What the server takes of an answer before it waits for the client to read."""
 
 
-def votable_error(_: Request, error: SkylaneError) -> Response:
-    """Tell an error as DALI 1.1 section 4.2 wants it of a service of tables."""
+def votable_error(request: Request, error: SkylaneError) -> Response:
+    """Tell an error by a VOTable, as DALI 1.1 section 4.2 wants it, and to a browser on a page."""
+    if is_browser(request.headers.get("accept", "")):
+        return Response(
+            write_error_page(f"{error.label}: {error}"),
+            status_code=error.status,
+            media_type="text/html",
+            headers=error_headers(error),
+        )
     return Response(
         write_error(f"{error.label}: {error}"),
         status_code=error.status,
@@ -154,7 +163,7 @@ class TapRoutes:
             return await self._sync_answer(request, taken)
 
     async def _sync_answer(self, request: Request, taken: Taken) -> _Guarded:
-        asked = read_request(taken.params, self._settings)
+        asked = read_request(taken.params, self._settings, request.headers.get("accept"))
         base_url = site_url(request, self._public_url)
         # Waiting here and not in a thread: the threads are shared with the other services.
         with anyio.move_on_after(self._settings.wait_limit_s) as waiting:
@@ -183,7 +192,8 @@ class TapRoutes:
             )
             return write_answer(result, asked, self._annotators, base_url)
 
-        return await stream(pieces, asked.format.media_type)
+        headers = {"Content-Disposition": asked.format.disposition, "Vary": "Accept"}
+        return await stream(pieces, asked.format.media_type, headers)
 
     async def _examples(self, _: Request) -> Response:
         return Response(examples_page(), media_type="application/xhtml+xml")

@@ -9,6 +9,7 @@ import warnings
 from urllib.parse import quote
 
 import httpx
+import lxml.html
 import pyarrow as pa
 import pytest
 from astropy.io import votable
@@ -142,6 +143,20 @@ def test_media_type_is_to_the_letter_what_pyvo_compares_with(client, dids):
     answer = get(client, dids[:1], "&RESPONSEFORMAT=text/xml")
     assert answer.headers["content-type"].startswith("text/xml")
     assert get(client, dids[:1], "&RESPONSEFORMAT=csv").text.startswith("ID,access_url,")
+
+
+def test_a_browser_gets_links_that_can_be_followed(client, dids):
+    accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    answer = client.get("/datalink/links", params={"ID": dids[0]}, headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["vary"] == "Accept"
+    page = lxml.html.fromstring(answer.content)
+    followed = [link.get("href") for link in page.iterfind(".//td/a")]
+    table = client.get("/datalink/links", params={"ID": dids[0]}, headers={"Accept": "text/html"})
+    assert table.headers["content-type"] == "application/x-votable+xml;content=datalink"
+    assert followed
+    for url in followed:
+        assert url.replace("&", "&amp;") in table.text
 
 
 def test_no_id_gives_an_empty_table(client):

@@ -7,15 +7,12 @@ import io
 import math
 
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vodal.errors import UsageError
-from vodal.params import Params
 from vodal.tables.columns import Column, ResultStream
 from vodal.tables.csv import write_csv, write_tsv
-from vodal.tables.formats import FORMATS, negotiate
+from vodal.tables.formats import FORMATS
 
 TEXT = Column("te,xt", "char", "*")
 NUMBER = Column("x", "double")
@@ -111,41 +108,6 @@ def test_a_closed_writer_closes_its_stream():
     next(writer)
     writer.close()
     assert closed == [True]
-
-
-@pytest.mark.parametrize(
-    ("asked", "name"),
-    [
-        (None, "votable"),
-        ("votable", "votable"),
-        ("VOTable", "votable"),
-        ("application/x-votable+xml", "votable"),
-        ("application/x-votable+xml;content=datalink", "votable"),
-        ("application/x-votable+xml; serialization=TABLEDATA", "votable/td"),
-        ("application/x-votable+xml;serialization=BINARY2", "votable/b2"),
-        ("text/xml", "xml"),
-        ("csv", "csv"),
-        ("text/csv", "csv"),
-        ("text/csv; header=present", "csv"),
-        ("text/csv;charset=utf-8;header=absent", "csv/bare"),
-        ("tsv", "tsv"),
-        ("TEXT/TAB-SEPARATED-VALUES", "tsv"),
-    ],
-)
-def test_formats_are_found_under_their_names(asked, name):
-    for parameter in ("RESPONSEFORMAT", "format"):
-        pairs = [] if asked is None else [(parameter, asked)]
-        assert negotiate(Params(pairs)).name == name
-
-
-def test_responseformat_wins_over_its_old_name():
-    assert negotiate(Params([("FORMAT", "csv"), ("RESPONSEFORMAT", "tsv")])).name == "tsv"
-
-
-def test_an_unknown_format_is_refused_with_those_that_are_known():
-    with pytest.raises(UsageError, match=r"votable.*csv.*tsv") as caught:
-        negotiate(Params([("RESPONSEFORMAT", "application/x-excel")]))
-    assert "RESPONSEFORMAT 'application/x-excel'" in caught.value.message
 
 
 def test_every_format_writes():

@@ -18,6 +18,7 @@
 - `text`      aligned text for a terminal
 - `fitscolumns`  how each column is written in a FITS table
 - `fits`      FITS binary tables
-- `formats`   all of these, and which of them a request asks for
+- `formats`   all of these
+- `negotiation`  which of them a request asks for
 - `uploads`   an uploaded table as a value; `readers`: files of every format to such a value
 """

@@ -1,19 +1,17 @@
-"""The formats of tables and which of them a request asks for (DALI 1.1 section 3.4.3).
+"""The formats of tables.
 
 A format is one entry of `FORMATS`: its names, its media type and its writer. Negotiation, the
-capabilities, `skylane query -o` and the tests take all there is to know from that table.
+capabilities, `skylane query` and the tests take all there is to know from that table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from vodal.errors import UsageError
 from vodal.links import ServiceDescriptor
-from vodal.params import Params
 from vodal.tables.arrow import write_arrow
 from vodal.tables.columns import ResultStream
 from vodal.tables.csv import write_csv, write_tsv
@@ -24,7 +22,7 @@ from vodal.tables.parquet import write_parquet
 from vodal.tables.text import write_text
 from vodal.tables.votable import write_votable
 
-__all__ = ["DEFAULT", "FORMATS", "LOOSE_TYPES", "Format", "Writer", "negotiate"]
+__all__ = ["DEFAULT", "FORMATS", "LOOSE_TYPES", "Format", "Writer"]
 
 
 class Writer(Protocol):
@@ -118,7 +116,13 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format("csv", "text/csv;header=present", "csv", write_csv, ("text/csv",)),
     Format("csv/bare", "text/csv;header=absent", "csv", partial(write_csv, header=False)),
-    Format("tsv", "text/tab-separated-values", "tsv", write_tsv),
+    Format(
+        "tsv",
+        "text/tab-separated-values",
+        "tsv",
+        write_tsv,
+        ("text/tab-separated-values;header=present",),
+    ),
     Format("fits", "application/fits", "fits", write_fits, ("image/fits",)),
     Format("json", "application/json", "json", write_json, is_shown=True),
     Format(
@@ -145,86 +149,3 @@ LOOSE_TYPES = frozenset(
     if "/" in kind
 )
 """Media types of the formats whose bytes are worth compressing on their way."""
-
-_PAGE = next(item for item in FORMATS if item.name == "html")
-
-_CHOOSING = ("serialization", "header")
-"""Parameters of media types that choose a writer. Others are passed over: ``charset`` is always
-UTF-8, and clients copy ``content=datalink`` from ``access_format``."""
-
-
-def _normal(asked: str) -> str:
-    """Write a name or media type in one way, whatever the case, blanks, quotes and order."""
-    kind, *options = (part.strip().lower() for part in asked.split(";"))
-    # A plus sign that was not percent-encoded in a URL or form arrives as a blank.
-    kind = kind.replace("x-votable xml", "x-votable+xml")
-    kept = [option.replace(" ", "").replace('"', "") for option in options]
-    return ";".join([kind, *sorted(o for o in kept if o.partition("=")[0] in _CHOOSING)])
-
-
-def _known(formats: Sequence[Format]) -> dict[str, Format]:
-    return {
-        _normal(alias): item
-        for item in formats
-        for alias in (item.name, item.media_type, *item.aliases)
-    }
-
-
-_KNOWN = _known(FORMATS)
-
-
-def _is_browser(accept: str) -> bool:
-    """Tell whether an Accept header is that of a browser that shows a page.
-
-    ``text/html`` alone says nothing: Java sends it by itself for TOPCAT, STILTS and Firefly (seen
-    in Java 17). The address bars of all browsers name XHTML too.
-    """
-    return "text/html" in accept and "application/xhtml+xml" in accept
-
-
-def negotiate(
-    params: Params,
-    default: Format = DEFAULT,
-    *,
-    accept: str | None = None,
-    formats: Sequence[Format] = FORMATS,
-) -> Format:
-    """Give the format that a request asks for by RESPONSEFORMAT, or FORMAT as its old name.
-
-    Parameters
-    ----------
-    params
-        Parameters of the request.
-    default
-        Taken if the request asks for none.
-    accept
-        The request's Accept header, where a browser that asks for no format gets a page. It
-        chooses nothing else: clients that mean it use the parameter.
-    formats
-        Those that there are.
-
-    Raises
-    ------
-    UsageError
-        If the format is not known; the message names those that are.
-    """
-    name = "RESPONSEFORMAT" if params.all("RESPONSEFORMAT") else "FORMAT"
-    asked = params.one(name)
-    if asked is None:
-        return _PAGE if accept is not None and _is_browser(accept) else default
-    known = _KNOWN if formats is FORMATS else _known(formats)
-    found = known.get(_normal(asked))
-    if found is None:
-        accepted = ", ".join(item.name for item in formats)
-        raise UsageError(
-            f"{name} '{asked[:60]}' is not available; take one of {accepted} or their media types"
-        )
-    return _as_asked(found, _normal(asked).partition(";")[0])
-
-
-def _as_asked(found: Format, kind: str) -> Format:
-    """Give a format under the media type that was asked for, where it has several."""
-    own, mark, options = found.media_type.partition(";")
-    if "/" not in kind or kind in {own, found.name}:
-        return found
-    return replace(found, media_type=kind + mark + options)

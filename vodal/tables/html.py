@@ -18,7 +18,7 @@ from vodal.tables.columns import Column, ResultStream
 from vodal.tables.markup import escape, escaped_text
 from vodal.tables.status import counted, note_failure, status_of
 
-__all__ = ["write_html"]
+__all__ = ["write_error_page", "write_html"]
 
 _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; background: #fff; }
@@ -29,7 +29,7 @@ thead { position: sticky; top: 0; background: #f3f4f6; }
 th span { display: block; font-weight: normal; color: #666; min-height: 1.4em; }
 dt { font-weight: bold; } dd { white-space: pre-wrap; }
 .ok { color: #666; } .overflow { background: #fff3cd; padding: .6em; }
-.error { background: #f8d7da; padding: .6em; }
+.error { background: #f8d7da; padding: .6em; white-space: pre-wrap; }
 @media (prefers-color-scheme: dark) {
   body { color: #e6e6e6; background: #16181c; } thead { background: #23262c; }
   th, td { border-color: #333; } a { color: #8ab4f8; }
@@ -48,6 +48,26 @@ def _is_number(column: Column) -> bool:
     return column.arraysize is None and column.datatype not in {"char", "unicodeChar", "boolean"}
 
 
+def _opening(title: str, more_style: str = "") -> str:
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}{more_style}</style>\n</head>\n<body>\n"
+    )
+
+
+def write_error_page(message: str) -> bytes:
+    """Write a page that tells an error.
+
+    Parameters
+    ----------
+    message
+        What the user is told, in plain text; its lines are kept.
+    """
+    told = f'<p class="error">{escape(message)}</p>\n'
+    return f"{_opening('The query failed')}{told}</body>\n</html>\n".encode()
+
+
 def _head(stream: ResultStream, infos: Sequence[tuple[str, str]]) -> str:
     right = ", ".join(
         f"td:nth-child({number})"
@@ -62,10 +82,8 @@ def _head(stream: ResultStream, infos: Sequence[tuple[str, str]]) -> str:
         for column in stream.columns
     )
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>Result of a query</title>\n<style>{_STYLE}{align}</style>\n</head>\n<body>\n"
-        f"<details><summary>About this answer</summary>\n<dl>\n{about}</dl>\n</details>\n"
+        _opening("Result of a query", align)
+        + f"<details><summary>About this answer</summary>\n<dl>\n{about}</dl>\n</details>\n"
         f"<table>\n<thead><tr>{names}</tr></thead>\n<tbody>\n"
     )
 
