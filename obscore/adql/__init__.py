@@ -15,6 +15,7 @@ In the order that a query takes:
 - `rewriting`: rules that make it quicker; `extremes`: MIN and MAX of a whole table; `facets`:
   columns with few values, answered from kept counts
 - `fetched`: columns that are made after the rows were fetched
+- `wording`: conditions in ADQL again, for explanations
 - `printing`: what printers share; `sqlite`, `postgres`: print SQL of their database, and have the
   functions that this SQL calls
 
@@ -67,6 +68,8 @@ class Translated:
     made: tuple[int, ...] = ()
     """Places (from 0) of the columns that the SQL gives as the value they are made of
     (`ColumnDef.made_of`)."""
+    resolved: bound.Query | None = None
+    """What the SQL was printed from, for explanations."""
 
 
 class QueryPrinter(Protocol):
@@ -116,7 +119,7 @@ def translate(
     except RecursionError:
         raise QueryError("the query is nested too deeply", 1, 1) from None
     columns = _unique(resolved.columns)
-    return Translated(sql, printing.params, columns, tuple(resolver.tables), made)
+    return Translated(sql, printing.params, columns, tuple(resolver.tables), made, resolved)
 
 
 def register(connection: apsw.Connection) -> None:

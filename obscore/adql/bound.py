@@ -78,6 +78,8 @@ class Relation:
     fields: tuple[Field, ...]
     spatial: SpatialIndex | None = None
     """Of the table, or what a sub-query passes on of its table's."""
+    name: str = ""
+    """What qualifies its columns in the query: its alias, or its table's name."""
 
 
 @dataclass(eq=False, slots=True)
@@ -86,6 +88,8 @@ class Named:
 
     alias: str
     query: Query
+    name: str = ""
+    """In the query."""
 
 
 # Values --------------------------------------------------------------------------------------

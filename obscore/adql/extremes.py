@@ -78,7 +78,11 @@ def _counts(item: b.Aggregate, table: TableDef) -> bool:
 def _alone(item: b.Aggregate, relation: b.Relation, number: int) -> b.Relation:
     """Make a query of one aggregate, as a table of one row."""
     source = b.Relation(
-        f"{relation.alias}_{number}", relation.source, relation.fields, relation.spatial
+        f"{relation.alias}_{number}",
+        relation.source,
+        relation.fields,
+        relation.spatial,
+        relation.name,
     )
     if isinstance(item.argument, b.Use):
         item = replace(item, argument=b.Use(source, item.argument.field))

@@ -52,7 +52,9 @@ def with_kept_counts(query: b.Query, select: b.Select) -> b.Query:
         )
     except _NotKeptError:
         return query
-    relation.source = replace(table, physical=table.facets.physical, spatial=None, facets=None)
+    relation.source = replace(
+        table, physical=table.facets.physical, spatial=None, facets=None, counted=True
+    )
     relation.spatial = None
     return replace(query, body=body, order=order)
 

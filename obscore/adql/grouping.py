@@ -8,7 +8,7 @@ from itertools import chain
 
 from obscore.adql import bound as b
 
-__all__ = ["check_groups", "has_aggregate", "substituted", "uses"]
+__all__ = ["check_groups", "has_aggregate", "substituted", "uses", "values_in"]
 
 
 def has_aggregate(value: b.Value) -> bool:
@@ -68,7 +68,7 @@ def check_groups(
     local
         Relations of the query; columns of an outer query are constants here.
     """
-    values = [item] if isinstance(item, b.Value) else list(_values(item))
+    values = [item] if isinstance(item, b.Value) else list(values_in(item))
     for value in values:
         stray = _stray(value, groups, local)
         if stray is not None:
@@ -88,7 +88,7 @@ def _stray(value: b.Value, groups: Sequence[b.Value], local: Sequence[b.Relation
     return None
 
 
-def _values(condition: b.Condition) -> Iterator[b.Value]:
+def values_in(condition: b.Condition) -> Iterator[b.Value]:
     """Give the values of a condition; those of its sub-queries are theirs."""
     match condition:
         case b.Compare(_, one, two) | b.Like(one, two):
@@ -100,8 +100,8 @@ def _values(condition: b.Condition) -> Iterator[b.Value]:
         case b.InQuery(operand) | b.IsNull(operand):
             yield operand
         case b.NotThat(inner):
-            yield from _values(inner)
+            yield from values_in(inner)
         case b.AllOf(operands) | b.AnyOf(operands):
-            yield from chain.from_iterable(map(_values, operands))
+            yield from chain.from_iterable(map(values_in, operands))
         case b.Exists() | b.Nearby():
             return

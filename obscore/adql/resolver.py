@@ -76,7 +76,7 @@ class Resolver:
         if key in self._named:
             raise self.error(f"WITH names {item.name.text} twice", item.name.at)
         query = with_hidden_columns(self.query(item.query))
-        named = b.Named(f"w{len(self._named) + 1}", query)
+        named = b.Named(f"w{len(self._named) + 1}", query, item.name.text)
         self._named[key] = named
         return named
 
@@ -337,6 +337,7 @@ class Resolver:
             case n.DerivedTable(query, alias, _):
                 inner = with_hidden_columns(self.query(query, parent))
                 relation = self._relation(inner, _query_fields(inner), node.at)
+                relation.name = alias.text
                 exposed = Exposed(alias.text, None, relation)
             case n.Join():
                 return self._join(node, parent)
@@ -357,13 +358,15 @@ class Resolver:
         named = self._named.get(name.text.lower()) if len(node.parts) == 1 else None
         if named is not None:
             relation = self._relation(named, _query_fields(named.query), node.at)
-            return relation, Exposed((node.alias or name).text, None, relation)
+            relation.name = (node.alias or name).text
+            return relation, Exposed(relation.name, None, relation)
         try:
             table = find_table(self.schema, node)
         except QueryError as error:
             raise self.error(error.message, node.at) from None
         self.tables.setdefault(table.full_name, table)
         relation = self._relation(table, table_fields(table), node.at)
+        relation.name = table.name if node.alias is None else node.alias.text
         if node.alias is not None:
             return relation, Exposed(node.alias.text, None, relation)
         return relation, Exposed(table.name, table.schema, relation)

@@ -88,6 +88,8 @@ class TableDef:
     kind: Literal["table", "view"] = "table"
     spatial: SpatialIndex | None = None
     facets: FacetTable | None = None
+    counted: bool = False
+    """Whether each of its rows stands for several of the table's, as a `FacetTable` keeps them."""
 
     @property
     def full_name(self) -> str:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from obscore.adql import TableDef, Translated
 from obscore.adql.schema import Schema
+from obscore.explain.explanation import Explanation
 from obscore.observation import CataloguedFile
 from vodal.products import Catalogue, Resolver
 from vodal.tables.columns import Column
@@ -146,6 +147,27 @@ class QueryEngine(Protocol):
             If the time was used up.
         ServiceUnavailable
             If it was cancelled, or no connection came free.
+        """
+        ...
+
+    def explain(
+        self, translated: Translated, *, uploads: Sequence[UploadedTable] = (), limit_s: float = 2.0
+    ) -> Explanation:
+        """Say what the database does for a query, without running it.
+
+        Parameters
+        ----------
+        translated
+            By `translate`.
+        uploads
+            The tables that were declared for the translation.
+        limit_s
+            Seconds of database time for counting rows; what takes longer is left out.
+
+        Raises
+        ------
+        SkylaneError
+            If the database cannot tell, for instance since no connection came free.
         """
         ...
 

@@ -15,7 +15,10 @@ from typing_extensions import override
 
 from obscore import adql
 from obscore.adql.schema import Schema, TableDef
+from obscore.explain.compose import explain
+from obscore.explain.explanation import Explanation
 from obscore.store.base import QueryEngine
+from obscore.store.sqlite.plan import RowCounter, read_plan
 from obscore.store.sqlite.readers import ReaderPool
 from obscore.store.sqlite.uploads import attached, declare_uploads
 from obscore.tap.access import with_access_urls
@@ -127,6 +130,24 @@ class SqliteEngine(QueryEngine):
                     size = self._batch_rows
             finally:
                 cursor.close(True)
+
+    @override
+    def explain(
+        self,
+        translated: adql.Translated,
+        *,
+        uploads: Sequence[UploadedTable] = (),
+        limit_s: float = 2.0,
+    ) -> Explanation:
+        assert translated.resolved is not None
+        with (
+            self._pool.reader() as (connection, deadline),
+            _explained(translated.sql),
+            attached(connection, deadline, uploads, translated.sql, filled=False),
+        ):
+            plan = read_plan(connection, translated)
+            counter = RowCounter(connection, deadline, uploads, limit_s)
+            return explain(translated.resolved, plan, counter.count)
 
     @override
     def check(self) -> None:

@@ -61,6 +61,8 @@ def attached(
     deadline: Deadline,
     uploads: Sequence[UploadedTable],
     sql: str,
+    *,
+    filled: bool = True,
 ) -> Iterator[None]:
     """Load tables and let a guarded connection read them within the block.
 
@@ -76,6 +78,8 @@ def attached(
         The tables.
     sql
         The query: an index is made only where it asks for one.
+    filled
+        Whether the tables have their rows; to plan a query, they need none.
 
     Raises
     ------
@@ -90,7 +94,7 @@ def attached(
     path = Path(name)
     try:
         with deadline.running():
-            tables = _build(path, uploads, sql, deadline)
+            tables = _build(path, uploads, sql, deadline, filled=filled)
         connection.authorizer = None
         try:
             uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
@@ -149,7 +153,14 @@ def _authorizer(
 # Loading --------------------------------------------------------------------------------------
 
 
-def _build(path: Path, uploads: Sequence[UploadedTable], sql: str, deadline: Deadline) -> list[str]:
+def _build(
+    path: Path,
+    uploads: Sequence[UploadedTable],
+    sql: str,
+    deadline: Deadline,
+    *,
+    filled: bool,
+) -> list[str]:
     """Write the file; give the names of its tables and R*Trees."""
     connection = apsw.Connection(str(path))
     tables = []
@@ -166,7 +177,9 @@ def _build(path: Path, uploads: Sequence[UploadedTable], sql: str, deadline: Dea
             tables.append(name)
             place = place_of(table.columns)
             loader = TableLoader(connection, name, table.columns, place, rtree=rtree in sql)
-            _load(loader, table, deadline)
+            loader.create()
+            if filled:
+                _load(loader, table, deadline)
             if rtree in sql:
                 tables.append(rtree)
         connection.execute("COMMIT")
@@ -176,7 +189,6 @@ def _build(path: Path, uploads: Sequence[UploadedTable], sql: str, deadline: Dea
 
 
 def _load(loader: TableLoader, table: UploadedTable, deadline: Deadline) -> None:
-    loader.create()
     with pa.memory_map(str(table.path)) as source, pa.ipc.open_file(source) as file:
         for number in range(file.num_record_batches):
             batch = file.get_batch(number)

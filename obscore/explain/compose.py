@@ -1,0 +1,188 @@
+"""A query and a database's plan for it put together to an explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from obscore.adql import bound as b
+from obscore.adql.schema import TableDef
+from obscore.adql.wording import Wording
+from obscore.explain.explanation import Explanation, Finding, Reading, Step
+from obscore.explain.hints import hints
+from obscore.explain.plans import Access, PlanStep, Work
+from obscore.explain.tests import (
+    Parts,
+    Test,
+    grounded,
+    indexed_part,
+    parts_of,
+    physical_name,
+)
+
+__all__ = ["Count", "RowCount", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows there are."""
+
+    rows: int
+    at_least: bool = False
+    """Whether there may be more."""
+    estimated: bool = False
+
+
+Count = Callable[[b.Relation, b.Condition | None], RowCount | None]
+"""Counts the rows of a table for which a condition holds, or all of them; None if it cannot."""
+
+
+def explain(query: b.Query, plan: Sequence[PlanStep], count: Count) -> Explanation:
+    """Say what a database does for a query.
+
+    Parameters
+    ----------
+    query
+        As it was printed for the database.
+    plan
+        The database's own.
+    count
+        Asked for whole tables, and for conditions that name no other table.
+    """
+    return _Composer(query, plan, count).explanation()
+
+
+class _Composer:
+    """Puts one explanation together."""
+
+    def __init__(self, query: b.Query, plan: Sequence[PlanStep], count: Count) -> None:
+        self._parts = parts_of(query)
+        self._plan = plan
+        self._count = count
+        order = [step.alias for step in plan if isinstance(step, Access)]
+        self._order = {alias: place for place, alias in reversed(list(enumerate(order)))}
+        names = {item.name for item in self._parts.relations.values()} - {""}
+        self._words = Wording(qualified=len(names) > 1)
+
+    def explanation(self) -> Explanation:
+        steps: list[Reading | Step] = []
+        found: list[tuple[Reading, tuple[Test, ...]]] = []
+        for step in self._plan:
+            match step:
+                case Access(alias) if self._is_told(alias):
+                    reading, checked = self._reading(step)
+                    if reading not in steps or reading.loop:
+                        steps.append(reading)
+                        found.append((reading, checked))
+                case Work(what=what) if what not in self._parts.relations or self._is_told(what):
+                    steps.append(Step(self._work(step), step.depth))
+                case _:
+                    continue
+        return Explanation(tuple(steps), hints(self._parts, found, self._words))
+
+    def _is_told(self, alias: str) -> bool:
+        """Tell whether a relation is one of the query, and not one that a rule of ours made."""
+        relation = self._parts.relations.get(alias)
+        return relation is not None and bool(relation.name)
+
+    def _reading(self, access: Access) -> tuple[Reading, tuple[Test, ...]]:
+        relation = self._parts.relations[access.alias]
+        tests = [test for test in self._parts.tests if self._place(test) == access.alias]
+        columns = {*access.columns, *(["*"] if access.spatial else [])}
+        answered: list[tuple[Test, b.Condition]] = []
+        checked: list[Test] = []
+        for test in tests:
+            part = indexed_part(test, relation, columns, self._order)
+            if part is None:
+                checked.append(test)
+            else:
+                answered.append((test, part))
+        rows = self._rows(access, relation, [part for _, part in answered])
+        whole = self._whole(relation)
+        is_table = isinstance(relation.source, TableDef)
+        reading = Reading(
+            table=relation.source.full_name if isinstance(relation.source, TableDef) else "",
+            name=relation.name,
+            finding=_finding(access, relation),
+            columns=self._shown_columns(access.columns, relation) if is_table else (),
+            along=next(iter(self._shown_columns((access.along or "",), relation)), None),
+            by_index=self._written(test for test, _ in answered),
+            row_by_row=self._written(checked),
+            joins=self._written(test for test in tests if self._joins(test)),
+            rows=None if rows is None else rows.rows,
+            at_least=rows is not None and rows.at_least,
+            estimated=rows is not None and rows.estimated,
+            table_rows=None if whole is None else whole.rows,
+            loop=access.loop,
+            depth=access.depth,
+        )
+        return reading, tuple(checked)
+
+    def _written(self, tests: Iterable[Test]) -> tuple[str, ...]:
+        written = [self._words.condition(test.condition) for test in tests]
+        return tuple(dict.fromkeys(filter(None, written)))
+
+    def _place(self, test: Test) -> str | None:
+        """Give the alias of the table with which all is there that a condition needs."""
+        aliases = {item.alias for item, _ in grounded(test.condition, self._order)}
+        if not aliases or not aliases <= self._order.keys():
+            # Without a table it is computed once; of one that is not read, nothing is checked.
+            return None
+        return max(aliases, key=self._order.__getitem__)
+
+    def _joins(self, test: Test) -> bool:
+        return len({item.alias for item, _ in grounded(test.condition, self._order)}) > 1
+
+    def _shown_columns(self, columns: Sequence[str], relation: b.Relation) -> tuple[str, ...]:
+        names = {physical_name(item): item.name for item in relation.fields}
+        return tuple(names[column] for column in columns if column in names)
+
+    def _whole(self, relation: b.Relation) -> RowCount | None:
+        return self._count(relation, None) if isinstance(relation.source, TableDef) else None
+
+    def _rows(
+        self, access: Access, relation: b.Relation, parts: Sequence[b.Condition]
+    ) -> RowCount | None:
+        if not isinstance(relation.source, TableDef):
+            return None
+        if access.rows == 1:
+            return RowCount(1)
+        if not access.columns and not access.spatial:
+            return self._whole(relation)
+        alone = all(
+            {item.alias for item, _ in grounded(part, self._order)} <= {relation.alias}
+            for part in parts
+        )
+        if parts and alone:
+            counted = self._count(relation, b.AllOf(tuple(parts)))
+            if counted is not None:
+                return counted
+        return None if access.rows is None else RowCount(access.rows, estimated=True)
+
+    def _work(self, work: Work) -> str:
+        match work.kind:
+            case "sort":
+                return f"the rows are sorted for {work.what}"
+            case "group":
+                return "the rows are put into groups for GROUP BY"
+            case "distinct":
+                return f"equal rows are looked for, for {work.what or 'DISTINCT'}"
+            case "combine":
+                return f"the results are put together by {work.what}"
+            case "sub-query":
+                name = self._parts.names.get(work.what, "")
+                return f"the sub-query {name} is computed".replace("  ", " ")
+            case "each row":
+                return "a sub-query is computed again for each row"
+
+
+def _finding(access: Access, relation: b.Relation) -> Finding:
+    if not isinstance(relation.source, TableDef):
+        return Finding.TEMPORARY if access.temporary else Finding.RESULT
+    if relation.source.counted:
+        return Finding.COUNTS
+    if access.temporary:
+        return Finding.TEMPORARY
+    if access.spatial:
+        return Finding.BOTH if access.columns else Finding.SPATIAL
+    return Finding.INDEX if access.columns else Finding.ALL

@@ -1,0 +1,275 @@
+"""The conditions of a query one by one, and what an index has to do with each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from obscore.adql import bound as b
+from obscore.adql.grouping import uses, values_in
+from obscore.adql.schema import TableDef
+
+__all__ = ["Parts", "Test", "grounded", "indexed_part", "parts_of", "physical_name"]
+
+_RANGES = frozenset({"=", "<", ">", "<=", ">="})
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One condition that must hold."""
+
+    condition: b.Condition
+    look_up: b.Condition | None = None
+    """What the spatial index is asked for before."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """All that a query and its sub-queries are made of."""
+
+    relations: dict[str, b.Relation] = field(default_factory=dict)
+    """By our alias, in the order in which they are written."""
+    names: dict[str, str] = field(default_factory=dict)
+    """What our aliases of sub-queries and of queries of WITH are called in the query."""
+    tests: list[Test] = field(default_factory=list)
+    selects: list[b.Select] = field(default_factory=list)
+
+
+def parts_of(query: b.Query) -> Parts:
+    """Take a query to pieces."""
+    parts = Parts()
+    _take_query(query, parts)
+    return parts
+
+
+def _take_query(query: b.Query, parts: Parts) -> None:
+    for named in query.named:
+        parts.names[named.alias] = named.name
+        _take_query(named.query, parts)
+    match query.body:
+        case b.Select() as select:
+            parts.selects.append(select)
+            for table in select.tables:
+                _take_table(table, parts)
+            for condition in (select.where, select.having):
+                if condition is not None:
+                    _take_sub_queries(condition, parts)
+            if select.where is not None:
+                parts.tests += _conjuncts(select.where)
+        case b.SetQuery(first, rest):
+            for item in (first, *(operand for _, operand in rest)):
+                _take_query(item, parts)
+        case b.Query() as inner:
+            _take_query(inner, parts)
+
+
+def _take_table(table: b.From, parts: Parts) -> None:
+    match table:
+        case b.Relation(alias, source):
+            parts.relations[alias] = table
+            parts.names[alias] = table.name
+            if isinstance(source, b.Query):
+                _take_query(source, parts)
+        case b.Joined(left=left, right=right, condition=condition):
+            _take_table(left, parts)
+            _take_table(right, parts)
+            if condition is not None:
+                _take_sub_queries(condition, parts)
+                parts.tests += _conjuncts(condition)
+
+
+def _take_sub_queries(condition: b.Condition, parts: Parts) -> None:
+    match condition:
+        case b.InQuery(query=query) | b.Exists(query):
+            _take_query(query, parts)
+        case b.NotThat(operand):
+            _take_sub_queries(operand, parts)
+        case b.AllOf(operands) | b.AnyOf(operands):
+            for operand in operands:
+                _take_sub_queries(operand, parts)
+        case _:
+            return
+
+
+def _conjuncts(condition: b.Condition) -> Iterator[Test]:
+    match condition:
+        case b.AllOf((first, second)) if _is_look_up(first):
+            yield Test(second, first)
+        case b.AllOf(operands):
+            for operand in operands:
+                yield from _conjuncts(operand)
+        case b.AnyOf():
+            yield Test(condition, _any_look_up(condition))
+        case b.Nearby():
+            return
+        case _:
+            yield Test(condition)
+
+
+def _is_look_up(condition: b.Condition) -> bool:
+    match condition:
+        case b.Nearby():
+            return True
+        case b.AnyOf(operands):
+            return all(map(_is_look_up, operands))
+        case _:
+            return False
+
+
+def _any_look_up(condition: b.AnyOf) -> b.Condition | None:
+    """Give the look-ups of conditions of which one must hold, if each has one."""
+    found = []
+    for operand in condition.operands:
+        look_ups = [test.look_up for test in _conjuncts(operand) if test.look_up is not None]
+        if not look_ups:
+            return None
+        found.append(look_ups[0])
+    return b.AnyOf(tuple(found))
+
+
+# Relations -----------------------------------------------------------------------------------
+
+
+def grounded(
+    item: b.Value | b.Condition | b.Relation, known: Collection[str]
+) -> Iterator[tuple[b.Relation, b.Field | None]]:
+    """Give the relations, and of columns these too, on which something depends.
+
+    Parameters
+    ----------
+    item
+        Value, condition or relation.
+    known
+        Aliases that the database reads by; a sub-query that is not among them was made part of
+        the query around it, and its columns stand for what they are made of.
+    """
+    match item:
+        case b.Relation():
+            yield from _ground_relation(item, known)
+        case b.Nearby(relation, shape, margin):
+            yield from _ground_relation(relation, known)
+            for value in (shape, margin):
+                if value is not None:
+                    yield from grounded(value, known)
+        case b.Exists(query) | b.InQuery(query=query):
+            if isinstance(item, b.InQuery):
+                yield from grounded(item.operand, known)
+            inner = parts_of(query)
+            for test in inner.tests:
+                for relation, column in grounded(test.condition, known):
+                    if relation.alias not in inner.relations:
+                        yield relation, column
+        case b.AllOf(operands) | b.AnyOf(operands):
+            for operand in operands:
+                yield from grounded(operand, known)
+        case b.NotThat(operand):
+            yield from grounded(operand, known)
+        case b.Compare() | b.Between() | b.InValues() | b.Like() | b.IsNull():
+            for value in values_in(item):
+                yield from grounded(value, known)
+        case _:
+            for use in uses(item):
+                yield from _ground_use(use, known)
+
+
+def _ground_relation(
+    relation: b.Relation, known: Collection[str]
+) -> Iterator[tuple[b.Relation, b.Field | None]]:
+    select = _merged(relation, known)
+    if select is None:
+        yield relation, None
+    elif select.hidden:
+        yield from _ground_relation(select.hidden[0].relation, known)
+
+
+def _ground_use(
+    use: b.Use, known: Collection[str]
+) -> Iterator[tuple[b.Relation, b.Field | None]]:
+    select = _merged(use.relation, known)
+    number = use.field.number
+    if select is None or not 0 < number <= len(select.outputs):
+        yield use.relation, use.field
+        return
+    yield from grounded(select.outputs[number - 1].value, known)
+
+
+def _merged(relation: b.Relation, known: Collection[str]) -> b.Select | None:
+    """Give the SELECT that stands in the place of a relation."""
+    if relation.alias in known or isinstance(relation.source, TableDef):
+        return None
+    source = relation.source
+    query = source.query if isinstance(source, b.Named) else source
+    return query.body if isinstance(query.body, b.Select) else None
+
+
+# Indexes -------------------------------------------------------------------------------------
+
+
+def physical_name(item: b.Field) -> str:
+    """Give the database's name of a table's column; that of what is computed is never met."""
+    sql = None if item.definition is None else item.definition.sql
+    if sql is not None and sql.startswith('{alias}."'):
+        return sql.removeprefix('{alias}."').removesuffix('"')
+    return item.name
+
+
+def indexed_part(
+    test: Test, relation: b.Relation, columns: Collection[str], known: Collection[str]
+) -> b.Condition | None:
+    """Give what of a condition an index answers; None if it answers nothing of it.
+
+    Parameters
+    ----------
+    test
+        The condition.
+    relation
+        Whose rows are found.
+    columns
+        Its physical columns that have the index which is used; ``*`` for the spatial one.
+    known
+        As for `grounded`.
+    """
+    if test.look_up is not None and "*" in columns:
+        found = {item.alias for item, _ in grounded(test.look_up, known)}
+        if relation.alias in found:
+            return test.look_up
+    match test.condition:
+        case b.AnyOf(operands):
+            each = [
+                next(
+                    filter(
+                        None,
+                        (indexed_part(one, relation, columns, known) for one in _conjuncts(item)),
+                    ),
+                    None,
+                )
+                for item in operands
+            ]
+            whole = [item for item in each if item is not None]
+            return b.AnyOf(tuple(whole)) if len(whole) == len(each) else None
+        case condition if any(
+            found is relation and column is not None and physical_name(column) in columns
+            for value in _sought(condition)
+            for found, column in grounded(value, known)
+        ):
+            return condition
+        case _:
+            return None
+
+
+def _sought(condition: b.Condition) -> Iterator[b.Use]:
+    """Give the columns whose index can find the rows for which a condition holds."""
+    match condition:
+        case b.Compare(operator, left, right) if operator in _RANGES:
+            candidates: tuple[b.Value, ...] = (left, right)
+        case (
+            b.Between(operand=operand, negated=False)
+            | b.InValues(operand=operand, negated=False)
+            | b.InQuery(operand=operand, negated=False)
+            | b.IsNull(operand=operand, negated=False)
+            | b.Like(operand=operand, negated=False, any_case=False)
+        ):
+            candidates = (operand,)
+        case _:
+            candidates = ()
+    yield from (value for value in candidates if isinstance(value, b.Use))

@@ -1,0 +1,241 @@
+"""What SQLite intends to do for a query, and how many rows it would look at."""
+
+# ruff: noqa: S608 - the SQL is the printer's: literals are bound, names are ours
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from operator import itemgetter
+
+import apsw
+
+from obscore import adql
+from obscore.adql import bound as b
+from obscore.adql.printing import quoted
+from obscore.adql.schema import TableDef
+from obscore.adql.sqlite.printer import Printer
+from obscore.explain.compose import RowCount
+from obscore.explain.plans import Access, PlanStep, Work, WorkKind
+from obscore.explain.tests import parts_of
+from obscore.store.sqlite.readers import Deadline
+from vodal.errors import DeadlineError
+from vodal.tables.uploads import UploadedTable
+
+__all__ = ["RowCounter", "read_plan"]
+
+_TABLE = re.compile(
+    r"(?P<how>SCAN|SEARCH) (?P<alias>[^\s(]+)(?: EXISTS)?"
+    r"(?: USING (?P<auto>AUTOMATIC )?.*?(?:INDEX|PRIMARY KEY)(?: (?P<index>[^\s(]+))?"
+    r"(?: \((?P<terms>.*)\))?)?(?: LEFT-JOIN)?$"
+)
+_COLUMN = re.compile(r"(\w+)(?: IS)?[=<>?]")
+_TEMPORARY = re.compile(r"USE TEMP B-TREE FOR (?P<what>.*)")
+_LONGEST_COUNT = 100_000
+"""Rows of an index that are counted; further ones are "or more"."""
+
+
+def read_plan(connection: apsw.Connection, translated: adql.Translated) -> list[PlanStep]:
+    """Give SQLite's plan of a query, which is not run."""
+    rows = connection.execute(
+        f"EXPLAIN QUERY PLAN {translated.sql}", {**translated.params, "base_url": ""}
+    ).fetchall()
+    nodes: dict[int, list[tuple[int, str]]] = {}
+    for number, parent, _, detail in sorted(rows, key=itemgetter(0)):
+        nodes.setdefault(int(str(parent)), []).append((int(str(number)), str(detail)))
+    assert translated.resolved is not None
+    physical = {
+        alias: relation.source.physical
+        for alias, relation in parts_of(translated.resolved).relations.items()
+        if isinstance(relation.source, TableDef)
+    }
+    return list(_Reader(nodes, physical).block(0, 0))
+
+
+class _Reader:
+    """Reads the tree that EXPLAIN QUERY PLAN gives.
+
+    Its form is no promise of SQLite's: what is not known is passed over.
+
+    Parameters
+    ----------
+    nodes
+        Numbers and sentences of the nodes below each node.
+    physical
+        The tables' own names by the aliases of the query.
+    """
+
+    def __init__(self, nodes: dict[int, list[tuple[int, str]]], physical: dict[str, str]) -> None:
+        self._nodes = nodes
+        self._physical = physical
+
+    def block(self, parent: int, depth: int) -> Iterator[PlanStep]:
+        """Give the steps below a node: tables one within the other, and what is done beside."""
+        loop = 0
+        for number, detail in self._nodes.get(parent, []):
+            if detail == "MULTI-INDEX OR":
+                step = self._multi_index(number, depth)
+            else:
+                step = self._access(detail, depth)
+            if step is not None:
+                yield replace(step, loop=loop)
+                loop += 1
+                continue
+            yield from self._other(number, detail, depth)
+
+    def _multi_index(self, number: int, depth: int) -> Access | None:
+        """Give the look-ups of conditions joined by OR as one."""
+        found = [
+            step
+            for inner, _ in self._nodes.get(number, [])
+            for step in self.block(inner, depth)
+            if isinstance(step, Access)
+        ]
+        if not found:
+            return None
+        columns = dict.fromkeys(column for step in found for column in step.columns)
+        return replace(
+            found[0], columns=tuple(columns), spatial=any(step.spatial for step in found)
+        )
+
+    def _access(self, detail: str, depth: int) -> Access | None:
+        # The R*Tree's own scan is told with the table whose rows it finds.
+        found = None if " VIRTUAL TABLE " in detail else _TABLE.match(detail)
+        if found is None:
+            return None
+        alias = found["alias"]
+        # As the schema names the indexes of single columns.
+        prefix = f"ix_{self._physical.get(alias, '')}_"
+        index = found["index"] or ""
+        column = index.removeprefix(prefix) if index.startswith(prefix) else None
+        if found["terms"] is None:
+            if found["how"] == "SEARCH" and column is not None:
+                # The smallest or the largest value, at the end of an index.
+                return Access(alias, depth, (column,), rows=1)
+            return Access(alias, depth, along=column)
+        columns = dict.fromkeys(_COLUMN.findall(found["terms"]))
+        # Nothing but the look-ups of the spatial index asks for the key of rows.
+        spatial = "rowid" in columns
+        columns.pop("rowid", None)
+        temporary = found["auto"] is not None
+        return Access(alias, depth, tuple(columns), spatial=spatial, temporary=temporary)
+
+    def _other(self, number: int, detail: str, depth: int) -> Iterator[PlanStep]:
+        temporary = _TEMPORARY.match(detail)
+        if temporary is not None:
+            yield _work(temporary["what"], depth)
+            return
+        word, _, rest = detail.partition(" ")
+        match word:
+            case "MATERIALIZE" | "CO-ROUTINE":
+                if not rest.startswith("("):
+                    yield Work("sub-query", depth, rest)
+                yield from self.block(number, depth + 1)
+            case "CORRELATED" | "LIST" | "SCALAR" | "REUSE":
+                inner = list(self.block(number, depth + 1))
+                if any(isinstance(step, Access) for step in inner):
+                    yield Work("each row" if word == "CORRELATED" else "sub-query", depth)
+                    yield from inner
+            case "UNION" | "EXCEPT" | "INTERSECT" | "MERGE" | "COMPOUND":
+                yield from self._combined(number, word, rest, depth)
+            case "RIGHT-JOIN":
+                # Once more through the table, for the rows that met none.
+                return
+            case _:
+                yield from self.block(number, depth)
+
+    def _combined(self, number: int, word: str, rest: str, depth: int) -> Iterator[PlanStep]:
+        if word == "COMPOUND":
+            yield from self.block(number, depth)
+            return
+        name = rest.strip("()") if word == "MERGE" else f"{word} {rest.partition('USING')[0]}"
+        yield Work("combine", depth, name.strip())
+        yield from self.block(number, depth)
+
+
+def _work(what: str, depth: int) -> Work:
+    kinds: dict[str, WorkKind] = {"GROUP BY": "group", "DISTINCT": "distinct"}
+    if what.lower().startswith("count("):
+        return Work("distinct", depth, what)
+    if what in kinds:
+        return Work(kinds[what], depth)
+    return Work("sort", depth, "ORDER BY" if "ORDER BY" in what else what)
+
+
+class RowCounter:
+    """Counts rows within a time: whole tables, and what an index finds.
+
+    Parameters
+    ----------
+    connection, deadline
+        To the store, with the uploaded tables attached.
+    uploads
+        Tables that came with the query.
+    limit_s
+        Seconds for all counts.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        deadline: Deadline,
+        uploads: Sequence[UploadedTable],
+        limit_s: float,
+    ) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._uploads = {table.name: table.rows for table in uploads}
+        self._until = time.monotonic() + limit_s
+        self._whole: dict[str, RowCount | None] = {}
+
+    def count(self, relation: b.Relation, condition: b.Condition | None) -> RowCount | None:
+        """Count the rows of a table, all or those that an index finds by a condition."""
+        table = relation.source
+        if not isinstance(table, TableDef):
+            return None
+        if table.schema == "TAP_UPLOAD":
+            # Not loaded to be counted.
+            rows = self._uploads.get(table.name)
+            return None if rows is None or condition is not None else RowCount(rows)
+        if condition is not None:
+            return self._found(relation, table, condition)
+        if table.physical not in self._whole:
+            self._whole[table.physical] = self._all(table)
+        return self._whole[table.physical]
+
+    def _all(self, table: TableDef) -> RowCount | None:
+        counted = "count(*)"
+        physical = table.physical
+        if table.facets is not None:
+            counted = f"coalesce(sum({quoted(table.facets.count)}), 0)"
+            physical = table.facets.physical
+        rows = self._number(f"SELECT {counted} FROM {quoted(physical)}", {})
+        return None if rows is None else RowCount(rows)
+
+    def _found(
+        self, relation: b.Relation, table: TableDef, condition: b.Condition
+    ) -> RowCount | None:
+        printer = Printer()
+        where = printer.condition(condition)
+        sql = (
+            f"SELECT count(*) FROM (SELECT 1 FROM {quoted(table.physical)} AS {relation.alias}"
+            f" WHERE {where} LIMIT {_LONGEST_COUNT + 1})"
+        )
+        rows = self._number(sql, {**printer.params, "base_url": ""})
+        if rows is None:
+            return None
+        return RowCount(min(rows, _LONGEST_COUNT), at_least=rows > _LONGEST_COUNT)
+
+    def _number(self, sql: str, values: dict[str, object]) -> int | None:
+        left_s = self._until - time.monotonic()
+        if left_s <= 0:
+            return None
+        self._deadline.start(left_s)
+        try:
+            with self._deadline.running():
+                ((number,),) = self._connection.execute(sql, values).fetchall()  # type: ignore[arg-type]
+        except DeadlineError:
+            return None
+        return int(str(number))
