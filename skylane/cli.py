@@ -204,15 +204,16 @@ def store_copy(target: str, schema_name: str | None, resume: bool, site: Path) -
     help="Write to a file instead: .vot, .csv or .tsv.",
 )
 @click.option("--maxrec", type=click.IntRange(min=0), default=1000, show_default=True)
+@click.option("--explain", is_flag=True, help="Say what the database does for it; do not run it.")
 @command
-def query(adql: str, output: Path | None, maxrec: int, site: Path) -> None:
+def query(adql: str, output: Path | None, maxrec: int, explain: bool, site: Path) -> None:
     """Run an ADQL query on the site's catalogue.
 
     Example: skylane query "SELECT obs_id, filter FROM ivoa.obscore"
     """
     from skylane import commands
 
-    commands.query(console, site, adql, output, maxrec)
+    commands.query(console, site, adql, output, maxrec, explain=explain)
 
 
 @main.command()

@@ -17,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from hips.collection import build_collection
 from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
+from obscore.explain.told import explanation_lines, explanation_table
 from obscore.settings import ObsCoreSettings
 from obscore.sources.fits import FolderSource, configured_sources, source_of
 from obscore.tap.query import QueryRunner
@@ -237,8 +238,16 @@ Try:
   curl -s -G "{url}/soda/sync?ID={did}" --data-urlencode CIRCLE="{circle}" -o cutout.fits"""  # noqa: S608 - printed, never run
 
 
-def query(console: Console, site_path: Path, adql: str, output: Path | None, maxrec: int) -> None:
-    """Run a query on the site's catalogue and print or write the rows."""
+def query(
+    console: Console,
+    site_path: Path,
+    adql: str,
+    output: Path | None,
+    maxrec: int,
+    *,
+    explain: bool = False,
+) -> None:
+    """Run a query on the site's catalogue, or explain it, and print or write the rows."""
     settings = load_settings(site_path)
     site = SiteFolder(site_path)
     backend = site.prepare(settings.store)
@@ -250,7 +259,15 @@ def query(console: Console, site_path: Path, adql: str, output: Path | None, max
     )
     runner = QueryRunner(engine, settings.tap)
     try:
-        stream = runner.run(adql, maxrec, base_url)
+        if explain:
+            explanation = runner.explain(adql)
+            if output is None:
+                for line in explanation_lines(explanation):
+                    console.print(line, soft_wrap=True, markup=False)
+                return
+            stream = explanation_table(explanation)
+        else:
+            stream = runner.run(adql, maxrec, base_url)
         if output is not None:
             chosen = negotiate(Params([("RESPONSEFORMAT", _format_of(output))]))
             with output.open("wb") as file:

@@ -42,12 +42,8 @@ class Wording:
     def value(self, value: b.Value) -> str:
         """Write a value."""
         match value:
-            case b.Literal(literal):
-                return _literal(literal)
-            case b.ShapeValue(shape):
-                return _shape(shape)
-            case b.MocValue(moc):
-                return f"MOC(order {moc.order}, {len(moc.starts)} ranges of cells)"
+            case b.Literal() | b.ShapeValue() | b.MocValue():
+                return _constant(value)
             case b.Use(relation, field):
                 name = identifier(field.name)
                 shown = self._qualified and relation.name
@@ -99,20 +95,17 @@ class Wording:
                 return f"{self.value(operand)} IS {_not(negated)}NULL"
             case b.Exists():
                 return "EXISTS (sub-query)"
-            case b.NotThat(operand):
-                return f"NOT ({self.condition(operand)})"
-            case b.AllOf(operands):
-                return self._joined(" AND ", operands, b.AnyOf)
-            case b.AnyOf(operands):
-                return self._joined(" OR ", operands, b.AllOf)
             case b.Nearby():
                 return ""
+            case b.NotThat() | b.AllOf() | b.AnyOf():
+                return self._combined(condition)
 
-    def _joined(
-        self, word: str, operands: Sequence[b.Condition], other: type[b.AllOf | b.AnyOf]
-    ) -> str:
+    def _combined(self, condition: b.NotThat | b.AllOf | b.AnyOf) -> str:
+        if isinstance(condition, b.NotThat):
+            return f"NOT ({self.condition(condition.operand)})"
+        word, other = (" AND ", b.AnyOf) if isinstance(condition, b.AllOf) else (" OR ", b.AllOf)
         parts = []
-        for operand in operands:
+        for operand in condition.operands:
             written = self.condition(operand)
             if written:
                 parts.append(f"({written})" if isinstance(operand, other) and word in written
@@ -135,6 +128,16 @@ def _not(negated: bool) -> str:  # noqa: FBT001 - a mark of the tree, not an opt
 
 def _called(name: str) -> str:
     return name.lower() if name.startswith("IVO_") else name
+
+
+def _constant(value: b.Literal | b.ShapeValue | b.MocValue) -> str:
+    match value:
+        case b.Literal(literal):
+            return _literal(literal)
+        case b.ShapeValue(shape):
+            return _shape(shape)
+        case b.MocValue(moc):
+            return f"MOC(order {moc.order}, {len(moc.starts)} ranges of cells)"
 
 
 def _literal(value: float | str | None) -> str:

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from obscore.adql import bound as b
 from obscore.adql.schema import TableDef
 from obscore.adql.wording import Wording
-from obscore.explain.explanation import Explanation, Finding, Reading, Step
-from obscore.explain.hints import hints
-from obscore.explain.plans import Access, PlanStep, Work
-from obscore.explain.tests import (
-    Parts,
-    Test,
+from obscore.explain.demands import (
+    Demand,
     grounded,
     indexed_part,
     parts_of,
     physical_name,
 )
+from obscore.explain.explanation import Explanation, Finding, Reading, Step
+from obscore.explain.hints import hints
+from obscore.explain.plans import Access, PlanStep, Work
 
 __all__ = ["Count", "RowCount", "explain"]
 
@@ -66,7 +65,7 @@ class _Composer:
 
     def explanation(self) -> Explanation:
         steps: list[Reading | Step] = []
-        found: list[tuple[Reading, tuple[Test, ...]]] = []
+        found: list[tuple[Reading, tuple[Demand, ...]]] = []
         for step in self._plan:
             match step:
                 case Access(alias) if self._is_told(alias):
@@ -85,19 +84,24 @@ class _Composer:
         relation = self._parts.relations.get(alias)
         return relation is not None and bool(relation.name)
 
-    def _reading(self, access: Access) -> tuple[Reading, tuple[Test, ...]]:
+    def _reading(self, access: Access) -> tuple[Reading, tuple[Demand, ...]]:
         relation = self._parts.relations[access.alias]
-        tests = [test for test in self._parts.tests if self._place(test) == access.alias]
+        demands = [demand for demand in self._parts.demands if self._place(demand) == access.alias]
         columns = {*access.columns, *(["*"] if access.spatial else [])}
-        answered: list[tuple[Test, b.Condition]] = []
-        checked: list[Test] = []
-        for test in tests:
-            part = indexed_part(test, relation, columns, self._order)
+        if access.end:
+            columns.clear()
+        answered: list[tuple[Demand, b.Condition]] = []
+        checked: list[Demand] = []
+        for demand in demands:
+            part = indexed_part(demand, relation, columns, self._order)
             if part is None:
-                checked.append(test)
+                checked.append(demand)
             else:
-                answered.append((test, part))
+                answered.append((demand, part))
         rows = self._rows(access, relation, [part for _, part in answered])
+        if access.end:
+            # Where conditions are checked, it goes on until one row fulfils them.
+            rows = None if checked else RowCount(1)
         whole = self._whole(relation)
         is_table = isinstance(relation.source, TableDef)
         reading = Reading(
@@ -106,9 +110,14 @@ class _Composer:
             finding=_finding(access, relation),
             columns=self._shown_columns(access.columns, relation) if is_table else (),
             along=next(iter(self._shown_columns((access.along or "",), relation)), None),
-            by_index=self._written(test for test, _ in answered),
+            by_index=self._written(demand for demand, _ in answered),
             row_by_row=self._written(checked),
-            joins=self._written(test for test in tests if self._joins(test)),
+            passed_over=self._written(
+                demand
+                for demand in checked
+                if indexed_part(demand, relation, _all_indexes(relation), self._order) is not None
+            ),
+            joins=self._written(demand for demand in demands if self._joins(demand)),
             rows=None if rows is None else rows.rows,
             at_least=rows is not None and rows.at_least,
             estimated=rows is not None and rows.estimated,
@@ -118,20 +127,20 @@ class _Composer:
         )
         return reading, tuple(checked)
 
-    def _written(self, tests: Iterable[Test]) -> tuple[str, ...]:
-        written = [self._words.condition(test.condition) for test in tests]
+    def _written(self, demands: Iterable[Demand]) -> tuple[str, ...]:
+        written = [self._words.condition(demand.condition) for demand in demands]
         return tuple(dict.fromkeys(filter(None, written)))
 
-    def _place(self, test: Test) -> str | None:
+    def _place(self, demand: Demand) -> str | None:
         """Give the alias of the table with which all is there that a condition needs."""
-        aliases = {item.alias for item, _ in grounded(test.condition, self._order)}
+        aliases = {item.alias for item, _ in grounded(demand.condition, self._order)}
         if not aliases or not aliases <= self._order.keys():
             # Without a table it is computed once; of one that is not read, nothing is checked.
             return None
         return max(aliases, key=self._order.__getitem__)
 
-    def _joins(self, test: Test) -> bool:
-        return len({item.alias for item, _ in grounded(test.condition, self._order)}) > 1
+    def _joins(self, demand: Demand) -> bool:
+        return len({item.alias for item, _ in grounded(demand.condition, self._order)}) > 1
 
     def _shown_columns(self, columns: Sequence[str], relation: b.Relation) -> tuple[str, ...]:
         names = {physical_name(item): item.name for item in relation.fields}
@@ -145,12 +154,11 @@ class _Composer:
     ) -> RowCount | None:
         if not isinstance(relation.source, TableDef):
             return None
-        if access.rows == 1:
-            return RowCount(1)
         if not access.columns and not access.spatial:
             return self._whole(relation)
+        # As it is written: a column of a sub-query is not one of the table in its place.
         alone = all(
-            {item.alias for item, _ in grounded(part, self._order)} <= {relation.alias}
+            {item.alias for item, _ in grounded(part, self._parts.relations)} <= {relation.alias}
             for part in parts
         )
         if parts and alone:
@@ -174,6 +182,19 @@ class _Composer:
                 return f"the sub-query {name} is computed".replace("  ", " ")
             case "each row":
                 return "a sub-query is computed again for each row"
+
+
+def _all_indexes(relation: b.Relation) -> set[str]:
+    """Give the physical columns that have an index, as `indexed_part` takes them."""
+    geometry: set[str] = set()
+    if relation.spatial is not None:
+        geometry = {relation.spatial.region_column, *relation.spatial.point_columns}
+    found = {
+        physical_name(item)
+        for item in relation.fields
+        if item.definition is not None and item.definition.indexed and item.name not in geometry
+    }
+    return found | ({"*"} if relation.spatial is not None else set())
 
 
 def _finding(access: Access, relation: b.Relation) -> Finding:

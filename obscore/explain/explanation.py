@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 __all__ = ["Explanation", "Finding", "Reading", "Step", "counted_rows"]
 
@@ -37,6 +38,8 @@ class Reading:
     """Conditions that the index answers, in ADQL."""
     row_by_row: tuple[str, ...] = ()
     """Conditions that are checked on each row that was found."""
+    passed_over: tuple[str, ...] = ()
+    """Those of ``row_by_row`` that an index could answer, but the database does not use it."""
     joins: tuple[str, ...] = ()
     """Those of both that compare with a table read before."""
     rows: int | None = None
@@ -93,7 +96,7 @@ class Explanation:
     def reason(self) -> str | None:
         """Why the query takes long, as what follows "the query"; None if nothing stands out."""
         readings = self.readings
-        for outer, inner in zip(readings, readings[1:], strict=False):
+        for outer, inner in pairwise(readings):
             if inner.loop and inner.is_whole:
                 return _of_pairs(outer, inner)
         tables = [item for item in readings if item.table and item.finding is not Finding.COUNTS]
@@ -142,6 +145,8 @@ def _of_pairs(outer: Reading, inner: Reading) -> str:
 def _why_whole(reading: Reading) -> str:
     if not reading.row_by_row:
         return "no condition restricts it"
+    if reading.passed_over:
+        return f"the database expects too many rows of {reading.passed_over[0]} to use its index"
     if len(reading.row_by_row) == 1:
         return f"no index answers {reading.row_by_row[0]}"
     return "no index answers its conditions"

@@ -8,8 +8,8 @@ from obscore.adql import bound as b
 from obscore.adql.grouping import uses, values_in
 from obscore.adql.schema import TableDef
 from obscore.adql.wording import Wording, identifier
+from obscore.explain.demands import Demand, Parts
 from obscore.explain.explanation import Finding, Reading
-from obscore.explain.tests import Parts, Test
 
 __all__ = ["hints"]
 
@@ -24,7 +24,7 @@ _SKY = frozenset({"CONTAINS", "INTERSECTS", "DISTANCE"})
 
 def hints(
     parts: Parts,
-    readings: Sequence[tuple[Reading, tuple[Test, ...]]],
+    readings: Sequence[tuple[Reading, tuple[Demand, ...]]],
     words: Wording,
 ) -> tuple[str, ...]:
     """Give sentences without a full stop, the most useful first.
@@ -39,23 +39,30 @@ def hints(
         Writes parts of the query.
     """
     found: list[str] = []
+    joins: list[str] = []
     tables = [item for item in parts.relations.values() if isinstance(item.source, TableDef)]
-    for place, (reading, tests) in enumerate(readings):
+    for place, (reading, demands) in enumerate(readings):
         if reading.finding is not Finding.ALL or (reading.table_rows or _SMALL) < _SMALL:
             continue
-        if reading.loop and place and not reading.joins:
-            found.append(
-                f"join {readings[place - 1][0].name or 'the tables'} and {reading.name} by a"
-                " condition: ... JOIN ... ON one.column = other.column, or"
-                " ON CONTAINS(POINT(one.ra, one.dec), other.s_region) = 1"
-            )
+        if reading.loop and place:
+            joins.append(_of_pairs(readings[place - 1][0], reading))
         relation = next((item for item in tables if _is_read(item, reading)), None)
-        for test in tests:
-            found += _of_test(test.condition, words)
+        for demand in demands:
+            found += _of_test(demand.condition, words)
         if relation is not None:
             found += _of_counts(parts, relation)
             found += _indexes(relation)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(joins + found))
+
+
+def _of_pairs(outer: Reading, inner: Reading) -> str:
+    forms = (
+        f"JOIN ... ON {outer.name}.column = {inner.name}.column, or"
+        f" ON CONTAINS(POINT({outer.name}.ra, {outer.name}.dec), {inner.name}.s_region) = 1"
+    )
+    if inner.joins:
+        return f"join {outer.name} and {inner.name} by a condition that an index answers: {forms}"
+    return f"join {outer.name} and {inner.name} by a condition: {forms}"
 
 
 def _is_read(relation: b.Relation, reading: Reading) -> bool:
@@ -66,7 +73,7 @@ def _is_read(relation: b.Relation, reading: Reading) -> bool:
 def _of_test(condition: b.Condition, words: Wording) -> Iterator[str]:
     """Say why no index answers a condition."""
     if isinstance(condition, b.NotThat):
-        yield f"NOT is checked row by row: say what {words.condition(condition.operand)} is instead"
+        yield "NOT (...) looks at every row: a condition that says what is wanted can use an index"
         return
     if isinstance(condition, b.AnyOf):
         for operand in condition.operands:
@@ -113,10 +120,12 @@ def _of_sky(condition: b.Condition, words: Wording) -> Iterator[str]:
 def _of_values(condition: b.Condition, words: Wording) -> Iterator[str]:
     for value in values_in(condition):
         if isinstance(value, b.Use):
-            if _is_position(value):
+            spatial = value.relation.spatial
+            if spatial is not None and _is_position(value):
+                ra, dec = map(identifier, spatial.point_columns)
                 yield (
-                    f"a range of {_named(value)} uses no index; a region does:"
-                    " CONTAINS(POINT('ICRS', s_ra, s_dec), CIRCLE('ICRS', ra, dec, radius)) = 1"
+                    f"a range of {ra} or {dec} uses no index; a region does:"
+                    f" CONTAINS(POINT('ICRS', {ra}, {dec}), CIRCLE('ICRS', ra, dec, radius)) = 1"
                 )
             continue
         indexed = [use for use in uses(value) if _has_index(use)]
@@ -181,9 +190,7 @@ def _indexes(relation: b.Relation) -> Iterator[str]:
             f" {test}({shape}, CIRCLE('ICRS', ra, dec, radius)) = 1"
             + (f" and INTERSECTS({identifier(region)}, ...) = 1" if point and region else "")
         )
-    names = [
-        item.name for item in table.columns if item.indexed and item.name not in geometry
-    ]
+    names = [item.name for item in table.columns if item.indexed and item.name not in geometry]
     if names:
         shown = ", ".join(map(identifier, names[:_LONGEST_LIST]))
         more = ", ..." if len(names) > _LONGEST_LIST else ""

@@ -22,6 +22,8 @@ class Access:
     """Physical columns by whose index rows are found; none: every row is read."""
     spatial: bool = False
     """Whether rows are found by the spatial index."""
+    end: bool = False
+    """Whether only the first or the last row of an index is looked for, for MIN or MAX."""
     along: str | None = None
     """Physical column in the order of whose index every row is read, if it is read so."""
     temporary: bool = False

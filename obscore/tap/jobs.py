@@ -9,12 +9,13 @@ from typing_extensions import override
 
 from obscore.tap.answer import write_answer
 from obscore.tap.query import QueryRunner
-from obscore.tap.request import read_request
+from obscore.tap.request import QueryRequest, read_request
 from obscore.tap.settings import TapSettings
+from vodal.errors import SkylaneError
 from vodal.links import Annotator
 from vodal.params import Params
 from vodal.tables.uploads import UploadedTable
-from vodal.uws.tasks import Task, Work
+from vodal.uws.tasks import Stop, Task, Work
 
 __all__ = ["LoadUploads", "TapJobs", "no_uploads"]
 
@@ -81,12 +82,22 @@ class TapJobs(Work):
     def run(self, task: Task) -> None:
         job = task.job
         asked = read_request(Params(job.params), self._settings)
+        uploads = self._uploads(task)
+        try:
+            self._answer(task, asked, uploads)
+        except SkylaneError:
+            if task.stop is Stop.OVERTIME:
+                task.why_long = self._queries.why(asked.query, uploads)
+            raise
+
+    def _answer(self, task: Task, asked: QueryRequest, uploads: Sequence[UploadedTable]) -> None:
+        job = task.job
         result = self._queries.run(
             asked.query,
             asked.max_rows,
             job.site_url,
             task.cancelled,
-            uploads=self._uploads(task),
+            uploads=uploads,
             # The job's own limit can be changed while it runs, and is kept by who runs it; this one
             # is for a server process that stopped looking.
             limit_s=self._settings.async_max_limit_s + _MARGIN_S,

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from obscore.adql import Translated
 from obscore.adql.schema import Schema
+from obscore.explain.explanation import Explanation
 from obscore.store.base import QueryEngine
 from obscore.tap.metadata import PUBLISHED
 from obscore.tap.settings import TapSettings
 from vodal.ahead import read_ahead
+from vodal.errors import DeadlineError, SkylaneError
 from vodal.tables.columns import ResultStream, with_ids
 from vodal.tables.uploads import UploadedTable
 
 __all__ = ["QueryRunner"]
+
+_WHY_LIMIT_S = 0.5
+"""Seconds for counting rows, after a query's time was over."""
+
+_HINTS = 2
+"""Hints that an error holds; an explanation holds all."""
 
 
 class QueryRunner:
@@ -73,11 +83,8 @@ class QueryRunner:
         QueryError
             If the query is wrong.
         """
-        schema = self._published
-        if uploads:
-            schema = schema.with_tables(self._engine.declare(uploads))
         # One row more than is given tells whether there are more.
-        translated = self._engine.translate(query, schema, limit=max_rows + 1)
+        translated = self._engine.translate(query, self._schema(uploads), limit=max_rows + 1)
         columns = with_ids(translated.columns)
         stream = ResultStream(columns, iter(()))
         if max_rows == 0:
@@ -91,8 +98,64 @@ class QueryRunner:
             limit_s=self._settings.sync_limit_s if limit_s is None else limit_s,
             cancelled=cancelled,
         )
-        stream.batches = read_ahead(_cut(batches, stream, max_rows))
+        told = self._told(batches, translated, uploads)
+        stream.batches = read_ahead(_cut(told, stream, max_rows))
         return stream
+
+    def _told(
+        self,
+        batches: Iterator[pa.RecordBatch],
+        translated: Translated,
+        uploads: Sequence[UploadedTable],
+    ) -> Iterator[pa.RecordBatch]:
+        """Pass batches on; if the time is over, say what it was used for."""
+        try:
+            yield from batches
+        except DeadlineError as error:
+            raise DeadlineError(f"{error.message}: {self._why(translated, uploads)}") from None
+
+    def _why(self, translated: Translated, uploads: Sequence[UploadedTable]) -> str:
+        """Say why a query takes long, and what would help."""
+        explanation = None
+        with contextlib.suppress(SkylaneError):
+            explanation = self._engine.explain(translated, uploads=uploads, limit_s=_WHY_LIMIT_S)
+        if explanation is None or explanation.reason is None:
+            return "it computes too much; restrict it to a smaller part of the sky or fewer rows"
+        hints = "; ".join(explanation.hints[:_HINTS])
+        return f"it {explanation.reason}" + (f". What helps: {hints}" if hints else "")
+
+    def explain(self, query: str, *, uploads: Sequence[UploadedTable] = ()) -> Explanation:
+        """Say what the database does for a query, without running it.
+
+        Parameters
+        ----------
+        query
+            ADQL.
+        uploads
+            Tables that came with the query.
+
+        Raises
+        ------
+        QueryError
+            If the query is wrong.
+        """
+        translated = self._engine.translate(query, self._schema(uploads))
+        return self._engine.explain(translated, uploads=uploads)
+
+    def why(self, query: str, uploads: Sequence[UploadedTable] = ()) -> str:
+        """Say why a query takes long, and what would help, as the end of a sentence.
+
+        Parameters
+        ----------
+        query, uploads
+            As for `run`, which took them.
+        """
+        return self._why(self._engine.translate(query, self._schema(uploads)), uploads)
+
+    def _schema(self, uploads: Sequence[UploadedTable]) -> Schema:
+        if not uploads:
+            return self._published
+        return self._published.with_tables(self._engine.declare(uploads))
 
     def check(self) -> None:
         """See that the store answers.

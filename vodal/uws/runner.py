@@ -298,6 +298,8 @@ class Runner:
                 f"the job was stopped after {task.duration_s} s, its execution duration; set a"
                 " longer one, or ask for less"
             )
+            if task.why_long is not None:
+                sentence += f"; {task.why_long}"
             self._persist(task, Phase.ABORTED, JobError(f"ServiceUnavailable: {sentence}"))
         elif task.stop is None:
             self._persist(task, Phase.ERROR, _told(error))

@@ -53,6 +53,8 @@ class Task:
         self.began = time.monotonic()
         self.duration_s = job.duration_s
         """Seconds it may run, which the client may change meanwhile; 0 for no limit."""
+        self.why_long: str | None = None
+        """What the work says of a run that used up its time, as the end of a sentence."""
         self._max_result_bytes = max_result_bytes
         self._lock = threading.Lock()
         self._info: dict[str, str] = {}

@@ -18,8 +18,8 @@ from obscore.adql.printing import quoted
 from obscore.adql.schema import TableDef
 from obscore.adql.sqlite.printer import Printer
 from obscore.explain.compose import RowCount
+from obscore.explain.demands import parts_of
 from obscore.explain.plans import Access, PlanStep, Work, WorkKind
-from obscore.explain.tests import parts_of
 from obscore.store.sqlite.readers import Deadline
 from vodal.errors import DeadlineError
 from vodal.tables.uploads import UploadedTable
@@ -76,29 +76,31 @@ class _Reader:
         loop = 0
         for number, detail in self._nodes.get(parent, []):
             if detail == "MULTI-INDEX OR":
-                step = self._multi_index(number, depth)
+                step, beside = self._multi_index(number, depth)
             else:
-                step = self._access(detail, depth)
-            if step is not None:
-                yield replace(step, loop=loop)
-                loop += 1
+                step, beside = self._access(detail, depth), []
+            if step is None:
+                yield from self._other(number, detail, depth)
                 continue
-            yield from self._other(number, detail, depth)
+            yield replace(step, loop=loop)
+            yield from beside
+            loop += 1
 
-    def _multi_index(self, number: int, depth: int) -> Access | None:
-        """Give the look-ups of conditions joined by OR as one."""
-        found = [
+    def _multi_index(self, number: int, depth: int) -> tuple[Access | None, list[PlanStep]]:
+        """Give the look-ups of conditions joined by OR as one, and what is done beside them."""
+        steps = [
             step
             for inner, _ in self._nodes.get(number, [])
             for step in self.block(inner, depth)
-            if isinstance(step, Access)
         ]
+        found = [step for step in steps if isinstance(step, Access) and step.depth == depth]
         if not found:
-            return None
+            return None, []
         columns = dict.fromkeys(column for step in found for column in step.columns)
-        return replace(
+        merged = replace(
             found[0], columns=tuple(columns), spatial=any(step.spatial for step in found)
         )
+        return merged, [step for step in steps if step not in found]
 
     def _access(self, detail: str, depth: int) -> Access | None:
         # The R*Tree's own scan is told with the table whose rows it finds.
@@ -113,7 +115,7 @@ class _Reader:
         if found["terms"] is None:
             if found["how"] == "SEARCH" and column is not None:
                 # The smallest or the largest value, at the end of an index.
-                return Access(alias, depth, (column,), rows=1)
+                return Access(alias, depth, (column,), end=True)
             return Access(alias, depth, along=column)
         columns = dict.fromkeys(_COLUMN.findall(found["terms"]))
         # Nothing but the look-ups of the spatial index asks for the key of rows.
@@ -235,7 +237,7 @@ class RowCounter:
         self._deadline.start(left_s)
         try:
             with self._deadline.running():
-                ((number,),) = self._connection.execute(sql, values).fetchall()  # type: ignore[arg-type]
+                ((number,),) = self._connection.execute(sql, values).fetchall()
         except DeadlineError:
             return None
         return int(str(number))

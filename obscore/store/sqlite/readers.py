@@ -151,8 +151,7 @@ class Deadline:
             if self._cancelled is not None and self._cancelled.is_set():
                 raise ServiceUnavailable("the query was cancelled") from None
             raise DeadlineError(
-                f"the query was stopped after {self._limit_s:g} s, the limit of this service;"
-                " restrict it to a smaller part of the sky or fewer rows"
+                f"the query was stopped after {self._limit_s:g} s, the limit of this service"
             ) from None
         finally:
             self._left_s -= time.monotonic() - began

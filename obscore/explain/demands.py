@@ -9,13 +9,13 @@ from obscore.adql import bound as b
 from obscore.adql.grouping import uses, values_in
 from obscore.adql.schema import TableDef
 
-__all__ = ["Parts", "Test", "grounded", "indexed_part", "parts_of", "physical_name"]
+__all__ = ["Demand", "Parts", "grounded", "indexed_part", "parts_of", "physical_name"]
 
 _RANGES = frozenset({"=", "<", ">", "<=", ">="})
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Demand:
     """One condition that must hold."""
 
     condition: b.Condition
@@ -31,7 +31,7 @@ class Parts:
     """By our alias, in the order in which they are written."""
     names: dict[str, str] = field(default_factory=dict)
     """What our aliases of sub-queries and of queries of WITH are called in the query."""
-    tests: list[Test] = field(default_factory=list)
+    demands: list[Demand] = field(default_factory=list)
     selects: list[b.Select] = field(default_factory=list)
 
 
@@ -55,7 +55,7 @@ def _take_query(query: b.Query, parts: Parts) -> None:
                 if condition is not None:
                     _take_sub_queries(condition, parts)
             if select.where is not None:
-                parts.tests += _conjuncts(select.where)
+                parts.demands += _conjuncts(select.where)
         case b.SetQuery(first, rest):
             for item in (first, *(operand for _, operand in rest)):
                 _take_query(item, parts)
@@ -75,7 +75,7 @@ def _take_table(table: b.From, parts: Parts) -> None:
             _take_table(right, parts)
             if condition is not None:
                 _take_sub_queries(condition, parts)
-                parts.tests += _conjuncts(condition)
+                parts.demands += _conjuncts(condition)
 
 
 def _take_sub_queries(condition: b.Condition, parts: Parts) -> None:
@@ -91,19 +91,19 @@ def _take_sub_queries(condition: b.Condition, parts: Parts) -> None:
             return
 
 
-def _conjuncts(condition: b.Condition) -> Iterator[Test]:
+def _conjuncts(condition: b.Condition) -> Iterator[Demand]:
     match condition:
         case b.AllOf((first, second)) if _is_look_up(first):
-            yield Test(second, first)
+            yield Demand(second, first)
         case b.AllOf(operands):
             for operand in operands:
                 yield from _conjuncts(operand)
         case b.AnyOf():
-            yield Test(condition, _any_look_up(condition))
+            yield Demand(condition, _any_look_up(condition))
         case b.Nearby():
             return
         case _:
-            yield Test(condition)
+            yield Demand(condition)
 
 
 def _is_look_up(condition: b.Condition) -> bool:
@@ -120,7 +120,7 @@ def _any_look_up(condition: b.AnyOf) -> b.Condition | None:
     """Give the look-ups of conditions of which one must hold, if each has one."""
     found = []
     for operand in condition.operands:
-        look_ups = [test.look_up for test in _conjuncts(operand) if test.look_up is not None]
+        look_ups = [demand.look_up for demand in _conjuncts(operand) if demand.look_up is not None]
         if not look_ups:
             return None
         found.append(look_ups[0])
@@ -148,28 +148,47 @@ def grounded(
             yield from _ground_relation(item, known)
         case b.Nearby(relation, shape, margin):
             yield from _ground_relation(relation, known)
-            for value in (shape, margin):
-                if value is not None:
-                    yield from grounded(value, known)
-        case b.Exists(query) | b.InQuery(query=query):
-            if isinstance(item, b.InQuery):
-                yield from grounded(item.operand, known)
-            inner = parts_of(query)
-            for test in inner.tests:
-                for relation, column in grounded(test.condition, known):
-                    if relation.alias not in inner.relations:
-                        yield relation, column
-        case b.AllOf(operands) | b.AnyOf(operands):
-            for operand in operands:
-                yield from grounded(operand, known)
-        case b.NotThat(operand):
-            yield from grounded(operand, known)
-        case b.Compare() | b.Between() | b.InValues() | b.Like() | b.IsNull():
-            for value in values_in(item):
+            for value in (shape, *(() if margin is None else (margin,))):
                 yield from grounded(value, known)
+        case b.Exists(query) | b.InQuery(query=query):
+            yield from _ground_outside(query, known)
         case _:
-            for use in uses(item):
-                yield from _ground_use(use, known)
+            pass
+    if isinstance(item, b.Condition):
+        for value in values_in(item):
+            yield from grounded(value, known)
+        for operand in _look_ups_in(item):
+            yield from grounded(operand, known)
+    elif not isinstance(item, b.Relation):
+        for use in uses(item):
+            yield from _ground_use(use, known)
+
+
+def _look_ups_in(condition: b.Condition) -> Iterator[b.Condition]:
+    """Give what `values_in` passes over within a condition."""
+    match condition:
+        case b.NotThat(operand):
+            operands: tuple[b.Condition, ...] = (operand,)
+        case b.AllOf(operands) | b.AnyOf(operands):
+            pass
+        case _:
+            operands = ()
+    for operand in operands:
+        if isinstance(operand, b.Nearby | b.Exists | b.InQuery):
+            yield operand
+        else:
+            yield from _look_ups_in(operand)
+
+
+def _ground_outside(
+    query: b.Query, known: Collection[str]
+) -> Iterator[tuple[b.Relation, b.Field | None]]:
+    """Give what a sub-query uses of the queries around it."""
+    inner = parts_of(query)
+    for demand in inner.demands:
+        for relation, column in grounded(demand.condition, known):
+            if relation.alias not in inner.relations:
+                yield relation, column
 
 
 def _ground_relation(
@@ -182,9 +201,7 @@ def _ground_relation(
         yield from _ground_relation(select.hidden[0].relation, known)
 
 
-def _ground_use(
-    use: b.Use, known: Collection[str]
-) -> Iterator[tuple[b.Relation, b.Field | None]]:
+def _ground_use(use: b.Use, known: Collection[str]) -> Iterator[tuple[b.Relation, b.Field | None]]:
     select = _merged(use.relation, known)
     number = use.field.number
     if select is None or not 0 < number <= len(select.outputs):
@@ -214,13 +231,13 @@ def physical_name(item: b.Field) -> str:
 
 
 def indexed_part(
-    test: Test, relation: b.Relation, columns: Collection[str], known: Collection[str]
+    demand: Demand, relation: b.Relation, columns: Collection[str], known: Collection[str]
 ) -> b.Condition | None:
     """Give what of a condition an index answers; None if it answers nothing of it.
 
     Parameters
     ----------
-    test
+    demand
         The condition.
     relation
         Whose rows are found.
@@ -229,28 +246,23 @@ def indexed_part(
     known
         As for `grounded`.
     """
-    if test.look_up is not None and "*" in columns:
-        found = {item.alias for item, _ in grounded(test.look_up, known)}
-        if relation.alias in found:
-            return test.look_up
-    match test.condition:
+    if (
+        demand.look_up is not None
+        and "*" in columns
+        and relation.alias in {item.alias for item, _ in grounded(demand.look_up, known)}
+    ):
+        return demand.look_up
+    match demand.condition:
         case b.AnyOf(operands):
-            each = [
-                next(
-                    filter(
-                        None,
-                        (indexed_part(one, relation, columns, known) for one in _conjuncts(item)),
-                    ),
-                    None,
-                )
-                for item in operands
-            ]
-            whole = [item for item in each if item is not None]
-            return b.AnyOf(tuple(whole)) if len(whole) == len(each) else None
+            found: list[b.Condition] = []
+            for operand in operands:
+                parts = (indexed_part(one, relation, columns, known) for one in _conjuncts(operand))
+                found += [part for part in parts if part is not None][:1]
+            return b.AnyOf(tuple(found)) if len(found) == len(operands) else None
         case condition if any(
-            found is relation and column is not None and physical_name(column) in columns
+            owner is relation and column is not None and physical_name(column) in columns
             for value in _sought(condition)
-            for found, column in grounded(value, known)
+            for owner, column in grounded(value, known)
         ):
             return condition
         case _:
@@ -267,8 +279,9 @@ def _sought(condition: b.Condition) -> Iterator[b.Use]:
             | b.InValues(operand=operand, negated=False)
             | b.InQuery(operand=operand, negated=False)
             | b.IsNull(operand=operand, negated=False)
-            | b.Like(operand=operand, negated=False, any_case=False)
         ):
+            candidates = (operand,)
+        case b.Like(operand, b.Literal(str(pattern)), False, False) if pattern[:1] not in "%_":
             candidates = (operand,)
         case _:
             candidates = ()
