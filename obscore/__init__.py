@@ -8,6 +8,7 @@ In the order data flows:
 - `assembly`     headers, footprint, byte offsets: one row a product
 - `store`        SQLite: rows, spatial index, byte indexes; products by id and place
 - `adql`         ADQL 2.1 to SQL
+- `explain`      why a query takes as long as it does
 - `tap`          the TAP service
 - `app`          the service as an app
 - `testing`      synthetic catalogues

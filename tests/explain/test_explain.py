@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obscore import adql
@@ -72,7 +71,8 @@ def targets(tmp_path_factory):
 def read_page() -> list[tuple[str, str]]:
     """Give queries and what is said of each."""
     blocks = PAGE.read_text("utf-8").strip().split("\n\n\n")
-    return [(query.strip(), said) for query, _, said in (item.partition("\n-->\n") for item in blocks)]
+    parts = (block.partition("\n-->\n") for block in blocks)
+    return [(query, said) for query, _, said in parts]
 
 
 def test_the_page_says_what_sqlite_does(explain, targets):
@@ -115,7 +115,7 @@ WHERE = st.recursive(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None)
 @given(SELECTED, WHERE)
 def test_each_condition_is_told_once_and_rows_are_counted_rightly(engine, explain, what, where):
     if what == "DISTINCT filter":
@@ -150,7 +150,7 @@ def rows(engine, query):
 
 def test_uploads_are_planned_without_their_rows(explain, targets):
     explanation = explain(
-        "SELECT t.\"Name of it\", o.obs_id FROM TAP_UPLOAD.targets AS t JOIN ivoa.obscore AS o"
+        'SELECT t."Name of it", o.obs_id FROM TAP_UPLOAD.targets AS t JOIN ivoa.obscore AS o'
         " ON CONTAINS(POINT('ICRS', t.ra, t.dec), o.s_region) = 1",
         (targets,),
     )

@@ -119,6 +119,13 @@ def test_query_and_cut_work_without_a_server(tmp_path, cli):
     cli.run("query", "SELECT obs_publisher_did FROM ivoa.obscore", "--site", site,
             "-o", tmp_path / "rows.csv")  # fmt: skip
     did = (tmp_path / "rows.csv").read_text().split()[1].strip('"')
+    said = cli.run("query", "SELECT * FROM ivoa.obscore WHERE s_fov > 1", "--explain",
+                   "--site", site).stdout  # fmt: skip
+    assert said.startswith("1. ivoa.obscore: ")
+    assert "row by row: s_fov > 1\n" in said
+    cli.run("query", "SELECT * FROM ivoa.obscore WHERE s_fov > 1", "--explain", "--site", site,
+            "-o", tmp_path / "plan.csv")  # fmt: skip
+    assert "s_fov > 1" in (tmp_path / "plan.csv").read_text()
     whole = fits.getdata(survey.exposures[0].path, "MASK")
     ra, dec = survey.exposures[0].wcs.all_pix2world(60, 60, 0)
     for image in (did, survey.exposures[0].path):

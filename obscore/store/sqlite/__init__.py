@@ -5,6 +5,7 @@
 - `store`     what the assembly line writes to
 - `resolver`  products by identifier and place
 - `uploads`   tables that came with a query, attached while it runs
+- `plan`      what SQLite intends to do for a query
 - `engine`    translated queries to Arrow batches
 - `backend`   all of them together, of one database file
 """

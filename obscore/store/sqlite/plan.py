@@ -89,9 +89,7 @@ class _Reader:
     def _multi_index(self, number: int, depth: int) -> tuple[Access | None, list[PlanStep]]:
         """Give the look-ups of conditions joined by OR as one, and what is done beside them."""
         steps = [
-            step
-            for inner, _ in self._nodes.get(number, [])
-            for step in self.block(inner, depth)
+            step for inner, _ in self._nodes.get(number, []) for step in self.block(inner, depth)
         ]
         found = [step for step in steps if isinstance(step, Access) and step.depth == depth]
         if not found:
