@@ -25,7 +25,7 @@ Parsing and resolving know no database; another one takes another printer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from obscore.adql import bound
@@ -68,7 +68,7 @@ class Translated:
     made: tuple[int, ...] = ()
     """Places (from 0) of the columns that the SQL gives as the value they are made of
     (`ColumnDef.made_of`)."""
-    resolved: bound.Query | None = None
+    resolved: bound.Query | None = field(default=None, compare=False)
     """What the SQL was printed from, for explanations."""
 
 
