@@ -11,6 +11,7 @@
 - `job_uploads`   tables that come with asynchronous queries
 - `jobs`          what an asynchronous query does
 - `capabilities`  what the service says it can
+- `holdings`      what the site holds, as far as its examples need it
 - `examples`      queries to start from, as a page
 - `async_routes`  the resources of asynchronous queries
 - `routes`        the others

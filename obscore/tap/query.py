@@ -46,7 +46,7 @@ class QueryRunner:
     ) -> None:
         self._engine = engine
         self._settings = settings
-        self._published = published
+        self.published = published
 
     def run(
         self,
@@ -154,8 +154,8 @@ class QueryRunner:
 
     def _schema(self, uploads: Sequence[UploadedTable]) -> Schema:
         if not uploads:
-            return self._published
-        return self._published.with_tables(self._engine.declare(uploads))
+            return self.published
+        return self.published.with_tables(self._engine.declare(uploads))
 
     def check(self) -> None:
         """See that the store answers.

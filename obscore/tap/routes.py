@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import anyio
+from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -14,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from obscore.tap.answer import write_answer
 from obscore.tap.capabilities import tap_capabilities
-from obscore.tap.examples import examples_page
+from obscore.tap.examples import SiteExamples, examples_page
 from obscore.tap.metadata import tableset
 from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest, read_request
@@ -142,6 +143,7 @@ class TapRoutes:
         self._public_url = public_url
         self._jobs = jobs
         self._places = anyio.Semaphore(settings.connections)
+        self._site_examples = SiteExamples(runner)
         self._up_since = datetime.now(UTC)
 
     def routes(self) -> list[BaseRoute]:
@@ -196,7 +198,8 @@ class TapRoutes:
         return await stream(pieces, asked.format.media_type, headers)
 
     async def _examples(self, _: Request) -> Response:
-        return Response(examples_page(), media_type="application/xhtml+xml")
+        page = examples_page(await run_sync(self._site_examples.examples))
+        return Response(page, media_type="application/xhtml+xml")
 
     def _availability(self) -> Availability:
         try:

@@ -21,7 +21,6 @@ from obscore.adql.userdefined.catalogue import USER_FUNCTIONS
 from obscore.columns import COLUMN_NAMES, COLUMNS
 from obscore.store.sqlite.store import SqliteStore
 from obscore.tap.capabilities import FEATURES
-from obscore.tap.examples import EXAMPLES
 from obscore.tap.settings import TapSettings
 from obscore.testing import make_file, make_observation
 from vodal.regions import Circle, Point
@@ -232,16 +231,6 @@ def test_head_has_no_body(tap):
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda item: item.id)
-def test_every_example_runs(tap, example):
-    page = ET.fromstring(httpx.get(f"{tap.url}/examples").content)
-    queries = {
-        div.attrib["id"]: div.findtext("{*}pre")
-        for div in page.iter("{http://www.w3.org/1999/xhtml}div")
-    }
-    assert len(table(ask(tap, queries[example.id]))) > 0
-
-
 FORMS = {
     "AREA": "SELECT AREA(s_region) AS x {}",
     "BOX": "SELECT CONTAINS(POINT(1, 1), BOX(1, 1, 2, 2)) AS x {}",
@@ -294,7 +283,6 @@ def test_pyvo_finds_its_way(tap):
     assert service.maxrec == TapSettings().default_rows
     assert "ivoa.obscore" in service.tables
     assert len(service.tables["ivoa.obscore"].columns) == len(COLUMN_NAMES)
-    assert len(service.examples) == len(EXAMPLES)
     rows = service.search("SELECT TOP 3 * FROM ivoa.obscore")
     assert len(rows) == 3
     assert unquote(rows[0]["access_url"]).endswith(rows[0]["obs_publisher_did"])

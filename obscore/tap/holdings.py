@@ -1,0 +1,152 @@
+"""What a site holds, as far as its examples need it: a few small queries, asked now and then."""
+
+# ruff: noqa: S608 - ADQL, which is resolved before anything runs
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from obscore.tap.query import QueryRunner
+from vodal.errors import SkylaneError
+
+__all__ = ["Holdings", "Place", "answers", "look"]
+
+_LIMIT_S = 1.0
+"""Seconds for each query; what takes longer is left out of the examples."""
+
+_PLACES = 3
+
+_CELL_ORDER = 6
+"""Of the HEALPix cell around each place: about a degree."""
+
+_KINDS = """SELECT obs_collection, instrument_name, filter, dataproduct_type, COUNT(*) AS n
+FROM ivoa.obscore GROUP BY obs_collection, instrument_name, filter, dataproduct_type
+ORDER BY n DESC, obs_collection, instrument_name, filter, dataproduct_type"""
+
+_EXTENT = "SELECT COUNT(*) AS n, MIN(t_min) AS t_min, MAX(t_max) AS t_max FROM ivoa.obscore"
+
+_ROWS = f"""SELECT TOP {_PLACES} obs_publisher_did, obs_id, target_name, s_ra, s_dec, s_fov,
+  t_min, em_min, em_max, ivo_healpix_index({_CELL_ORDER}, s_ra, s_dec) AS cell
+FROM ivoa.obscore WHERE obs_collection = {{collection}}"""
+
+_PREFERRED = (
+    " AND s_ra IS NOT NULL AND s_dec IS NOT NULL AND t_min IS NOT NULL AND filter = {filter}",
+    " AND s_ra IS NOT NULL AND s_dec IS NOT NULL",
+    "",
+)
+"""What the rows should have; the first of these of which there are any."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position that observations show. ICRS degrees."""
+
+    ra_deg: float
+    dec_deg: float
+    cell: int
+    """Index of its HEALPix cell of order 6."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Values that are there. None, or empty, where no row has one."""
+
+    count: int
+    collection: str | None
+    instrument: str | None
+    filter: str | None
+    kind: str | None
+    """The dataproduct_type."""
+    obs_id: str | None
+    places: tuple[Place, ...]
+    fov_deg: float | None
+    night_mjd: float | None
+    """Begin of a day, of UTC, on which something was observed."""
+    wavelength_m: float | None
+    """Within the band of an observation that is named first here."""
+    seen: tuple[tuple[object, ...], ...]
+    """All that was read, to tell whether it has changed."""
+
+
+def _text(value: object) -> str | None:
+    """Give a text that can stand in a query and on a page, None of any other."""
+    return value if isinstance(value, str) and value.isprintable() and len(value) < 200 else None
+
+
+def _literal(text: str) -> str:
+    return "'{}'".format(text.replace("'", "''"))
+
+
+def _rows(runner: QueryRunner, query: str, count: int) -> list[Row]:
+    stream = runner.run(query, count, "", limit_s=_LIMIT_S)
+    try:
+        return [row for batch in stream.batches for row in batch.to_pylist()]
+    finally:
+        stream.close()
+
+
+def answers(runner: QueryRunner, query: str) -> bool:
+    """Tell whether a query gives a row within a moment."""
+    try:
+        return bool(_rows(runner, query, 1))
+    except SkylaneError:
+        return False
+
+
+def look(runner: QueryRunner) -> Holdings | None:
+    """Read what a site holds; None if it holds nothing.
+
+    Raises
+    ------
+    SkylaneError
+        If the store does not answer.
+    """
+    kinds = _rows(runner, _KINDS, 50)
+    if not kinds:
+        return None
+    extent = _rows(runner, _EXTENT, 1)[0]
+    most = next((row for row in kinds if _text(row["filter"]) is not None), kinds[0])
+    collection = _text(most["obs_collection"])
+    rows = [] if collection is None else _examined(runner, collection, _text(most["filter"]))
+    places = tuple(
+        Place(row["s_ra"], row["s_dec"], row["cell"]) for row in rows if row["cell"] is not None
+    )
+    first: Row = rows[0] if rows else {}
+    return Holdings(
+        count=extent["n"],
+        collection=collection,
+        instrument=_text(most["instrument_name"]),
+        filter=_text(most["filter"]),
+        kind=_text(most["dataproduct_type"]),
+        obs_id=_text(first.get("obs_id")),
+        places=places,
+        fov_deg=first.get("s_fov"),
+        night_mjd=None if first.get("t_min") is None else float(int(first["t_min"])),
+        wavelength_m=_middle(first.get("em_min"), first.get("em_max")),
+        seen=tuple(tuple(row.values()) for row in (*kinds, extent, *rows)),
+    )
+
+
+def _examined(runner: QueryRunner, collection: str, band: str | None) -> list[Row]:
+    for preferred in _PREFERRED:
+        if "{filter}" in preferred and band is None:
+            continue
+        query = (_ROWS + preferred).format(
+            collection=_literal(collection), filter=_literal(band or "")
+        )
+        with contextlib.suppress(SkylaneError):
+            rows = _rows(runner, query, _PLACES)
+            if rows:
+                return rows
+    return []
+
+
+def _middle(low: float | None, high: float | None) -> float | None:
+    if low is None or high is None:
+        return None
+    return float(f"{(low + high) / 2:.4g}")
