@@ -23,6 +23,7 @@ __all__ = [
     "MultiValuedParamNotSupported",
     "NotFoundError",
     "QueryError",
+    "ReplacedError",
     "ServiceUnavailable",
     "SettingsError",
     "SkylaneError",
@@ -141,6 +142,10 @@ class ServiceUnavailable(SkylaneError):  # noqa: N818 - the standard's own label
 
 class DeadlineError(ServiceUnavailable):
     """The work took longer than its deadline and was stopped."""
+
+
+class ReplacedError(ServiceUnavailable):
+    """A table of a query was replaced by another while the query was on its way."""
 
 
 class ArchiveError(SkylaneError):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from obscore.adql.tokens import delimited
 from vodal.tables.columns import Column
 
 __all__ = ["ColumnDef", "FacetTable", "Schema", "SpatialIndex", "TableDef"]
@@ -93,8 +94,9 @@ class TableDef:
 
     @property
     def full_name(self) -> str:
-        """Schema and name with a dot between, as TAP_SCHEMA writes it."""
-        return f"{self.schema}.{self.name}" if self.schema else self.name
+        """Schema and name with a dot between, as TAP_SCHEMA and queries write it."""
+        name = delimited(self.name)
+        return f"{delimited(self.schema)}.{name}" if self.schema else name
 
 
 @dataclass(frozen=True)

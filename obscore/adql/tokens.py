@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from vodal.errors import QueryError
 
-__all__ = ["MAX_LENGTH", "MAX_TOKENS", "RESERVED", "Lexer", "Token", "place"]
+__all__ = ["MAX_LENGTH", "MAX_TOKENS", "RESERVED", "Lexer", "Token", "delimited", "place"]
 
 MAX_LENGTH = 2_000_000
 """Characters that a query may have."""
@@ -73,6 +73,16 @@ _RESERVED_TEXT = (
 
 RESERVED = frozenset(_RESERVED_TEXT.split())
 """Words that name nothing unless they stand in double quotes (ADQL 2.1 section 2.1.2)."""
+
+
+_REGULAR = re.compile("[A-Za-z][A-Za-z0-9_]*")
+
+
+def delimited(name: str) -> str:
+    """Give a name as a query must write it: in double quotes where it is no regular identifier."""
+    if name.upper() in RESERVED or not _REGULAR.fullmatch(name):
+        return '"{}"'.format(name.replace('"', '""'))
+    return name
 
 
 def place(text: str, offset: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Tables that a site publishes beside ``ivoa.obscore``, as it declares them.
 
 - `tables`       a declared table as a value: columns, indices, keys
-- `names`        which names can be given, and how a query writes them
+- `names`        which names can be given
 - `check`        what a declaration must keep to
 - `felis`        the form in which it is written: the YAML of Felis, as models
 - `reading`      from YAML to values; `writing`: back

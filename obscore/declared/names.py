@@ -1,18 +1,16 @@
-"""Which names tables and columns can be given, and how a query writes them."""
+"""Which names schemas, tables and columns can be given."""
 
 from __future__ import annotations
 
 import re
 
-from obscore.adql.tokens import RESERVED
 from vodal.errors import UsageError
 
-__all__ = ["check_name", "check_schema_name", "delimited", "split_name"]
+__all__ = ["check_name", "check_schema_name", "split_name"]
 
 LONGEST_NAME = 128
 """Characters of a schema's, table's or column's name."""
 
-_REGULAR = re.compile("[A-Za-z][A-Za-z0-9_]*")
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 _RESERVED_SCHEMAS = {
@@ -20,13 +18,6 @@ _RESERVED_SCHEMAS = {
     "tap_schema": "the tables that describe tables",
     "tap_upload": "the tables that come with a query",
 }
-
-
-def delimited(name: str) -> str:
-    """Give a name as a query must write it (TAP 1.1 section 4.3)."""
-    if name.upper() in RESERVED or not _REGULAR.fullmatch(name):
-        return '"{}"'.format(name.replace('"', '""'))
-    return name
 
 
 def check_name(name: str, what: str) -> None:

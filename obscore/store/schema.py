@@ -7,6 +7,7 @@ SQLite library only, since two of them on one file break each other's locks.
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from typing import Any
 
@@ -34,6 +35,7 @@ __all__ = [
     "APPLICATION_ID",
     "FACET_COLUMNS",
     "METADATA",
+    "PUBLISHED_NAME",
     "PUBLISHED_TABLES",
     "RTREE",
     "RTREE_SHADOWS",
@@ -44,6 +46,10 @@ __all__ = [
     "files",
     "layout_digest",
     "obscore",
+    "publication",
+    "published_name",
+    "published_schemas",
+    "published_tables",
     "sql",
     "tap_columns",
     "tap_key_columns",
@@ -52,7 +58,7 @@ __all__ = [
     "tap_tables",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of the layout below; kept in the file as ``user_version`` and compared when it is opened."""
 
 APPLICATION_ID = 0x534B594C
@@ -202,11 +208,69 @@ tap_key_columns = Table(
     Column("target_column", _TEXT, nullable=False),
 )
 
+publication = Table(
+    "publication",
+    METADATA,
+    Column("id", _INT, primary_key=True, autoincrement=False),
+    Column("revision", _LONG, nullable=False),
+    Column("numbers", _LONG, nullable=False),
+    sqlite_strict=True,
+)
+"""One row, with the ``id`` 1, once a site has published tables of its own: how often that changed,
+and the last number that was given to the rows of one."""
+
+published_schemas = Table(
+    "published_schemas",
+    METADATA,
+    Column("schema_name", _TEXT, primary_key=True),
+    Column("description", _TEXT),
+    Column("utype", _TEXT),
+    sqlite_strict=True,
+)
+
+published_tables = Table(
+    "published_tables",
+    METADATA,
+    Column("schema_name", _TEXT, primary_key=True),
+    Column("table_name", _TEXT, primary_key=True),
+    Column("number", _LONG, nullable=False, unique=True),
+    Column("declaration", _TEXT, nullable=False),
+    Column("rows", _LONG, nullable=False),
+    Column("loaded", _TEXT, nullable=False),
+    Column("token", _TEXT, nullable=False),
+    sqlite_strict=True,
+)
+"""The tables that a site has published itself (`obscore.declared`).
+
+The rows of one are in the table `published_name` of its ``number``, a new one whenever they are
+loaded; ``token`` tells them from any others.
+"""
+
 PUBLISHED_TABLES: frozenset[str] = frozenset(
     table.name
-    for table in (obscore, facets, tap_schemas, tap_tables, tap_columns, tap_keys, tap_key_columns)
+    for table in (
+        obscore,
+        facets,
+        tap_schemas,
+        tap_tables,
+        tap_columns,
+        tap_keys,
+        tap_key_columns,
+        publication,
+        published_schemas,
+        published_tables,
+    )
 ) | {RTREE}
-"""What a user's query may read."""
+"""What a user's query may read, beside the tables of `PUBLISHED_NAME`."""
+
+PUBLISHED_NAME = re.compile("published_[0-9]+(?:_rtree)?")
+"""How the tables are called that hold the rows of published tables, and their R*Trees."""
+
+
+def published_name(number: int) -> str:
+    """Give the name of the table that holds the rows of a published one."""
+    return f"published_{number}"
+
 
 RTREE_SHADOWS: frozenset[str] = frozenset(f"{RTREE}_{part}" for part in ("node", "rowid", "parent"))
 """Where SQLite keeps the R*Tree."""

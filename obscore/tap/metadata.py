@@ -1,20 +1,22 @@
 """What the TAP service publishes: the tables for the translator, TAP_SCHEMA and VOSI.
 
-All three are made from one list of table definitions (`PUBLISHED`), so that they always agree.
+All three are made from one list of table definitions (`PUBLISHED`) and from what the site has
+published beside them, so that they always agree.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
 from sqlalchemy import Table
 
 from obscore.adql.schema import ColumnDef, FacetTable, Schema, SpatialIndex, TableDef
-from obscore.adql.tokens import RESERVED
+from obscore.adql.tokens import delimited
 from obscore.columns import COLUMNS, ObsCoreColumn
+from obscore.declared.publication import NOTHING, Publication, column_defs
+from obscore.declared.tables import DeclaredKey, DeclaredSchema, DeclaredTable
 from obscore.store import schema as store
 from vodal.tables.columns import Column
 from vodal.vosi.tableset import ForeignKey, TableColumn, TableDescription, TableSchema
@@ -26,8 +28,6 @@ DATALINK_FORMAT = "application/x-votable+xml;content=datalink"
 
 LINKS_PATH = "/datalink/links?ID="
 """What stands between the site's address and an identifier in ``access_url``."""
-
-_REGULAR = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
 _ENCODED = {code: quote(chr(code), safe="") for code in range(128)}
 
@@ -183,60 +183,110 @@ _KEYS: tuple[tuple[str, str, str, str, str], ...] = (
 """Key, referring table and target table of TAP_SCHEMA, own column and target column."""
 
 
-def tap_schema_rows(published: Schema = PUBLISHED) -> dict[Table, Sequence[dict[str, object]]]:
-    """Make the content of TAP_SCHEMA: rows by table, each with all columns of its table."""
-    tables: list[dict[str, object]] = [
+def tap_schema_rows(beside: Publication = NOTHING) -> dict[Table, Sequence[dict[str, object]]]:
+    """Make the content of TAP_SCHEMA: rows by table, each with all columns of its table.
+
+    Parameters
+    ----------
+    beside
+        What the site has published beside the program's own tables.
+    """
+    schemas, tables, columns = _own_rows()
+    keys: list[dict[str, object]] = [
         {
-            "schema_name": table.schema,
-            "table_name": table.full_name,
-            "table_type": table.kind,
-            "utype": table.utype,
-            "description": table.description,
-            "table_index": place,
+            "key_id": key,
+            "from_table": f"TAP_SCHEMA.{source}",
+            "target_table": f"TAP_SCHEMA.{target}",
+            "utype": None,
+            "description": None,
         }
-        for place, table in enumerate(published.tables)
+        for key, source, target, _, _ in _KEYS
     ]
+    pairs: list[dict[str, object]] = [
+        {"key_id": key, "from_column": own, "target_column": other}
+        for key, _, _, own, other in _KEYS
+    ]
+    for group in beside.schemas:
+        schemas.append(_schema_row(group.name, group.description, group.utype, len(schemas)))
+        for table in group.tables:
+            name = _full_name(group, table.name)
+            place = len(tables) if table.table_index is None else table.table_index
+            tables.append(_table_row(group.name, name, table.description, table.utype, place))
+            for at, (item, declared) in enumerate(
+                zip(column_defs(table), table.columns, strict=True)
+            ):
+                index = declared.column_index
+                columns.append(_column_row(name, item, at if index is None else index))
+            for key_id, key in _key_ids(group, table):
+                keys.append(
+                    {
+                        "key_id": key_id,
+                        "from_table": name,
+                        "target_table": _full_name(group, key.target_table),
+                        "utype": key.utype,
+                        "description": key.description,
+                    }
+                )
+                pairs += [
+                    {"key_id": key_id, "from_column": own, "target_column": target}
+                    for own, target in _key_pairs(key)
+                ]
     return {
-        store.tap_schemas: [
-            {"schema_name": name, "utype": None, "description": text, "schema_index": place}
-            for place, (name, text) in enumerate(_SCHEMAS.items())
-        ],
+        store.tap_schemas: schemas,
         store.tap_tables: tables,
-        store.tap_columns: [
-            _column_row(table, item, place)
-            for table in published.tables
-            for place, item in enumerate(table.columns)
-        ],
-        store.tap_keys: [
-            {
-                "key_id": key,
-                "from_table": f"TAP_SCHEMA.{source}",
-                "target_table": f"TAP_SCHEMA.{target}",
-                "utype": None,
-                "description": None,
-            }
-            for key, source, target, _, _ in _KEYS
-        ],
-        store.tap_key_columns: [
-            {"key_id": key, "from_column": own, "target_column": other}
-            for key, _, _, own, other in _KEYS
-        ],
+        store.tap_columns: columns,
+        store.tap_keys: keys,
+        store.tap_key_columns: pairs,
     }
 
 
-def _delimited(name: str) -> str:
-    """Give a column's name as a query must write it (TAP 1.1 section 4.3)."""
-    if name.upper() in RESERVED or not _REGULAR.fullmatch(name):
-        return '"{}"'.format(name.replace('"', '""'))
-    return name
+def _own_rows() -> tuple[list[dict[str, object]], list[dict[str, object]], list[dict[str, object]]]:
+    """Make the rows of schemas, tables and columns for the program's own tables."""
+    schemas = [
+        _schema_row(name, text, None, place) for place, (name, text) in enumerate(_SCHEMAS.items())
+    ]
+    tables = [
+        _table_row(table.schema, table.full_name, table.description, table.utype, place)
+        for place, table in enumerate(PUBLISHED.tables)
+    ]
+    columns = [
+        _column_row(table.full_name, item, place)
+        for table in PUBLISHED.tables
+        for place, item in enumerate(table.columns)
+    ]
+    return schemas, tables, columns
 
 
-def _column_row(table: TableDef, item: ColumnDef, place: int) -> dict[str, object]:
+def _schema_row(
+    name: str, description: str | None, utype: str | None, place: int
+) -> dict[str, object]:
+    return {
+        "schema_name": delimited(name),
+        "utype": utype,
+        "description": description,
+        "schema_index": place,
+    }
+
+
+def _table_row(
+    schema: str, name: str, description: str | None, utype: str | None, place: int
+) -> dict[str, object]:
+    return {
+        "schema_name": delimited(schema),
+        "table_name": name,
+        "table_type": "table",
+        "utype": utype,
+        "description": description,
+        "table_index": place,
+    }
+
+
+def _column_row(table: str, item: ColumnDef, place: int) -> dict[str, object]:
     column = item.column
     size = column.arraysize if column.arraysize and column.arraysize.isdigit() else None
     return {
-        "table_name": table.full_name,
-        "column_name": _delimited(column.name),
+        "table_name": table,
+        "column_name": delimited(column.name),
         "datatype": column.datatype,
         "arraysize": column.arraysize,
         "xtype": column.xtype,
@@ -252,38 +302,97 @@ def _column_row(table: TableDef, item: ColumnDef, place: int) -> dict[str, objec
     }
 
 
-def tableset(published: Schema = PUBLISHED) -> tuple[TableSchema, ...]:
-    """Describe the published tables for VOSI."""
+def _full_name(schema: DeclaredSchema, table: str) -> str:
+    return f"{delimited(schema.name)}.{delimited(table)}"
+
+
+def _key_ids(schema: DeclaredSchema, table: DeclaredTable) -> Iterator[tuple[str, DeclaredKey]]:
+    """Name the foreign keys of a table as no other is named."""
+    for key in table.foreign_keys:
+        # Names of keys are unique within a schema, and no key of the program's has a dot.
+        yield f"{delimited(schema.name)}.{delimited(key.name)}", key
+
+
+def _key_pairs(key: DeclaredKey) -> tuple[tuple[str, str], ...]:
     return tuple(
+        (delimited(own), delimited(target))
+        for own, target in zip(key.columns, key.target_columns, strict=True)
+    )
+
+
+def tableset(beside: Publication = NOTHING) -> tuple[TableSchema, ...]:
+    """Describe the published tables for VOSI.
+
+    Parameters
+    ----------
+    beside
+        What the site has published beside the program's own tables.
+    """
+    own = tuple(
         TableSchema(
             name=name,
             description=text,
             tables=tuple(
-                _table_description(table) for table in published.tables if table.schema == name
+                _table_description(table.full_name, table, table.columns, _own_keys(table))
+                for table in PUBLISHED.tables
+                if table.schema == name
             ),
         )
         for name, text in _SCHEMAS.items()
     )
+    return own + tuple(
+        TableSchema(
+            name=delimited(group.name),
+            description=group.description,
+            utype=group.utype,
+            tables=tuple(
+                _table_description(
+                    _full_name(group, table.name),
+                    table,
+                    column_defs(table),
+                    tuple(
+                        ForeignKey(
+                            key_id,
+                            _full_name(group, key.target_table),
+                            _key_pairs(key),
+                            key.description,
+                        )
+                        for key_id, key in _key_ids(group, table)
+                    ),
+                )
+                for table in group.tables
+            ),
+        )
+        for group in beside.schemas
+    )
 
 
-def _table_description(table: TableDef) -> TableDescription:
+def _own_keys(table: TableDef) -> tuple[ForeignKey, ...]:
+    return tuple(
+        ForeignKey(key, f"TAP_SCHEMA.{target}", ((own, other),))
+        for key, source, target, own, other in _KEYS
+        if table.full_name == f"TAP_SCHEMA.{source}"
+    )
+
+
+def _table_description(
+    name: str,
+    table: TableDef | DeclaredTable,
+    columns: Sequence[ColumnDef],
+    foreign_keys: tuple[ForeignKey, ...],
+) -> TableDescription:
     return TableDescription(
-        name=table.full_name,
+        name=name,
         description=table.description,
         utype=table.utype,
-        kind=table.kind,
         columns=tuple(
             TableColumn(
-                replace(item.column, name=_delimited(item.name)),
+                replace(item.column, name=delimited(item.name)),
                 item.principal,
                 item.indexed,
                 item.std,
             )
-            for item in table.columns
+            for item in columns
         ),
-        foreign_keys=tuple(
-            ForeignKey(key, f"TAP_SCHEMA.{target}", ((own, other),))
-            for key, source, target, own, other in _KEYS
-            if table.full_name == f"TAP_SCHEMA.{source}"
-        ),
+        foreign_keys=foreign_keys,
     )

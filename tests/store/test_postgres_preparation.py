@@ -97,8 +97,8 @@ def test_a_preparation_that_fails_leaves_nothing(postgres_url, monkeypatch):
     address = Address(postgres_url)
     row = dict.fromkeys(tables.METADATA.tables["tap_schema_keys"].columns.keys())
     monkeypatch.setattr(
-        "obscore.store.postgres.preparation.tap_schema_rows",
-        lambda: {tables.METADATA.tables["tap_schema_keys"]: [row]},
+        "obscore.store.postgres.publication.tap_schema_rows",
+        lambda _: {tables.METADATA.tables["tap_schema_keys"]: [row]},
     )
     with pytest.raises(ArchiveError, match="violates not-null"):
         prepare(address, None)

@@ -6,6 +6,7 @@
 - `extension`   pg_sphere in a database
 - `migrations`  the revisions of the layout
 - `layout`      which one a database has, and how it is brought up to date
+- `publication` tables that the site has published itself
 - `preparation` a database made ready
 - `store`       what the assembly line writes to
 - `resolver`    products by identifier and place

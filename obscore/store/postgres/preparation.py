@@ -6,20 +6,20 @@ no lock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import psycopg
 import sqlalchemy
 from psycopg import sql
-from sqlalchemy import NullPool, Table, create_engine, delete, insert, select
+from sqlalchemy import NullPool, create_engine
 
 from obscore.adql.postgres.install import FUNCTIONS_SCHEMA, functions_digest, functions_sql
 from obscore.store.postgres import tables
 from obscore.store.postgres.extension import ensure_sphere
 from obscore.store.postgres.layout import find_revision, newest_revision, upgrade
 from obscore.store.postgres.pool import Address, Connection, connect, translated
-from obscore.tap.metadata import tap_schema_rows
+from obscore.store.postgres.publication import stale_tap_schema, update_tap_schema
+from obscore.store.schema import published_name
 from vodal.errors import ArchiveError
 
 __all__ = ["check_layout", "prepare"]
@@ -91,7 +91,7 @@ def _in_order(connection: Connection, address: Address, query_role: str | None) 
     """Tell whether there is nothing to do."""
     return (
         find_revision(connection, address.schema) == newest_revision()
-        and not _unpublished(connection)
+        and not stale_tap_schema(connection)
         and _has_functions(connection)
         and (query_role is None or _may_query(connection, address, query_role))
     )
@@ -105,7 +105,7 @@ def _put_in_order(wrapped: sqlalchemy.Connection, address: Address, query_role: 
     _make_schema(connection, address)
     if find_revision(connection, address.schema) != newest_revision():
         upgrade(wrapped, address.schema)
-    _publish(connection)
+    update_tap_schema(connection)
     if not _has_functions(connection):
         _install_functions(connection, address)
     if query_role is not None and not _may_query(connection, address, query_role):
@@ -164,29 +164,6 @@ def _user(connection: Connection) -> str:
     return sql.Identifier(connection.info.user).as_string()
 
 
-# TAP_SCHEMA ---------------------------------------------------------------------------------------
-
-
-def _unpublished(connection: Connection) -> list[tuple[Table, Sequence[dict[str, Any]]]]:
-    """Give the tables of TAP_SCHEMA that tell something else than this program, with their rows."""
-    stale = []
-    for table, rows in tap_schema_rows().items():
-        wanted = [tuple(row.values()) for row in rows]
-        columns = [table.c[name] for name in rows[0]]
-        kept = connection.execute(tables.sql(select(*columns))).fetchall()
-        if sorted(kept, key=repr) != sorted(wanted, key=repr):
-            stale.append((table, rows))
-    return stale
-
-
-def _publish(connection: Connection) -> None:
-    """Bring TAP_SCHEMA up to date with what this program declares."""
-    for table, rows in _unpublished(connection):
-        connection.execute(tables.sql(delete(table)))
-        with connection.cursor() as cursor:
-            cursor.executemany(tables.sql(insert(table)), rows)
-
-
 # The role of users' queries -----------------------------------------------------------------------
 
 
@@ -202,9 +179,15 @@ def _may_query(connection: Connection, address: Address, role: str) -> bool:
         WHERE r.rolname = %s AND c.relnamespace = to_regnamespace(quote_ident(%s))
           AND c.relname = ANY(%s)
         """,
-        (FUNCTIONS_SCHEMA, role, address.schema, list(tables.PUBLISHED_TABLES)),
+        (FUNCTIONS_SCHEMA, role, address.schema, _readable(connection)),
     ).fetchone()
     return row == (True,)
+
+
+def _readable(connection: Connection) -> list[str]:
+    """Give the names of all tables that users' queries read."""
+    rows = connection.execute("SELECT number FROM published_tables").fetchall()
+    return [*tables.PUBLISHED_TABLES, *(published_name(int(str(row[0]))) for row in rows)]
 
 
 def _grant(connection: Connection, address: Address, role: str) -> None:
@@ -212,7 +195,7 @@ def _grant(connection: Connection, address: Address, role: str) -> None:
     named = {
         "role": sql.Identifier(role),
         "schema": sql.Identifier(address.schema),
-        "tables": sql.SQL(", ").join(map(sql.Identifier, tables.PUBLISHED_TABLES)),
+        "tables": sql.SQL(", ").join(map(sql.Identifier, _readable(connection))),
         "functions": sql.Identifier(FUNCTIONS_SCHEMA),
         "user": sql.Identifier(connection.info.user),
     }

@@ -55,7 +55,38 @@ def _count_facets(connection: apsw.Connection) -> None:
     connection.create_scalar_function("facet_key", None)
 
 
-_STEPS: dict[int, Callable[[apsw.Connection], None]] = {1: _count_facets}
+def _add_publication(connection: apsw.Connection) -> None:
+    """Layout 3 keeps tables that a site publishes itself."""
+    connection.execute(
+        """
+        CREATE TABLE publication (
+            id INTEGER NOT NULL,
+            revision INTEGER NOT NULL,
+            numbers INTEGER NOT NULL,
+            PRIMARY KEY (id)
+        ) STRICT;
+        CREATE TABLE published_schemas (
+            schema_name TEXT NOT NULL,
+            description TEXT,
+            utype TEXT,
+            PRIMARY KEY (schema_name)
+        ) STRICT;
+        CREATE TABLE published_tables (
+            schema_name TEXT NOT NULL,
+            table_name TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            declaration TEXT NOT NULL,
+            rows INTEGER NOT NULL,
+            loaded TEXT NOT NULL,
+            token TEXT NOT NULL,
+            PRIMARY KEY (schema_name, table_name),
+            UNIQUE (number)
+        ) STRICT
+        """
+    )
+
+
+_STEPS: dict[int, Callable[[apsw.Connection], None]] = {1: _count_facets, 2: _add_publication}
 """By the layout that each begins with."""
 
 OLDEST = min(_STEPS)

@@ -27,7 +27,15 @@ from obscore.store.schema import (
 )
 from vodal.errors import ArchiveError, DeadlineError, ServiceUnavailable
 
-__all__ = ["Deadline", "ReaderPool", "authorize", "check_layout", "fetch", "open_reader"]
+__all__ = [
+    "Deadline",
+    "ReaderPool",
+    "authorize",
+    "check_layout",
+    "fetch",
+    "file_id",
+    "open_reader",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -78,10 +86,13 @@ def check_layout(connection: apsw.Connection, path: Path, *, oldest: int = SCHEM
     ArchiveError
         If the file is no store of ours or one of another version.
     """
-    version = int(connection.pragma("user_version"))
-    application = int(connection.pragma("application_id"))
-    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if (version, application, tables) == (0, 0, (0,)):
+    # In one statement, since another process may be making the store at this moment.
+    ((version, application, tables),) = fetch(
+        connection,
+        "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema)"
+        " FROM pragma_user_version, pragma_application_id",
+    )
+    if (version, application, tables) == (0, 0, 0):
         return 0
     if application != APPLICATION_ID:
         raise ArchiveError(f"the file {path} is not a store of this program")
@@ -95,7 +106,7 @@ def check_layout(connection: apsw.Connection, path: Path, *, oldest: int = SCHEM
             f"the store {path} has layout {version} and this program needs layout"
             f" {SCHEMA_VERSION}; run 'skylane store upgrade'"
         )
-    return version
+    return int(version)
 
 
 def fetch(
@@ -268,7 +279,7 @@ class _Lent:
     """Which file it reads."""
 
 
-def _file_id(path: Path) -> tuple[int, int]:
+def file_id(path: Path) -> tuple[int, int]:
     """Tell a file from another one that takes its name later; zeros if there is none."""
     try:
         found = path.stat()
@@ -343,7 +354,7 @@ class ReaderPool:
             self._permits.release()
 
     def _take(self) -> _Lent:
-        file = _file_id(self.path)
+        file = file_id(self.path)
         with self._lock:
             if self._closed:
                 raise ServiceUnavailable("the service is shutting down")

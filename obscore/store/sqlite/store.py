@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-from sqlalchemy import Table, bindparam, delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from typing_extensions import override
 
@@ -28,19 +27,13 @@ from obscore.store.rows import (
     select_files_after,
     select_rows_of,
 )
-from obscore.store.sqlite.layouts import OLDEST, upgrade
-from obscore.store.sqlite.readers import check_layout, fetch
-from obscore.tap.metadata import tap_schema_rows
-from vodal.errors import ArchiveError, ServiceUnavailable, UsageError
+from obscore.store.sqlite.readers import fetch
+from obscore.store.sqlite.writing import open_writer, transaction, translated
+from vodal.errors import UsageError
 from vodal.regions import Point
 from vodal.sphere import bounding_cap, cap_box
 
 __all__ = ["SqliteStore"]
-
-BUSY_TIMEOUT_MS = 60_000
-"""How long a writer waits for another one."""
-
-_OPEN_ATTEMPTS = 50
 
 _FILES, _OBSCORE, _FACETS = schema.files, schema.obscore, schema.facets
 
@@ -132,51 +125,19 @@ class SqliteStore(Store):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        with _translated(path):
-            self._connection = apsw.Connection(str(path))
-        try:
-            with _translated(path):
-                self._prepare()
-        except BaseException:
-            self._connection.close(True)
-            raise
-
-    def _prepare(self) -> None:
-        """Bring the file into shape: journal mode, layout, TAP_SCHEMA."""
-        connection = self._connection
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        current = check_layout(connection, self.path, oldest=OLDEST) == schema.SCHEMA_VERSION
-        _set_wal(connection)
-        # With WAL, NORMAL loses at most the last transactions on power failure, never consistency.
-        connection.pragma("synchronous", "NORMAL")
-        connection.pragma("foreign_keys", True)
-        connection.pragma("journal_size_limit", 64 << 20)
-        connection.pragma("cache_size", -64_000)
-        if current and not _unpublished(connection):
-            # The common case takes no lock: a server may start while another process ingests.
-            return
-        with self._transaction():
-            version = check_layout(connection, self.path, oldest=OLDEST)
-            if version == 0:
-                for statement in schema.ddl():
-                    connection.execute(statement)
-                connection.pragma("application_id", schema.APPLICATION_ID)
-            else:
-                upgrade(connection, version)
-            connection.pragma("user_version", schema.SCHEMA_VERSION)
-            _publish(connection)
+        self._connection = open_writer(path)
 
     @override
     def known_files(self, under_uri: str = "") -> dict[str, KnownFile]:
         # No text sorts after U+10FFFF, so that the prefix becomes a range of the index.
         bounds = {"low": under_uri, "high": under_uri + "\U0010ffff"}
-        with self._lock, _translated(self.path):
+        with self._lock, translated(self.path):
             rows = fetch(self._connection, _SQL_KNOWN, bounds)
         return {row[0]: KnownFile(*row) for row in rows}
 
     @override
     def files_after(self, uri: str, limit: int) -> list[CataloguedFile]:
-        with self._lock, _translated(self.path), self._reading():
+        with self._lock, translated(self.path), self._reading():
             files = fetch(self._connection, _SQL_FILES_AFTER, {"uri": uri, "limit": limit})
             ids = json.dumps([row[0] for row in files])
             return files_of(files, fetch(self._connection, _SQL_ROWS_OF, {"ids": ids}))
@@ -186,13 +147,13 @@ class SqliteStore(Store):
         if not files:
             return
         check_distinct(files)
-        with self._lock, _translated(self.path), self._transaction():
+        with self._lock, translated(self.path), transaction(self._connection):
             removed = self._delete([file.uri for file in files])
             self._count(removed, self._insert(files))
 
     @override
     def remove(self, uris: Iterable[str]) -> int:
-        with self._lock, _translated(self.path), self._transaction():
+        with self._lock, translated(self.path), transaction(self._connection):
             removed = self._delete(list(uris))
             self._count(removed, {})
         return sum(removed.values())
@@ -210,17 +171,6 @@ class SqliteStore(Store):
             yield
         finally:
             self._connection.execute("COMMIT")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Take the write lock at once, so that nothing read within can be out of date."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
     def _delete(self, uris: Sequence[str]) -> Counter[Combination]:
         """Delete files with all that belongs to them; gives how many products of each kind went."""
@@ -266,59 +216,6 @@ class SqliteStore(Store):
         taken = self._connection.execute(_SQL_TAKEN, {"dids": dids}).fetchone()
         if taken is not None:
             raise UsageError(f"the identifier {taken[0]} is already taken by {taken[1]}")
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite into ours.
-
-    Raises
-    ------
-    ServiceUnavailable
-        If another process keeps the file locked.
-    ArchiveError
-        For any other error of the database.
-    """
-    try:
-        yield
-    except (apsw.BusyError, apsw.LockedError):
-        raise ServiceUnavailable(f"the store {path} is being written by another process") from None
-    except apsw.NotADBError:
-        raise ArchiveError(f"the file {path} is not a store of this program") from None
-    except apsw.Error as error:
-        raise ArchiveError(f"the store {path} failed: {error}") from error
-
-
-def _set_wal(connection: apsw.Connection) -> None:
-    """Switch to WAL mode, for which SQLite does not use its busy timeout."""
-    for attempt in range(_OPEN_ATTEMPTS):
-        try:
-            connection.pragma("journal_mode", "wal")
-        except apsw.BusyError:
-            if attempt == _OPEN_ATTEMPTS - 1:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _unpublished(connection: apsw.Connection) -> list[tuple[Table, Sequence[dict[str, Any]]]]:
-    """Give the tables of TAP_SCHEMA that tell something else than this program, with their rows."""
-    stale = []
-    for table, rows in tap_schema_rows().items():
-        wanted = [tuple(row.values()) for row in rows]
-        columns = [table.c[name] for name in rows[0]]
-        kept = fetch(connection, schema.sql(select(*columns)))
-        if sorted(kept, key=repr) != sorted(wanted, key=repr):
-            stale.append((table, rows))
-    return stale
-
-
-def _publish(connection: apsw.Connection) -> None:
-    """Bring TAP_SCHEMA up to date with what this program declares."""
-    for table, rows in _unpublished(connection):
-        connection.execute(schema.sql(delete(table)))
-        connection.executemany(schema.sql(insert(table)), rows)
 
 
 def _last(connection: apsw.Connection, sql: str) -> int:

@@ -1,0 +1,225 @@
+"""What a store has published beside the tables of the program, at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from obscore.adql.schema import ColumnDef
+from obscore.adql.tokens import delimited
+from obscore.declared.check import check_schema
+from obscore.declared.names import split_name
+from obscore.declared.tables import DeclaredSchema, DeclaredTable
+from vodal.errors import NotFoundError, UsageError
+
+__all__ = [
+    "NOTHING",
+    "Publication",
+    "PublishedTable",
+    "column_defs",
+    "merged",
+    "publication_of",
+    "table_from_text",
+    "table_to_text",
+]
+
+_DECLARATIONS: TypeAdapter[DeclaredTable] = TypeAdapter(DeclaredTable)
+
+
+def table_to_text(table: DeclaredTable) -> str:
+    """Give a declaration as the store keeps it."""
+    return _DECLARATIONS.dump_json(table).decode()
+
+
+def table_from_text(text: str) -> DeclaredTable:
+    """Read a declaration as the store keeps it."""
+    return _DECLARATIONS.validate_json(text)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedTable:
+    """One table and its rows."""
+
+    schema: str
+    table: DeclaredTable
+    number: int
+    """Of its rows: another one, once they are others."""
+    rows: int
+    loaded: str
+    """When, UTC."""
+    token: str
+    """Tells its rows from others, in copies too."""
+
+    @property
+    def full_name(self) -> str:
+        """Schema and table as a query writes them."""
+        return f"{delimited(self.schema)}.{delimited(self.table.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """All published tables."""
+
+    revision: int = 0
+    """Raised by each change."""
+    schemas: tuple[DeclaredSchema, ...] = ()
+    tables: tuple[PublishedTable, ...] = ()
+    """Of all schemas, in their order."""
+
+    def find(self, schema: str, table: str) -> PublishedTable | None:
+        """Give a table, by its names as they are spelt."""
+        for item in self.tables:
+            if (item.schema, item.table.name) == (schema, table):
+                return item
+        return None
+
+    def named(self, text: str) -> PublishedTable:
+        """Give the table that an operator names, in any case if that is clear.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        parts = split_name(text)
+        names = [(item.schema, item.table.name) for item in self.tables]
+        wanted = [tuple(part.lower() for part in name) for name in names]
+        if len(parts) == 2:
+            for number, name in enumerate(names):
+                if name == parts or (
+                    wanted[number] == tuple(part.lower() for part in parts) and parts not in names
+                ):
+                    return self.tables[number]
+        there = ", ".join(item.full_name for item in self.tables[:12]) or "none"
+        raise NotFoundError(f"there is no published table '{text[:80]}'; there is {there}")
+
+    def schema(self, name: str) -> DeclaredSchema | None:
+        """Give a schema, by its name as it is spelt."""
+        return next((item for item in self.schemas if item.name == name), None)
+
+
+NOTHING = Publication()
+"""What a store has published where there is nothing."""
+
+
+def publication_of(
+    revision: int,
+    schemas: Iterable[Sequence[Any]],
+    tables: Iterable[Sequence[Any]],
+) -> Publication:
+    """Make a publication of the rows of the store's tables.
+
+    Parameters
+    ----------
+    revision
+        Of it.
+    schemas
+        Name, description and utype.
+    tables
+        Schema, number, declaration, rows, loaded, token.
+    """
+    made = [
+        PublishedTable(
+            str(schema), table_from_text(text), int(number), int(rows), str(loaded), str(token)
+        )
+        for schema, number, text, rows, loaded, token in tables
+    ]
+    groups = [
+        DeclaredSchema(
+            str(name),
+            tuple(sorted((item.table for item in made if item.schema == name), key=_order)),
+            description,
+            utype,
+        )
+        for name, description, utype in sorted(schemas, key=lambda row: str(row[0]))
+    ]
+    by_name = {(item.schema, item.table.name): item for item in made}
+    ordered = tuple(by_name[group.name, table.name] for group in groups for table in group.tables)
+    return Publication(revision, tuple(groups), ordered)
+
+
+def _order(table: DeclaredTable) -> tuple[bool, int, str]:
+    return table.table_index is None, table.table_index or 0, table.name
+
+
+def merged(before: Publication, schema: DeclaredSchema) -> DeclaredSchema:
+    """Put new declarations in place of former ones of the same names.
+
+    Raises
+    ------
+    UsageError
+        If they do not go together with the schema's other tables.
+    """
+    for other in before.schemas:
+        if other.name.lower() == schema.name.lower() and other.name != schema.name:
+            raise UsageError(
+                f"there is a schema {other.name}; names of schemas differ by more than case"
+            )
+    there = before.schema(schema.name)
+    new = {table.name for table in schema.tables}
+    rest = () if there is None else tuple(item for item in there.tables if item.name not in new)
+    whole = replace(schema, tables=(*rest, *schema.tables))
+    check_schema(whole)
+    return whole
+
+
+def without(before: Publication, names: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Give sentences about keys that would lead nowhere if tables were gone."""
+    for schema in before.schemas:
+        for table in schema.tables:
+            if (schema.name, table.name) in names:
+                continue
+            for key in table.foreign_keys:
+                if (schema.name, key.target_table) in names:
+                    yield (
+                        f"the table {table.name} refers to {key.target_table} by its foreign key"
+                        f" {key.name}; drop it too, or publish it without the key"
+                    )
+
+
+def column_defs(table: DeclaredTable) -> tuple[ColumnDef, ...]:
+    """Say how queries find the columns of a table whose rows are kept as ``c1``, ``c2`` ..."""
+    return tuple(
+        ColumnDef(
+            item.column,
+            sql=f'{{alias}}."c{at}"',
+            renamed=True,
+            indexed=table.is_indexed(item.name),
+            principal=item.principal,
+            std=item.std,
+        )
+        for at, item in enumerate(table.columns, 1)
+    )
+
+
+def refuse_other_rows(
+    before: Publication, schema: DeclaredSchema, loaded: Mapping[str, object]
+) -> None:
+    """See that rows which are kept serve the new declaration.
+
+    Parameters
+    ----------
+    before
+        What is published.
+    schema
+        What is to be.
+    loaded
+        Tables that get new rows, by name.
+
+    Raises
+    ------
+    UsageError
+        If columns, keys or indices of a table with rows have changed.
+    """
+    for table in schema.tables:
+        former = before.find(schema.name, table.name)
+        if former is None or table.name in loaded or not former.rows:
+            continue
+        if not table.is_kept_like(former.table):
+            raise UsageError(
+                f"table {table.name}: columns, keys or indices are not those that its"
+                f" {former.rows:,} rows were loaded for; give the rows too (--data FILE)"
+            )
