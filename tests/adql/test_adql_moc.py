@@ -20,6 +20,7 @@ from obscore.adql.userdefined import healpix
 from vodal.errors import QueryError, UsageError
 from vodal.regions import Circle, Point
 from vodal.sphere import box_polygon, contains, distance_deg, intersects
+from vodal.vectors import cross, dot, unit
 
 QUIET = [HealthCheck.function_scoped_fixture]
 
@@ -170,6 +171,22 @@ def test_covers_of_circles_agree_with_cdshealpix(order):
                     distance_deg(lon, lat, *v) for v in cells.outline(order, cell).vertices
                 )
                 assert nearest > radius - 1e-4
+
+
+def test_sides_of_outlines_stay_within_what_is_said_of_them():
+    rng = random.Random(9)
+    side = 1 << cells._FINE_ORDER
+    for _ in range(3000):
+        face, x, y = rng.randrange(12), rng.randrange(side), rng.randrange(side)
+        # Near the poles sides are bent most.
+        if rng.random() < 0.5:
+            x = abs(rng.choice([0, side - 1]) - rng.randrange(40))
+            y = abs(rng.choice([0, side - 1]) - rng.randrange(40))
+        ends = [healpix.base_position(face, (x + part) / side, y / side) for part in (0, 0.5, 1)]
+        start, middle, end = (cells.vector(*place) for place in ends)
+        normal = unit(cross(start, end))
+        bound = 13.0 if 90.0 - abs(ends[1][1]) < 2.0 else 1.2
+        assert math.degrees(abs(dot(normal, middle))) * 3600 < bound
 
 
 def test_outlines_stay_near_their_cells():

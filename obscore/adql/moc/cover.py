@@ -29,6 +29,9 @@ _MUCH = 0.4
 _TESTS = 20_000
 """Cells that are tested to cover a shape, before it is too much work."""
 
+_SHORT = 6
+"""Order from which on outlines are short."""
+
 _SKY_DEG2 = 4.0 * math.pi * math.degrees(1.0) ** 2
 
 
@@ -105,12 +108,15 @@ def cover(order: int, shape: Shape) -> Moc:
         tests += 1
         if tests > _TESTS or len(found) > MAX_CELLS:
             raise UsageError(f"the shape has too many cells of order {order}; take a lower order")
+        if depth < order and not _is_handy(depth, radius_deg):
+            pending += _parts(depth, cell)
+            continue
         if not _touches(shape, depth, cell):
             continue
         if depth == order or sphere.contains(shape, outline(depth, cell)):
             found.append(_range(depth, cell))
         else:
-            pending += [(depth + 1, 4 * cell + part) for part in range(4)]
+            pending += _parts(depth, cell)
     return Moc.of_cells(order, found)
 
 
@@ -144,16 +150,19 @@ def _near(moc: Moc, shape: Region) -> Iterator[tuple[int, int]]:
         start, end = _range(order, cell)
         if not moc.meets(start, end) or not _caps_meet(order, cell, centre, radius_deg):
             continue
-        # Large cells have long outlines: their parts near the region are quicker to test.
-        if moc.has(start, end) and (order >= 6 or _reach(order) <= radius_deg):
+        if moc.has(start, end) and _is_handy(order, radius_deg):
             yield order, cell
         else:
-            pending += [(order + 1, 4 * cell + part) for part in range(4)]
+            pending += _parts(order, cell)
 
 
-def _reach(order: int) -> float:
-    """Give the radius of the cells of an order in degrees."""
-    return cap(order, 0)[1]
+def _is_handy(order: int, radius_deg: float) -> bool:
+    """Tell whether cells are small: large ones have long outlines, their parts are quicker."""
+    return order >= _SHORT or (order >= 2 and cap(order, 0)[1] <= radius_deg)
+
+
+def _parts(order: int, cell: int) -> list[tuple[int, int]]:
+    return [(order + 1, 4 * cell + part) for part in range(4)]
 
 
 def _touches(shape: Region, order: int, cell: int) -> bool:

@@ -82,7 +82,8 @@ BEGIN
 END
 $$;
 
--- A cell as a polygon; its sides are chains that stay within 0.1 arcsec of them.
+-- A cell as a polygon; its sides are chains that stay within 1.2 arcsec of them
+-- (13 arcsec nearer than 2 degrees to a pole).
 CREATE FUNCTION adql.cell_outline(depth int, cell bigint) RETURNS float8[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 5000 AS $$
 DECLARE
@@ -171,7 +172,7 @@ BEGIN
             > degrees(s[5]) + adql.cell_reach(depth) + 1e-6;
         place := adql.moc_at(moc, start);
         IF place > 0 AND moc[2 * place] >= finish
-            AND (depth >= 6 OR adql.cell_reach(depth) <= degrees(s[5]))
+            AND (depth >= 6 OR (depth >= 2 AND adql.cell_reach(depth) <= degrees(s[5])))
         THEN
             IF adql.cell_touches(s, depth, cell) THEN
                 RETURN 1;
