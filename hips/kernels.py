@@ -1,11 +1,11 @@
-"""How inner loops are compiled: once, and kept on disk for the next process."""
+"""How inner loops over pixels are compiled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
-from numba import njit
+from vodal.compiled import compiled
 
 __all__ = ["kernel"]
 
@@ -16,13 +16,5 @@ _FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function of arrays and numbers to machine code.
-
-    For functions at module level only: those made inside another would be compiled anew in
-    each run. Where neither the package's folder nor the user's cache can be written, the code is
-    compiled in each process.
-    """
-    try:
-        return cast(Function, njit(cache=True, nogil=True, fastmath=_FASTMATH)(function))
-    except RuntimeError:
-        return cast(Function, njit(nogil=True, fastmath=_FASTMATH)(function))
+    """Compile a function of pixels as `vodal.compiled.compiled` does."""
+    return compiled(function, fastmath=_FASTMATH)

@@ -161,6 +161,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(resolver.close)
+            backend.warm_up()
             await stack.enter_async_context(pool)
             for app in services.values():
                 # Mounted apps are not told of start and stop by Starlette.

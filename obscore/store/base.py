@@ -244,3 +244,7 @@ class Backend(Protocol):
             Rows of a batch; the first has fewer, so that an answer begins at once.
         """
         ...
+
+    def warm_up(self) -> None:
+        """Begin to load what long answers need; for a server, before the first is asked for."""
+        return

@@ -13,7 +13,7 @@ from obscore.adql.sqlite.arrays import unpack_lists
 from vodal.errors import QueryError
 from vodal.tables.columns import Column
 
-__all__ = ["joined", "make_batch", "make_schema"]
+__all__ = ["joined", "make_array", "make_batch", "make_schema"]
 
 _MISFITS = (pa.ArrowException, KeyError, OverflowError, TypeError, ValueError)
 """What Arrow raises for a value that is not of its column's type."""
@@ -48,7 +48,7 @@ def make_batch(
         pass
     values = zip(*rows, strict=True) if rows else [()] * len(columns)
     arrays = [
-        _array(column, kind, cells)
+        make_array(column, kind, cells)
         for column, kind, cells in zip(columns, schema.types, values, strict=True)
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -78,11 +78,19 @@ def _are_whole(schema: pa.Schema, rows: Sequence[tuple[Any, ...]]) -> bool:
     return True
 
 
-def _array(column: Column, kind: pa.DataType, cells: tuple[Any, ...]) -> pa.Array:
+def make_array(column: Column, kind: pa.DataType, cells: Sequence[Any]) -> pa.Array:
+    """Turn the values of one column into an array of its type.
+
+    Raises
+    ------
+    QueryError
+        If a value does not fit.
+    """
     try:
         if pa.types.is_list(kind):
             return unpack_lists(cells, kind)
-        if pa.types.is_boolean(kind):
+        if pa.types.is_boolean(kind) and set(map(type, cells)) <= _WHOLE:
+            # Not for others: a fraction is as true as 1, and would be cut off here.
             return pa.array(cells, pa.int64()).cast(kind)
         if pa.types.is_integer(kind):
             # By their own type first, so that no fraction is cut off.
@@ -93,7 +101,7 @@ def _array(column: Column, kind: pa.DataType, cells: tuple[Any, ...]) -> pa.Arra
         return _coerced_array(column, kind, cells)
 
 
-def _coerced_array(column: Column, kind: pa.DataType, cells: tuple[Any, ...]) -> pa.Array:
+def _coerced_array(column: Column, kind: pa.DataType, cells: Sequence[Any]) -> pa.Array:
     try:
         return pa.array([_coerced(cell, kind) for cell in cells], type=kind)
     except _MISFITS:

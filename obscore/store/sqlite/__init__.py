@@ -6,6 +6,10 @@
 - `resolver`  products by identifier and place
 - `uploads`   tables that came with a query, attached while it runs
 - `plan`      what SQLite intends to do for a query
+- `routines`  SQLite's C functions, for compiled code
+- `cells`     the memory of a batch that compiled code fills
+- `stepping`  rows of a statement into that memory, compiled
+- `rows`      rows of a query as Arrow batches
 - `engine`    translated queries to Arrow batches
 - `backend`   all of them together, of one database file
 """

@@ -12,6 +12,7 @@ from obscore.store.sqlite.engine import SqliteEngine
 from obscore.store.sqlite.layouts import OLDEST
 from obscore.store.sqlite.readers import fetch, open_reader
 from obscore.store.sqlite.resolver import SqliteCatalogue, SqliteResolver
+from obscore.store.sqlite.rows import loader
 from obscore.store.sqlite.store import SqliteStore
 
 __all__ = ["SqliteBackend"]
@@ -72,3 +73,7 @@ class SqliteBackend(Backend):
         return SqliteEngine(
             self.path, connections=connections, wait_s=wait_s, batch_rows=batch_rows
         )
+
+    @override
+    def warm_up(self) -> None:
+        loader.begin()

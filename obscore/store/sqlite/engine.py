@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 import apsw
@@ -19,10 +18,11 @@ from obscore.explain.compose import explain
 from obscore.explain.explanation import Explanation
 from obscore.store.base import QueryEngine
 from obscore.store.sqlite.plan import RowCounter, read_plan
-from obscore.store.sqlite.readers import ReaderPool
+from obscore.store.sqlite.readers import ReaderPool, watch, watch_long
+from obscore.store.sqlite.rows import Rows, TupleRows, column_rows
 from obscore.store.sqlite.uploads import attached, declare_uploads
 from obscore.tap.access import with_access_urls
-from obscore.tap.batches import joined, make_batch, make_schema
+from obscore.tap.batches import make_schema
 from obscore.tap.metadata import encode_id
 from vodal.errors import ArchiveError, QueryError, ServiceUnavailable, SkylaneError, TooLargeError
 from vodal.tables.columns import Column
@@ -34,9 +34,6 @@ _LOG = logging.getLogger(__name__)
 
 _FIRST_ROWS = 500
 """Rows of the first batch: few, so that the client sees the beginning of a long answer at once."""
-
-_PART_ROWS = 1_000
-"""Rows that are Python's objects at once: these are many times larger than Arrow's columns."""
 
 _TOO_COMPLEX = (
     "expression tree is too large",
@@ -101,35 +98,29 @@ class SqliteEngine(QueryEngine):
     ) -> Iterator[pa.RecordBatch]:
         schema = make_schema(columns)
         values = {**translated.params, "base_url": base_url}
-        size = _FIRST_ROWS
         with (
             self._pool.reader(limit_s, cancelled) as (connection, deadline),
             _explained(translated.sql),
             attached(connection, deadline, uploads, translated.sql),
         ):
             cursor = connection.cursor()
+            rows: Rows = TupleRows(cursor, columns, schema)
             try:
                 with deadline.running(), _explained(translated.sql):
                     cursor.execute(translated.sql, values)
-                while True:
-                    parts: list[pa.RecordBatch] = []
-                    left = size
-                    while left:
-                        count = min(left, _PART_ROWS)
-                        with deadline.running(), _explained(translated.sql):
-                            rows = list(islice(cursor, count))
-                        left -= len(rows)
-                        if rows:
-                            parts.append(make_batch(columns, schema, rows))
-                        if len(rows) < count:
-                            break
-                    if parts:
-                        yield with_access_urls(joined(parts), translated.made, base_url)
-                    if left:
+                    batch = rows.take(_FIRST_ROWS)
+                while batch is not None:
+                    yield with_access_urls(batch, translated.made, base_url)
+                    if rows.ended:
                         return
-                    size = self._batch_rows
+                    if isinstance(rows, TupleRows):
+                        rows = column_rows(connection, translated.sql, columns, schema) or rows
+                        watch_long(connection, deadline)
+                    with deadline.running(), _explained(translated.sql):
+                        batch = rows.take(self._batch_rows)
             finally:
                 cursor.close(True)
+                watch(connection, deadline)
 
     @override
     def explain(

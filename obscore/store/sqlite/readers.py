@@ -35,6 +35,8 @@ __all__ = [
     "fetch",
     "file_id",
     "open_reader",
+    "watch",
+    "watch_long",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +46,9 @@ BUSY_TIMEOUT_MS = 10_000
 
 _STEPS = 2_000
 """Virtual machine steps between two looks at the deadline: well under a millisecond."""
+
+_LONG_STEPS = 100_000
+"""The same while compiled code takes the rows: it needs not wait for Python's lock so often."""
 
 _LONGEST_VALUE = 64 << 20
 """Bytes of a text that a user's query may build."""
@@ -173,6 +178,16 @@ class Deadline:
         if self._cancelled is not None and self._cancelled.is_set():
             return True
         return time.monotonic() > self._stop_at
+
+
+def watch(connection: apsw.Connection, deadline: Deadline) -> None:
+    """Let a deadline stop the statements of a connection."""
+    connection.set_progress_handler(deadline, _STEPS)
+
+
+def watch_long(connection: apsw.Connection, deadline: Deadline) -> None:
+    """Let a deadline stop them, looking at it less often, for the rest of a long answer."""
+    connection.set_progress_handler(deadline, _LONG_STEPS)
 
 
 def authorize(
@@ -370,7 +385,7 @@ class ReaderPool:
             self.path, published_only=self._published_only, prepare=self._prepare
         )
         deadline = Deadline()
-        connection.set_progress_handler(deadline, _STEPS)
+        watch(connection, deadline)
         return _Lent(connection, deadline, file)
 
     def _give_back(self, lent: _Lent, *, healthy: bool) -> None:

@@ -1,0 +1,225 @@
+"""Rows of a running query as Arrow batches, in two ways that give the same.
+
+`TupleRows` takes rows as Python's tuples from apsw: at once, and for any SQL. `ColumnRows` goes on
+where it stopped and lets compiled code put the rows into columns, several times faster and
+without holding Python's lock: for the many rows of a long answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from types import ModuleType
+from typing import Protocol
+
+import apsw
+import numpy as np
+import pyarrow as pa
+from typing_extensions import override
+
+from obscore.store.sqlite.cells import Cells, Layout
+from obscore.store.sqlite.routines import Routines, routines
+from obscore.tap.batches import joined, make_batch
+from vodal.tables.columns import Column
+
+__all__ = ["ColumnRows", "Rows", "TupleRows", "column_rows", "loader"]
+
+_LOG = logging.getLogger(__name__)
+
+_PART_ROWS = 1_000
+"""Rows that are Python's objects at once: these are many times larger than Arrow's columns."""
+
+_FIRST_WIDTH = 32.0
+"""Bytes of text that a cell is taken to have before any was seen."""
+
+
+class Rows(Protocol):
+    """The rows of a query."""
+
+    ended: bool
+    """Whether all were taken."""
+
+    def take(self, count: int) -> pa.RecordBatch | None:
+        """Give the next rows, at most ``count``; None if there are none.
+
+        Before the end there are fewer only where they are large.
+
+        Raises
+        ------
+        QueryError
+            If a value does not fit its column's type.
+        apsw.Error, ValueError
+            What the database raises.
+        """
+        ...
+
+
+class TupleRows(Rows):
+    """Rows as apsw gives them.
+
+    Parameters
+    ----------
+    cursor
+        Runs the query.
+    columns, schema
+        Of its result.
+    """
+
+    def __init__(self, cursor: apsw.Cursor, columns: Sequence[Column], schema: pa.Schema) -> None:
+        self._cursor = cursor
+        self._columns = columns
+        self._schema = schema
+        self.ended = False
+
+    @override
+    def take(self, count: int) -> pa.RecordBatch | None:
+        parts: list[pa.RecordBatch] = []
+        while count and not self.ended:
+            wanted = min(count, _PART_ROWS)
+            rows = list(islice(self._cursor, wanted))
+            count -= len(rows)
+            self.ended = len(rows) < wanted
+            if rows:
+                parts.append(make_batch(self._columns, self._schema, rows))
+        return joined(parts) if parts else None
+
+
+class _Loader:
+    """Loads the compiled code once, which takes half a second and 100 MB."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stepping: ModuleType | None = None
+
+    def begin(self) -> None:
+        """Load it in a thread."""
+        with self._lock:
+            if self._thread is None:
+                # Waited for when the process ends: it cannot be stopped within the compiler.
+                self._thread = threading.Thread(target=self._load, name="load-stepping")
+                self._thread.start()
+
+    def _load(self) -> None:
+        try:
+            from obscore.store.sqlite import stepping  # noqa: PLC0415
+
+            stepping.load()
+        except Exception:  # noqa: BLE001 - whatever it is, there is the slow way
+            _LOG.exception("long answers take the slow way")
+        else:
+            self._stepping = stepping
+
+    def wait(self) -> None:
+        """Load it and wait until it is there."""
+        self.begin()
+        assert self._thread is not None
+        self._thread.join()
+
+    @property
+    def stepping(self) -> ModuleType | None:
+        """The compiled code; None while it is not there, and then it is begun."""
+        if self._stepping is None:
+            self.begin()
+        return self._stepping
+
+
+loader = _Loader()
+"""Of this process."""
+
+
+def column_rows(
+    connection: apsw.Connection, sql: str, columns: Sequence[Column], schema: pa.Schema
+) -> ColumnRows | None:
+    """Go on with the query that a connection runs; None where that cannot be, or not yet.
+
+    Its cursor must give no rows any more.
+    """
+    stepping, calls = loader.stepping, routines()
+    if stepping is None or calls is None:
+        return None
+    statement = calls.running(connection, sql)
+    if statement is None:
+        return None
+    return ColumnRows(stepping, _Running(connection, calls, statement), columns, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A statement that is running."""
+
+    connection: apsw.Connection
+    calls: Routines
+    address: int
+
+
+class ColumnRows(Rows):
+    """Rows put into columns by compiled code; see `column_rows`."""
+
+    def __init__(
+        self,
+        stepping: ModuleType,
+        statement: _Running,
+        columns: Sequence[Column],
+        schema: pa.Schema,
+    ) -> None:
+        self._stepping = stepping
+        self._statement = statement
+        self._columns = columns
+        self._schema = schema
+        self._layout = Layout(columns, schema)
+        self._widths = np.full(len(columns), _FIRST_WIDTH)
+        self._is_on_row = False
+        self.ended = False
+
+    @override
+    def take(self, count: int) -> pa.RecordBatch | None:
+        parts: list[pa.RecordBatch] = []
+        is_full = False
+        while count and not self.ended and not is_full:
+            cells = Cells(self._layout, self._widths, count)
+            if self._is_on_row:
+                # One that was left unfinished: there is none to step to.
+                cells.state[1] = 0
+            code = self._fill(cells, count)
+            if cells.rows:
+                parts.append(cells.batch())
+                self._widths = cells.widths()
+                count -= cells.rows
+            if code == self._stepping.MISFIT:
+                row = self._statement.calls.row(self._statement.address, len(self._columns))
+                parts.append(make_batch(self._columns, self._schema, [row]))
+                count -= 1
+            is_full = self._is_on_row = code == self._stepping.FULL
+            self.ended = code == self._stepping.DONE
+        return joined(parts) if parts else None
+
+    def _fill(self, cells: Cells, count: int) -> int:
+        while (code := self._step(cells, count)) == self._stepping.FULL and cells.grow():
+            pass
+        if code < 0 or code in {self._stepping.ROW, self._stepping.DONE}:
+            return code
+        raise self._statement.calls.error(self._statement.connection)
+
+    def _step(self, cells: Cells, count: int) -> int:
+        statement = self._statement
+        try:
+            return int(
+                self._stepping.fill(
+                    statement.calls.addresses,
+                    statement.address,
+                    self._layout.arrays,
+                    cells.numbers,
+                    cells.texts,
+                    cells.state,
+                    count,
+                )
+            )
+        except SystemError as error:
+            # A function in Python that the query calls has raised its cause meanwhile.
+            if error.__cause__ is None:
+                raise
+            raise error.__cause__ from None

@@ -1,0 +1,206 @@
+"""Rows of a running statement into columns, compiled.
+
+What runs here holds no lock of Python's, so that another thread can write the rows before.
+"""
+
+from __future__ import annotations
+
+from math import floor
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from llvmlite import ir
+from numba import types
+from numba.core.cgutils import raw_memcpy
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from obscore.store.sqlite.cells import REAL, TEXT, WHOLE, Cells, Layout
+from obscore.store.sqlite.routines import (
+    BLOB_VALUE,
+    FLOAT_VALUE,
+    INTEGER_VALUE,
+    NULL_VALUE,
+    TEXT_VALUE,
+)
+from vodal.compiled import compiled
+
+__all__ = ["DONE", "FULL", "MISFIT", "ROW", "fill", "load"]
+
+ROW, DONE = 100, 101
+"""SQLite's results of a step."""
+
+FULL, MISFIT = -1, -2
+"""The texts of a column have no room for the next one; a value is not of its column's type."""
+
+_TWO_TO_63 = 2.0**63
+
+Longs = NDArray[np.int64]
+
+_LLVM = {types.int64: ir.IntType(64), types.int32: ir.IntType(32), types.float64: ir.DoubleType()}
+
+
+def _caller(result: Any, *arguments: Any) -> Any:
+    """Make what calls a C function by its address, which is known only as the process runs."""
+
+    @intrinsic
+    def call(_context: Any, _address: Any, _values: Any) -> Any:
+        pair: Any = types.UniTuple
+        signature = result(types.int64, pair(types.int64, len(arguments)))
+
+        def generate(_target: Any, builder: Any, _signature: Any, given: Any) -> Any:
+            kind = ir.FunctionType(_LLVM[result], [_LLVM[item] for item in arguments])
+            function = builder.inttoptr(given[0], kind.as_pointer())
+            values = [builder.extract_value(given[1], n) for n in range(len(arguments))]
+            return builder.call(function, [
+                builder.trunc(value, _LLVM[item]) if item is types.int32 else value
+                for value, item in zip(values, arguments, strict=True)
+            ])  # fmt: skip
+
+        return signature, generate
+
+    return call
+
+
+_step = _caller(types.int32, types.int64)
+_column_value = _caller(types.int64, types.int64, types.int32)
+_number = _caller(types.int32, types.int64)
+_long = _caller(types.int64, types.int64)
+_double = _caller(types.float64, types.int64)
+
+
+@intrinsic
+def _copy_bytes(_context: Any, _target: Any, _source: Any, _size: Any) -> Any:
+    """Copy bytes from one address to another."""
+    signature = types.void(types.int64, types.int64, types.int64)
+
+    def generate(context: Any, builder: Any, _signature: Any, given: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        target, source = (builder.inttoptr(address, byte) for address in given[:2])
+        copy: Any = raw_memcpy
+        copy(builder, target, source, given[2], ir.Constant(ir.IntType(64), 1), 1)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+_copy: Any = _copy_bytes
+
+
+@compiled
+def _put_text(
+    calls: Longs, value: int, found: int, wanted: int, place: tuple[int, int],
+    texts: tuple[Any, Longs, Longs], state: Longs,
+) -> int:  # fmt: skip
+    """Put a text or blob into a column; gives 1, 0 for a null, or what hinders."""
+    offsets, starts, rooms = texts
+    column, row = place
+    end = offsets[column, row]
+    is_there = 0
+    if found == wanted:
+        source = _long(calls[5] if wanted == TEXT_VALUE else calls[6], (value,))
+        size = _number(calls[7], (value,))
+        if end + size > rooms[column]:
+            state[2] = end + size
+            return FULL
+        if size:
+            _copy(starts[column] + end, source, size)
+        end += size
+        is_there = 1
+    elif found != NULL_VALUE:
+        return MISFIT
+    offsets[column, row + 1] = end
+    return is_there
+
+
+@compiled
+def _put_number(
+    calls: Longs, value: int, found: int, kind: int, bounds: tuple[int, int],
+    place: tuple[int, int], numbers: tuple[Any, Any],
+) -> int:  # fmt: skip
+    """Put a number into a column; gives 1, 0 for a null, or what hinders."""
+    whole, real = numbers
+    if found == NULL_VALUE:
+        whole[place] = 0
+        return 0
+    if found == INTEGER_VALUE:
+        number = _long(calls[3], (value,))
+        if kind == REAL:
+            real[place] = number
+            return 1
+    elif found == FLOAT_VALUE:
+        double = _double(calls[4], (value,))
+        if kind == REAL:
+            real[place] = double
+            return 1
+        if kind != WHOLE or not (-_TWO_TO_63 <= double < _TWO_TO_63 and double == floor(double)):
+            return MISFIT
+        number = np.int64(double)
+    else:
+        return MISFIT
+    if not bounds[0] <= number <= bounds[1]:
+        return MISFIT
+    whole[place] = number
+    return 1
+
+
+@compiled
+def fill(
+    calls: Longs, statement: int, layout: tuple[Longs, Longs, Longs],
+    numbers: tuple[Any, Any, Any], texts: tuple[Any, Longs, Longs], state: Longs, count: int,
+) -> int:  # fmt: skip
+    """Step a statement and put its rows into columns, until there are ``count``.
+
+    Parameters
+    ----------
+    calls
+        `Routines.addresses`.
+    statement
+        Its address.
+    layout, numbers, texts, state
+        Of `Cells`.
+    count
+        Rows that the columns hold at most.
+
+    Returns
+    -------
+    int
+        `ROW` when there are ``count`` rows; `FULL` or `MISFIT` when a row is not finished; `DONE`
+        at the end, or SQLite's error.
+    """
+    kinds, lows, highs = layout
+    whole, real, valid = numbers
+    row, start = state[0], state[1]
+    code = ROW
+    while row < count:
+        if start < 0:
+            code = _step(calls[0], (statement,))
+            if code != ROW:
+                break
+            start = 0
+        for column in range(start, len(kinds)):
+            value = _column_value(calls[1], (statement, column))
+            found, kind = _number(calls[2], (value,)), kinds[column]
+            if kind >= TEXT:
+                wanted = TEXT_VALUE if kind == TEXT else BLOB_VALUE
+                put = _put_text(calls, value, found, wanted, (column, row), texts, state)
+            else:
+                bounds = lows[column], highs[column]
+                put = _put_number(
+                    calls, value, found, kind, bounds, (column, row), (whole, real)
+                )  # fmt: skip
+            if put < 0:
+                state[0], state[1] = row, column
+                return put
+            valid[column, row] = put
+        row += 1
+        start = -1
+    state[0], state[1] = row, -1
+    return code
+
+
+def load() -> None:
+    """Compile, or read from the disk what was compiled before."""
+    cells = Cells(Layout((), pa.schema([])), np.zeros(0), 0)
+    fill(np.zeros(8, np.int64), 0, cells.layout.arrays, cells.numbers, cells.texts, cells.state, 0)
