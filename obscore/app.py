@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from obscore.store.base import Backend
 from obscore.tap.async_routes import async_routes
 from obscore.tap.job_uploads import JobUploads
+from obscore.tap.metrics import QueryMetrics
 from obscore.tap.query import QueryRunner
 from obscore.tap.routes import TapRoutes, votable_error
 from obscore.tap.settings import TapSettings
+from obscore.tap.sync import SyncQueries
 from obscore.tap.uploads import TableUploads
 from vodal.links import Annotator
 from vodal.uws.callers import Identify, anonymous
@@ -32,6 +35,7 @@ def create_app(
     public_url: str | None = None,
     jobs: Runner | None = None,
     identify: Identify = anonymous,
+    registry: CollectorRegistry | None = None,
 ) -> Starlette:
     """Make the TAP service.
 
@@ -49,11 +53,13 @@ def create_app(
         Runs asynchronous queries; started, and stopped before the app, by who made it. Without it
         there is no ``/async``.
     identify
-        Knows who asks, for the jobs of asynchronous queries.
+        Knows who asks, for the jobs of asynchronous queries and the limits of one user.
+    registry
+        Where the metrics are asked for; by default nobody asks.
     """
     limits = settings or TapSettings()
     engine = backend.engine(
-        connections=limits.connections,
+        connections=limits.connections + limits.slow_clients,
         wait_s=limits.wait_limit_s,
         batch_rows=limits.batch_rows,
     )
@@ -61,8 +67,17 @@ def create_app(
     runners = [runner]
     uploads = TableUploads(limits.uploads)
     job_uploads = JobUploads(uploads)
+    sync = SyncQueries(
+        runner,
+        limits,
+        QueryMetrics(CollectorRegistry() if registry is None else registry),
+        uploads,
+        annotators=annotators,
+        public_url=public_url,
+        identify=identify,
+    )
     routes = TapRoutes(
-        runner, limits, annotators, public_url, None if jobs is None else jobs.settings, uploads
+        runner, limits, sync, public_url, None if jobs is None else jobs.settings
     ).routes()
     if jobs is not None:
         # Connections of their own, so that synchronous queries never wait for long ones.

@@ -187,6 +187,7 @@ def serve(
         access_log=False,
         ws="none",
         proxy_headers=True,
+        forwarded_allow_ips=list(settings.server.trusted_proxies),
         timeout_graceful_shutdown=10,
     )
     try:

@@ -45,6 +45,9 @@ class ServerSettings(Settings):
     """Port to listen on; 0 takes a free one."""
     workers: int = 1
     """Server processes. Each has its own cutout workers."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses and networks of the proxies in front, whose X-Forwarded-For and X-Forwarded-Proto
+    are believed: they tell whose request it is. ``*`` believes everyone."""
     public_url: str | None = None
     """Where clients see the site (``https://archive.example.org/sky``), without a trailing slash.
     By default taken from each request."""

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -115,6 +115,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     settings
         Of the site.
     """
+    registry = CollectorRegistry()
     backend = site.backend(settings.store)
     resolver = backend.resolver()
     pool = soda.app.make_pool(settings.soda)
@@ -128,6 +129,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             annotators=(DatalinkAnnotator(), SodaAnnotator()),
             public_url=public_url,
             jobs=jobs,
+            registry=registry,
         ),
         "/datalink": datalink.app.create_links_app(
             resolver, makers, settings.datalink, public_url=public_url
@@ -155,7 +157,8 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
         )
 
     async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        pages = generate_latest(REGISTRY), generate_latest(registry)
+        return Response(b"".join(pages), media_type=CONTENT_TYPE_LATEST)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@
 - `rows`     files and products as rows of the tables
 - `products` rows of the tables as products
 - `places`   which columns of an uploaded table tell where on the sky a row lies
+- `pace`     how long queries share the processors with short ones
 - `base`     the seams: what a store is to the assembly line, to queries and to the services
 - `sqlite`   the embedded store: one writer, many readers, in several processes
 - `postgres` the store in PostgreSQL with pg_sphere

@@ -17,6 +17,7 @@ from obscore.adql import TableDef, Translated
 from obscore.adql.schema import Schema
 from obscore.explain.explanation import Explanation
 from obscore.observation import CataloguedFile
+from obscore.store.pace import Pace
 from vodal.products import Catalogue, Resolver
 from vodal.tables.columns import Column
 from vodal.tables.uploads import UploadedTable
@@ -123,6 +124,7 @@ class QueryEngine(Protocol):
         uploads: Sequence[UploadedTable] = (),
         limit_s: float | None = None,
         cancelled: threading.Event | None = None,
+        pace: Pace | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Run a query when the first batch is taken; a connection is in use until the end.
 
@@ -140,6 +142,8 @@ class QueryEngine(Protocol):
             Seconds of database time; None for no limit.
         cancelled
             Set from outside to stop the query at once.
+        pace
+            By which a query that computes in this process shares the processors with others.
 
         Raises
         ------

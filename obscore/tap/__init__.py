@@ -4,11 +4,14 @@
 - `metadata`      the published tables: for the translator, TAP_SCHEMA and VOSI
 - `request`       the parameters of a query as one value
 - `uploads`       tables that come with a query, taken, fetched and read
+- `turns`         who runs a query next
 - `query`         a query's text to a stream of Arrow batches
 - `batches`       rows of the database as Arrow batches
 - `access`        the addresses of products, made for whole columns
 - `answer`        a result as the document that was asked for
 - `job_uploads`   tables that come with asynchronous queries
+- `metrics`       what is counted of the queries
+- `sync`          a request's turn, its query, its answer
 - `jobs`          what an asynchronous query does
 - `capabilities`  what the service says it can
 - `holdings`      what the site holds, as far as its examples need it

@@ -12,6 +12,7 @@ from obscore.adql import Translated
 from obscore.adql.schema import Schema
 from obscore.explain.explanation import Explanation
 from obscore.store.base import QueryEngine
+from obscore.store.pace import Pace
 from obscore.tap.metadata import PUBLISHED
 from obscore.tap.settings import TapSettings
 from vodal.ahead import read_ahead
@@ -57,6 +58,7 @@ class QueryRunner:
         *,
         uploads: Sequence[UploadedTable] = (),
         limit_s: float | None = None,
+        pace: Pace | None = None,
     ) -> ResultStream:
         """Translate a query now, and run it when the first batch is taken.
 
@@ -77,6 +79,8 @@ class QueryRunner:
             Tables that came with the query.
         limit_s
             Seconds of database time; by default the limit of synchronous queries.
+        pace
+            By which it shares the processors with others; by default it waits for none.
 
         Raises
         ------
@@ -97,6 +101,7 @@ class QueryRunner:
             uploads=uploads,
             limit_s=self._settings.sync_limit_s if limit_s is None else limit_s,
             cancelled=cancelled,
+            pace=pace,
         )
         told = self._told(batches, translated, uploads)
         stream.batches = read_ahead(_cut(told, stream, max_rows))

@@ -31,7 +31,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 
 _EXPOSED = (
     "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified, "
-    "Location, Retry-After"
+    "Location, Retry-After, Server-Timing"
 )
 
 _PREFLIGHT = {

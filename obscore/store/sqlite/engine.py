@@ -17,6 +17,7 @@ from obscore.adql.schema import Schema, TableDef
 from obscore.explain.compose import explain
 from obscore.explain.explanation import Explanation
 from obscore.store.base import QueryEngine
+from obscore.store.pace import Pace
 from obscore.store.sqlite.plan import RowCounter, read_plan
 from obscore.store.sqlite.readers import ReaderPool, watch, watch_long
 from obscore.store.sqlite.rows import Rows, TupleRows, column_rows
@@ -95,11 +96,12 @@ class SqliteEngine(QueryEngine):
         uploads: Sequence[UploadedTable] = (),
         limit_s: float | None = None,
         cancelled: threading.Event | None = None,
+        pace: Pace | None = None,
     ) -> Iterator[pa.RecordBatch]:
         schema = make_schema(columns)
         values = {**translated.params, "base_url": base_url}
         with (
-            self._pool.reader(limit_s, cancelled) as (connection, deadline),
+            self._pool.reader(limit_s, cancelled, pace) as (connection, deadline),
             _explained(translated.sql),
             attached(connection, deadline, uploads, translated.sql),
         ):

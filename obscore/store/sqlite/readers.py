@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import apsw
 
+from obscore.store.pace import Pace
 from obscore.store.schema import (
     APPLICATION_ID,
     PUBLISHED_TABLES,
@@ -44,8 +45,9 @@ _LOG = logging.getLogger(__name__)
 BUSY_TIMEOUT_MS = 10_000
 """How long a reader waits for the moments in which the file is locked for readers."""
 
-_STEPS = 2_000
-"""Virtual machine steps between two looks at the deadline: well under a millisecond."""
+_STEPS = 10_000
+"""Virtual machine steps between two looks at the deadline: about a millisecond. Each look takes
+Python's lock, which other queries wait for."""
 
 _LONG_STEPS = 100_000
 """The same while compiled code takes the rows: it needs not wait for Python's lock so often."""
@@ -134,8 +136,14 @@ class Deadline:
         self._stop_at = float("inf")
         self._limit_s = float("inf")
         self._cancelled: threading.Event | None = None
+        self._pace: Pace | None = None
 
-    def start(self, limit_s: float | None, cancelled: threading.Event | None = None) -> None:
+    def start(
+        self,
+        limit_s: float | None,
+        cancelled: threading.Event | None = None,
+        pace: Pace | None = None,
+    ) -> None:
         """Begin a new query.
 
         Parameters
@@ -144,7 +152,10 @@ class Deadline:
             Seconds it may take; None for no limit.
         cancelled
             Set from outside to stop it at once.
+        pace
+            By which it shares the processors with others.
         """
+        self._pace = pace
         self._limit_s = self._left_s = float("inf") if limit_s is None else limit_s
         self._cancelled = cancelled
 
@@ -162,7 +173,8 @@ class Deadline:
         began = time.monotonic()
         self._stop_at = began + self._left_s
         try:
-            yield
+            with contextlib.nullcontext() if self._pace is None else self._pace.working(self._over):
+                yield
         except apsw.InterruptError:
             if self._cancelled is not None and self._cancelled.is_set():
                 raise ServiceUnavailable("the query was cancelled") from None
@@ -175,6 +187,11 @@ class Deadline:
 
     def __call__(self) -> bool:
         """Tell SQLite whether to stop (the progress handler's interface)."""
+        if self._pace is not None:
+            self._pace.breathe(self._over)
+        return self._over()
+
+    def _over(self) -> bool:
         if self._cancelled is not None and self._cancelled.is_set():
             return True
         return time.monotonic() > self._stop_at
@@ -338,7 +355,10 @@ class ReaderPool:
 
     @contextlib.contextmanager
     def reader(
-        self, limit_s: float | None = None, cancelled: threading.Event | None = None
+        self,
+        limit_s: float | None = None,
+        cancelled: threading.Event | None = None,
+        pace: Pace | None = None,
     ) -> Iterator[tuple[apsw.Connection, Deadline]]:
         """Lend a connection with its deadline, started as `Deadline.start` says.
 
@@ -357,7 +377,7 @@ class ReaderPool:
             lent = self._take()
             healthy = False
             try:
-                lent.deadline.start(limit_s, cancelled)
+                lent.deadline.start(limit_s, cancelled, pace)
                 yield lent.connection, lent.deadline
                 healthy = True
             except (GeneratorExit, ServiceUnavailable):
