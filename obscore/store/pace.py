@@ -83,7 +83,10 @@ class Lane:
 
 
 class Pace:
-    """The account of one computation; used by one thread at a time.
+    """The account of one computation.
+
+    It may use several threads, such as a reader's and a writer's; however many work, it takes one
+    slot.
 
     Parameters
     ----------
@@ -98,6 +101,8 @@ class Pace:
         self._turn_began = 0.0
         self._depth = 0
         self._holds = False
+        self._takes = False
+        self._lock = threading.Lock()
 
     @contextmanager
     def working(self, stop: Callable[[], bool] = _never) -> Iterator[None]:
@@ -108,18 +113,21 @@ class Pace:
         stop
             Asked now and then while it waits; True ends the waiting.
         """
-        self._depth += 1
-        if self._depth == 1:
-            self._began = time.monotonic()
-            if self._used_s > self._lane.after_s:
-                self._take(stop)
+        with self._lock:
+            self._depth += 1
+            first = self._depth == 1
+            if first:
+                self._began = time.monotonic()
+        if first and self._used_s > self._lane.after_s:
+            self._take(stop)
         try:
             yield
         finally:
-            self._depth -= 1
-            if self._depth == 0:
-                self._used_s += time.monotonic() - self._began
-                self._give()
+            with self._lock:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._used_s += time.monotonic() - self._began
+                    self._give()
 
     def breathe(self, stop: Callable[[], bool] = _never) -> None:
         """Let others work, if it is time to; called often from within `working`.
@@ -132,7 +140,8 @@ class Pace:
         now = time.monotonic()
         if self._holds:
             if now - self._turn_began > self._lane.slice_s and self._lane.crowded:
-                self._give()
+                with self._lock:
+                    self._give()
                 self._take(stop)
         elif self._used_s + now - self._began > self._lane.after_s:
             self._take(stop)
@@ -161,10 +170,22 @@ class Pace:
                 close()
 
     def _take(self, stop: Callable[[], bool]) -> None:
-        self._holds = self._lane.enter(stop)
-        self._turn_began = time.monotonic()
+        with self._lock:
+            if self._takes or self._holds:
+                # Another thread of this computation has the slot or waits for it. To wait for
+                # that thread could be to wait for oneself, so this one works on.
+                return
+            self._takes = True
+        entered = self._lane.enter(stop)
+        with self._lock:
+            self._takes = False
+            self._holds = entered
+            self._turn_began = time.monotonic()
+            if self._depth == 0:
+                self._give()
 
     def _give(self) -> None:
+        """Give the slot free; the lock is held."""
         if self._holds:
             self._holds = False
             self._lane.leave()

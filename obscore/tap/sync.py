@@ -120,9 +120,7 @@ class SyncQueries:
         query = _Query(self._metrics)
         try:
             async with self._uploads.taking(request) as taken:
-                asked = read_request(
-                    taken.params, self._settings, request.headers.get("accept")
-                )
+                asked = read_request(taken.params, self._settings, request.headers.get("accept"))
                 base_url = site_url(request, self._public_url)
                 response = await unless_gone(
                     request,

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from obscore.store.pace import Lane
+from vodal.ahead import read_ahead
 
 
 def test_a_short_computation_never_waits():
@@ -112,3 +113,59 @@ def test_an_error_within_gives_the_slot_free():
         with pytest.raises(KeyError):
             fail()
     assert lane.enter(lambda: True)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_threads_of_one_computation_share_a_slot_and_never_wait_for_each_other(slots):
+    lane = Lane(slots, after_s=0.0, slice_s=0.002)
+
+    def read(pace):
+        for number in range(60):
+            with pace.working():
+                time.sleep(0.001)
+                pace.breathe()
+                time.sleep(0.001)
+                pace.breathe()
+            yield number
+
+    answers = {}
+
+    def answer(number):
+        pace = lane.pace()
+        answers[number] = list(pace.over(read_ahead(read(pace))))
+
+    threads = [threading.Thread(target=answer, args=(number,), daemon=True) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert answers == {number: list(range(60)) for number in range(4)}
+    # All slots are free again, and no more than there were.
+    assert all(lane.enter(lambda: True) for _ in range(slots))
+    assert not lane.enter(lambda: True)
+
+
+def test_a_second_thread_goes_on_while_the_first_waits_for_their_slot():
+    lane = Lane(1, after_s=0.0, slice_s=0.0)
+    assert lane.enter(lambda: False)
+    pace = lane.pace()
+    ready = threading.Event()
+
+    def compute():
+        with pace.working():
+            time.sleep(0.001)
+            ready.set()
+            pace.breathe()
+
+    first = threading.Thread(target=compute, daemon=True)
+    first.start()
+    ready.wait(5)
+    while not lane.crowded:
+        time.sleep(0.001)
+    with pace.working(lambda: pytest.fail("it waited")):
+        pace.breathe(lambda: pytest.fail("it waited"))
+    lane.leave()
+    first.join(5)
+    assert not first.is_alive()
+    assert lane.enter(lambda: True)
+    assert not lane.enter(lambda: True)

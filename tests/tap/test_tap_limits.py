@@ -209,7 +209,9 @@ def test_slow_clients_keep_neither_places_nor_threads(tap):
             client.settimeout(10)
             read = 0
             while read < 8_000_000:
-                read += len(client.recv(1 << 20))
+                piece = client.recv(1 << 20)
+                assert piece, f"cut after {read} bytes"
+                read += len(piece)
             client.close()
         service.wait_for(lambda: service.ended("gone") == 2)
         assert service.value("queries_running") == 0

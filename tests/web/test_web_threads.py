@@ -41,6 +41,25 @@ def test_a_cancelled_caller_waits_for_the_threads_end(outcome):
     asyncio.run(run())
 
 
+def test_a_caller_cancelled_again_and_again_waits_too():
+    ended = threading.Event()
+
+    def work():
+        time.sleep(0.3)
+        ended.set()
+
+    async def run():
+        task = asyncio.create_task(in_thread(work))
+        for _ in range(4):
+            await asyncio.sleep(0.03)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended.is_set()
+
+    asyncio.run(run())
+
+
 def request(gone_after_s):
     async def receive():
         await asyncio.sleep(gone_after_s)

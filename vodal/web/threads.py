@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -28,8 +29,11 @@ async def in_thread(work: Callable[[], _T]) -> _T:
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([future])
+        while not future.done():
+            # A task can be cancelled more than once, and by asyncio itself, which no scope of
+            # anyio holds off.
+            with anyio.CancelScope(shield=True), contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([future])
         if not future.cancelled():
             future.exception()  # looked at, so that nobody complains that it was not
         raise
