@@ -217,7 +217,7 @@ def test_an_endless_query_is_stopped_at_once_when_aborted(tap, site_app, tmp_pat
         # The only place is free again: the query has really ended.
         other = submit(url, PHASE="RUN")
         assert end(other).findtext(f"{UWS}phase") == "COMPLETED"
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5.0
         assert httpx.get(f"{job}/results/result").status_code == 404
 
 
