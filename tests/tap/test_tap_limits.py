@@ -196,8 +196,10 @@ def test_slow_clients_keep_neither_places_nor_threads(tap):
         target = "/tap/sync?" + urlencode(given(ENDLESS, MAXREC="10000000"))
         clients = []
         for _ in range(2):
-            client = socket.create_connection(("127.0.0.1", server.port))
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client = socket.socket()
+            # Not so small that reading on would take a minute, by a few kB for each answer.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
+            client.connect(("127.0.0.1", server.port))
             client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             clients.append(client)
         service.wait_for(lambda: service.value("queries_running") == 2)
