@@ -4,5 +4,6 @@
 - `site`      settings -> stores, pools and the services mounted on one Starlette site
 - `portal`    the page at ``/``
 - `demo`      a synthetic survey from nothing to a running site
+- `query`     ADQL without a server, in every format
 - `cli`       the ``skylane`` command
 """

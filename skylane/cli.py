@@ -23,6 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 console = Console(highlight=False)
+notices = Console(highlight=False, stderr=True)
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:
@@ -200,20 +201,50 @@ def store_copy(target: str, schema_name: str | None, resume: bool, site: Path) -
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write to a file instead: .vot, .csv or .tsv.",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    help="Write to a file; its ending chooses the format. '-' is standard output.",
 )
-@click.option("--maxrec", type=click.IntRange(min=0), default=1000, show_default=True)
+@click.option(
+    "-f",
+    "--format",
+    "format_name",
+    metavar="FORMAT",
+    help="Format by its name (votable, csv, fits, parquet ...) or media type; without -o it goes"
+    " to standard output.",
+)
+@click.option(
+    "--maxrec",
+    type=click.IntRange(min=0),
+    help="Rows at most.  [default: 1000 where they are shown, else tap.max_rows]",
+)
+@click.option(
+    "--upload",
+    "uploads",
+    metavar="NAME=FILE",
+    multiple=True,
+    help="Table that the query calls TAP_UPLOAD.NAME: VOTable, CSV, FITS or Parquet. Repeatable.",
+)
 @click.option("--explain", is_flag=True, help="Say what the database does for it; do not run it.")
 @command
-def query(adql: str, output: Path | None, maxrec: int, explain: bool, site: Path) -> None:
+def query(
+    adql: str,
+    output: Path | None,
+    format_name: str | None,
+    maxrec: int | None,
+    uploads: tuple[str, ...],
+    explain: bool,
+    site: Path,
+) -> None:
     """Run an ADQL query on the site's catalogue.
 
-    Example: skylane query "SELECT obs_id, filter FROM ivoa.obscore"
+    Example: skylane query "SELECT obs_id, filter FROM ivoa.obscore" -o rows.fits
     """
-    from skylane import commands
+    from skylane.query import run_query
 
-    commands.query(console, site, adql, output, maxrec, explain=explain)
+    run_query(
+        notices, site, adql,
+        output=output, format_name=format_name, max_rows=maxrec, uploads=uploads, explain=explain,
+    )  # fmt: skip
 
 
 @main.command()

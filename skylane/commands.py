@@ -11,16 +11,13 @@ from urllib.parse import quote
 
 import uvicorn
 from rich.console import Console
-from rich.table import Table
 from uvicorn.supervisors import Multiprocess
 
 from hips.collection import build_collection
 from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
-from obscore.explain.told import explanation_lines, explanation_table
 from obscore.settings import ObsCoreSettings
 from obscore.sources.fits import FolderSource, configured_sources, source_of
-from obscore.tap.query import QueryRunner
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
 from skylane.progress import step
@@ -31,9 +28,8 @@ from soda.params import parse_params
 from soda.source import source_of as cut_source_of
 from vodal.errors import NotFoundError, SettingsError, UsageError
 from vodal.params import Params
-from vodal.tables.negotiation import negotiate
 
-__all__ = ["build_hips", "cut", "demo", "ingest_folders", "init", "query", "serve"]
+__all__ = ["build_hips", "cut", "demo", "ingest_folders", "init", "serve"]
 
 
 def ingest_folders(
@@ -237,62 +233,6 @@ Try:
   curl -s "{url}/datalink/links?ID={did}"
 
   curl -s -G "{url}/soda/sync?ID={did}" --data-urlencode CIRCLE="{circle}" -o cutout.fits"""  # noqa: S608 - printed, never run
-
-
-def query(
-    console: Console,
-    site_path: Path,
-    adql: str,
-    output: Path | None,
-    maxrec: int,
-    *,
-    explain: bool = False,
-) -> None:
-    """Run a query on the site's catalogue, or explain it, and print or write the rows."""
-    settings = load_settings(site_path)
-    site = SiteFolder(site_path)
-    backend = site.prepare(settings.store)
-    base_url = settings.server.public_url or (
-        f"http://{settings.server.host}:{settings.server.port}"
-    )
-    engine = backend.engine(
-        connections=1, wait_s=settings.tap.wait_limit_s, batch_rows=settings.tap.batch_rows
-    )
-    runner = QueryRunner(engine, settings.tap)
-    try:
-        if explain:
-            explanation = runner.explain(adql)
-            if output is None:
-                for line in explanation_lines(explanation):
-                    console.print(line, soft_wrap=True, markup=False)
-                return
-            stream = explanation_table(explanation)
-        else:
-            stream = runner.run(adql, maxrec, base_url)
-        if output is not None:
-            chosen = negotiate(Params([("RESPONSEFORMAT", _format_of(output))]))
-            with output.open("wb") as file:
-                for chunk in chosen.write(stream):
-                    file.write(chunk)
-            console.print(f"Wrote {output}")
-        else:
-            table = Table(*(column.name for column in stream.columns), box=None)
-            for batch in stream.batches:
-                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    table.add_row(*("" if value is None else str(value) for value in row))
-            console.print(table)
-        if stream.overflow:
-            console.print(f"There are more than {maxrec} rows; see --maxrec", style="yellow")
-    finally:
-        runner.close()
-
-
-def _format_of(path: Path) -> str:
-    known = {".vot": "votable", ".xml": "votable/td", ".csv": "csv", ".tsv": "tsv"}
-    try:
-        return known[path.suffix.lower()]
-    except KeyError:
-        raise UsageError(f"-o takes a file that ends in {', '.join(known)}") from None
 
 
 def cut(

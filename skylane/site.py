@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -36,7 +37,10 @@ from vodal.uws.settings import JobSettings
 from vodal.uws.sqlite import SqliteJobs
 from vodal.web.encoding import TEXTS, Compression
 
-__all__ = ["SITE_VARIABLE", "SiteFolder", "create_app", "create_app_from_environment"]
+__all__ = ["ANNOTATORS", "SITE_VARIABLE", "SiteFolder", "create_app", "create_app_from_environment"]
+
+ANNOTATORS: Final = (DatalinkAnnotator(), SodaAnnotator())
+"""Describe the site's services in tables of its products."""
 
 SITE_VARIABLE = "SKYLANE_SITE"
 """Names the site's folder to server processes that are started anew."""
@@ -126,7 +130,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
         "/tap": obscore.app.create_app(
             backend=backend,
             settings=settings.tap,
-            annotators=(DatalinkAnnotator(), SodaAnnotator()),
+            annotators=ANNOTATORS,
             public_url=public_url,
             jobs=jobs,
             registry=registry,
