@@ -30,6 +30,7 @@ from skylane.portal.routes import portal_routes
 from skylane.settings import SiteSettings, load_settings
 from soda.links import SodaAnnotator, SodaLinkMaker
 from vodal.errors import SettingsError
+from vodal.tables import binary
 from vodal.tables.formats import LOOSE_TYPES
 from vodal.uws.results import ResultFolders
 from vodal.uws.runner import Runner
@@ -169,6 +170,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
         async with AsyncExitStack() as stack:
             stack.callback(resolver.close)
             backend.warm_up()
+            binary.compiled.begin()
             await stack.enter_async_context(pool)
             for app in services.values():
                 # Mounted apps are not told of start and stop by Starlette.

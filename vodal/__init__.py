@@ -12,7 +12,8 @@ In the order data flows:
 - `links`     DataLink rows and service descriptors, and the seam `LinkMaker`
 - `tables`    typed streams of Arrow batches and their writers
 - `ahead`     an iterator that works ahead in a thread
-- `compiled`  how inner loops are compiled
+- `compiled`  how inner loops are compiled; `addresses`: memory and C functions by address in them;
+  `later`: modules of such code, loaded in a thread
 - `vosi`      capabilities, availability, tableset
 - `pool`      warm worker processes
 - `uws`       asynchronous jobs in a queue that server processes share

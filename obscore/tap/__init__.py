@@ -8,6 +8,7 @@
 - `query`         a query's text to a stream of Arrow batches
 - `batches`       rows of the database as Arrow batches
 - `access`        the addresses of products, made for whole columns
+- `encoding`      percent-encoding of whole columns, compiled
 - `answer`        a result as the document that was asked for
 - `job_uploads`   tables that come with asynchronous queries
 - `metrics`       what is counted of the queries

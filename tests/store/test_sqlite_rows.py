@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from obscore.adql.sqlite.arrays import pack_lists
 from obscore.store.sqlite import cells
 from obscore.store.sqlite.routines import routines
-from obscore.store.sqlite.rows import TupleRows, column_rows, loader
+from obscore.store.sqlite.rows import TupleRows, column_rows, stepping
 from obscore.tap.batches import make_schema
 from vodal.errors import QueryError
 from vodal.tables.columns import Column
@@ -43,7 +43,7 @@ ROWS_RIGHT = st.tuples(*(st.none() | kind for kind in RIGHT))
 ROWS_ODD = st.tuples(*(st.none() | kind | ODD for kind in RIGHT))
 
 
-loader.wait()
+stepping.wait()
 
 
 class Table:

@@ -19,18 +19,27 @@ NASTY = "ivo://example.org/a b?x&y=%41;é/\N{GREEK SMALL LETTER ALPHA}#1+1"
 PLAIN = "ivo://example.org/night?a%20b/c d&e.fits:SCI,2"
 
 
+access.compiled.wait()
+
+
 @given(st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"]))))
 def test_all_at_once_equals_one_by_one(dids):
-    few, access._FEW = access._FEW, 0
-    try:
-        made = access_urls(pa.array(dids, pa.string()), "https://x.example")
-    finally:
-        access._FEW = few
     urls = [
         None if d is None else f"https://x.example/datalink/links?ID={encode_id(d)}" for d in dids
     ]
-    assert made.to_pylist() == urls
-    assert access_urls(pa.array(dids, pa.string()), "https://x.example").to_pylist() == urls
+    array = pa.array(dids, pa.string())
+    assert access_urls(array, "https://x.example").to_pylist() == urls
+    few, access._FEW = access._FEW, -1
+    try:
+        assert access_urls(array, "https://x.example").to_pylist() == urls
+        assert access._by_replacing(array, "https://x.example").to_pylist() == urls
+        known, whole = array.drop_null(), [url for url in urls if url is not None]
+        for start in range(min(3, len(known))):
+            made = access_urls(known[start:], "https://x.example")
+            made.validate(full=True)
+            assert made.to_pylist() == whole[start:]
+    finally:
+        access._FEW = few
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
 - `packing`   cells as big-endian bytes, joined to rows
 - `binary`    Arrow batches as the rows of VOTable's BINARY2 and BINARY
 - `few`       the same for a few rows, where that is faster
+- `rowpack`   the same for many rows of the usual columns, compiled
 - `markup`    elements of a VOTable: FIELD, INFO, service descriptors
 - `votable`   whole VOTable documents, streamed
 - `csv`       comma- and tab-separated text, streamed

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vodal.errors import ArchiveError
+from vodal.later import LaterModule
 from vodal.tables.cells import conform
 from vodal.tables.columns import Column
 from vodal.tables.few import FEW, pack_few
@@ -38,7 +39,10 @@ from vodal.tables.packing import (
     without_nulls,
 )
 
-__all__ = ["NULL_NUMBERS", "BinaryRows", "for_binary", "pack_rows"]
+__all__ = ["NULL_NUMBERS", "BinaryRows", "compiled", "for_binary", "pack_rows"]
+
+compiled = LaterModule("vodal.tables.rowpack")
+"""Packs many rows of the usual columns several times faster, when it is loaded."""
 
 NULL_NUMBERS = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
 """What stands for a null in BINARY, by datatype."""
@@ -100,7 +104,9 @@ class BinaryRows:
         if self._masked and rows <= FEW and (few := pack_few(self._columns, batch)) is not None:
             self.replaced |= few[1]
             return memoryview(few[0])
-        return self._pack_many(batch)
+        module = compiled.module if self._masked and rows > FEW else None
+        made = None if module is None else module.pack_many(self._columns, batch)
+        return self._pack_many(batch) if made is None else made
 
     def _pack_many(self, batch: pa.RecordBatch) -> memoryview:
         rows = batch.num_rows

@@ -12,8 +12,9 @@ from obscore.store.sqlite.engine import SqliteEngine
 from obscore.store.sqlite.layouts import OLDEST
 from obscore.store.sqlite.readers import fetch, open_reader
 from obscore.store.sqlite.resolver import SqliteCatalogue, SqliteResolver
-from obscore.store.sqlite.rows import loader
+from obscore.store.sqlite.rows import stepping
 from obscore.store.sqlite.store import SqliteStore
+from obscore.tap import access
 
 __all__ = ["SqliteBackend"]
 
@@ -76,4 +77,5 @@ class SqliteBackend(Backend):
 
     @override
     def warm_up(self) -> None:
-        loader.begin()
+        stepping.begin()
+        access.compiled.begin()

@@ -116,8 +116,10 @@ class SqliteEngine(QueryEngine):
                     if rows.ended:
                         return
                     if isinstance(rows, TupleRows):
-                        rows = column_rows(connection, translated.sql, columns, schema) or rows
-                        watch_long(connection, deadline)
+                        further = column_rows(connection, translated.sql, columns, schema)
+                        if further is not None:
+                            rows = further
+                            watch_long(connection, deadline)
                     with deadline.running(), _explained(translated.sql):
                         batch = rows.take(self._batch_rows)
             finally:

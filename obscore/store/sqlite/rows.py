@@ -7,8 +7,6 @@ without holding Python's lock: for the many rows of a long answer.
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,11 +21,10 @@ from typing_extensions import override
 from obscore.store.sqlite.cells import Cells, Layout
 from obscore.store.sqlite.routines import Routines, routines
 from obscore.tap.batches import joined, make_batch
+from vodal.later import LaterModule
 from vodal.tables.columns import Column
 
-__all__ = ["ColumnRows", "Rows", "TupleRows", "column_rows", "loader"]
-
-_LOG = logging.getLogger(__name__)
+__all__ = ["ColumnRows", "Rows", "TupleRows", "column_rows", "stepping"]
 
 _PART_ROWS = 1_000
 """Rows that are Python's objects at once: these are many times larger than Arrow's columns."""
@@ -87,48 +84,8 @@ class TupleRows(Rows):
         return joined(parts) if parts else None
 
 
-class _Loader:
-    """Loads the compiled code once, which takes half a second and 100 MB."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._stepping: ModuleType | None = None
-
-    def begin(self) -> None:
-        """Load it in a thread."""
-        with self._lock:
-            if self._thread is None:
-                # Waited for when the process ends: it cannot be stopped within the compiler.
-                self._thread = threading.Thread(target=self._load, name="load-stepping")
-                self._thread.start()
-
-    def _load(self) -> None:
-        try:
-            from obscore.store.sqlite import stepping  # noqa: PLC0415
-
-            stepping.load()
-        except Exception:  # noqa: BLE001 - whatever it is, there is the slow way
-            _LOG.exception("long answers take the slow way")
-        else:
-            self._stepping = stepping
-
-    def wait(self) -> None:
-        """Load it and wait until it is there."""
-        self.begin()
-        assert self._thread is not None
-        self._thread.join()
-
-    @property
-    def stepping(self) -> ModuleType | None:
-        """The compiled code; None while it is not there, and then it is begun."""
-        if self._stepping is None:
-            self.begin()
-        return self._stepping
-
-
-loader = _Loader()
-"""Of this process."""
+stepping = LaterModule("obscore.store.sqlite.stepping")
+"""The compiled code."""
 
 
 def column_rows(
@@ -138,13 +95,13 @@ def column_rows(
 
     Its cursor must give no rows any more.
     """
-    stepping, calls = loader.stepping, routines()
-    if stepping is None or calls is None:
+    module, calls = stepping.module, routines()
+    if module is None or calls is None:
         return None
     statement = calls.running(connection, sql)
     if statement is None:
         return None
-    return ColumnRows(stepping, _Running(connection, calls, statement), columns, schema)
+    return ColumnRows(module, _Running(connection, calls, statement), columns, schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +118,12 @@ class ColumnRows(Rows):
 
     def __init__(
         self,
-        stepping: ModuleType,
+        module: ModuleType,
         statement: _Running,
         columns: Sequence[Column],
         schema: pa.Schema,
     ) -> None:
-        self._stepping = stepping
+        self._stepping = module
         self._statement = statement
         self._columns = columns
         self._schema = schema

@@ -10,10 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from llvmlite import ir
 from numba import types
-from numba.core.cgutils import raw_memcpy
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from obscore.store.sqlite.cells import REAL, TEXT, WHOLE, Cells, Layout
@@ -24,6 +21,7 @@ from obscore.store.sqlite.routines import (
     NULL_VALUE,
     TEXT_VALUE,
 )
+from vodal.addresses import caller, copy
 from vodal.compiled import compiled
 
 __all__ = ["DONE", "FULL", "MISFIT", "ROW", "fill", "load"]
@@ -38,54 +36,11 @@ _TWO_TO_63 = 2.0**63
 
 Longs = NDArray[np.int64]
 
-_LLVM = {types.int64: ir.IntType(64), types.int32: ir.IntType(32), types.float64: ir.DoubleType()}
-
-
-def _caller(result: Any, *arguments: Any) -> Any:
-    """Make what calls a C function by its address, which is known only as the process runs."""
-
-    @intrinsic
-    def call(_context: Any, _address: Any, _values: Any) -> Any:
-        pair: Any = types.UniTuple
-        signature = result(types.int64, pair(types.int64, len(arguments)))
-
-        def generate(_target: Any, builder: Any, _signature: Any, given: Any) -> Any:
-            kind = ir.FunctionType(_LLVM[result], [_LLVM[item] for item in arguments])
-            function = builder.inttoptr(given[0], kind.as_pointer())
-            values = [builder.extract_value(given[1], n) for n in range(len(arguments))]
-            return builder.call(function, [
-                builder.trunc(value, _LLVM[item]) if item is types.int32 else value
-                for value, item in zip(values, arguments, strict=True)
-            ])  # fmt: skip
-
-        return signature, generate
-
-    return call
-
-
-_step = _caller(types.int32, types.int64)
-_column_value = _caller(types.int64, types.int64, types.int32)
-_number = _caller(types.int32, types.int64)
-_long = _caller(types.int64, types.int64)
-_double = _caller(types.float64, types.int64)
-
-
-@intrinsic
-def _copy_bytes(_context: Any, _target: Any, _source: Any, _size: Any) -> Any:
-    """Copy bytes from one address to another."""
-    signature = types.void(types.int64, types.int64, types.int64)
-
-    def generate(context: Any, builder: Any, _signature: Any, given: Any) -> Any:
-        byte = ir.IntType(8).as_pointer()
-        target, source = (builder.inttoptr(address, byte) for address in given[:2])
-        copy: Any = raw_memcpy
-        copy(builder, target, source, given[2], ir.Constant(ir.IntType(64), 1), 1)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-_copy: Any = _copy_bytes
+_step = caller(types.int32, types.int64)
+_column_value = caller(types.int64, types.int64, types.int32)
+_number = caller(types.int32, types.int64)
+_long = caller(types.int64, types.int64)
+_double = caller(types.float64, types.int64)
 
 
 @compiled
@@ -105,7 +60,7 @@ def _put_text(
             state[2] = end + size
             return FULL
         if size:
-            _copy(starts[column] + end, source, size)
+            copy(starts[column] + end, source, size)
         end += size
         is_there = 1
     elif found != NULL_VALUE:
