@@ -60,7 +60,7 @@ class Translated:
 
     sql: str
     params: dict[str, object]
-    """By name. A caller whose columns use ``:base_url`` adds that one."""
+    """By name. A caller whose columns use ``base_url`` adds that one."""
     columns: tuple[Column, ...]
     """Of the result, in order; names are unique."""
     tables: tuple[str, ...]

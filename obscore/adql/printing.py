@@ -51,10 +51,6 @@ class QueryPrinting(ABC):
     # Of the database ---------------------------------------------------------------------------
 
     @abstractmethod
-    def param(self, value: object) -> str:
-        """Bind a value; gives what stands for it."""
-
-    @abstractmethod
     def value(self, value: b.Value) -> str:
         """Print a value."""
 
@@ -66,6 +62,10 @@ class QueryPrinting(ABC):
     def output(self, value: b.Value) -> str:
         """Print a column of a result, so that it is what its metadata says."""
 
+    def quoted(self, name: str) -> str:
+        """Write a name of the database."""
+        return quoted(name)
+
     @abstractmethod
     def _order(self, term: b.OrderTerm) -> str: ...
 
@@ -73,10 +73,10 @@ class QueryPrinting(ABC):
     def _rows(self, limit: int | None, offset: int | None) -> str: ...
 
     @abstractmethod
-    def _operand(self, query: b.Query, kinds: Sequence[Kind]) -> str: ...
+    def _operand(self, query: b.Query, like: b.Query) -> str: ...
 
     @abstractmethod
-    def _set(self, operation: b.SetQuery, kinds: Sequence[Kind]) -> str: ...
+    def _set(self, operation: b.SetQuery, like: b.Query) -> str: ...
 
     @abstractmethod
     def _select(self, select: b.Select) -> str: ...
@@ -117,9 +117,9 @@ class QueryPrinting(ABC):
                 if select.top is not None:
                     limit = select.top if limit is None else min(select.top, limit)
             case b.SetQuery() as operation:
-                parts.append(self._set(operation, query.kinds))
+                parts.append(self._set(operation, query))
             case b.Query() as inner:
-                parts.append(self._operand(inner, query.kinds))
+                parts.append(self._operand(inner, query))
         if query.order and not is_one_row(query.body):
             parts.append("ORDER BY " + ", ".join(self._order(term) for term in query.order))
         if limit is not None or query.offset:
@@ -144,7 +144,7 @@ class QueryPrinting(ABC):
             f"{self.output(output.value)} AS c{i}" for i, output in enumerate(select.outputs, 1)
         )
         for item in select.hidden:
-            outputs += f", {item.relation.alias}.{quoted(item.physical)} AS {item.name}"
+            outputs += f", {item.relation.alias}.{self.quoted(item.physical)} AS {item.name}"
         return outputs
 
     def table(self, table: b.From) -> str:
@@ -153,7 +153,7 @@ class QueryPrinting(ABC):
             case b.Relation(alias, source):
                 match source:
                     case TableDef():
-                        return f"{quoted(source.physical)} AS {alias}"
+                        return f"{self.quoted(source.physical)} AS {alias}"
                     case b.Named():
                         return f"{source.alias} AS {alias}"
                     case b.Query():

@@ -22,8 +22,9 @@ class ColumnDef:
 
     column: Column
     sql: str | None = None
-    """SQL expression for a column that is not kept under its own name. ``{alias}`` stands for the
-    table; ``:base_url`` is the one parameter it may use, which the caller binds."""
+    """SQL expression for a column that is not kept under its own name, as both databases take it.
+    ``{alias}`` stands for the table, ``{base_url}`` for the one parameter that it may use, which
+    the caller binds, and ``{adql}`` for what comes before the name of a function of ours."""
     renamed: bool = False
     """Whether ``sql`` is no more than the column under the name that the database has for it."""
     made_of: str | None = None
@@ -41,22 +42,25 @@ class ColumnDef:
 
 @dataclass(frozen=True, slots=True)
 class SpatialIndex:
-    """How a table keeps its geometry, and the R*Tree over it.
+    """How a table keeps its geometry, and the spatial index over it.
 
-    The R*Tree ``<rtree>(id, xmin, xmax, ymin, ymax, zmin, zmax)`` holds for each row the box
-    (`vodal.sphere.cap_box`) of its footprint united with that of its point. A row without an
-    entry there has neither, and is found by no spatial predicate.
+    In SQLite the R*Tree ``<rtree>(id, xmin, xmax, ymin, ymax, zmin, zmax)`` holds for each row the
+    box (`vodal.sphere.cap_box`) of its footprint united with that of its point. In PostgreSQL the
+    table has a column of caps around both, with an index. A row without a box or cap has neither
+    footprint nor point, and is found by no spatial predicate.
     """
 
     region_column: str = "s_region"
     """Column whose text is the footprint."""
     region_sql: str = "s_region_shape"
-    """Physical column of the footprint as `vodal.regions.shape_to_bytes` packs it."""
+    """Physical column of the footprint as the database's functions read it: packed by
+    `vodal.regions.shape_to_bytes`, or the numbers of `obscore.adql.postgres.shapes`."""
     point_columns: tuple[str, str] = ("s_ra", "s_dec")
     """Columns of the position, ICRS degrees."""
     rtree: str = "obscore_rtree"
+    """Empty in PostgreSQL."""
     key: str = "id"
-    """Physical column that is the rowid and the R*Tree's ``id``."""
+    """Physical column that is the rowid and the R*Tree's ``id``, or the cap."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,9 @@ def encode_id(did: str) -> str:
 
 _MADE_COLUMNS = {
     # The base URL is that of the request, so that a site can move.
-    "access_url": f"(:base_url || '{LINKS_PATH}' || encode_id({{alias}}.obs_publisher_did))",
+    "access_url": (
+        f"({{base_url}} || '{LINKS_PATH}' || {{adql}}encode_id({{alias}}.obs_publisher_did))"
+    ),
     "access_format": f"'{DATALINK_FORMAT}'",
 }
 

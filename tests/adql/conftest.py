@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import apsw
+import psycopg
 import pytest
 
 from obscore import adql
 from obscore.adql import ColumnDef, Schema, SpatialIndex, TableDef
+from obscore.adql.postgres.install import functions_sql
+from obscore.adql.postgres.printer import PostgresPrinter
+from obscore.adql.postgres.shapes import row_cap, shape_array
+from obscore.adql.sqlite.printer import Printer
 from vodal.regions import Circle, Range, shape_text, shape_to_bytes
 from vodal.sphere import bounding_cap, box_polygon, cap_box
 from vodal.tables.columns import Column
+from vodal.testing.postgres import sphere_script
 
 DATA = Path(__file__).parent / "data"
 
@@ -25,7 +34,7 @@ OBSCORE = (
     ColumnDef(
         Column("obs_publisher_did", "char", "*", ucd="meta.ref.ivoid"),
     ),
-    ColumnDef(Column("access_url", "char", "*"), sql=":base_url || '/files/' || {alias}.\"id\""),
+    ColumnDef(Column("access_url", "char", "*"), sql="{base_url} || '/files/' || {alias}.\"id\""),
     ColumnDef(Column("access_estsize", "long", unit="kbyte")),
     ColumnDef(Column("s_ra", "double", unit="deg", ucd="pos.eq.ra", utype="obscore:Char.s_ra")),
     ColumnDef(Column("s_dec", "double", unit="deg", ucd="pos.eq.dec")),
@@ -192,19 +201,113 @@ def numbers():
     return NUMBERS
 
 
-@pytest.fixture(scope="session")
-def run(database):
-    """Give what a query answers: tuples of its rows."""
+POSTGRES_TABLES = """
+    CREATE TABLE obscore (id bigint PRIMARY KEY, dataproduct_type text COLLATE "C",
+        calib_level int, obs_collection text COLLATE "C", obs_id text COLLATE "C",
+        obs_publisher_did text COLLATE "C", access_estsize bigint, s_ra float8, s_dec float8,
+        s_fov float8, s_region text COLLATE "C", t_min float8, em_min float8,
+        facility_name text COLLATE "C", instrument_name text COLLATE "C",
+        s_region_array float8[], s_cap scircle);
+    CREATE INDEX ix_id ON obscore (obs_id);
+    CREATE INDEX ix_cap ON obscore USING gist (s_cap);
+    CREATE TABLE tap_columns (table_name text COLLATE "C", column_name text COLLATE "C",
+        description text COLLATE "C", "size" int, column_index int);
+    INSERT INTO tap_columns VALUES ('ivoa.obscore', 's_ra', 'RA', NULL, 1),
+        ('TAP_SCHEMA.tables', 'utype', NULL, 8, 2);
+    CREATE TABLE tap_schemas (schema_name text COLLATE "C", utype text COLLATE "C",
+        description text COLLATE "C");
+    INSERT INTO tap_schemas VALUES ('ivoa', NULL, 'ObsCore'), ('TAP_SCHEMA', 'u', NULL);
+    CREATE TABLE tap_tables (schema_name text COLLATE "C", table_name text COLLATE "C",
+        utype text COLLATE "C");
+    INSERT INTO tap_tables VALUES ('ivoa', 'ivoa.obscore', 'x'),
+        ('TAP_SCHEMA', 'TAP_SCHEMA.tables', NULL);
+    CREATE TABLE upload_1 (ra float8, dec float8, name text COLLATE "C", "Mixed Case" bigint,
+        shape text COLLATE "C");
+    INSERT INTO upload_1 VALUES (10, 0.5, 'near', 1, '10 0.5 2'), (0.1, 0, 'zero', 2, NULL),
+        (10, 88, 'pole', NULL, 'CIRCLE ICRS 10 88 1'), (NULL, 1, 'none', 4, 'nonsense');
+    CREATE TABLE numbers (id bigint, i int, j bigint, x float8, y float8, a text COLLATE "C",
+        b text COLLATE "C");
+"""
 
-    def run_query(query, limit=None):
-        translated = adql.translate(query, SCHEMA, limit=limit)
-        cursor = database.execute(translated.sql, translated.params | {"base_url": BASE_URL})
-        rows = cursor.fetchall()
+POSTGRES_SCHEMA = Schema(
+    tuple(
+        replace(
+            table,
+            spatial=table.spatial
+            and SpatialIndex(region_sql="s_region_array", rtree="", key="s_cap"),
+        )
+        for table in SCHEMA.tables
+    )
+)
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_cluster, sky) -> Iterator[psycopg.Connection]:
+    """Give the same sky in a database whose own order of texts is not that of their characters."""
+    url = postgres_cluster.url("adql_sky")
+    postgres_cluster.psql("postgres", (
+        "CREATE DATABASE adql_sky TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu"
+        " ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'"
+    ))  # fmt: skip
+    postgres_cluster.psql("adql_sky", sphere_script())
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(functions_sql().encode())
+        connection.execute(POSTGRES_TABLES)
+        with connection.cursor() as cursor:
+            for row in sky:
+                *values, shape = (*row[:10], *row[11:], row[10])
+                text = None if shape is None else shape_text(shape)
+                array = None if shape is None else shape_array(shape)
+                cap = row_cap(shape, None if row[7] is None else (row[7], row[8]))
+                values = (*values[:10], text, *values[10:], array, cap)
+                cursor.execute(f"INSERT INTO obscore VALUES ({','.join(['%s'] * 17)})", values)
+            cursor.executemany(f"INSERT INTO numbers VALUES ({','.join(['%s'] * 7)})", NUMBERS)
+        connection.execute("ANALYZE")
+        yield connection
+
+
+@dataclass(frozen=True)
+class Case:
+    """A database that answers queries."""
+
+    name: str
+    schema: Schema
+    printer: Callable[[], Any]
+    execute: Callable[[str, dict[str, object]], list[tuple[Any, ...]]]
+
+    def translate(self, query: str, limit: int | None = None) -> adql.Translated:
+        return adql.translate(query, self.schema, limit=limit, printer=self.printer)
+
+    def run(self, query: str, limit: int | None = None) -> list[tuple[Any, ...]]:
+        """Give what a query answers."""
+        return self.rows(self.translate(query, limit))
+
+    def rows(self, translated: adql.Translated) -> list[tuple[Any, ...]]:
+        rows = self.execute(translated.sql, translated.params | {"base_url": BASE_URL})
         for row in rows:
             assert len(row) == len(translated.columns)
         return rows
 
-    return run_query
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def case(request) -> Case:
+    """Give each database in turn."""
+    if request.param == "sqlite":
+        database = request.getfixturevalue("database")
+        return Case(
+            "sqlite", SCHEMA, Printer, lambda sql, values: database.execute(sql, values).fetchall()
+        )
+    connection = request.getfixturevalue("postgres")
+    return Case(
+        "postgres", POSTGRES_SCHEMA, PostgresPrinter,
+        lambda sql, values: connection.execute(sql, values, binary=True).fetchall(),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def run(case):
+    """Give what a query answers: tuples of its rows."""
+    return case.run
 
 
 @pytest.fixture(scope="session")

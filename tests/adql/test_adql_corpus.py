@@ -35,13 +35,11 @@ def test_right_queries_give_the_columns_of_the_golden_file(cases, golden, schema
     golden("valid.txt", answers)
 
 
-def test_right_queries_run_and_give_values_of_their_columns_types(cases, schema, database):
+def test_right_queries_run_and_give_values_of_their_columns_types(cases, case):
     empty = []
     for query, _ in cases("valid.txt"):
-        translated = adql.translate(query, schema, limit=50)
-        rows = database.execute(
-            translated.sql, translated.params | {"base_url": "http://x"}
-        ).fetchall()
+        translated = case.translate(query, limit=50)
+        rows = case.rows(translated)
         if not rows:
             empty.append(query)
         for row in rows:

@@ -10,8 +10,8 @@ import pytest
 from obscore.adql.moc import cells, cover
 from obscore.adql.moc.ranges import parse_moc
 from obscore.adql.postgres.install import functions_sql
+from obscore.adql.postgres.shapes import shape_array
 from obscore.adql.userdefined import healpix
-from obscore.store.postgres.shapes import shape_array
 from vodal.regions import Circle, Point, Range
 from vodal.sphere import box_polygon
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from obscore.adql.postgres.install import functions_digest, functions_sql
-from obscore.store.postgres.shapes import caps_around, shape_array
+from obscore.adql.postgres.shapes import caps_around, shape_array
 from vodal.errors import UsageError
 from vodal.regions import Circle, Point, Polygon, Range, parse_numbers, shape_text
 from vodal.sphere import area_deg2, box_polygon, centroid, contains, distance_deg, intersects

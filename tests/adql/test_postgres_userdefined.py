@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from obscore.adql.postgres.install import functions_sql
+from obscore.adql.postgres.shapes import shape_array
 from obscore.adql.userdefined import dates, epochs, frames, healpix, sexagesimal, words
 from obscore.adql.userdefined.catalogue import USER_FUNCTIONS
-from obscore.store.postgres.shapes import shape_array
 from vodal.errors import UsageError
 from vodal.regions import Circle, Point, Range
 from vodal.sphere import box_polygon, distance_deg

@@ -11,7 +11,7 @@ __all__ = ["FUNCTIONS_SCHEMA", "functions_digest", "functions_sql"]
 FUNCTIONS_SCHEMA = "adql"
 """The schema of the database that holds the functions and nothing else."""
 
-_PARTS = ("numbers.sql", "sphere.sql", "shapes.sql", "userdefined.sql", "moc.sql")
+_PARTS = ("numbers.sql", "texts.sql", "sphere.sql", "shapes.sql", "userdefined.sql", "moc.sql")
 """In an order in which each calls only what is there."""
 
 

@@ -1,5 +1,5 @@
 -- Predicates on the sphere: vodal/sphere.py and vodal/outlines.py in PL/pgSQL, step for step, so
--- that both databases give the same answers. Shapes are arrays as obscore/store/postgres/shapes.py
+-- that both databases give the same answers. Shapes are arrays as obscore/adql/postgres/shapes.py
 -- lays them out; 1e-12 is half the width of a boundary in radians. No vector has components
 -- between 0 and 1e-30, since PostgreSQL refuses products that underflow.
 

@@ -9,6 +9,7 @@ import math
 import random
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -282,10 +283,19 @@ def _truncate(value: float, digits: int) -> float:
     return _scaled(value, digits, math.trunc)
 
 
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def _number(text: str) -> float:
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError(text)
+    return float(text)
+
+
 def _cast_int(value: SQLiteValue, bits: int) -> int | None:
     if isinstance(value, str):
         text = value.strip()
-        value = int(text) if re.fullmatch(r"[+-]?[0-9]{1,19}", text) else float(text)
+        value = int(text) if re.fullmatch(r"[+-]?[0-9]{1,19}", text) else _number(text)
     if isinstance(value, bytes) or value is None:
         return None
     result = int(value)
@@ -293,7 +303,31 @@ def _cast_int(value: SQLiteValue, bits: int) -> int | None:
 
 
 def _cast_real(value: SQLiteValue) -> float | None:
+    if isinstance(value, str):
+        return _number(value)
     return None if value is None or isinstance(value, bytes) else float(value)
+
+
+def _real_text(value: float) -> str:
+    """Write the fewest digits that read back as the number, in the form of PostgreSQL."""
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    sign, digits, exponent = Decimal(repr(float(value))).normalize().as_tuple()
+    assert isinstance(exponent, int)
+    place = exponent + len(digits) - 1
+    written = "".join(map(str, digits))
+    if not any(digits):
+        written = "0"
+    elif not -5 < place < 15:
+        rest = f".{written[1:]}" if len(written) > 1 else ""
+        written = f"{written[0]}{rest}e{'-' if place < 0 else '+'}{abs(place):02d}"
+    elif place < 0:
+        written = f"0.{'0' * (-place - 1)}{written}"
+    else:
+        written = written.ljust(place + 1, "0")
+        if len(written) > place + 1:
+            written = f"{written[: place + 1]}.{written[place + 1 :]}"
+    return f"-{written}" if sign else written
 
 
 _FUNCTIONS: dict[str, tuple[Callable[..., SQLiteValue], int]] = {
@@ -325,6 +359,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., SQLiteValue], int]] = {
     "adql_trunc": (_truncate, 2),
     "adql_cast_int": (_cast_int, 2),
     "adql_cast_real": (_cast_real, 1),
+    "adql_real_text": (_real_text, 1),
     "adql_cast_timestamp": (timestamp, 1),
 }
 """Name: the function and how many arguments it takes, -1 for any number."""

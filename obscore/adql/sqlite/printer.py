@@ -48,22 +48,22 @@ class Printer(ValuePrinter, QueryPrinting):
         return f"{by} DESC" if term.descending else by
 
     @override
-    def _operand(self, query: b.Query, kinds: Sequence[Kind]) -> str:
-        """Print a query whose columns are of these kinds."""
+    def _operand(self, query: b.Query, like: b.Query) -> str:
+        """Print a query whose columns are of the kinds of another's."""
         columns = [
             f"CAST(c{i} AS REAL)" if kind is Kind.REAL and own is Kind.INTEGER else f"c{i}"
-            for i, (own, kind) in enumerate(zip(query.kinds, kinds, strict=True), 1)
+            for i, (own, kind) in enumerate(zip(query.kinds, like.kinds, strict=True), 1)
         ]
         names = ", ".join(f"{column} AS c{i}" for i, column in enumerate(columns, 1))
         return f"SELECT {names} FROM ({self.query(query)})"
 
     @override
-    def _set(self, operation: b.SetQuery, kinds: Sequence[Kind]) -> str:
-        printed = self._operand(operation.first, kinds)
+    def _set(self, operation: b.SetQuery, like: b.Query) -> str:
+        printed = self._operand(operation.first, like)
         for operator, query in operation.rest:
-            operand = self._operand(query, kinds)
+            operand = self._operand(query, like)
             if operator in {"EXCEPT ALL", "INTERSECT ALL"}:
-                printed = _counted(operator, printed, operand, len(kinds))
+                printed = _counted(operator, printed, operand, len(like.kinds))
             else:
                 printed = f"{printed} {operator} {operand}"
         return printed

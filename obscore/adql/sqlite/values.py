@@ -122,6 +122,8 @@ class ValuePrinter:
         match value.target:
             case "CHAR" | "VARCHAR":
                 text = f"CAST({operand} AS TEXT)"
+                if value.operand.kind is Kind.REAL:
+                    text = f"adql_real_text({operand})"
                 if value.length is None:
                     return text
                 return f"substr({text}, 1, {self.param(value.length)})"
@@ -261,6 +263,8 @@ def _packed(value: b.ShapeValue | b.MocValue) -> bytes:
 def _column(relation: b.Relation, item: b.Field) -> str:
     if item.definition is None:
         return f"{relation.alias}.c{item.number}"
-    if item.definition.sql is not None:
-        return f"({item.definition.sql.replace('{alias}', relation.alias)})"
+    sql = item.definition.sql
+    if sql is not None:
+        sql = sql.replace("{base_url}", ":base_url").replace("{adql}", "")
+        return f"({sql.replace('{alias}', relation.alias)})"
     return f"{relation.alias}.{quoted(item.name)}"

@@ -1,7 +1,6 @@
 """The store in PostgreSQL with pg_sphere.
 
 - `pool`        connections, and a pool of them
-- `shapes`      footprints as the numbers and caps that its SQL functions and its index read
 - `tables`      the tables as PostgreSQL has them
 - `extension`   pg_sphere in a database
 - `migrations`  the revisions of the layout

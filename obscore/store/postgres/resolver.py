@@ -10,9 +10,9 @@ from sqlalchemy import BIGINT, TEXT, any_, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from typing_extensions import override
 
+from obscore.adql.postgres.shapes import caps_around
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, ConnectionPool, translated
-from obscore.store.postgres.shapes import caps_around
 from obscore.store.products import (
     PAGE,
     IndexCache,

@@ -13,12 +13,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from typing_extensions import override
 
+from obscore.adql.postgres.shapes import row_cap, shape_array
 from obscore.observation import CataloguedFile, Observation
 from obscore.store.base import KnownFile, Store
 from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, Connection, connect, translated
-from obscore.store.postgres.shapes import row_cap, shape_array
 from obscore.store.rows import (
     check_distinct,
     file_values,

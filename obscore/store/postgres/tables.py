@@ -54,7 +54,7 @@ files = METADATA.tables["files"]
 facets = METADATA.tables["facets"]
 obscore = METADATA.tables["obscore"]
 
-# The footprint as the SQL functions read it (`obscore.store.postgres.shapes.shape_array`), and
+# The footprint as the SQL functions read it (`obscore.adql.postgres.shapes.shape_array`), and
 # the cap that the spatial index keeps (`row_cap` there).
 obscore.append_column(Column("s_region_array", postgresql.ARRAY(postgresql.DOUBLE_PRECISION())))
 obscore.append_column(Column("s_cap", SCircle()))

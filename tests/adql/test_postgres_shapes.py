@@ -8,7 +8,7 @@ import random
 import psycopg
 import pytest
 
-from obscore.store.postgres.shapes import EVERYWHERE, caps_around, row_cap, shape_array
+from obscore.adql.postgres.shapes import EVERYWHERE, caps_around, row_cap, shape_array
 from vodal.regions import Circle, Point, Polygon, Range
 from vodal.sphere import box_polygon, intersects
 
