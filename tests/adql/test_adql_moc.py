@@ -214,15 +214,19 @@ def test_too_many_cells_are_refused():
 
 @settings(max_examples=5, deadline=None, suppress_health_check=QUIET)
 @given(listed=cell_lists)
-def test_queries_agree_with_brute_force(listed, run, sky):
+def test_queries_agree_with_brute_force(listed, case, sky):
     text = text_of(listed)
     moc = parse_moc(text)
+    # Regions take PostgreSQL's functions some 50 ms each.
+    asked = [row for row in sky if case.name == "sqlite" or row[0] % 25 == 0]
+    few = ", ".join(f"'{row[4]}'" for row in asked)
 
     def ids(where):
-        return sorted(row[0] for row in run(f"SELECT obs_id FROM ivoa.obscore WHERE {where}"))
+        query = f"SELECT obs_id FROM ivoa.obscore WHERE {where} AND obs_id IN ({few})"
+        return sorted(row[0] for row in case.run(query))
 
     def expected(test):
-        return sorted(row[4] for row in sky if test(row))
+        return sorted(row[4] for row in asked if test(row))
 
     placed = expected(
         lambda row: row[7] is not None and moc.holds(healpix.index(29, row[7], row[8]))
