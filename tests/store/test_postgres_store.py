@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from obscore.adql.postgres.shapes import caps_around
 from obscore.store.postgres.pool import Address, ConnectionPool, connect
 from obscore.store.postgres.preparation import prepare
 from obscore.store.postgres.resolver import _SQL_IDS, PostgresCatalogue, PostgresResolver
-from obscore.adql.postgres.shapes import caps_around
 from obscore.store.postgres.store import PostgresStore
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.errors import ArchiveError, ServiceUnavailable, SettingsError, UsageError
