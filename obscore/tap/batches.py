@@ -88,7 +88,7 @@ def make_array(column: Column, kind: pa.DataType, cells: Sequence[Any]) -> pa.Ar
     """
     try:
         if pa.types.is_list(kind):
-            return unpack_lists(cells, kind)
+            return _lists(kind, cells)
         if pa.types.is_boolean(kind) and set(map(type, cells)) <= _WHOLE:
             # Not for others: a fraction is as true as 1, and would be cut off here.
             return pa.array(cells, pa.int64()).cast(kind)
@@ -99,6 +99,15 @@ def make_array(column: Column, kind: pa.DataType, cells: Sequence[Any]) -> pa.Ar
     except _MISFITS:
         # Rare: one value of another type than the column's. Looked at one by one.
         return _coerced_array(column, kind, cells)
+
+
+def _lists(kind: pa.ListType, cells: Sequence[Any]) -> pa.Array:
+    """Make an array of lists; SQLite keeps them packed."""
+    if any(isinstance(cell, bytes) for cell in cells):
+        return unpack_lists(cells, kind)
+    if pa.types.is_boolean(kind.value_type):
+        return pa.array(cells, pa.list_(pa.int64())).cast(kind)
+    return pa.array(cells, kind)
 
 
 def _coerced_array(column: Column, kind: pa.DataType, cells: Sequence[Any]) -> pa.Array:

@@ -609,3 +609,38 @@ BEGIN
     RETURN ARRAY[scircle(spoint(ra, dec), radius), everywhere];
 END
 $$;
+
+-- The cap under which a row is kept: see row_cap in shapes.py.
+CREATE FUNCTION adql.row_cap(s float8[], ra_deg float8, dec_deg float8) RETURNS scircle
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 200 AS $$
+DECLARE
+    radius float8;
+    v float8[];
+BEGIN
+    IF adql.is_position(ra_deg, dec_deg) IS NOT TRUE THEN
+        ra_deg := NULL;
+    END IF;
+    IF s IS NULL THEN
+        RETURN scircle(spoint(radians(ra_deg), radians(dec_deg)), 1e-7);
+    END IF;
+    radius := s[5];
+    IF ra_deg IS NOT NULL THEN
+        v := adql.vector(ra_deg, dec_deg);
+        radius := greatest(radius, adql.angle(s[2], s[3], s[4], v[1], v[2], v[3]));
+    END IF;
+    radius := radius + 1e-7;
+    IF radius > 1.5707963257948966 THEN
+        RETURN '<(0.0,-1.5707963267948966),1e-07>';
+    END IF;
+    RETURN scircle(
+        spoint(atan2(s[3], s[2]), atan2(s[4], sqrt(s[2] * s[2] + s[3] * s[3]))), radius);
+END
+$$;
+
+-- The numbers of an array as sky_parse reads them; one that is missing makes them no shape.
+CREATE FUNCTION adql.numbers_text(given float8[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 100 AS $$
+BEGIN
+    RETURN array_to_string(given, ' ', 'nothing');
+END
+$$;

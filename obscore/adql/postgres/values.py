@@ -323,7 +323,7 @@ class ValuePrinter:
         xtype = (source.column.xtype or "").lower().removeprefix("adql:")
         printed = self.typed(source, Kind.TEXT)
         if source.kind is Kind.OTHER:
-            printed = f"array_to_string({self.value(source)}, ' ', 'nothing')"
+            printed = f"adql.numbers_text({self.value(source)})"
         return f"adql.sky_parse({printed}, {self.bind(xtype, 'text')})"
 
     def _distance(self, first: b.Value, second: b.Value) -> str:

@@ -9,4 +9,7 @@
 - `preparation` a database made ready
 - `store`       what the assembly line writes to
 - `resolver`    products by identifier and place
+- `deadline`    statements stopped when their time is over; `uploads`: tables that come with a query
+- `engine`      runs users' queries
+- `backend`     all of these as one store
 """

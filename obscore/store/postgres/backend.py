@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from typing_extensions import override
 
-from obscore.store.base import Backend, QueryEngine, StoreInfo
+from obscore.store.base import Backend, StoreInfo
+from obscore.store.postgres.engine import PostgresEngine
 from obscore.store.postgres.layout import find_revision, newest_revision
 from obscore.store.postgres.pool import Address, Connection, connect, translated
 from obscore.store.postgres.preparation import check_layout, prepare
 from obscore.store.postgres.resolver import PostgresCatalogue, PostgresResolver
 from obscore.store.postgres.store import PostgresStore
 from obscore.store.settings import StoreSettings
-from vodal.errors import ArchiveError, SettingsError
+from vodal.errors import SettingsError
 
 __all__ = ["PostgresBackend"]
 
@@ -34,12 +37,15 @@ class PostgresBackend(Backend):
         self._owner = Address(settings.url, settings.schema_name)
         reading = settings.replica_url or settings.url
         self._readers = Address(reading, settings.schema_name)
+        self._uploads: Address | None = None
         if settings.query_url:
             self._queries = Address(settings.query_url, settings.schema_name)
             self._query_role = self._queries.user
         else:
             self._query_role = settings.query_role
             self._queries = Address(reading, settings.schema_name, role=self._query_role)
+            if settings.replica_url:
+                self._uploads = replace(self._owner, role=self._query_role)
         if self._query_role == self._owner.user:
             raise SettingsError(
                 f"store: users' queries must not run as {self._owner.user}, which owns the tables;"
@@ -99,5 +105,13 @@ class PostgresBackend(Backend):
         return PostgresCatalogue(self._readers)
 
     @override
-    def engine(self, *, connections: int, wait_s: float, batch_rows: int) -> QueryEngine:
-        raise ArchiveError(f"{self._queries}: ADQL on PostgreSQL is not there yet")
+    def engine(
+        self, *, connections: int = 8, wait_s: float = 20.0, batch_rows: int = 10_000
+    ) -> PostgresEngine:
+        return PostgresEngine(
+            self._queries,
+            writable=self._uploads,
+            connections=connections,
+            wait_s=wait_s,
+            batch_rows=batch_rows,
+        )

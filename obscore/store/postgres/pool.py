@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from vodal.errors import ArchiveError, ServiceUnavailable, SettingsError
 
-__all__ = ["Address", "Connection", "ConnectionPool", "connect", "translated"]
+__all__ = ["Address", "Connection", "ConnectionPool", "connect", "translated", "translation"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -179,10 +179,11 @@ def translated(address: Address) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _translate(error, address) from error
+        raise translation(error, address) from error
 
 
-def _translate(error: psycopg.Error, address: Address) -> ArchiveError | ServiceUnavailable:
+def translation(error: psycopg.Error, address: Address) -> ArchiveError | ServiceUnavailable:
+    """Give our error for one of psycopg's."""
     sentence = _sentence(error)
     if isinstance(error, _PASSING):
         return ServiceUnavailable(f"{address} is busy: {sentence}")

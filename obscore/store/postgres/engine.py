@@ -1,0 +1,277 @@
+"""Translated queries to Arrow batches, on the store in PostgreSQL."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import cast
+
+import psycopg
+import pyarrow as pa
+from typing_extensions import override
+
+from obscore import adql
+from obscore.adql.postgres.printer import PostgresPrinter
+from obscore.adql.schema import Schema, TableDef
+from obscore.explain.explanation import Explanation
+from obscore.store import schema as tables
+from obscore.store.base import QueryEngine
+from obscore.store.postgres.deadline import Deadline, Watch
+from obscore.store.postgres.pool import Address, Connection, ConnectionPool, translated, translation
+from obscore.store.postgres.uploads import declare_uploads, loaded
+from obscore.tap.access import with_access_urls
+from obscore.tap.batches import joined, make_batch, make_schema
+from vodal.errors import ArchiveError, QueryError, ServiceUnavailable, SkylaneError, TooLargeError
+from vodal.tables.columns import Column
+from vodal.tables.uploads import UploadedTable
+
+__all__ = ["PostgresEngine"]
+
+_LOG = logging.getLogger(__name__)
+
+_FIRST_ROWS = 500
+"""Rows of the first batch: few, so that the client sees the beginning of a long answer at once."""
+
+_PART_ROWS = 1_000
+"""Rows that are Python's objects at once: these are many times larger than Arrow's columns."""
+
+_AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
+"""Rows that the driver takes from the server together, where libpq can (17 and later)."""
+
+_SETTINGS = """
+SET jit = off;
+SET idle_in_transaction_session_timeout = 0;
+SET plan_cache_mode = force_custom_plan
+"""
+"""Compiling takes longer than most queries run; plans depend on the place that is asked for."""
+
+_TOO_COMPLEX = (
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    psycopg.errors.TooManyColumns,
+    psycopg.errors.TooManyArguments,
+)
+
+_TOO_MUCH = (
+    psycopg.errors.OutOfMemory,
+    psycopg.errors.DiskFull,
+    psycopg.errors.ConfigurationLimitExceeded,
+)
+
+
+class PostgresEngine(QueryEngine):
+    """Runs queries in PostgreSQL. Safe to call from several threads.
+
+    Parameters
+    ----------
+    address
+        Of the store, as the role of users' queries; it need not be there before the first query.
+    writable
+        Where queries with uploads run, if not there: a replica can make no temporary tables.
+    connections, wait_s, batch_rows
+        As for `obscore.store.base.Backend.engine`.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        writable: Address | None = None,
+        connections: int = 8,
+        wait_s: float = 20.0,
+        batch_rows: int = 10_000,
+    ) -> None:
+        self._batch_rows = batch_rows
+        self._watch = Watch()
+        self._pool = _make_pool(address, connections, wait_s)
+        self._upload_pool = self._pool
+        if writable is not None:
+            self._upload_pool = _make_pool(writable, connections, wait_s)
+
+    @override
+    def declare(self, uploads: Sequence[UploadedTable]) -> tuple[TableDef, ...]:
+        return declare_uploads(uploads)
+
+    @override
+    def translate(self, query: str, schema: Schema, *, limit: int | None = None) -> adql.Translated:
+        return adql.translate(query, _as_kept(schema), limit=limit, printer=PostgresPrinter)
+
+    @override
+    def batches(
+        self,
+        translated: adql.Translated,
+        columns: Sequence[Column],
+        *,
+        base_url: str,
+        uploads: Sequence[UploadedTable] = (),
+        limit_s: float | None = None,
+        cancelled: threading.Event | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        schema = make_schema(columns)
+        values = {**translated.params, "base_url": base_url}
+        with self._lent(uploads, limit_s, cancelled, translated.sql) as (connection, deadline):
+            rows = cast(
+                "Generator[tuple[object, ...]]",
+                connection.cursor().stream(
+                    translated.sql.encode(), values, binary=True, size=_AT_ONCE
+                ),
+            )
+            # Closed before its end, it cancels the query.
+            with closing(rows):
+                for parts in self._parts(rows, deadline, columns, schema):
+                    yield with_access_urls(joined(parts), translated.made, base_url)
+
+    def _parts(
+        self,
+        rows: Iterator[tuple[object, ...]],
+        deadline: Deadline,
+        columns: Sequence[Column],
+        schema: pa.Schema,
+    ) -> Iterator[list[pa.RecordBatch]]:
+        """Give the rows as the parts of each batch."""
+        size = _FIRST_ROWS
+        while True:
+            parts: list[pa.RecordBatch] = []
+            left = size
+            while left:
+                count = min(left, _PART_ROWS)
+                with deadline.running():
+                    part = list(islice(rows, count))
+                left -= len(part)
+                if part:
+                    parts.append(make_batch(columns, schema, part))
+                if len(part) < count:
+                    break
+            if parts:
+                yield parts
+            if left:
+                return
+            size = self._batch_rows
+
+    @contextmanager
+    def _lent(
+        self,
+        uploads: Sequence[UploadedTable],
+        limit_s: float | None,
+        cancelled: threading.Event | None,
+        sql: str,
+        *,
+        filled: bool = True,
+    ) -> Iterator[tuple[Connection, Deadline]]:
+        """Lend a connection that has the uploaded tables."""
+        pool = self._upload_pool if uploads else self._pool
+        with pool.connection() as connection:
+            deadline = self._watch.start(connection, limit_s, cancelled)
+            try:
+                with (
+                    _explained(pool.address, sql),
+                    loaded(connection, deadline, uploads, sql, filled=filled),
+                ):
+                    yield connection, deadline
+            finally:
+                deadline.settle()
+
+    @override
+    def explain(
+        self,
+        translated: adql.Translated,
+        *,
+        uploads: Sequence[UploadedTable] = (),
+        limit_s: float = 2.0,
+    ) -> Explanation:
+        raise ArchiveError("explanations on PostgreSQL are not there yet")
+
+    @override
+    def check(self) -> None:
+        with (
+            self._pool.connection() as connection,
+            translated(self._pool.address),
+        ):
+            deadline = self._watch.start(connection, 2.0)
+            try:
+                with deadline.running():
+                    connection.execute("SELECT 1 FROM obscore LIMIT 1")
+            finally:
+                deadline.settle()
+
+    @override
+    def close(self) -> None:
+        self._pool.close()
+        self._upload_pool.close()
+
+
+def _make_pool(address: Address, connections: int, wait_s: float) -> ConnectionPool:
+    return ConnectionPool(
+        address, size=connections, wait_s=wait_s, name="skylane queries", prepare=_prepare
+    )
+
+
+def _prepare(connection: Connection) -> None:
+    connection.execute(_SETTINGS)
+    try:
+        # A query whose server process has died ends soon (PostgreSQL 14 and later, on Linux).
+        connection.execute("SET client_connection_check_interval = '2s'")
+    except psycopg.Error:
+        _LOG.info("the server cannot notice by itself that a client is gone")
+
+
+def _as_kept(schema: Schema) -> Schema:
+    """Give the tables of a service with the spatial index that PostgreSQL has for them."""
+    return Schema(tuple(_in_postgres(table) for table in schema.tables))
+
+
+def _in_postgres(table: TableDef) -> TableDef:
+    spatial = table.spatial
+    if spatial is None or spatial.rtree != tables.RTREE:
+        return table
+    kept = replace(spatial, region_sql="s_region_array", rtree="", key="s_cap")
+    return replace(table, spatial=kept)
+
+
+@contextmanager
+def _explained(address: Address, sql: str) -> Iterator[None]:
+    """Turn the database's errors into sentences that tell nothing of its inside.
+
+    Raises
+    ------
+    TooLargeError
+        If the query is over a limit of the database.
+    QueryError
+        If a computation left the range of numbers.
+    ServiceUnavailable
+        If the connection was lost, or another transaction is in the way.
+    ArchiveError
+        For all else; the log tells more.
+    """
+    try:
+        yield
+    except SkylaneError:
+        raise
+    except _TOO_COMPLEX:
+        raise TooLargeError(
+            "the query is too complex for the database; use fewer conditions or sub-queries"
+        ) from None
+    except _TOO_MUCH:
+        _LOG.warning("the database has too little memory or disk for: %s", sql[:2000])
+        raise TooLargeError(
+            "the query needs more memory or disk than the database has; restrict it to a smaller"
+            " part of the sky or fewer rows"
+        ) from None
+    except psycopg.errors.NumericValueOutOfRange:
+        raise QueryError("a computation left the range of the database's numbers") from None
+    except psycopg.errors.ReadOnlySqlTransaction:
+        raise ArchiveError(
+            "tables cannot be uploaded here: the queries of this service run on a replica"
+        ) from None
+    except psycopg.Error as error:
+        ours = translation(error, address)
+        if isinstance(ours, ServiceUnavailable):
+            raise ours from None
+        _LOG.exception("the database failed on: %s", sql[:2000])
+        raise ArchiveError(
+            "the database failed on this query; the service's log tells why"
+        ) from None
