@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from obscore.observation import CataloguedFile
+from obscore.store.base import Backend
+from obscore.store.choice import make_backend as choose_backend
+from obscore.store.settings import StoreSettings
 from vodal.testing.postgres import Cluster, cluster, find_programs
 from vodal.testing.skies import Survey, make_survey
 
@@ -53,6 +57,23 @@ def fresh_postgres(postgres_cluster: Cluster) -> Callable[[], str]:
     """
     numbers = itertools.count(1)
     return lambda: postgres_cluster.create(f"fresh{next(numbers)}")
+
+
+@pytest.fixture(scope="session")
+def make_backend(request, tmp_path_factory) -> Callable[[str, Sequence[CataloguedFile]], Backend]:
+    """Give a function that makes a store of a kind, sqlite or postgres, with files in it."""
+
+    def make(kind: str, files: Sequence[CataloguedFile] = ()) -> Backend:
+        url = request.getfixturevalue("fresh_postgres")() if kind == "postgres" else ""
+        folder = tmp_path_factory.mktemp("store")
+        backend = choose_backend(StoreSettings(url=url), folder / "skylane.db")
+        backend.prepare()
+        store = backend.writer()
+        store.write(files)
+        store.close()
+        return backend
+
+    return make
 
 
 @pytest.fixture
