@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from obscore.app import create_app
-from obscore.observation import Observation
+from obscore.observation import CataloguedFile, Observation
+from obscore.store.base import Backend
 from obscore.store.sqlite.backend import SqliteBackend
-from obscore.store.sqlite.store import SqliteStore
 from obscore.tap.settings import TapSettings
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.links import InputParam, ServiceDescriptor
@@ -50,16 +50,17 @@ class Tap:
 
     site: str
     url: str
-    database: Path
+    database: Path | Backend
+    """To make another service on the same store."""
     observations: tuple[Observation, ...]
 
 
 def make_site(
-    database: Path, settings: TapSettings | None = None, jobs: Runner | None = None
+    database: Path | Backend, settings: TapSettings | None = None, jobs: Runner | None = None
 ) -> Starlette:
     """Make a site with a TAP service; without a runner it has no asynchronous queries."""
     tap = create_app(
-        backend=SqliteBackend(database),
+        backend=SqliteBackend(database) if isinstance(database, Path) else database,
         settings=settings,
         annotators=[LinksAnnotator()],
         jobs=jobs,
@@ -81,9 +82,16 @@ def site_app():
     return make_site
 
 
+def pytest_generate_tests(metafunc):
+    """Run what asks a service on a service of each store, unless its module names some."""
+    if "tap" in metafunc.fixturenames:
+        kinds = getattr(metafunc.module, "STORES", ("sqlite", "postgres"))
+        metafunc.parametrize("tap", kinds, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def catalogue(tmp_path_factory) -> tuple[Path, tuple[Observation, ...]]:
-    path = tmp_path_factory.mktemp("tap") / "skylane.db"
+def files() -> list[CataloguedFile]:
+    """Give what is in every service."""
     files = list(make_catalogue(400, half_width_deg=1.0))
     nasty = make_observation(
         "ivo://skylane.test/nasty?a b&c=d#e/\u00e9.fits",
@@ -95,16 +103,20 @@ def catalogue(tmp_path_factory) -> tuple[Path, tuple[Observation, ...]]:
         target_name="x" * 2500,
         calib_level=4,
     )
-    files.append(make_file("file:///survey/nasty.fits", nasty))
-    store = SqliteStore(path)
-    store.write(files)
-    store.close()
-    return path, tuple(item for file in files for item in file.observations)
+    return [*files, make_file("file:///survey/nasty.fits", nasty)]
 
 
 @pytest.fixture(scope="session")
-def tap(catalogue, tmp_path_factory):
+def catalogue(make_backend, files) -> tuple[Path, tuple[Observation, ...]]:
+    """Give an embedded store with what is in it."""
+    backend = make_backend("sqlite", files)
+    return backend.path, tuple(item for file in files for item in file.observations)
+
+
+@pytest.fixture(scope="session")
+def tap(request, make_backend, catalogue, files, tmp_path_factory):
     path, observations = catalogue
+    database = path if request.param == "sqlite" else make_backend(request.param, files)
     jobs = make_runner(tmp_path_factory.mktemp("jobs"))
-    with serve(make_site(path, jobs=jobs)) as server:
-        yield Tap(server.url, f"{server.url}/tap", path, observations)
+    with serve(make_site(database, jobs=jobs)) as server:
+        yield Tap(server.url, f"{server.url}/tap", database, observations)

@@ -16,6 +16,9 @@ from pyarrow import parquet
 
 from vodal.tables.formats import FORMATS
 
+STORES = ("sqlite",)
+"""What is tested here comes after the store."""
+
 QUERY = "SELECT TOP 7 obs_id, s_ra, access_estsize FROM ivoa.obscore ORDER BY obs_id"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 

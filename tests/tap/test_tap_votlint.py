@@ -14,6 +14,9 @@ from vodal.errors import QueryError
 from vodal.tables.columns import Column, ResultStream, with_ids
 from vodal.tables.formats import FORMATS
 
+STORES = ("sqlite",)
+"""What is tested here comes after the store."""
+
 pytestmark = [
     pytest.mark.stilts,
     pytest.mark.skipif(shutil.which("stilts") is None, reason="no stilts command"),
