@@ -146,6 +146,19 @@ class Pace:
         elif self._used_s + now - self._began > self._lane.after_s:
             self._take(stop)
 
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Count none of the time within, and let others work: another process computes."""
+        began = time.monotonic()
+        with self._lock:
+            self._give()
+        try:
+            yield
+        finally:
+            with self._lock:
+                # As if what is counted had begun so much later.
+                self._began += time.monotonic() - began
+
     def over(self, items: Iterator[_T], stop: Callable[[], bool] = _never) -> Iterator[_T]:
         """Give what an iterator gives, its work counted.
 

@@ -204,7 +204,7 @@ def steps_of(runner, query, table):
     engine = runner._engine
     translated = engine.translate(query, runner.published.with_tables(engine.declare([table])))
     if isinstance(engine, PostgresEngine):
-        with engine._lent([table], 10.0, None, translated.sql) as (connection, _):
+        with engine._lent(translated.sql, [table], limit_s=10.0) as (connection, _):
             sql = f"EXPLAIN {translated.sql}"
             rows = connection.execute(sql, {**translated.params, "base_url": ""})
             return [row[0] for row in rows]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import psycopg
 
+from obscore.store.pace import Pace
 from obscore.store.postgres.pool import Connection
 from vodal.errors import DeadlineError, ServiceUnavailable
 
@@ -40,7 +41,9 @@ class Deadline:
         connection: Connection,
         limit_s: float | None,
         cancelled: threading.Event | None,
+        pace: Pace | None,
     ) -> None:
+        self._pace = pace
         self._watch = watch
         self._connection = connection
         self._limit_s = self._left_s = float("inf") if limit_s is None else limit_s
@@ -63,7 +66,9 @@ class Deadline:
         self._stop_at = began + self._left_s
         self._watch.add(self)
         try:
-            yield
+            # The database's processes share the processors by its own rules.
+            with contextlib.nullcontext() if self._pace is None else self._pace.resting():
+                yield
         except psycopg.errors.QueryCanceled:
             if not self.stopped:
                 # By an administrator, or by a limit that the server has.
@@ -118,6 +123,7 @@ class Watch:
         connection: Connection,
         limit_s: float | None,
         cancelled: threading.Event | None = None,
+        pace: Pace | None = None,
     ) -> Deadline:
         """Begin a query.
 
@@ -129,8 +135,10 @@ class Watch:
             Seconds it may take; None for no limit.
         cancelled
             Set from outside to stop it at once.
+        pace
+            Of what else the query computes.
         """
-        return Deadline(self, connection, limit_s, cancelled)
+        return Deadline(self, connection, limit_s, cancelled, pace)
 
     def add(self, deadline: Deadline) -> None:
         """Look at a statement from now on."""

@@ -20,6 +20,7 @@ from obscore.adql.schema import Schema, TableDef
 from obscore.explain.explanation import Explanation
 from obscore.store import schema as tables
 from obscore.store.base import QueryEngine
+from obscore.store.pace import Pace
 from obscore.store.postgres.deadline import Deadline, Watch
 from obscore.store.postgres.pool import Address, Connection, ConnectionPool, translated, translation
 from obscore.store.postgres.uploads import declare_uploads, loaded
@@ -110,10 +111,13 @@ class PostgresEngine(QueryEngine):
         uploads: Sequence[UploadedTable] = (),
         limit_s: float | None = None,
         cancelled: threading.Event | None = None,
+        pace: Pace | None = None,
     ) -> Iterator[pa.RecordBatch]:
         schema = make_schema(columns)
         values = {**translated.params, "base_url": base_url}
-        with self._lent(uploads, limit_s, cancelled, translated.sql) as (connection, deadline):
+        with self._lent(
+            translated.sql, uploads, limit_s=limit_s, cancelled=cancelled, pace=pace
+        ) as (connection, deadline):
             rows = cast(
                 "Generator[tuple[object, ...]]",
                 connection.cursor().stream(
@@ -155,17 +159,18 @@ class PostgresEngine(QueryEngine):
     @contextmanager
     def _lent(
         self,
-        uploads: Sequence[UploadedTable],
-        limit_s: float | None,
-        cancelled: threading.Event | None,
         sql: str,
+        uploads: Sequence[UploadedTable],
         *,
+        limit_s: float | None,
+        cancelled: threading.Event | None = None,
+        pace: Pace | None = None,
         filled: bool = True,
     ) -> Iterator[tuple[Connection, Deadline]]:
         """Lend a connection that has the uploaded tables."""
         pool = self._upload_pool if uploads else self._pool
         with pool.connection() as connection:
-            deadline = self._watch.start(connection, limit_s, cancelled)
+            deadline = self._watch.start(connection, limit_s, cancelled, pace)
             try:
                 with (
                     _explained(pool.address, sql),
