@@ -5,5 +5,6 @@
 - `portal`    the page at ``/``
 - `demo`      a synthetic survey from nothing to a running site
 - `query`     ADQL without a server, in every format
+- `jobs`      what the operator sees of the queue of jobs
 - `cli`       the ``skylane`` command
 """

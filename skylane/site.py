@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from anyio.to_thread import run_sync
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -29,9 +30,10 @@ from obscore.store.settings import StoreSettings
 from skylane.portal.routes import portal_routes
 from skylane.settings import SiteSettings, load_settings
 from soda.links import SodaAnnotator, SodaLinkMaker
-from vodal.errors import SettingsError
+from vodal.errors import SettingsError, SkylaneError
 from vodal.tables import binary
 from vodal.tables.formats import LOOSE_TYPES
+from vodal.uws.metrics import QueueMetrics, queue_state
 from vodal.uws.results import ResultFolders
 from vodal.uws.runner import Runner
 from vodal.uws.settings import JobSettings
@@ -125,6 +127,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     resolver = backend.resolver()
     pool = soda.app.make_pool(settings.soda)
     jobs = site.jobs(settings.jobs, settings.store)
+    registry.register(QueueMetrics(jobs.store))
     public_url = settings.server.public_url
     makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker(), HipsLinks(site.hips))
     services = {
@@ -155,14 +158,21 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
 
     async def health(_request: Request) -> Response:
         stats = pool.stats
-        healthy = stats.workers > 0
-        return JSONResponse(
-            {"healthy": healthy, "cutout_workers": stats.workers, "cutouts_waiting": stats.waiting},
-            status_code=200 if healthy else 503,
-        )
+        told: dict[str, object] = {
+            "healthy": stats.workers > 0,
+            "cutout_workers": stats.workers,
+            "cutouts_waiting": stats.waiting,
+        }
+        try:
+            queue = await run_sync(queue_state, jobs.store)
+        except SkylaneError as error:
+            told |= {"healthy": False, "jobs": str(error)}
+        else:
+            told |= {f"jobs_{name}": value for name, value in asdict(queue).items()}
+        return JSONResponse(told, status_code=200 if told["healthy"] else 503)
 
     async def metrics(_request: Request) -> Response:
-        pages = generate_latest(REGISTRY), generate_latest(registry)
+        pages = await run_sync(lambda: [generate_latest(REGISTRY), generate_latest(registry)])
         return Response(b"".join(pages), media_type=CONTENT_TYPE_LATEST)
 
     @asynccontextmanager

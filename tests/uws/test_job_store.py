@@ -21,9 +21,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from prometheus_client import CollectorRegistry, generate_latest
 
 from vodal.errors import ArchiveError, ServiceUnavailable
 from vodal.uws.jobs import TRANSITIONS, JobError, JobResult, Phase, new_id
+from vodal.uws.metrics import QueueMetrics, QueueState, queue_state
 from vodal.uws.sqlite import SqliteJobs
 from vodal.uws.store import Claim, JobFilter, Quota
 
@@ -140,6 +142,43 @@ def test_jobs_without_an_owner_are_listed_to_their_visitor_alone(store, make_job
     put(store, make_job(owner="me"))
     assert [job.id for job in store.find("test", JobFilter(None, "me"))] == [mine.id]
     assert store.find("test", JobFilter(None)) == []
+    everyone = {job.id for job in store.find(None, JobFilter(None, everyone=True))}
+    assert mine.id in everyone
+    assert len(everyone) == sum(store.counts().values())
+    assert store.find("other", JobFilter(None, everyone=True)) == []
+
+
+def test_the_longest_wait_is_told(store, make_job):
+    assert store.oldest_wait_s() == 0
+    assert queue_state(store) == QueueState(0, 0, 0)
+    jobs = [
+        put(store, make_job(phase=Phase.QUEUED, queued_unix_s=time.time() - s))
+        for s in (9.01, 3.01)
+    ]
+    assert 9 <= store.oldest_wait_s() < 100
+    assert claim(store).id == jobs[0].id
+    state = queue_state(store)
+    assert (state.queued, state.executing) == (1, 1)
+    assert 3 <= state.oldest_wait_s < 9 + 60
+
+
+def test_metrics_are_read_when_they_are_asked_for(open_store, make_job):
+    store, registry = open_store(), CollectorRegistry()
+    registry.register(QueueMetrics(store))
+    put(store, make_job(phase=Phase.QUEUED, queued_unix_s=time.time() - 5))
+    said = generate_latest(registry).decode()
+    assert 'skylane_jobs{phase="QUEUED"} 1.0' in said
+    assert 'skylane_jobs{phase="HELD"} 0.0' in said
+
+
+def test_metrics_tell_of_a_queue_that_cannot_be_read(monkeypatch, store):
+    def broken():
+        raise ServiceUnavailable("away")
+
+    registry = CollectorRegistry()
+    registry.register(QueueMetrics(store))
+    monkeypatch.setattr(store, "counts", broken)
+    assert generate_latest(registry).decode().splitlines()[-1] == "skylane_jobs_reachable 0.0"
 
 
 def test_parameters_change_only_before_the_start(store, make_job):

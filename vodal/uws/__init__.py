@@ -18,4 +18,5 @@ In the order data flows:
 - `callers`    who asks, as far as it is known
 - `intake`     the parameters of a job from a request, and the seam for uploads
 - `routes`     the resources
+- `metrics`    what is told of the queue to Prometheus
 """

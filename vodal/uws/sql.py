@@ -236,10 +236,15 @@ class SqlJobs(JobStore):
         return _job(rows[0]) if rows else None
 
     @override
-    def find(self, service: str, wanted: JobFilter) -> list[Job]:
-        conditions = ["service = :service", f"destruction > {self.clock}"]
-        values: dict[str, Any] = {"service": service, "last": wanted.last}
-        if wanted.owner is not None:
+    def find(self, service: str | None, wanted: JobFilter) -> list[Job]:
+        conditions = [f"destruction > {self.clock}"]
+        values: dict[str, Any] = {"last": wanted.last}
+        if service is not None:
+            conditions.append("service = :service")
+            values["service"] = service
+        if wanted.everyone:
+            pass
+        elif wanted.owner is not None:
             conditions.append("owner = :owner")
             values["owner"] = wanted.owner
         elif wanted.visitor is not None:
@@ -484,3 +489,12 @@ class SqlJobs(JobStore):
         with self._reading() as execute:
             rows = execute("SELECT phase, count(*) FROM uws_jobs GROUP BY phase")
         return {Phase(phase): count for phase, count in rows}
+
+    @override
+    def oldest_wait_s(self) -> float:
+        with self._reading() as execute:
+            rows = execute(
+                f"SELECT {self.clock} - min(queued) FROM uws_jobs"
+                f" WHERE phase = '{Phase.QUEUED}' AND destruction > {self.clock}"
+            )
+        return max(0.0, float(rows[0][0] or 0.0))

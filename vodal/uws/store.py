@@ -29,6 +29,8 @@ class JobFilter:
     """Only jobs that were made later."""
     last: int = 100
     """How many, of the newest."""
+    everyone: bool = False
+    """Jobs of all owners and visitors; for operators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ class JobStore(Protocol):
         """Give a job whose time of destruction has not come."""
         ...
 
-    def find(self, service: str, wanted: JobFilter) -> list[Job]:
-        """Give the newest jobs first, without parameters."""
+    def find(self, service: str | None, wanted: JobFilter) -> list[Job]:
+        """Give the newest jobs first, without parameters; None finds those of all services."""
         ...
 
     def set_params(
@@ -180,6 +182,10 @@ class JobStore(Protocol):
 
     def counts(self) -> dict[Phase, int]:
         """Count the jobs in each phase."""
+        ...
+
+    def oldest_wait_s(self) -> float:
+        """Give for how long the job has waited that was queued first; 0 if none waits."""
         ...
 
     def changed(self) -> bool:
