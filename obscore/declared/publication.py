@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from obscore.adql.schema import ColumnDef
 from obscore.adql.tokens import delimited
 from obscore.declared.check import check_schema
 from obscore.declared.names import split_name
-from obscore.declared.tables import DeclaredSchema, DeclaredTable
+from obscore.declared.tables import DeclaredIndex, DeclaredSchema, DeclaredTable
 from vodal.errors import NotFoundError, UsageError
 
 __all__ = [
@@ -22,6 +22,9 @@ __all__ = [
     "column_defs",
     "merged",
     "publication_of",
+    "refuse_loose_keys",
+    "refuse_other_rows",
+    "same_values",
     "table_from_text",
     "table_to_text",
 ]
@@ -54,6 +57,11 @@ class PublishedTable:
     """Tells its rows from others, in copies too."""
 
     @property
+    def names(self) -> tuple[str, str]:
+        """Schema and table as they are spelt."""
+        return self.schema, self.table.name
+
+    @property
     def full_name(self) -> str:
         """Schema and table as a query writes them."""
         return f"{delimited(self.schema)}.{delimited(self.table.name)}"
@@ -72,7 +80,7 @@ class Publication:
     def find(self, schema: str, table: str) -> PublishedTable | None:
         """Give a table, by its names as they are spelt."""
         for item in self.tables:
-            if (item.schema, item.table.name) == (schema, table):
+            if item.names == (schema, table):
                 return item
         return None
 
@@ -85,7 +93,7 @@ class Publication:
             If there is none.
         """
         parts = split_name(text)
-        names = [(item.schema, item.table.name) for item in self.tables]
+        names = [item.names for item in self.tables]
         wanted = [tuple(part.lower() for part in name) for name in names]
         if len(parts) == 2:
             for number, name in enumerate(names):
@@ -136,7 +144,7 @@ def publication_of(
         )
         for name, description, utype in sorted(schemas, key=lambda row: str(row[0]))
     ]
-    by_name = {(item.schema, item.table.name): item for item in made}
+    by_name = {item.names: item for item in made}
     ordered = tuple(by_name[group.name, table.name] for group in groups for table in group.tables)
     return Publication(revision, tuple(groups), ordered)
 
@@ -166,15 +174,28 @@ def merged(before: Publication, schema: DeclaredSchema) -> DeclaredSchema:
     return whole
 
 
-def without(before: Publication, names: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Give sentences about keys that would lead nowhere if tables were gone."""
+def refuse_loose_keys(before: Publication, names: Sequence[tuple[str, str]]) -> None:
+    """See that no key of another table leads nowhere once tables are gone.
+
+    Parameters
+    ----------
+    before
+        What is published.
+    names
+        Schema and name of each table that is to go.
+
+    Raises
+    ------
+    UsageError
+        If one would; names it.
+    """
     for schema in before.schemas:
         for table in schema.tables:
             if (schema.name, table.name) in names:
                 continue
             for key in table.foreign_keys:
                 if (schema.name, key.target_table) in names:
-                    yield (
+                    raise UsageError(
                         f"the table {table.name} refers to {key.target_table} by its foreign key"
                         f" {key.name}; drop it too, or publish it without the key"
                     )
@@ -223,3 +244,20 @@ def refuse_other_rows(
                 f"table {table.name}: columns, keys or indices are not those that its"
                 f" {former.rows:,} rows were loaded for; give the rows too (--data FILE)"
             )
+
+
+def same_values(table: DeclaredTable, index: DeclaredIndex, values: Sequence[object]) -> UsageError:
+    """Make the error of rows that share what no two may share.
+
+    Parameters
+    ----------
+    table, index
+        What says so.
+    values
+        The columns' values that come twice.
+    """
+    what = f"constraint {index.name}" if index.name else "primary key"
+    shown = ", ".join(str(value)[:40] for value in values)
+    return UsageError(
+        f"table {table.name}, {what}: two rows have the same {', '.join(index.columns)}: {shown}"
+    )

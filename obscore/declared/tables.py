@@ -130,9 +130,13 @@ class DeclaredTable:
 
     @property
     def plain_indices(self) -> tuple[DeclaredIndex, ...]:
-        """Those that are not spatial, the primary key's first."""
+        """Those that are not spatial, one for each list of columns; the primary key's first."""
         key = (DeclaredIndex("", self.primary_key, unique=True),) if self.primary_key else ()
-        return (*key, *(index for index in self.indices if not self.is_spatial(index)))
+        plain = [index for index in self.indices if not self.is_spatial(index)]
+        by_columns: dict[tuple[str, ...], DeclaredIndex] = {}
+        for index in (*key, *sorted(plain, key=lambda item: not item.unique)):
+            by_columns.setdefault(index.columns, index)
+        return tuple(by_columns.values())
 
     def is_indexed(self, name: str) -> bool:
         """Tell whether conditions on a column are fast."""

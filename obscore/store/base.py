@@ -7,7 +7,7 @@ of `vodal.products`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,9 @@ import pyarrow as pa
 
 from obscore.adql import TableDef, Translated
 from obscore.adql.schema import Schema
+from obscore.declared.publication import Publication
+from obscore.declared.rows import DeclaredRows
+from obscore.declared.tables import DeclaredSchema
 from obscore.explain.explanation import Explanation
 from obscore.observation import CataloguedFile
 from obscore.store.pace import Pace
@@ -27,9 +30,11 @@ __all__ = [
     "ClosingCatalogue",
     "ClosingResolver",
     "KnownFile",
+    "Published",
     "QueryEngine",
     "Store",
     "StoreInfo",
+    "TableStore",
 ]
 
 
@@ -47,6 +52,16 @@ class StoreInfo:
     products: int
     size_bytes: int
     """On disk, with its indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What queries can name."""
+
+    beside: Publication
+    """What the site has published beside the program's own tables."""
+    schema: Schema
+    """All tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +120,21 @@ class QueryEngine(Protocol):
         """Say how uploaded tables are to be named in this engine's SQL (schema ``TAP_UPLOAD``)."""
         ...
 
+    def published(self, *, renewed: bool = False) -> Published:
+        """Give what queries can name, without uploads; the same value while it is the same.
+
+        Parameters
+        ----------
+        renewed
+            Whether it must be what is there at this moment; it may be half a second old otherwise.
+
+        Raises
+        ------
+        ArchiveError
+            If there is no store.
+        """
+        ...
+
     def translate(self, query: str, schema: Schema, *, limit: int | None = None) -> Translated:
         """Translate ADQL to this engine's SQL.
 
@@ -151,6 +181,8 @@ class QueryEngine(Protocol):
             If the time was used up.
         ServiceUnavailable
             If it was cancelled, or no connection came free.
+        ReplacedError
+            If a table was replaced since `published` told of it; before the first batch.
         """
         ...
 
@@ -182,6 +214,62 @@ class QueryEngine(Protocol):
         ------
         SkylaneError
             If it does not.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the connections."""
+        ...
+
+
+class TableStore(Protocol):
+    """Where a site publishes tables of its own; one process at a time."""
+
+    def publication(self) -> Publication:
+        """Give what is published."""
+        ...
+
+    def publish(
+        self,
+        declared: DeclaredSchema,
+        rows: Mapping[str, DeclaredRows],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        tokens: Mapping[str, str] | None = None,
+    ) -> None:
+        """Publish tables, in the place of those of the same names, or do nothing.
+
+        Readers see all of the old or all of the new. A table without rows here keeps those that
+        it has, if they are kept in the same way; a new one is empty. The schema's other tables
+        stay.
+
+        Parameters
+        ----------
+        declared
+            Checked (`obscore.declared.check`).
+        rows
+            New rows, by the table's name.
+        progress
+            Told how many rows are loaded, and of how many.
+        tokens
+            Of the rows, if they are copies; by the table's name.
+
+        Raises
+        ------
+        UsageError
+            If a row does not fit, or rows that are kept do not.
+        ServiceUnavailable
+            If another process is publishing.
+        """
+        ...
+
+    def drop(self, names: Sequence[tuple[str, str]]) -> None:
+        """Remove tables, named by schema and table, with their rows.
+
+        Raises
+        ------
+        UsageError
+            If a foreign key of another table leads to one.
         """
         ...
 
@@ -225,6 +313,10 @@ class Backend(Protocol):
 
     def writer(self) -> Store:
         """Open it for the assembly line."""
+        ...
+
+    def tables(self) -> TableStore:
+        """Open it for publishing further tables."""
         ...
 
     def resolver(self) -> ClosingResolver:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from obscore.adql.schema import Schema
 from obscore.adql.wording import identifier
 from obscore.tap.holdings import Holdings, Place, answers, look
+from obscore.tap.metadata import PUBLISHED
 from obscore.tap.query import QueryRunner
 from vodal.errors import SkylaneError
 from vodal.tables.markup import escape
@@ -247,7 +248,7 @@ class SiteExamples:
                 held = look(self._runner)
             except SkylaneError:
                 # Not kept: the store may be there in a moment.
-                return tuple(make_examples(None, self._runner.published))
+                return tuple(make_examples(None, PUBLISHED))
             if not self._examples or held != self._seen:
                 self._examples = tuple(self._answered(held))
                 self._seen = held
@@ -257,7 +258,7 @@ class SiteExamples:
     def _answered(self, held: Holdings | None) -> Iterator[Example]:
         """Leave out what gives no rows here, for instance where nothing has a footprint."""
         found: set[str] = set()
-        for example in make_examples(held, self._runner.published):
+        for example in make_examples(held, self._runner.published().schema):
             # Its rows are those of the first one, for more than one position.
             shown = "cone" in found if example.upload else answers(self._runner, example.query)
             if shown:

@@ -11,12 +11,11 @@ import pyarrow as pa
 from obscore.adql import Translated
 from obscore.adql.schema import Schema
 from obscore.explain.explanation import Explanation
-from obscore.store.base import QueryEngine
+from obscore.store.base import Published, QueryEngine
 from obscore.store.pace import Pace
-from obscore.tap.metadata import PUBLISHED
 from obscore.tap.settings import TapSettings
 from vodal.ahead import read_ahead
-from vodal.errors import DeadlineError, SkylaneError
+from vodal.errors import DeadlineError, QueryError, ReplacedError, SkylaneError
 from vodal.tables.columns import ResultStream, with_ids
 from vodal.tables.uploads import UploadedTable
 
@@ -24,6 +23,9 @@ __all__ = ["QueryRunner"]
 
 _WHY_LIMIT_S = 0.5
 """Seconds for counting rows, after a query's time was over."""
+
+_ATTEMPTS = 5
+"""How often a query is tried whose tables are replaced before it begins."""
 
 _HINTS = 2
 """Hints that an error holds; an explanation holds all."""
@@ -38,16 +40,21 @@ class QueryRunner:
         Of the store; closed with the runner.
     settings
         Limits.
-    published
-        The tables that a query can name.
     """
 
-    def __init__(
-        self, engine: QueryEngine, settings: TapSettings, published: Schema = PUBLISHED
-    ) -> None:
+    def __init__(self, engine: QueryEngine, settings: TapSettings) -> None:
         self._engine = engine
         self._settings = settings
-        self.published = published
+
+    def published(self) -> Published:
+        """Give what queries can name now, without uploads.
+
+        Raises
+        ------
+        ArchiveError
+            If there is no store.
+        """
+        return self._engine.published()
 
     def run(
         self,
@@ -88,23 +95,39 @@ class QueryRunner:
             If the query is wrong.
         """
         # One row more than is given tells whether there are more.
-        translated = self._engine.translate(query, self._schema(uploads), limit=max_rows + 1)
+        limit = max_rows + 1
+        translated = self._translated(query, uploads, limit)
         columns = with_ids(translated.columns)
         stream = ResultStream(columns, iter(()))
         if max_rows == 0:
             stream.overflow = True
             return stream
-        batches = self._engine.batches(
-            translated,
-            columns,
-            base_url=base_url,
-            uploads=uploads,
-            limit_s=self._settings.sync_limit_s if limit_s is None else limit_s,
-            cancelled=cancelled,
-            pace=pace,
-        )
-        told = self._told(batches, translated, uploads)
-        stream.batches = read_ahead(_cut(told, stream, max_rows))
+
+        def rows() -> Iterator[pa.RecordBatch]:
+            # Translated anew if a table was replaced in the meantime.
+            current = translated
+            for attempt in range(_ATTEMPTS):
+                batches = self._engine.batches(
+                    current,
+                    columns,
+                    base_url=base_url,
+                    uploads=uploads,
+                    limit_s=self._settings.sync_limit_s if limit_s is None else limit_s,
+                    cancelled=cancelled,
+                    pace=pace,
+                )
+                try:
+                    yield from self._told(batches, current, uploads)
+                except ReplacedError:
+                    # It comes before the first batch.
+                    schema = self._schema(uploads, renewed=True)
+                    current = self._engine.translate(query, schema, limit=limit)
+                    if attempt + 1 == _ATTEMPTS or with_ids(current.columns) != columns:
+                        raise
+                else:
+                    return
+
+        stream.batches = read_ahead(_cut(rows(), stream, max_rows))
         return stream
 
     def _told(
@@ -144,7 +167,7 @@ class QueryRunner:
         QueryError
             If the query is wrong.
         """
-        translated = self._engine.translate(query, self._schema(uploads))
+        translated = self._translated(query, uploads)
         return self._engine.explain(translated, uploads=uploads)
 
     def why(self, query: str, uploads: Sequence[UploadedTable] = ()) -> str:
@@ -155,12 +178,24 @@ class QueryRunner:
         query, uploads
             As for `run`, which took them.
         """
-        return self._why(self._engine.translate(query, self._schema(uploads)), uploads)
+        return self._why(self._translated(query, uploads), uploads)
 
-    def _schema(self, uploads: Sequence[UploadedTable]) -> Schema:
-        if not uploads:
-            return self.published
-        return self.published.with_tables(self._engine.declare(uploads))
+    def _translated(
+        self, query: str, uploads: Sequence[UploadedTable], limit: int | None = None
+    ) -> Translated:
+        """Translate a query with what is published; with what is at this moment, if need be."""
+        schema = self._schema(uploads)
+        try:
+            return self._engine.translate(query, schema, limit=limit)
+        except QueryError:
+            beside = self._engine.published().beside
+            if self._engine.published(renewed=True).beside is beside:
+                raise
+        return self._engine.translate(query, self._schema(uploads), limit=limit)
+
+    def _schema(self, uploads: Sequence[UploadedTable], *, renewed: bool = False) -> Schema:
+        schema = self._engine.published(renewed=renewed).schema
+        return schema.with_tables(self._engine.declare(uploads)) if uploads else schema
 
     def check(self) -> None:
         """See that the store answers.

@@ -88,7 +88,7 @@ class TapRoutes:
                     service_url(request, self._public_url), self._settings, self._jobs
                 ),
                 availability=self._availability,
-                tables=tableset,
+                tables=lambda: tableset(self._runner.published().beside),
             ),
         ]
 

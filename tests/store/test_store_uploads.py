@@ -202,7 +202,8 @@ FORMS = [
 def steps_of(runner, query, table):
     """Give the database's plan of a query, on a connection as users' queries have it."""
     engine = runner._engine
-    translated = engine.translate(query, runner.published.with_tables(engine.declare([table])))
+    schema = runner.published().schema.with_tables(engine.declare([table]))
+    translated = engine.translate(query, schema)
     if isinstance(engine, PostgresEngine):
         with engine._lent(translated.sql, [table], limit_s=10.0) as (connection, _):
             sql = f"EXPLAIN {translated.sql}"

@@ -41,8 +41,8 @@ def store(tmp_path):
     writer.close()
 
 
-def runner_on(path, published=PUBLISHED):
-    return QueryRunner(SqliteEngine(path), TapSettings(), published)
+def runner_on(path):
+    return QueryRunner(SqliteEngine(path), TapSettings())
 
 
 def queries(url) -> dict[str, tuple[str, str | None]]:

@@ -12,7 +12,13 @@ from starlette.routing import BaseRoute, Route
 
 from vodal.vosi.availability import Availability, availability_document
 from vodal.vosi.capabilities import Capability, capabilities_document
-from vodal.vosi.tableset import Detail, TableSchema, table_document, tableset_document
+from vodal.vosi.tableset import (
+    Detail,
+    TableDescription,
+    TableSchema,
+    table_document,
+    tableset_document,
+)
 
 __all__ = ["vosi_routes"]
 
@@ -34,7 +40,7 @@ def vosi_routes(
     availability
         Looks whether the service works, in a thread; by default it always does.
     tables
-        Gives the service's tables; without it there is no ``/tables``.
+        Gives the service's tables, in a thread; without it there is no ``/tables``.
     """
     up_since = datetime.now(UTC)
     check = availability or (lambda: Availability(available=True, up_since=up_since))
@@ -55,26 +61,32 @@ def vosi_routes(
 
 
 def _table_routes(tables: Callable[[], Sequence[TableSchema]]) -> list[BaseRoute]:
+    def find(name: str) -> TableDescription | None:
+        described = [table for schema in tables() for table in schema.tables]
+        same = [table for table in described if table.name == name]
+        # An unquoted name of ADQL meets any case.
+        same += [table for table in described if table.name.lower() == name.lower()]
+        return same[0] if same else None
+
     async def get_tables(request: Request) -> Response:
         detail = _detail(request, "max")
         if detail is None:
             return PlainTextResponse("detail takes 'min' or 'max'\n", 400)
-        return Response(tableset_document(tables(), detail), media_type=_XML)
+        document = await run_in_threadpool(lambda: tableset_document(tables(), detail))
+        return Response(document, media_type=_XML)
 
     async def get_table(request: Request) -> Response:
         detail = _detail(request, "max")
         if detail is None:
             return PlainTextResponse("detail takes 'min' or 'max'\n", 400)
-        wanted = request.path_params["name"].lower()
-        for schema in tables():
-            for table in schema.tables:
-                if table.name.lower() == wanted:
-                    return Response(table_document(table, detail), media_type=_XML)
-        return PlainTextResponse("there is no such table here\n", 404)
+        table = await run_in_threadpool(find, request.path_params["name"])
+        if table is None:
+            return PlainTextResponse("there is no such table here\n", 404)
+        return Response(table_document(table, detail), media_type=_XML)
 
     return [
         Route("/tables", get_tables, methods=["GET"]),
-        Route("/tables/{name}", get_table, methods=["GET"]),
+        Route("/tables/{name:path}", get_table, methods=["GET"]),
     ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from obscore.store.base import Backend, StoreInfo
+from obscore.store.base import Backend, StoreInfo, TableStore
 from obscore.store.postgres.engine import PostgresEngine
 from obscore.store.postgres.layout import find_revision, newest_revision
 from obscore.store.postgres.pool import Address, Connection, connect, translated
@@ -14,7 +14,7 @@ from obscore.store.postgres.preparation import check_layout, prepare
 from obscore.store.postgres.resolver import PostgresCatalogue, PostgresResolver
 from obscore.store.postgres.store import PostgresStore
 from obscore.store.settings import StoreSettings
-from vodal.errors import SettingsError
+from vodal.errors import ArchiveError, SettingsError
 
 __all__ = ["PostgresBackend"]
 
@@ -95,6 +95,10 @@ class PostgresBackend(Backend):
         finally:
             connection.close()
         return PostgresStore(self._owner)
+
+    @override
+    def tables(self) -> TableStore:
+        raise ArchiveError(f"{self._owner}: further tables on PostgreSQL are not there yet")
 
     @override
     def resolver(self) -> PostgresResolver:

@@ -19,14 +19,23 @@ from obscore.adql.postgres.printer import PostgresPrinter
 from obscore.adql.schema import Schema, TableDef
 from obscore.explain.explanation import Explanation
 from obscore.store import schema as tables
-from obscore.store.base import QueryEngine
+from obscore.store.base import Published, QueryEngine
 from obscore.store.pace import Pace
 from obscore.store.postgres.deadline import Deadline, Watch
 from obscore.store.postgres.pool import Address, Connection, ConnectionPool, translated, translation
+from obscore.store.postgres.publication import PublicationLook, table_def
 from obscore.store.postgres.uploads import declare_uploads, loaded
 from obscore.tap.access import with_access_urls
 from obscore.tap.batches import joined, make_batch, make_schema
-from vodal.errors import ArchiveError, QueryError, ServiceUnavailable, SkylaneError, TooLargeError
+from obscore.tap.metadata import PUBLISHED
+from vodal.errors import (
+    ArchiveError,
+    QueryError,
+    ReplacedError,
+    ServiceUnavailable,
+    SkylaneError,
+    TooLargeError,
+)
 from vodal.tables.columns import Column
 from vodal.tables.uploads import UploadedTable
 
@@ -88,6 +97,8 @@ class PostgresEngine(QueryEngine):
     ) -> None:
         self._batch_rows = batch_rows
         self._watch = Watch()
+        self._look = PublicationLook(address)
+        self._published: Published | None = None
         self._pool = _make_pool(address, connections, wait_s)
         self._upload_pool = self._pool
         if writable is not None:
@@ -96,6 +107,15 @@ class PostgresEngine(QueryEngine):
     @override
     def declare(self, uploads: Sequence[UploadedTable]) -> tuple[TableDef, ...]:
         return declare_uploads(uploads)
+
+    @override
+    def published(self, *, renewed: bool = False) -> Published:
+        beside = self._look.current(renewed=renewed)
+        known = self._published
+        if known is None or known.beside is not beside:
+            tables = (table_def(item) for item in beside.tables)
+            self._published = known = Published(beside, _as_kept(PUBLISHED.with_tables(tables)))
+        return known
 
     @override
     def translate(self, query: str, schema: Schema, *, limit: int | None = None) -> adql.Translated:
@@ -205,6 +225,7 @@ class PostgresEngine(QueryEngine):
 
     @override
     def close(self) -> None:
+        self._look.close()
         self._pool.close()
         self._upload_pool.close()
 
@@ -226,14 +247,19 @@ def _prepare(connection: Connection) -> None:
 
 def _as_kept(schema: Schema) -> Schema:
     """Give the tables of a service with the spatial index that PostgreSQL has for them."""
+    if not any(_is_foreign(table) for table in schema.tables):
+        return schema
     return Schema(tuple(_in_postgres(table) for table in schema.tables))
 
 
+def _is_foreign(table: TableDef) -> bool:
+    return table.spatial is not None and table.spatial.rtree == tables.RTREE
+
+
 def _in_postgres(table: TableDef) -> TableDef:
-    spatial = table.spatial
-    if spatial is None or spatial.rtree != tables.RTREE:
+    if table.spatial is None or not _is_foreign(table):
         return table
-    kept = replace(spatial, region_sql="s_region_array", rtree="", key="s_cap")
+    kept = replace(table.spatial, region_sql="s_region_array", rtree="", key="s_cap")
     return replace(table, spatial=kept)
 
 
@@ -265,6 +291,12 @@ def _explained(address: Address, sql: str) -> Iterator[None]:
         raise TooLargeError(
             "the query needs more memory or disk than the database has; restrict it to a smaller"
             " part of the sky or fewer rows"
+        ) from None
+    except psycopg.errors.UndefinedTable as error:
+        if tables.PUBLISHED_NAME.search(str(error)) is None:
+            raise translation(error, address) from None
+        raise ReplacedError(
+            "a table of this query was published anew at this moment; ask again"
         ) from None
     except psycopg.errors.NumericValueOutOfRange:
         raise QueryError("a computation left the range of the database's numbers") from None

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Table, delete, insert, select
 
-from obscore.declared.publication import Publication, publication_of
+from obscore.adql.schema import SpatialIndex, TableDef
+from obscore.declared.publication import (
+    Publication,
+    PublishedTable,
+    column_defs,
+    publication_of,
+)
 from obscore.store import schema
 from obscore.store.postgres import tables
-from obscore.store.postgres.pool import Connection
+from obscore.store.postgres.pool import Address, Connection, connect, translated
 from obscore.tap.metadata import tap_schema_rows
+from vodal.errors import ServiceUnavailable
 
-__all__ = ["read_publication", "read_revision", "stale_tap_schema", "update_tap_schema"]
+__all__ = [
+    "CAP",
+    "SHAPE",
+    "PublicationLook",
+    "read_publication",
+    "read_revision",
+    "stale_tap_schema",
+    "table_def",
+    "update_tap_schema",
+]
+
+SHAPE, CAP = "row_shape", "row_cap"
+"""Columns of a published table for the spatial functions and the spatial index."""
+
+_FRESH_S = 0.5
+"""How long an answer is good. What a query does not find in it is looked for at once."""
 
 _SQL_REVISION = tables.sql(select(schema.publication.c.revision))
 _SCHEMAS = schema.published_schemas
@@ -42,6 +66,102 @@ def read_publication(connection: Connection) -> Publication:
     revision = read_revision(connection)
     schemas = connection.execute(_SQL_SCHEMAS).fetchall()
     return publication_of(revision, schemas, connection.execute(_SQL_TABLES).fetchall())
+
+
+def table_def(item: PublishedTable) -> TableDef:
+    """Say how queries find a published table."""
+    table = item.table
+    columns = [column.column for column in table.columns]
+    place = table.spatial
+    spatial = None
+    if place.region is not None or place.point is not None:
+        ra, dec = "", ""
+        if place.point is not None:
+            ra, dec = (columns[at].name for at in place.point)
+        spatial = SpatialIndex(
+            region_column="" if place.region is None else columns[place.region].name,
+            region_sql=SHAPE,
+            point_columns=(ra, dec),
+            rtree="",
+            key=CAP,
+        )
+    return TableDef(
+        schema=item.schema,
+        name=table.name,
+        physical=schema.published_name(item.number),
+        columns=column_defs(table),
+        description=table.description,
+        utype=table.utype,
+        spatial=spatial,
+    )
+
+
+class PublicationLook:
+    """Reads what is published, again only if it has changed. Safe to use from several threads.
+
+    Asking takes a round trip to the server, and so is done now and then.
+
+    Parameters
+    ----------
+    address
+        Of the store, as the role of users' queries.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._last: Publication | None = None
+        self._asked = -_FRESH_S
+        self._closed = False
+
+    def current(self, *, renewed: bool = False) -> Publication:
+        """Give what is published; the same value as long as it is the same.
+
+        Parameters
+        ----------
+        renewed
+            Whether it must be what is published at this moment.
+
+        Raises
+        ------
+        ArchiveError
+            If there is no store.
+        ServiceUnavailable
+            If the server does not answer.
+        """
+        with self._lock:
+            if self._last is None or renewed or time.monotonic() - self._asked > _FRESH_S:
+                self._last = self._read(self._last)
+                self._asked = time.monotonic()
+            return self._last
+
+    def _read(self, last: Publication | None) -> Publication:
+        try:
+            return self._ask(last)
+        except ServiceUnavailable:
+            # The connection may have been lost since the last time.
+            return self._ask(last)
+
+    def _ask(self, last: Publication | None) -> Publication:
+        if self._closed:
+            raise ServiceUnavailable("the service is shutting down")
+        with translated(self._address):
+            if self._connection is None or self._connection.closed:
+                self._connection = connect(self._address, read_only=True, name="skylane tables")
+            if last is not None and last.revision == read_revision(self._connection):
+                return last
+            with self._connection.transaction():
+                self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                return read_publication(self._connection)
+
+    def close(self) -> None:
+        """Release the connection."""
+        with self._lock:
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 # TAP_SCHEMA ---------------------------------------------------------------------------------------

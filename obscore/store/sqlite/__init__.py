@@ -2,7 +2,11 @@
 
 - `readers`   connections that can only read, and a pool of them
 - `layouts`   former layouts, and the steps from each to the next
+- `loading`   tables of any columns with their R*Tree
+- `publication` tables that the site has published itself; TAP_SCHEMA
+- `writing`   connections that write, and bring a file up to date
 - `store`     what the assembly line writes to
+- `published` publishes tables of the site's own
 - `resolver`  products by identifier and place
 - `uploads`   tables that came with a query, attached while it runs
 - `plan`      what SQLite intends to do for a query

@@ -10,6 +10,7 @@ from obscore.store.base import Backend, StoreInfo
 from obscore.store.schema import SCHEMA_VERSION
 from obscore.store.sqlite.engine import SqliteEngine
 from obscore.store.sqlite.layouts import OLDEST
+from obscore.store.sqlite.published import SqliteTables
 from obscore.store.sqlite.readers import fetch, open_reader
 from obscore.store.sqlite.resolver import SqliteCatalogue, SqliteResolver
 from obscore.store.sqlite.rows import stepping
@@ -58,6 +59,10 @@ class SqliteBackend(Backend):
     @override
     def writer(self) -> SqliteStore:
         return SqliteStore(self.path)
+
+    @override
+    def tables(self) -> SqliteTables:
+        return SqliteTables(self.path)
 
     @override
     def resolver(self) -> SqliteResolver:

@@ -16,16 +16,25 @@ from obscore import adql
 from obscore.adql.schema import Schema, TableDef
 from obscore.explain.compose import explain
 from obscore.explain.explanation import Explanation
-from obscore.store.base import QueryEngine
+from obscore.store.base import Published, QueryEngine
 from obscore.store.pace import Pace
+from obscore.store.schema import published_name
 from obscore.store.sqlite.plan import RowCounter, read_plan
+from obscore.store.sqlite.publication import PublicationLook, table_def
 from obscore.store.sqlite.readers import ReaderPool, watch, watch_long
 from obscore.store.sqlite.rows import Rows, TupleRows, column_rows
 from obscore.store.sqlite.uploads import attached, declare_uploads
 from obscore.tap.access import with_access_urls
 from obscore.tap.batches import make_schema
-from obscore.tap.metadata import encode_id
-from vodal.errors import ArchiveError, QueryError, ServiceUnavailable, SkylaneError, TooLargeError
+from obscore.tap.metadata import PUBLISHED, encode_id
+from vodal.errors import (
+    ArchiveError,
+    QueryError,
+    ReplacedError,
+    ServiceUnavailable,
+    SkylaneError,
+    TooLargeError,
+)
 from vodal.tables.columns import Column
 from vodal.tables.uploads import UploadedTable
 
@@ -44,6 +53,10 @@ _TOO_COMPLEX = (
     "string or blob too big",
 )
 """How SQLite's sentences about its own limits begin or what they hold, lower case."""
+
+
+_GONE = f"no such table: {published_name(0)[:-1]}"
+"""How SQLite says that the rows of a published table are no longer there."""
 
 
 def prepare_reader(connection: apsw.Connection) -> None:
@@ -76,11 +89,22 @@ class SqliteEngine(QueryEngine):
         batch_rows: int = 10_000,
     ) -> None:
         self._batch_rows = batch_rows
+        self._look = PublicationLook(database)
+        self._published: Published | None = None
         self._pool = ReaderPool(database, size=connections, wait_s=wait_s, prepare=prepare_reader)
 
     @override
     def declare(self, uploads: Sequence[UploadedTable]) -> tuple[TableDef, ...]:
         return declare_uploads(uploads)
+
+    @override
+    def published(self, *, renewed: bool = False) -> Published:
+        beside = self._look.current()
+        known = self._published
+        if known is None or known.beside is not beside:
+            tables = (table_def(item) for item in beside.tables)
+            self._published = known = Published(beside, PUBLISHED.with_tables(tables))
+        return known
 
     @override
     def translate(self, query: str, schema: Schema, *, limit: int | None = None) -> adql.Translated:
@@ -151,6 +175,7 @@ class SqliteEngine(QueryEngine):
 
     @override
     def close(self) -> None:
+        self._look.close()
         self._pool.close()
 
 
@@ -177,6 +202,10 @@ def _explained(sql: str) -> Iterator[None]:
         raise ServiceUnavailable("the store is locked; try again in a few seconds") from None
     except (apsw.Error, MemoryError, ValueError, TypeError) as error:
         sentence = str(error).lower()
+        if sentence.startswith(_GONE):
+            raise ReplacedError(
+                "a table of this query was published anew at this moment; ask again"
+            ) from None
         if "integer overflow" in sentence:
             raise QueryError(
                 "a sum is larger than 64-bit integers hold; multiply by 1.0 to compute with doubles"

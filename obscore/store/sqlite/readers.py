@@ -21,6 +21,7 @@ import apsw
 from obscore.store.pace import Pace
 from obscore.store.schema import (
     APPLICATION_ID,
+    PUBLISHED_NAME,
     PUBLISHED_TABLES,
     RTREE,
     RTREE_SHADOWS,
@@ -216,18 +217,31 @@ def authorize(
             return apsw.SQLITE_OK
         case apsw.SQLITE_READ if first in PUBLISHED_TABLES and database in {"main", None}:
             return apsw.SQLITE_OK
+        case apsw.SQLITE_READ if database in {"main", None} and _is_published(first):
+            return apsw.SQLITE_OK
         case apsw.SQLITE_FUNCTION if second not in _REFUSED_FUNCTIONS:
             return apsw.SQLITE_OK
         case apsw.SQLITE_READ | apsw.SQLITE_INSERT | apsw.SQLITE_UPDATE | apsw.SQLITE_DELETE if (
-            first in RTREE_SHADOWS
+            first in RTREE_SHADOWS or (database == "main" and _is_shadow(first))
         ):
             # SQLite prepares these for itself whenever it connects the R*Tree; the connection
             # being read-only, the writing ones can never run.
             return apsw.SQLITE_OK
-        case apsw.SQLITE_CREATE_VTABLE if first == RTREE:
+        case apsw.SQLITE_CREATE_VTABLE if first == RTREE or _is_published(first):
             return apsw.SQLITE_OK
         case _:
             return apsw.SQLITE_DENY
+
+
+def _is_published(name: str | None) -> bool:
+    """Tell whether a table holds rows, or the R*Tree, of a table that the site has published."""
+    return name is not None and PUBLISHED_NAME.fullmatch(name) is not None
+
+
+def _is_shadow(name: str | None) -> bool:
+    """Tell whether SQLite keeps the R*Tree of such a table in this one."""
+    stem, _, part = (name or "").rpartition("_")
+    return part in {"node", "rowid", "parent"} and _is_published(stem)
 
 
 def open_reader(

@@ -6,7 +6,7 @@ Two passes: the first sees which types every cell of a column can have, the seco
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +146,14 @@ def _explained(limits: ReadLimits) -> Iterator[None]:
         raise UsageError(f"the text is no table: {sentence[:200]}") from None
 
 
-def read_csv(source: Path, target: Path, limits: ReadLimits, *, separator: str = ",") -> TableSink:
+def read_csv(
+    source: Path,
+    target: Path,
+    limits: ReadLimits,
+    *,
+    separator: str = ",",
+    texts: Collection[str] = (),
+) -> TableSink:
     """Read separated text, UTF-8, with or without a byte order mark.
 
     The first line names the columns. A column is long (int if all fit), double, boolean or a
@@ -162,6 +169,8 @@ def read_csv(source: Path, target: Path, limits: ReadLimits, *, separator: str =
         Of the table.
     separator
         Between cells: a comma or a tab.
+    texts
+        Names, lower case, of columns that are texts whatever they look like.
 
     Raises
     ------
@@ -173,7 +182,7 @@ def read_csv(source: Path, target: Path, limits: ReadLimits, *, separator: str =
     text = _SeparatedText(source, separator, limits)
     if len(text.names) > limits.max_columns:
         raise over("more columns", "max_columns", limits.max_columns)
-    kinds = _kinds(text, limits)
+    kinds = _kinds(text, limits, texts)
     columns = [
         Column(name.strip(), kind.column.datatype, kind.column.arraysize, xtype=kind.column.xtype)
         for name, kind in zip(text.names, kinds, strict=True)
@@ -185,9 +194,9 @@ def read_csv(source: Path, target: Path, limits: ReadLimits, *, separator: str =
     return sink
 
 
-def _kinds(text: _SeparatedText, limits: ReadLimits) -> list[_Kind]:
+def _kinds(text: _SeparatedText, limits: ReadLimits, texts: Collection[str]) -> list[_Kind]:
     """See which type each column has."""
-    possible = [list(_KINDS) for _ in text.names]
+    possible = [[] if name.strip().lower() in texts else list(_KINDS) for name in text.names]
     wide = [False] * len(possible)
     known = [False] * len(possible)
     rows = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from vodal.errors import UsageError
@@ -25,6 +26,7 @@ def read_table(
     limits: ReadLimits,
     media_type: str = "",
     file_name: str = "",
+    texts: Collection[str] = (),
 ) -> UploadedTable:
     """Read a table in any of the formats.
 
@@ -41,6 +43,9 @@ def read_table(
         Of the table.
     media_type, file_name
         What the sender calls the file; the content decides where it can.
+    texts
+        Names, lower case, of columns that are texts whatever they look like, for formats that do
+        not tell.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def read_table(
     plain = target.with_name(f"{target.name}.plain")
     inner = target.with_name(f"{target.name}.fits")
     try:
-        return _read(source, plain, target, limits, media_type, file_name).finish(name)
+        return _read(source, plain, target, limits, media_type, file_name, texts).finish(name)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -67,7 +72,13 @@ def _head(path: Path) -> bytes:
 
 
 def _read(
-    source: Path, plain: Path, target: Path, limits: ReadLimits, media_type: str, file_name: str
+    source: Path,
+    plain: Path,
+    target: Path,
+    limits: ReadLimits,
+    media_type: str,
+    file_name: str,
+    texts: Collection[str],
 ) -> TableSink:
     form = sniff(_head(source), media_type, file_name)
     if form == "gzip":
@@ -81,9 +92,9 @@ def _read(
         case "votable":
             return read_votable(source, target, limits)
         case "csv":
-            return read_csv(source, target, limits)
+            return read_csv(source, target, limits, texts=texts)
         case "tsv":
-            return read_csv(source, target, limits, separator="\t")
+            return read_csv(source, target, limits, separator="\t", texts=texts)
         case "parquet":
             return read_parquet(source, target, limits)
         case "fits":

@@ -1,0 +1,34 @@
+"""What processes of their own do in the tests of published tables."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from test_published_tables import Site, rows_of, star_data, stars
+
+
+def open_site(where: str) -> Site:
+    from obscore.store.sqlite.backend import SqliteBackend
+
+    return Site(SqliteBackend(Path(where)), where)
+
+
+def load(where: str, folder: str, count: str) -> None:
+    """Load many stars, and say when some are there."""
+    site = open_site(where)
+    schema = stars()
+    rows = rows_of(Path(folder), schema.tables[0], star_data(int(count)))
+    said = False
+
+    def progress(_done: int, _total: int) -> None:
+        nonlocal said
+        if not said:
+            print("loading", flush=True)
+            said = True
+
+    site.tables.publish(schema, {"stars": rows}, progress=progress)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
