@@ -120,7 +120,7 @@ class QueryRunner:
                     yield from self._told(batches, current, uploads)
                 except ReplacedError:
                     # It comes before the first batch.
-                    schema = self._schema(uploads, renewed=True)
+                    schema = self._with(self._engine.published(renewed=True), uploads)
                     current = self._engine.translate(query, schema, limit=limit)
                     if attempt + 1 == _ATTEMPTS or with_ids(current.columns) != columns:
                         raise
@@ -184,18 +184,19 @@ class QueryRunner:
         self, query: str, uploads: Sequence[UploadedTable], limit: int | None = None
     ) -> Translated:
         """Translate a query with what is published; with what is at this moment, if need be."""
-        schema = self._schema(uploads)
+        known = self._engine.published()
         try:
-            return self._engine.translate(query, schema, limit=limit)
+            return self._engine.translate(query, self._with(known, uploads), limit=limit)
         except QueryError:
-            beside = self._engine.published().beside
-            if self._engine.published(renewed=True).beside is beside:
+            now = self._engine.published(renewed=True)
+            if now is known:
                 raise
-        return self._engine.translate(query, self._schema(uploads), limit=limit)
+        return self._engine.translate(query, self._with(now, uploads), limit=limit)
 
-    def _schema(self, uploads: Sequence[UploadedTable], *, renewed: bool = False) -> Schema:
-        schema = self._engine.published(renewed=renewed).schema
-        return schema.with_tables(self._engine.declare(uploads)) if uploads else schema
+    def _with(self, known: Published, uploads: Sequence[UploadedTable]) -> Schema:
+        if not uploads:
+            return known.schema
+        return known.schema.with_tables(self._engine.declare(uploads))
 
     def check(self) -> None:
         """See that the store answers.
