@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from numba import njit
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "uncounted"]
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -30,3 +30,11 @@ def compiled(function: Function, **options: Any) -> Function:
         return cast(Function, njit(cache=True, nogil=True, **options)(function))
     except RuntimeError:
         return cast(Function, njit(nogil=True, **options)(function))
+
+
+def uncounted(function: Function) -> Function:
+    """Compile a function that makes no arrays, and need not count who uses those it gets.
+
+    Counting takes an atomic operation for each array and call of another function.
+    """
+    return compiled(function, _nrt=False)

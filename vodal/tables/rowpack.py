@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vodal.addresses import copy, reader, writer
-from vodal.compiled import compiled
+from vodal.compiled import uncounted
 from vodal.tables.columns import Column
 
 __all__ = ["load", "pack_many"]
@@ -59,7 +59,7 @@ class _Sources(NamedTuple):
     """Addresses of the offsets of the texts, 32 bits each."""
 
 
-@compiled
+@uncounted
 def _is_plain(start: int, size: int) -> bool:
     """Tell whether a text is ASCII that XML can carry."""
     end, words = start + size, start + size - size % 8
@@ -79,7 +79,7 @@ def _is_plain(start: int, size: int) -> bool:
     return True
 
 
-@compiled
+@uncounted
 def measure(sources: _Sources, rows: int) -> int:
     """Give the bytes that the texts of rows have; -1 if one is not plain."""
     total = 0
@@ -93,12 +93,12 @@ def measure(sources: _Sources, rows: int) -> int:
     return total
 
 
-@compiled
+@uncounted
 def _is_there(mask: int, place: int) -> bool:
     return mask == 0 or (_read8(mask + (place >> 3)) >> (place & 7)) & 1 == 1
 
 
-@compiled
+@uncounted
 def _put_cell(sources: _Sources, column: int, place: int, target: int) -> Any:
     """Write a cell that is not null; gives the address behind it."""
     width, values = sources.widths[column], sources.values[column]
@@ -118,7 +118,7 @@ def _put_cell(sources: _Sources, column: int, place: int, target: int) -> Any:
     return target + width
 
 
-@compiled
+@uncounted
 def _put_null(width: int, null: int, target: int) -> int:
     """Write what stands for a null; gives the address behind it."""
     if width == 8:
@@ -132,7 +132,7 @@ def _put_null(width: int, null: int, target: int) -> int:
     return target + 4
 
 
-@compiled
+@uncounted
 def pack(sources: _Sources, rows: int, target: int) -> int:
     """Write rows to an address; gives the one behind them."""
     columns = len(sources.widths)

@@ -46,6 +46,9 @@ _LOG = logging.getLogger(__name__)
 BUSY_TIMEOUT_MS = 10_000
 """How long a reader waits for the moments in which the file is locked for readers."""
 
+_FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_NOMUTEX
+"""A connection is used by one thread at a time, so that SQLite need not lock it for each value."""
+
 _STEPS = 10_000
 """Virtual machine steps between two looks at the deadline: about a millisecond. Each look takes
 Python's lock, which other queries wait for."""
@@ -276,7 +279,7 @@ def open_reader(
     uri = f"{path.resolve().as_uri()}?mode=ro"
     connection: apsw.Connection | None = None
     try:
-        connection = apsw.Connection(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        connection = apsw.Connection(uri, _FLAGS)
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         if check_layout(connection, path, oldest=oldest) == 0:
             raise ArchiveError(f"the store {path} is empty")  # noqa: TRY301 - closed below

@@ -22,7 +22,7 @@ from obscore.store.sqlite.routines import (
     TEXT_VALUE,
 )
 from vodal.addresses import caller, copy
-from vodal.compiled import compiled
+from vodal.compiled import uncounted
 
 __all__ = ["DONE", "FULL", "MISFIT", "ROW", "fill", "load"]
 
@@ -43,7 +43,7 @@ _long = caller(types.int64, types.int64)
 _double = caller(types.float64, types.int64)
 
 
-@compiled
+@uncounted
 def _put_text(
     calls: Longs, value: int, found: int, wanted: int, place: tuple[int, int],
     texts: tuple[Any, Longs, Longs], state: Longs,
@@ -69,7 +69,7 @@ def _put_text(
     return is_there
 
 
-@compiled
+@uncounted
 def _put_number(
     calls: Longs, value: int, found: int, kind: int, bounds: tuple[int, int],
     place: tuple[int, int], numbers: tuple[Any, Any],
@@ -100,7 +100,7 @@ def _put_number(
     return 1
 
 
-@compiled
+@uncounted
 def fill(
     calls: Longs, statement: int, layout: tuple[Longs, Longs, Longs],
     numbers: tuple[Any, Any, Any], texts: tuple[Any, Longs, Longs], state: Longs, count: int,
