@@ -28,7 +28,7 @@ from vodal.tables.votable import data_less_votable
 __all__ = ["write_parquet"]
 
 _GROUP_ROWS = 100_000
-_GROUP_BYTES = 32 * 1024 * 1024
+_GROUP_BYTES = 16 * 1024 * 1024
 """A row group is written when either is reached: it is what the answer holds in memory."""
 
 

@@ -1,0 +1,92 @@
+"""Prints by how many MB each writer's peak of memory grows from a short table to a long one.
+
+A process for each format, forked off one that has imported all and computed nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vodal.tables.columns import Column, ResultStream
+from vodal.tables.formats import FORMATS, Format
+
+BATCH_ROWS = 5000
+SHORT, LONG = 40, 120
+"""Batches; the short table is longer than all that a writer may hold."""
+
+SAME = {"votable/b2", "xml", "csv/bare", "tsv"}
+"""Formats whose code is that of another."""
+
+COLUMNS = (
+    Column("id", "long"),
+    Column("s_ra", "double", unit="deg"),
+    Column("flux", "float"),
+    Column("title", "char", "*"),
+    Column("region", "char", "*"),
+    Column("point", "double", "2"),
+)
+
+
+def batches(count: int) -> Iterator[pa.RecordBatch]:
+    """Give batches that differ, so that no dictionary holds them all."""
+    schema = pa.schema([pa.field(column.name, column.arrow_type()) for column in COLUMNS])
+    for number in range(count):
+        ids = np.arange(number * BATCH_ROWS, (number + 1) * BATCH_ROWS)
+        words = pa.array(ids).cast(pa.string())
+        title = pc.binary_join_element_wise("observation", words, " ")
+        pairs = pa.array(np.repeat(ids / 3.0, 2))
+        offsets = pa.array(np.arange(0, 2 * BATCH_ROWS + 1, 2), pa.int32())
+        arrays = [
+            pa.array(ids),
+            pa.array(ids / 7.0),
+            pa.array(ids / 3.0, pa.float32(), mask=ids % 3 > 0),
+            title,
+            pc.binary_join_element_wise("POLYGON ICRS", title, title, words, words, words, " "),
+            pa.ListArray.from_arrays(offsets, pairs),
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def peak_mb() -> float:
+    """Give the peak of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def growth_mb(item: Format) -> float:
+    """Write a short table and a long one; give by how much the peak has grown."""
+    peaks = []
+    for count in (SHORT, LONG):
+        for _ in item.write(ResultStream(COLUMNS, batches(count))):
+            pass
+        peaks.append(peak_mb())
+    return peaks[1] - peaks[0]
+
+
+def main() -> None:
+    """Measure all."""
+    grown = {}
+    for item in FORMATS:
+        if item.name in SAME:
+            continue
+        read, write = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(write, str(growth_mb(item)).encode())
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            grown[item.name] = float(pipe.read())
+        os.waitpid(child, 0)
+    json.dump(grown, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
