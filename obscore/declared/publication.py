@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,10 +20,12 @@ __all__ = [
     "Publication",
     "PublishedTable",
     "column_defs",
+    "counted_after",
     "merged",
     "publication_of",
     "refuse_loose_keys",
     "refuse_other_rows",
+    "row_of",
     "same_values",
     "table_from_text",
     "table_to_text",
@@ -83,6 +85,13 @@ class Publication:
             if item.names == (schema, table):
                 return item
         return None
+
+    def kept(self, schema: str, table: DeclaredTable) -> PublishedTable | None:
+        """Give a table under a new declaration, if its rows serve that as they are."""
+        former = self.find(schema, table.name)
+        if former is None or not table.is_kept_like(former.table):
+            return None
+        return replace(former, table=table)
 
     def named(self, text: str) -> PublishedTable:
         """Give the table that an operator names, in any case if that is clear.
@@ -244,6 +253,26 @@ def refuse_other_rows(
                 f"table {table.name}: columns, keys or indices are not those that its"
                 f" {former.rows:,} rows were loaded for; give the rows too (--data FILE)"
             )
+
+
+def row_of(item: PublishedTable) -> dict[str, object]:
+    """Give a table as the store keeps it, by the columns of ``published_tables``."""
+    return {
+        "schema_name": item.schema,
+        "table_name": item.table.name,
+        "number": item.number,
+        "declaration": table_to_text(item.table),
+        "rows": item.rows,
+        "loaded": item.loaded,
+        "token": item.token,
+    }
+
+
+def counted_after(
+    done: int, total: int, progress: Callable[[int, int], None] | None
+) -> Callable[[int], None]:
+    """Make what counts the rows of one table after those of others."""
+    return lambda count: None if progress is None else progress(done + count, total)
 
 
 def same_values(table: DeclaredTable, index: DeclaredIndex, values: Sequence[object]) -> UsageError:

@@ -5,18 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from test_published_tables import Site, rows_of, star_data, stars
-
-
-def open_site(where: str) -> Site:
-    from obscore.store.sqlite.backend import SqliteBackend
-
-    return Site(SqliteBackend(Path(where)), where)
+from test_published_tables import Site, backend_at, rows_of, star_data, stars
 
 
 def load(where: str, folder: str, count: str) -> None:
     """Load many stars, and say when some are there."""
-    site = open_site(where)
+    site = Site(backend_at(where), where)
     schema = stars()
     rows = rows_of(Path(folder), schema.tables[0], star_data(int(count)))
     said = False

@@ -7,6 +7,7 @@
 - `layout`      which one a database has, and how it is brought up to date
 - `publication` tables that the site has published itself
 - `preparation` a database made ready
+- `published`   publishes tables of the site's own
 - `store`       what the assembly line writes to
 - `resolver`    products by identifier and place
 - `deadline`    statements stopped when their time is over; `uploads`: tables that come with a query

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from obscore.store.base import Backend, StoreInfo, TableStore
+from obscore.store.base import Backend, StoreInfo
 from obscore.store.postgres.engine import PostgresEngine
 from obscore.store.postgres.layout import find_revision, newest_revision
 from obscore.store.postgres.pool import Address, Connection, connect, translated
 from obscore.store.postgres.preparation import check_layout, prepare
+from obscore.store.postgres.published import PostgresTables
 from obscore.store.postgres.resolver import PostgresCatalogue, PostgresResolver
 from obscore.store.postgres.store import PostgresStore
 from obscore.store.settings import StoreSettings
-from vodal.errors import ArchiveError, SettingsError
+from vodal.errors import SettingsError
 
 __all__ = ["PostgresBackend"]
 
@@ -97,8 +98,8 @@ class PostgresBackend(Backend):
         return PostgresStore(self._owner)
 
     @override
-    def tables(self) -> TableStore:
-        raise ArchiveError(f"{self._owner}: further tables on PostgreSQL are not there yet")
+    def tables(self) -> PostgresTables:
+        return PostgresTables(self._owner, self._query_role)
 
     @override
     def resolver(self) -> PostgresResolver:

@@ -22,9 +22,9 @@ from obscore.store.postgres.publication import stale_tap_schema, update_tap_sche
 from obscore.store.schema import published_name
 from vodal.errors import ArchiveError
 
-__all__ = ["check_layout", "prepare"]
+__all__ = ["SQL_TAKE_TURN", "check_layout", "prepare"]
 
-_SQL_TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('skylane.prepare', 0))"
+SQL_TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('skylane.prepare', 0))"
 """One at a time in a database: stores in several schemas share the functions."""
 
 
@@ -99,7 +99,7 @@ def _in_order(connection: Connection, address: Address, query_role: str | None) 
 
 def _put_in_order(wrapped: sqlalchemy.Connection, address: Address, query_role: str | None) -> None:
     connection = cast("Connection", wrapped.connection.driver_connection)
-    connection.execute(_SQL_TAKE_TURN)
+    connection.execute(SQL_TAKE_TURN)
     _check_encoding(connection, address)
     ensure_sphere(connection, address)
     _make_schema(connection, address)

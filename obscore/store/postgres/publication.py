@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Table, delete, insert, select
 
-from obscore.adql.schema import SpatialIndex, TableDef
+from obscore.adql.schema import TableDef
 from obscore.declared.publication import (
     Publication,
     PublishedTable,
@@ -18,6 +18,7 @@ from obscore.declared.publication import (
 )
 from obscore.store import schema
 from obscore.store.postgres import tables
+from obscore.store.postgres.loading import spatial_index
 from obscore.store.postgres.pool import Address, Connection, connect, translated
 from obscore.tap.metadata import tap_schema_rows
 from vodal.errors import ServiceUnavailable
@@ -72,19 +73,6 @@ def table_def(item: PublishedTable) -> TableDef:
     """Say how queries find a published table."""
     table = item.table
     columns = [column.column for column in table.columns]
-    place = table.spatial
-    spatial = None
-    if place.region is not None or place.point is not None:
-        ra, dec = "", ""
-        if place.point is not None:
-            ra, dec = (columns[at].name for at in place.point)
-        spatial = SpatialIndex(
-            region_column="" if place.region is None else columns[place.region].name,
-            region_sql=SHAPE,
-            point_columns=(ra, dec),
-            rtree="",
-            key=CAP,
-        )
     return TableDef(
         schema=item.schema,
         name=table.name,
@@ -92,7 +80,7 @@ def table_def(item: PublishedTable) -> TableDef:
         columns=column_defs(table),
         description=table.description,
         utype=table.utype,
-        spatial=spatial,
+        spatial=spatial_index(columns, table.spatial, shape=SHAPE, cap=CAP),
     )
 
 

@@ -27,11 +27,12 @@ from typing_extensions import override
 from obscore.declared.publication import (
     Publication,
     PublishedTable,
+    counted_after,
     merged,
     refuse_loose_keys,
     refuse_other_rows,
+    row_of,
     same_values,
-    table_to_text,
 )
 from obscore.declared.rows import DeclaredRows
 from obscore.declared.tables import DeclaredIndex, DeclaredSchema, DeclaredTable
@@ -66,13 +67,6 @@ _SQL_INSERT_TABLE = schema.sql(insert(_TABLES))
 _ONCE = f"INSERT INTO {_PUBLICATION.name} (id, revision, numbers) VALUES (1, 1, 1) ON CONFLICT (id)"
 _SQL_REVISE = f"{_ONCE} DO UPDATE SET revision = revision + 1"
 _SQL_NUMBER = f"{_ONCE} DO UPDATE SET numbers = numbers + 1 RETURNING numbers"
-
-
-def _after(
-    done: int, total: int, progress: Callable[[int, int], None] | None
-) -> Callable[[int], None]:
-    """Count rows of one table after those of others."""
-    return lambda count: None if progress is None else progress(done + count, total)
 
 
 class SqliteTables(TableStore):
@@ -122,17 +116,12 @@ class SqliteTables(TableStore):
             total, done = sum(item.rows for item in rows.values()), 0
             made: list[PublishedTable] = []
             for table in declared.tables:
-                former = before.find(declared.name, table.name)
                 given = rows.get(table.name)
-                if given is None and former is not None and table.is_kept_like(former.table):
-                    made.append(
-                        PublishedTable(
-                            declared.name, table, former.number, former.rows, former.loaded,
-                            former.token,
-                        )
-                    )  # fmt: skip
+                kept = before.kept(declared.name, table)
+                if given is None and kept is not None:
+                    made.append(kept)
                     continue
-                number = self._stage(table, given, _after(done, total, progress))
+                number = self._stage(table, given, counted_after(done, total, progress))
                 count = 0 if given is None else given.rows
                 done += count
                 token = (tokens or {}).get(table.name) or uuid4().hex
@@ -267,19 +256,8 @@ class SqliteTables(TableStore):
             },
         )
         for item in made:
-            name = item.table.name
-            connection.execute(_SQL_DELETE_TABLE, {"schema": item.schema, "table": name})
-            connection.execute(
-                _SQL_INSERT_TABLE,
-                {
-                    "schema_name": item.schema,
-                    "table_name": name,
-                    "number": item.number,
-                    "declaration": table_to_text(item.table),
-                    "rows": item.rows,
-                    "loaded": item.loaded,
-                    "token": item.token,
-                },
-            )
+            named = dict(zip(("schema", "table"), item.names, strict=True))
+            connection.execute(_SQL_DELETE_TABLE, named)
+            connection.execute(_SQL_INSERT_TABLE, row_of(item))
         connection.execute(_SQL_REVISE)
         update_tap_schema(connection)
