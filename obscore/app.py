@@ -75,6 +75,7 @@ def create_app(
         annotators=annotators,
         public_url=public_url,
         identify=identify,
+        has_jobs=jobs is not None,
     )
     routes = TapRoutes(
         runner, limits, sync, public_url, None if jobs is None else jobs.settings

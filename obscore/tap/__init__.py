@@ -10,6 +10,7 @@
 - `access`        the addresses of products, made for whole columns
 - `encoding`      percent-encoding of whole columns, compiled
 - `answer`        a result as the document that was asked for
+- `explained`     what would be done for a query, as the document that was asked for
 - `job_uploads`   tables that come with asynchronous queries
 - `metrics`       what is counted of the queries
 - `sync`          a request's turn, its query, its answer
@@ -17,6 +18,7 @@
 - `capabilities`  what the service says it can
 - `holdings`      what the site holds, as far as its examples need it
 - `examples`      queries to start from, as a page
+- `page`          the service as a page for a browser
 - `async_routes`  the resources of asynchronous queries
 - `routes`        the others
 """

@@ -8,12 +8,14 @@ import pyarrow as pa
 from typing_extensions import override
 
 from obscore.tap.answer import write_answer
+from obscore.tap.explained import explanation_answer, limits_of
 from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest, read_request
 from obscore.tap.settings import TapSettings
 from vodal.errors import SkylaneError
 from vodal.links import Annotator
 from vodal.params import Params
+from vodal.tables.columns import ResultStream
 from vodal.tables.uploads import UploadedTable
 from vodal.uws.tasks import Stop, Task, Work
 
@@ -91,6 +93,11 @@ class TapJobs(Work):
             raise
 
     def _answer(self, task: Task, asked: QueryRequest, uploads: Sequence[UploadedTable]) -> None:
+        if asked.explain:
+            explanation = self._queries.explain(asked.query, asked.max_rows, uploads=uploads)
+            limits = limits_of(asked, self._settings, jobs=True)
+            self._write(task, asked, *explanation_answer(explanation, asked, limits))
+            return
         job = task.job
         result = self._queries.run(
             asked.query,
@@ -105,6 +112,11 @@ class TapJobs(Work):
         task.report(rows=0)
         result.batches = _counted(result.batches, task)
         pieces = write_answer(result, asked, self._annotators, job.site_url)
+        self._write(task, asked, result, pieces)
+
+    def _write(
+        self, task: Task, asked: QueryRequest, result: ResultStream, pieces: Iterator[bytes]
+    ) -> None:
         with task.result(_RESULT, asked.format.media_type, asked.format.extension) as sink:
             try:
                 for piece in pieces:

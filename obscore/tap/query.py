@@ -152,13 +152,21 @@ class QueryRunner:
         hints = "; ".join(explanation.hints[:_HINTS])
         return f"it {explanation.reason}" + (f". What helps: {hints}" if hints else "")
 
-    def explain(self, query: str, *, uploads: Sequence[UploadedTable] = ()) -> Explanation:
+    def explain(
+        self,
+        query: str,
+        max_rows: int | None = None,
+        *,
+        uploads: Sequence[UploadedTable] = (),
+    ) -> Explanation:
         """Say what the database does for a query, without running it.
 
         Parameters
         ----------
         query
             ADQL.
+        max_rows
+            Rows that it would give at most.
         uploads
             Tables that came with the query.
 
@@ -167,7 +175,8 @@ class QueryRunner:
         QueryError
             If the query is wrong.
         """
-        translated = self._translated(query, uploads)
+        limit = None if max_rows is None else max_rows + 1
+        translated = self._translated(query, uploads, limit)
         return self._engine.explain(translated, uploads=uploads)
 
     def why(self, query: str, uploads: Sequence[UploadedTable] = ()) -> str:

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from obscore.tap.settings import TapSettings
 from vodal.errors import TooLargeError, UsageError
 from vodal.params import Params
-from vodal.tables.formats import Format
+from vodal.tables.formats import DEFAULT, FORMATS, Format
 from vodal.tables.negotiation import negotiate
 
 __all__ = ["LANGUAGES", "QueryRequest", "read_request"]
 
 LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
 """What LANG may be."""
+
+_FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+_TEXT = next(item for item in FORMATS if item.name == "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class QueryRequest:
     max_rows: int
     """Rows to give at most; 0 asks for the columns alone."""
     format: Format
+    explain: bool = False
+    """Whether to say what would be done, and not to do it."""
 
 
 def read_request(params: Params, settings: TapSettings, accept: str | None = None) -> QueryRequest:
@@ -61,4 +67,15 @@ def read_request(params: Params, settings: TapSettings, accept: str | None = Non
         )
     wanted = params.integer("MAXREC", settings.default_rows)
     assert wanted is not None
-    return QueryRequest(query, min(wanted, settings.max_rows), negotiate(params, accept=accept))
+    explain = _flag(params, "EXPLAIN")
+    chosen = negotiate(params, _TEXT if explain else DEFAULT, accept=accept)
+    return QueryRequest(query, min(wanted, settings.max_rows), chosen, explain)
+
+
+def _flag(params: Params, name: str) -> bool:
+    text = params.one(name, "0")
+    assert text is not None
+    try:
+        return _FLAGS[text.lower()]
+    except KeyError:
+        raise UsageError(f"{name} takes 1 or 0, not '{text[:40]}'") from None

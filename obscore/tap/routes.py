@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from obscore.tap.capabilities import tap_capabilities
 from obscore.tap.examples import SiteExamples, examples_page
 from obscore.tap.metadata import tableset
+from obscore.tap.page import service_page
 from obscore.tap.query import QueryRunner
 from obscore.tap.settings import TapSettings
 from obscore.tap.sync import SyncQueries
@@ -81,6 +82,7 @@ class TapRoutes:
     def routes(self) -> list[BaseRoute]:
         """Give the routes, relative to where the service is mounted."""
         return [
+            Route("/", self._page, methods=["GET"]),
             Route("/sync", self._sync.answer, methods=["GET", "POST"]),
             Route("/examples", self._examples, methods=["GET"]),
             *vosi_routes(
@@ -91,6 +93,13 @@ class TapRoutes:
                 tables=lambda: tableset(self._runner.published().beside),
             ),
         ]
+
+    async def _page(self, _: Request) -> Response:
+        examples = await run_sync(self._site_examples.examples)
+        page = service_page(
+            self._runner.published, examples, self._settings, jobs=self._jobs is not None
+        )
+        return Response(page, media_type="text/html")
 
     async def _examples(self, _: Request) -> Response:
         page = examples_page(await run_sync(self._site_examples.examples))

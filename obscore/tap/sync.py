@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from obscore.store.pace import Lane
 from obscore.tap.answer import write_answer
+from obscore.tap.explained import explanation_answer, limits_of
 from obscore.tap.metrics import QueryMetrics, outcome_of, stream_outcome
 from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest, read_request
@@ -23,6 +24,7 @@ from obscore.tap.turns import Place, Turns, client_address
 from obscore.tap.uploads import TableUploads, Taken
 from vodal.links import Annotator
 from vodal.tables.columns import ResultStream
+from vodal.tables.uploads import UploadedTable
 from vodal.uws.callers import Identify, anonymous
 from vodal.web.presence import unless_gone
 from vodal.web.requests import site_url
@@ -84,6 +86,8 @@ class SyncQueries:
     identify
         Knows who asks: whoever has the same name shares the limits of one user. Who has none
         counts by address.
+    has_jobs
+        Whether there are asynchronous queries too.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class SyncQueries:
         annotators: Sequence[Annotator] = (),
         public_url: str | None = None,
         identify: Identify = anonymous,
+        has_jobs: bool = False,
     ) -> None:
         self._runner = runner
         self._settings = settings
@@ -104,6 +109,7 @@ class SyncQueries:
         self._annotators = tuple(annotators)
         self._public_url = public_url
         self._identify = identify
+        self._has_jobs = has_jobs
         self._lane = Lane(settings.long_at_once)
         self._turns = Turns(
             settings.connections,
@@ -155,6 +161,9 @@ class SyncQueries:
         pace = self._lane.pace()
 
         def pieces() -> Iterator[bytes]:
+            if asked.explain:
+                query.result, written = self._explained(asked, uploads)
+                return written
             result = self._runner.run(
                 asked.query,
                 asked.max_rows,
@@ -175,6 +184,13 @@ class SyncQueries:
         response.headers["Server-Timing"] = query.server_timing
         response.headers["Timing-Allow-Origin"] = "*"
         return response
+
+    def _explained(
+        self, asked: QueryRequest, uploads: Sequence[UploadedTable]
+    ) -> tuple[ResultStream, Iterator[bytes]]:
+        explanation = self._runner.explain(asked.query, asked.max_rows, uploads=uploads)
+        limits = limits_of(asked, self._settings, jobs=self._has_jobs)
+        return explanation_answer(explanation, asked, limits)
 
 
 class _Guarded(Response):
