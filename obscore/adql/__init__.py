@@ -84,6 +84,10 @@ class QueryPrinter(Protocol):
         """Print a query that gives ``limit`` rows at most; its columns are called c1, c2 ..."""
         ...
 
+    def condition(self, condition: bound.Condition) -> str:
+        """Print a condition on rows of tables that are called as their relations."""
+        ...
+
 
 def translate(
     query: str,

@@ -4,6 +4,7 @@
 - `demands`      the conditions of a query one by one, and what an index has to do with each
 - `explanation`  what is told, as values
 - `hints`        what would be quicker
+- `counting`     how many rows there are
 - `compose`      all of these put together
 - `told`         an explanation as text and as a table
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from obscore.adql import bound as b
 from obscore.adql.schema import TableDef
 from obscore.adql.wording import Wording
+from obscore.explain.counting import RowCount
 from obscore.explain.demands import (
     Demand,
     grounded,
@@ -19,17 +19,7 @@ from obscore.explain.explanation import Explanation, Finding, Reading, Step
 from obscore.explain.hints import hints
 from obscore.explain.plans import Access, PlanStep, Work
 
-__all__ = ["Count", "RowCount", "explain"]
-
-
-@dataclass(frozen=True, slots=True)
-class RowCount:
-    """How many rows there are."""
-
-    rows: int
-    at_least: bool = False
-    """Whether there may be more."""
-    estimated: bool = False
+__all__ = ["Count", "explain"]
 
 
 Count = Callable[[b.Relation, b.Condition | None], RowCount | None]
@@ -94,6 +84,8 @@ class _Composer:
         checked: list[Demand] = []
         for demand in demands:
             part = indexed_part(demand, relation, columns, self._order)
+            if access.temporary and self._is_equality(demand):
+                part = demand.condition
             if part is None:
                 checked.append(demand)
             else:
@@ -139,6 +131,14 @@ class _Composer:
             return None
         return max(aliases, key=self._order.__getitem__)
 
+    def _is_equality(self, demand: Demand) -> bool:
+        """Whether rows are found for a condition by their hashes."""
+        match demand.condition:
+            case b.Compare("="):
+                return self._joins(demand)
+            case _:
+                return False
+
     def _joins(self, demand: Demand) -> bool:
         return len({item.alias for item, _ in grounded(demand.condition, self._order)}) > 1
 
@@ -180,6 +180,8 @@ class _Composer:
             case "sub-query":
                 name = self._parts.names.get(work.what, "")
                 return f"the sub-query {name} is computed".replace("  ", " ")
+            case "join":
+                return f"the two sides are joined by {work.what}"
             case "each row":
                 return "a sub-query is computed again for each row"
 

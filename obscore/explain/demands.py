@@ -33,6 +33,10 @@ class Parts:
     """What our aliases of sub-queries and of queries of WITH are called in the query."""
     demands: list[Demand] = field(default_factory=list)
     selects: list[b.Select] = field(default_factory=list)
+    sets: list[str] = field(default_factory=list)
+    """UNION, EXCEPT and the like."""
+    ordered: bool = False
+    """Whether there is an ORDER BY anywhere."""
 
 
 def parts_of(query: b.Query) -> Parts:
@@ -43,6 +47,7 @@ def parts_of(query: b.Query) -> Parts:
 
 
 def _take_query(query: b.Query, parts: Parts) -> None:
+    parts.ordered = parts.ordered or bool(query.order)
     for named in query.named:
         parts.names[named.alias] = named.name
         _take_query(named.query, parts)
@@ -57,6 +62,7 @@ def _take_query(query: b.Query, parts: Parts) -> None:
             if select.where is not None:
                 parts.demands += _conjuncts(select.where)
         case b.SetQuery(first, rest):
+            parts.sets += [operator for operator, _ in rest]
             for item in (first, *(operand for _, operand in rest)):
                 _take_query(item, parts)
         case b.Query() as inner:

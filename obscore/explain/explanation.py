@@ -107,10 +107,8 @@ class Explanation:
         end = ", and sorts them" if sorts else ""
         following = readings[readings.index(worst) + 1 :][:1]
         if following and following[0].loop and following[0].joins:
-            return (
-                f"looks for rows of {following[0].shown} for each of the"
-                f" {'' if worst.rows is None else f'{worst.rows:,} '}rows of {worst.shown}{end}"
-            )
+            each = "each row" if worst.rows is None else f"each of {counted_rows(worst)}"
+            return f"looks for rows of {following[0].shown} for {each} of {worst.shown}{end}"
         if worst.finding is Finding.ALL:
             rows = "" if worst.table_rows is None else f" ({worst.table_rows:,})"
             return f"reads every row of {worst.shown}{rows}{end}, since {_why_whole(worst)}"

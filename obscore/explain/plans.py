@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = ["Access", "PlanStep", "Work", "WorkKind"]
 
-WorkKind = Literal["sort", "group", "distinct", "combine", "sub-query", "each row"]
+WorkKind = Literal["sort", "group", "distinct", "combine", "join", "sub-query", "each row"]
 
 
 @dataclass(frozen=True, slots=True)

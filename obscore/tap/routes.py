@@ -97,7 +97,7 @@ class TapRoutes:
     async def _page(self, _: Request) -> Response:
         examples = await run_sync(self._site_examples.examples)
         page = service_page(
-            self._runner.published, examples, self._settings, jobs=self._jobs is not None
+            self._runner.published().schema, examples, self._settings, jobs=self._jobs is not None
         )
         return Response(page, media_type="text/html")
 

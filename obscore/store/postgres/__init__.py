@@ -11,6 +11,7 @@
 - `store`       what the assembly line writes to
 - `resolver`    products by identifier and place
 - `deadline`    statements stopped when their time is over; `uploads`: tables that come with a query
+- `plan`        what PostgreSQL intends to do for a query
 - `engine`      runs users' queries
 - `backend`     all of these as one store
 """

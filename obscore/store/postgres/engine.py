@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -17,11 +18,14 @@ from typing_extensions import override
 from obscore import adql
 from obscore.adql.postgres.printer import PostgresPrinter
 from obscore.adql.schema import Schema, TableDef
+from obscore.explain.compose import explain
+from obscore.explain.counting import RowCounter
 from obscore.explain.explanation import Explanation
 from obscore.store import schema as tables
 from obscore.store.base import Published, QueryEngine
 from obscore.store.pace import Pace
 from obscore.store.postgres.deadline import Deadline, Watch
+from obscore.store.postgres.plan import read_plan
 from obscore.store.postgres.pool import Address, Connection, ConnectionPool, translated, translation
 from obscore.store.postgres.publication import PublicationLook, table_def
 from obscore.store.postgres.uploads import declare_uploads, loaded
@@ -48,6 +52,9 @@ _FIRST_ROWS = 500
 
 _PART_ROWS = 1_000
 """Rows that are Python's objects at once: these are many times larger than Arrow's columns."""
+
+_PLAN_LIMIT_S = 10.0
+"""Seconds for planning a query that is to be explained."""
 
 _AT_ONCE = 500 if psycopg.capabilities.has_stream_chunked() else 1
 """Rows that the driver takes from the server together, where libpq can (17 and later)."""
@@ -208,7 +215,26 @@ class PostgresEngine(QueryEngine):
         uploads: Sequence[UploadedTable] = (),
         limit_s: float = 2.0,
     ) -> Explanation:
-        raise ArchiveError("explanations on PostgreSQL are not there yet")
+        assert translated.resolved is not None
+        # Planning, and making the uploaded tables without rows, takes moments; counting may not.
+        with self._lent(translated.sql, uploads, limit_s=_PLAN_LIMIT_S + limit_s, filled=False) as (
+            connection,
+            deadline,
+        ):
+
+            def number(sql: str, values: Mapping[str, object], left_s: float) -> int | None:
+                with contextlib.suppress(psycopg.errors.QueryCanceled), connection.transaction():
+                    connection.execute(
+                        f"SET LOCAL statement_timeout = {max(1, int(left_s * 1000))}"
+                    )
+                    ((found,),) = connection.execute(sql.encode(), values).fetchall()
+                    return int(str(found))
+                return None
+
+            with deadline.running():
+                plan = read_plan(connection, translated)
+                counter = RowCounter(PostgresPrinter, number, uploads, limit_s)
+                return explain(translated.resolved, plan, counter.count)
 
     @override
     def check(self) -> None:

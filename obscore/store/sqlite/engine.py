@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from typing_extensions import override
 
 from obscore import adql
 from obscore.adql.schema import Schema, TableDef
+from obscore.adql.sqlite.printer import Printer
 from obscore.explain.compose import explain
+from obscore.explain.counting import RowCounter
 from obscore.explain.explanation import Explanation
 from obscore.store.base import Published, QueryEngine
 from obscore.store.pace import Pace
 from obscore.store.schema import published_name
-from obscore.store.sqlite.plan import RowCounter, read_plan
+from obscore.store.sqlite.plan import read_plan
 from obscore.store.sqlite.publication import PublicationLook, table_def
 from obscore.store.sqlite.readers import ReaderPool, watch, watch_long
 from obscore.store.sqlite.rows import Rows, TupleRows, column_rows
@@ -29,6 +32,7 @@ from obscore.tap.batches import make_schema
 from obscore.tap.metadata import PUBLISHED, encode_id
 from vodal.errors import (
     ArchiveError,
+    DeadlineError,
     QueryError,
     ReplacedError,
     ServiceUnavailable,
@@ -164,8 +168,16 @@ class SqliteEngine(QueryEngine):
             _explained(translated.sql),
             attached(connection, deadline, uploads, translated.sql, filled=False),
         ):
+
+            def number(sql: str, values: Mapping[str, object], left_s: float) -> int | None:
+                deadline.start(left_s)
+                with contextlib.suppress(DeadlineError), deadline.running():
+                    ((found,),) = connection.execute(sql, dict(values)).fetchall()
+                    return int(str(found))
+                return None
+
             plan = read_plan(connection, translated)
-            counter = RowCounter(connection, deadline, uploads, limit_s)
+            counter = RowCounter(Printer, number, uploads, limit_s)
             return explain(translated.resolved, plan, counter.count)
 
     @override

@@ -1,30 +1,20 @@
-"""What SQLite intends to do for a query, and how many rows it would look at."""
-
-# ruff: noqa: S608 - the SQL is the printer's: literals are bound, names are ours
+"""What SQLite intends to do for a query."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from operator import itemgetter
 
 import apsw
 
 from obscore import adql
-from obscore.adql import bound as b
-from obscore.adql.printing import quoted
 from obscore.adql.schema import TableDef
-from obscore.adql.sqlite.printer import Printer
-from obscore.explain.compose import RowCount
 from obscore.explain.demands import parts_of
 from obscore.explain.plans import Access, PlanStep, Work, WorkKind
-from obscore.store.sqlite.readers import Deadline
-from vodal.errors import DeadlineError
-from vodal.tables.uploads import UploadedTable
 
-__all__ = ["RowCounter", "read_plan"]
+__all__ = ["read_plan"]
 
 _TABLE = re.compile(
     r"(?P<how>SCAN|SEARCH) (?P<alias>[^\s(]+)(?: EXISTS)?"
@@ -33,8 +23,6 @@ _TABLE = re.compile(
 )
 _COLUMN = re.compile(r"(\w+)(?: IS)?[=<>?]")
 _TEMPORARY = re.compile(r"USE TEMP B-TREE FOR (?P<what>.*)")
-_LONGEST_COUNT = 100_000
-"""Rows of an index that are counted; further ones are "or more"."""
 
 
 def read_plan(connection: apsw.Connection, translated: adql.Translated) -> list[PlanStep]:
@@ -162,80 +150,3 @@ def _work(what: str, depth: int) -> Work:
     if what in kinds:
         return Work(kinds[what], depth)
     return Work("sort", depth, "ORDER BY" if "ORDER BY" in what else what)
-
-
-class RowCounter:
-    """Counts rows within a time: whole tables, and what an index finds.
-
-    Parameters
-    ----------
-    connection, deadline
-        To the store, with the uploaded tables attached.
-    uploads
-        Tables that came with the query.
-    limit_s
-        Seconds for all counts.
-    """
-
-    def __init__(
-        self,
-        connection: apsw.Connection,
-        deadline: Deadline,
-        uploads: Sequence[UploadedTable],
-        limit_s: float,
-    ) -> None:
-        self._connection = connection
-        self._deadline = deadline
-        self._uploads = {table.name: table.rows for table in uploads}
-        self._until = time.monotonic() + limit_s
-        self._whole: dict[str, RowCount | None] = {}
-
-    def count(self, relation: b.Relation, condition: b.Condition | None) -> RowCount | None:
-        """Count the rows of a table, all or those that an index finds by a condition."""
-        table = relation.source
-        if not isinstance(table, TableDef):
-            return None
-        if table.schema == "TAP_UPLOAD":
-            # Not loaded to be counted.
-            rows = self._uploads.get(table.name)
-            return None if rows is None or condition is not None else RowCount(rows)
-        if condition is not None:
-            return self._found(relation, table, condition)
-        if table.physical not in self._whole:
-            self._whole[table.physical] = self._all(table)
-        return self._whole[table.physical]
-
-    def _all(self, table: TableDef) -> RowCount | None:
-        counted = "count(*)"
-        physical = table.physical
-        if table.facets is not None:
-            counted = f"coalesce(sum({quoted(table.facets.count)}), 0)"
-            physical = table.facets.physical
-        rows = self._number(f"SELECT {counted} FROM {quoted(physical)}", {})
-        return None if rows is None else RowCount(rows)
-
-    def _found(
-        self, relation: b.Relation, table: TableDef, condition: b.Condition
-    ) -> RowCount | None:
-        printer = Printer()
-        where = printer.condition(condition)
-        sql = (
-            f"SELECT count(*) FROM (SELECT 1 FROM {quoted(table.physical)} AS {relation.alias}"
-            f" WHERE {where} LIMIT {_LONGEST_COUNT + 1})"
-        )
-        rows = self._number(sql, {**printer.params, "base_url": ""})
-        if rows is None:
-            return None
-        return RowCount(min(rows, _LONGEST_COUNT), at_least=rows > _LONGEST_COUNT)
-
-    def _number(self, sql: str, values: dict[str, object]) -> int | None:
-        left_s = self._until - time.monotonic()
-        if left_s <= 0:
-            return None
-        self._deadline.start(left_s)
-        try:
-            with self._deadline.running():
-                ((number,),) = self._connection.execute(sql, values).fetchall()
-        except DeadlineError:
-            return None
-        return int(str(number))
