@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 import warnings
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import httpx
@@ -245,7 +246,8 @@ def test_the_execution_duration_is_kept(tap, site_app, tmp_path):
         assert found.findtext(f"{UWS}phase") == "ABORTED"
         said = error_text(job)
         assert "stopped after 1 s, its execution duration" in said
-        assert "compares every row of ivoa.obscore AS a (401) with every row" in said
+        if isinstance(tap.database, Path):
+            assert "compares every row of ivoa.obscore AS a (401) with every row" in said
 
 
 def test_the_execution_duration_can_be_changed_while_a_job_runs(tap, site_app, tmp_path):
