@@ -6,6 +6,7 @@ TAP 1.1 section 2.7.6, DALI 1.1 section 3.4.5.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -34,6 +35,9 @@ _FORM = "it is written UPLOAD=name,uri with several separated by ';'"
 _REGULAR = re.compile("[A-Za-z][A-Za-z0-9_]*")
 _NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",;]*?))\s*,')
 _LONGEST_NAME = 128
+
+_NOWHERE = Path(os.devnull)
+"""The folder of a request that brings no tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +142,20 @@ class TableUploads:
     @asynccontextmanager
     async def taking(self, request: Request) -> AsyncIterator[Taken]:
         """Take parameters and files of a request; the files go when the block ends."""
+        # Most requests bring no table, and need no folder.
+        if "multipart" not in request.headers.get("content-type", ""):
+            params, _ = await read_form(request, None)
+            if not params.all("UPLOAD"):
+                yield Taken(params, (), _NOWHERE)
+                return
+        else:
+            params = None
         directory = await run_sync(partial(tempfile.TemporaryDirectory, prefix="skylane-upload-"))
         try:
             folder = Path(directory.name)
-            params, files = await read_form(request, self.target(folder))
+            files: Sequence[FilePart] = ()
+            if params is None:
+                params, files = await read_form(request, self.target(folder))
             yield Taken(params, tuple(files), folder)
         finally:
             with CancelScope(shield=True):

@@ -42,7 +42,7 @@ from vodal.tables.packing import (
 __all__ = ["NULL_NUMBERS", "BinaryRows", "compiled", "for_binary", "pack_rows"]
 
 compiled = LaterModule("vodal.tables.rowpack")
-"""Packs many rows of the usual columns several times faster, when it is loaded."""
+"""Packs rows of the usual columns several times faster, when it is loaded."""
 
 NULL_NUMBERS = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
 """What stands for a null in BINARY, by datatype."""
@@ -101,12 +101,14 @@ class BinaryRows:
         rows = batch.num_rows
         if rows == 0:
             return memoryview(b"")
+        if self._masked and (module := compiled.module) is not None:
+            made: memoryview | None = module.pack_many(self._columns, batch)
+            if made is not None:
+                return made
         if self._masked and rows <= FEW and (few := pack_few(self._columns, batch)) is not None:
             self.replaced |= few[1]
             return memoryview(few[0])
-        module = compiled.module if self._masked and rows > FEW else None
-        made = None if module is None else module.pack_many(self._columns, batch)
-        return self._pack_many(batch) if made is None else made
+        return self._pack_many(batch)
 
     def _pack_many(self, batch: pa.RecordBatch) -> memoryview:
         rows = batch.num_rows

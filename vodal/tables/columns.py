@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import chain
 
 import pyarrow as pa
+from typing_extensions import override
 
 from vodal.errors import SkylaneError
 
@@ -51,6 +52,18 @@ class Column:
     description: str | None = None
     id: str | None = None
     """XML ID; made unique by who builds the stream where descriptors must point to it."""
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once: what is known of columns is looked up several times in each query.
+        object.__setattr__(self, "_hash", hash((
+            self.name, self.datatype, self.arraysize, self.unit, self.ucd, self.utype, self.xtype,
+            self.description, self.id,
+        )))  # fmt: skip
+
+    @override
+    def __hash__(self) -> int:
+        return self._hash
 
     def called(self, name: str) -> Column:
         """Give the column under this name; itself if it has it already."""
