@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from obscore.adql import bound as b
 from obscore.adql.functions import VOLATILE
@@ -12,6 +13,8 @@ from obscore.adql.schema import TableDef
 __all__ = ["with_prefilters"]
 
 _TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
+
+_OPPOSITES = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "=": "<>", "<>": "="}
 
 _LookUp = tuple[b.Relation, b.Condition]
 """What an index can answer, and whose rows it gives."""
@@ -24,7 +27,7 @@ def with_prefilters(condition: b.Condition, inner: Collection[b.Relation]) -> b.
     """Add to each spatial test that must hold what the index can answer.
 
     Only tests that are not turned round get one: an absent footprint makes the test NULL, which
-    NOT keeps NULL, while the index would say no.
+    NOT keeps NULL, while the index would say no. NOT is moved inwards where it then vanishes.
 
     Parameters
     ----------
@@ -47,9 +50,39 @@ def with_prefilters(condition: b.Condition, inner: Collection[b.Relation]) -> b.
             nearby = _best(_nearby(condition), inner)
         case b.Between(b.Function("DISTANCE") as distance, _, high, False):
             nearby = _best(_within(distance, high), inner)
+        case b.NotThat(operand):
+            moved = with_prefilters(_opposite(operand), inner)
+            return moved if _looks_up(moved) else condition
         case _:
             nearby = None
     return condition if nearby is None else b.AllOf((nearby, condition))
+
+
+def _opposite(condition: b.Condition) -> b.Condition:
+    """Turn a condition round; what is unknown stays so."""
+    match condition:
+        case b.Compare(operator, left, right):
+            return b.Compare(_OPPOSITES[operator], left, right)
+        case b.NotThat(operand):
+            return operand
+        case b.AllOf(operands):
+            return b.AnyOf(tuple(map(_opposite, operands)))
+        case b.AnyOf(operands):
+            return b.AllOf(tuple(map(_opposite, operands)))
+        case b.Between() | b.InValues() | b.InQuery() | b.Like() | b.IsNull():
+            return replace(condition, negated=not condition.negated)
+        case b.Exists() | b.Nearby():
+            return b.NotThat(condition)
+
+
+def _looks_up(condition: b.Condition) -> bool:
+    match condition:
+        case b.Nearby():
+            return True
+        case b.AllOf(operands) | b.AnyOf(operands):
+            return any(map(_looks_up, operands))
+        case _:
+            return False
 
 
 def _best(found: list[_LookUp], inner: Collection[b.Relation]) -> b.Condition | None:

@@ -85,6 +85,10 @@ FORMS = {
     "CONTAINS({shape}, s_region) = 0": lambda row, shape: negated(holds(row[10], shape)),
     "INTERSECTS({shape}, s_region) <> 1": lambda row, shape: negated(meets(row[10], shape)),
     "NOT CONTAINS(s_region, {shape}) = 1": lambda row, shape: negated(holds(shape, row[10])),
+    "NOT CONTAINS({shape}, s_region) = 0": lambda row, shape: holds(row[10], shape),
+    "NOT (INTERSECTS({shape}, s_region) <> 1 OR s_fov > 2)": lambda row, shape: (
+        row[9] <= 2 and meets(row[10], shape)
+    ),
     "0 = CONTAINS(POINT(s_ra, s_dec), {shape})": lambda row, shape: negated(
         holds(shape, position(row))
     ),

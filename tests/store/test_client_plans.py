@@ -1,0 +1,193 @@
+"""What the databases do for the queries that clients send: each looks rows up in the spatial index.
+
+The plans are kept in ``data/plans-<store>.txt``, in short; SKYLANE_REWRITE_GOLDEN writes them anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from obscore.store.postgres.engine import PostgresEngine
+from obscore.tap.metadata import PUBLISHED
+from obscore.testing import make_catalogue
+from vodal.tables.columns import Column
+from vodal.tables.uploads import UploadedTable
+
+DATA = Path(__file__).parent / "data"
+KNOWN_VERSION = 15
+"""Of PostgreSQL, whose plans are kept word for word."""
+
+POLYGON = "POLYGON('ICRS', 10, 0, 11, 0, 11, 1, 10, 1)"
+CIRCLE = "CIRCLE('ICRS', 10.68, 41.27, 0.1)"
+POINT = "POINT('ICRS', 10.68, 41.27)"
+STORED = "POINT('ICRS', s_ra, s_dec)"
+ROWS = "SELECT * FROM ivoa.obscore WHERE"
+PAIR = "POINT('ICRS', t.ra, t.dec)"
+
+QUERIES = {
+    # Firefly's search panel.
+    "firefly point in region": f"{ROWS} CONTAINS({POINT}, s_region)=1",
+    "firefly region holds circle": f"{ROWS} CONTAINS({CIRCLE}, s_region)=1",
+    "firefly region holds polygon": f"{ROWS} CONTAINS({POLYGON}, s_region)=1",
+    "firefly region in circle": f"{ROWS} CONTAINS(s_region, {CIRCLE})=1",
+    "firefly region meets circle": f"{ROWS} INTERSECTS(s_region, {CIRCLE})=1",
+    "firefly region meets polygon": f"{ROWS} INTERSECTS(s_region, {POLYGON})=1",
+    "firefly cone": f"{ROWS} CONTAINS({STORED}, {CIRCLE})=1",
+    "firefly cone, band and time": (
+        f"{ROWS} (CONTAINS({STORED}, {CIRCLE})=1) AND (em_min <= 5e-7 AND em_max >= 4e-7)"
+        " AND (t_min >= 59000 AND t_max <= 61000) AND dataproduct_type = 'image'"
+    ),
+    "firefly positions of a list": (
+        "SELECT t.name, ivoa.obscore.* FROM ivoa.obscore, TAP_UPLOAD.t"
+        f" WHERE CONTAINS({PAIR}, s_region)=1"
+    ),
+    "firefly circles of a list": (
+        "SELECT o.* FROM ivoa.obscore AS o, TAP_UPLOAD.t AS t"
+        " WHERE INTERSECTS(o.s_region, CIRCLE('ICRS', t.ra, t.dec, 0.01))=1"
+    ),
+    # TOPCAT's windows and examples.
+    "topcat cone": f"SELECT TOP 2000 * FROM ivoa.obscore WHERE 1=CONTAINS({STORED}, {CIRCLE})",
+    "topcat match with an upload": (
+        "SELECT TOP 1000 * FROM ivoa.obscore AS db JOIN TAP_UPLOAD.t AS t ON 1=CONTAINS("
+        "POINT('ICRS', db.s_ra, db.s_dec), CIRCLE('ICRS', t.ra, t.dec, 5./3600.))"
+    ),
+    "topcat distance": (
+        "SELECT TOP 1000 DISTANCE(POINT(s_ra, s_dec), POINT(10.68, 41.27)) AS d, obs_id"
+        f" FROM ivoa.obscore WHERE DISTANCE({STORED}, {POINT}) < 0.2 ORDER BY d"
+    ),
+    # What pyvo makes of a position, and what its pages show.
+    "pyvo intersects": f"{ROWS} 1 = INTERSECTS({CIRCLE}, s_region)",
+    "pyvo intersects, two coordinates": (
+        f"{ROWS} INTERSECTS(CIRCLE(10.68, 41.27, 0.1), s_region) = 1"
+    ),
+    "pyvo region": f"{ROWS} CONTAINS(POINT(10.68, 41.27), s_region) = 1 AND calib_level >= 2",
+    "pyvo match with an upload": (
+        "SELECT t.name, o.obs_publisher_did FROM TAP_UPLOAD.t AS t JOIN ivoa.obscore AS o"
+        f" ON 1 = CONTAINS({PAIR}, o.s_region)"
+    ),
+    "pyvo match by distance": (
+        "SELECT t.name, o.obs_id FROM TAP_UPLOAD.t AS t JOIN ivoa.obscore AS o"
+        " ON DISTANCE(t.ra, t.dec, o.s_ra, o.s_dec) < 0.1"
+    ),
+    "left join with an upload": (
+        "SELECT t.name, o.obs_id FROM TAP_UPLOAD.t AS t LEFT JOIN ivoa.obscore AS o"
+        f" ON CONTAINS({PAIR}, o.s_region) = 1"
+    ),
+    # OR and NOT around them.
+    "one of two places": (
+        f"{ROWS} CONTAINS({POINT}, s_region)=1 OR CONTAINS(POINT(83.8, -5.4), s_region)=1"
+    ),
+    "one of two kinds": f"{ROWS} CONTAINS({POINT}, s_region)=1 OR CONTAINS({STORED}, {CIRCLE})=1",
+    "or in an upload": (
+        "SELECT o.obs_id FROM ivoa.obscore AS o, TAP_UPLOAD.t AS t"
+        f" WHERE CONTAINS({PAIR}, o.s_region)=1 OR DISTANCE(o.s_ra, o.s_dec, t.ra, t.dec) < 0.1"
+    ),
+    "not and not": f"{ROWS} CONTAINS({POINT}, s_region)=1 AND NOT (calib_level < 2)",
+    "not unequal": f"{ROWS} NOT (CONTAINS({POINT}, s_region) = 0 OR calib_level < 2)",
+    "not far": f"{ROWS} NOT DISTANCE({STORED}, {POINT}) > 0.2",
+    "through a sub-query": (
+        "SELECT q.obs_id FROM (SELECT * FROM ivoa.obscore WHERE calib_level > 1) AS q"
+        f" WHERE CONTAINS({POINT}, q.s_region)=1"
+    ),
+    "a map": f"{ROWS} INTERSECTS(s_region, MOC('6/1000-1003')) = 1",
+}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def engine(request, make_backend):
+    backend = make_backend(request.param, list(make_catalogue(1500, half_width_deg=0.5)))
+    engine = backend.engine(connections=1, wait_s=20.0, batch_rows=10_000)
+    if request.param == "postgres":
+        with engine._pool.connection() as connection:
+            connection.execute("RESET ROLE; SET default_transaction_read_only = off")
+            connection.execute("ANALYZE")
+            connection.close()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def upload(tmp_path_factory):
+    columns = (Column("name", "char", "*"), Column("ra", "double"), Column("dec", "double"))
+    schema = pa.schema([pa.field(column.name, column.arrow_type()) for column in columns])
+    rows = [
+        [f"p{i}" for i in range(40)],
+        [9.0 * i for i in range(40)],
+        [2.0 * i for i in range(40)],
+    ]
+    path = tmp_path_factory.mktemp("upload") / "t.arrow"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        writer.write_table(pa.table([pa.array(row) for row in rows], schema))
+    return UploadedTable("t", columns, path, 40)
+
+
+def steps_of(engine, query, upload):
+    """Give the plan in short: how tables are read, and by what."""
+    uploads = [upload] if "TAP_UPLOAD" in query else []
+    schema = PUBLISHED.with_tables(engine.declare(uploads))
+    translated = engine.translate(query, schema, limit=20_001)
+    values = {**translated.params, "base_url": ""}
+    if isinstance(engine, PostgresEngine):
+        with engine._lent(translated.sql, uploads, limit_s=10.0) as (connection, _):
+            rows = connection.execute(f"EXPLAIN (COSTS OFF) {translated.sql}", values)
+            return list(filter(None, (in_short(row[0]) for row in rows)))
+    from obscore.store.sqlite.uploads import attached
+
+    with (
+        engine._pool.reader(10.0) as (connection, deadline),
+        attached(connection, deadline, uploads, translated.sql),
+    ):
+        connection.authorizer, guard = None, connection.authorizer
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {translated.sql}", values).fetchall()
+        connection.authorizer = guard
+        return [row[-1] for row in rows]
+
+
+def in_short(line):
+    """Keep a step of PostgreSQL's plan and by which column it looks up, without the values."""
+    found = re.match(r"( *)(?:->  )?(\S.*)", line)
+    indent, text = found[1], found[2]
+    if text.startswith("Index Cond"):
+        columns = re.findall(r"\(?\(?(\w+) (?:&&|[<>=]+)", text)
+        return f"{indent}by {', '.join(columns)}"
+    if ": " in text:
+        return None
+    return f"{indent}{text}"
+
+
+def looks_up(engine, steps):
+    """Tell whether rows of the catalogue come from the spatial index alone."""
+    if isinstance(engine, PostgresEngine):
+        return any("s_cap" in step for step in steps) and not any(
+            re.search(r"Seq Scan on obscore\b", step) for step in steps
+        )
+    return any("obscore_rtree VIRTUAL TABLE INDEX" in step for step in steps)
+
+
+def page_of(engine):
+    return DATA / f"plans-{'postgres' if isinstance(engine, PostgresEngine) else 'sqlite'}.txt"
+
+
+def version_of(engine):
+    if not isinstance(engine, PostgresEngine):
+        return KNOWN_VERSION
+    with engine._pool.connection() as connection:
+        return connection.info.server_version // 10_000
+
+
+def test_every_query_looks_up_the_spatial_index(engine, upload):
+    plans = {}
+    for name, query in QUERIES.items():
+        steps = steps_of(engine, query, upload)
+        assert looks_up(engine, steps), (name, steps)
+        plans[name] = steps
+    page = "\n".join(f"# {name}\n" + "\n".join(plans[name]) + "\n" for name in QUERIES)
+    if os.environ.get("SKYLANE_REWRITE_GOLDEN"):
+        page_of(engine).write_text(page, encoding="utf-8")
+    if version_of(engine) == KNOWN_VERSION:
+        assert page == page_of(engine).read_text(encoding="utf-8")
