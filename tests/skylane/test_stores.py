@@ -7,7 +7,10 @@ import shutil
 from pathlib import Path
 
 import apsw
+import httpx
 import pytest
+import pyvo
+from astropy.table import Table
 from click.testing import CliRunner
 
 from skylane.cli import main
@@ -122,3 +125,61 @@ def test_a_wrong_url_is_named_by_its_key(tmp_path, monkeypatch):
     assert "store.url" in said
     assert "postgresql://" in said
     assert "tell-no-one" not in said
+
+
+@pytest.fixture
+def owned_url(postgres_cluster, postgres_url):
+    """Give the URL of a database as docs/howto-postgresql.md has it, for a role that owns it."""
+    database = postgres_url.rpartition("/")[2]
+    postgres_cluster.psql(
+        database,
+        f"""
+        CREATE ROLE keeper LOGIN;
+        ALTER DATABASE {database} OWNER TO keeper;
+        CREATE ROLE keeper_query NOLOGIN;
+        GRANT keeper_query TO keeper;
+        """,
+    )
+    yield postgres_cluster.url(database, "keeper")
+    postgres_cluster.psql(
+        database,
+        "DROP SCHEMA skylane, adql CASCADE; DROP OWNED BY keeper_query; DROP ROLE keeper_query;"
+        f"ALTER DATABASE {database} OWNER TO postgres; DROP OWNED BY keeper; DROP ROLE keeper",
+    )
+
+
+def test_a_site_on_postgresql_does_all_that_a_site_does(cli, night, owned_url, monkeypatch):
+    monkeypatch.setenv("SKYLANE_STORE__URL", owned_url)
+    monkeypatch.setenv("SKYLANE_STORE__QUERY_ROLE", "keeper_query")
+    call("ingest", night.parent / "night", "--workers", 0, "--site", night)
+    process, url = cli.start(night)
+    try:
+        tap = pyvo.dal.TAPService(f"{url}/tap")
+        rows = tap.search("SELECT * FROM ivoa.obscore ORDER BY t_min")
+        assert len(rows) == 3
+        row = rows[0]
+        place = f"{float(row['s_ra'])!r}, {float(row['s_dec'])!r}"
+        query = (
+            f"SELECT obs_publisher_did FROM ivoa.obscore WHERE CONTAINS(POINT({place}), s_region)=1"
+        )
+        assert row["obs_publisher_did"] in tap.search(query)["obs_publisher_did"]
+        assert len(tap.run_async("SELECT TOP 2 * FROM ivoa.obscore")) == 2
+        targets = Table({"ra": [row["s_ra"], 200.0], "dec": [row["s_dec"], -80.0]})
+        join = (
+            "SELECT t.ra, COUNT(o.obs_id) AS n FROM TAP_UPLOAD.t AS t LEFT JOIN ivoa.obscore AS o"
+            " ON CONTAINS(POINT(t.ra, t.dec), o.s_region) = 1 GROUP BY t.ra ORDER BY n DESC"
+        )
+        counts = tap.search(join, uploads={"t": targets})["n"]
+        assert counts[0] >= 1
+        assert counts[-1] == 0
+        links = row.getdatalink()
+        assert "#this" in [link["semantics"] for link in links]
+        cutout = row.processed(circle=(row["s_ra"], row["s_dec"], 0.001)).read()
+        assert cutout.startswith(b"SIMPLE")
+        assert httpx.get(f"{url}/tap/examples").status_code == 200
+        assert "true" in httpx.get(f"{url}/tap/availability").text
+    finally:
+        cli.stop(process)
+    said = call("query", "SELECT COUNT(*) AS n FROM ivoa.obscore", "--site", night)
+    assert "3" in said
+    assert not (night / "skylane.db").exists()
