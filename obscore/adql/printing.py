@@ -67,7 +67,7 @@ class QueryPrinting(ABC):
         return quoted(name)
 
     @abstractmethod
-    def _order(self, term: b.OrderTerm) -> str: ...
+    def _order(self, term: b.OrderTerm, query: b.Query) -> str: ...
 
     @abstractmethod
     def _rows(self, limit: int | None, offset: int | None) -> str: ...
@@ -121,7 +121,7 @@ class QueryPrinting(ABC):
             case b.Query() as inner:
                 parts.append(self._operand(inner, query))
         if query.order and not is_one_row(query.body):
-            parts.append("ORDER BY " + ", ".join(self._order(term) for term in query.order))
+            parts.append("ORDER BY " + ", ".join(self._order(term, query) for term in query.order))
         if limit is not None or query.offset:
             parts.append(self._rows(limit, query.offset))
         return " ".join(parts)

@@ -169,6 +169,30 @@ def looks_up(engine, steps):
     return any("obscore_rtree VIRTUAL TABLE INDEX" in step for step in steps)
 
 
+ORDERED = {
+    "SELECT TOP 5 * FROM ivoa.obscore ORDER BY t_min": "t_min",
+    "SELECT TOP 5 * FROM ivoa.obscore ORDER BY t_min DESC": "t_min",
+    "SELECT TOP 5 * FROM ivoa.obscore WHERE calib_level > 1 ORDER BY target_name": "target_name",
+    "SELECT TOP 5 * FROM ivoa.obscore ORDER BY obs_id": "obs_id",
+    "SELECT TOP 5 * FROM ivoa.obscore ORDER BY obs_publisher_did DESC": "obs_publisher_did",
+    "SELECT * FROM ivoa.obscore WHERE obs_id = 'x'": "obs_id",
+    "SELECT * FROM ivoa.obscore WHERE obs_id LIKE 'x%'": "obs_id",
+    "SELECT * FROM ivoa.obscore WHERE t_min BETWEEN 1 AND 2": "t_min",
+    "SELECT * FROM ivoa.obscore WHERE t_max > 99999": "t_max",
+    "SELECT * FROM ivoa.obscore WHERE obs_publisher_did IN ('a', 'b')": "obs_publisher_did",
+    "SELECT MIN(t_min), MAX(t_max) FROM ivoa.obscore": "t_min",
+}
+
+
+@pytest.mark.parametrize("query", ORDERED)
+def test_orders_and_plain_conditions_use_the_columns_index(engine, query, upload):
+    steps = steps_of(engine, query, upload)
+    # SQLite's index of a unique column has no name that tells which.
+    wanted = ORDERED[query] if isinstance(engine, PostgresEngine) else "INDEX"
+    assert any(wanted in step for step in steps), steps
+    assert not any("Sort" in step or "TEMP B-TREE" in step for step in steps), steps
+
+
 def page_of(engine):
     return DATA / f"plans-{'postgres' if isinstance(engine, PostgresEngine) else 'sqlite'}.txt"
 

@@ -49,8 +49,11 @@ class PostgresPrinter(ValuePrinter, QueryPrinting):
         return " ".join(parts)
 
     @override
-    def _order(self, term: b.OrderTerm) -> str:
+    def _order(self, term: b.OrderTerm, query: b.Query) -> str:
         by = str(term.by) if isinstance(term.by, int) else self.value(term.by)
+        if _is_never_null(term, query.body):
+            # As its index is.
+            return f"{by} DESC" if term.descending else by
         return f"{by} {_ORDERS[term.descending]}"
 
     @override
@@ -160,6 +163,19 @@ class PostgresPrinter(ValuePrinter, QueryPrinting):
             width = "0" if margin is None else self.typed(margin, Kind.REAL)
             wanted = f"adql.sky_caps({self.typed(shape, Kind.GEOMETRY)}, {width})"
         return f"({nearby.relation.alias}.{quoted(spatial.key)} && ANY ({wanted}))"
+
+
+def _is_never_null(term: b.OrderTerm, body: b.Select | b.SetQuery | b.Query) -> bool:
+    """Tell whether rows are ordered by a column of one table that has a value in each."""
+    if not isinstance(body, b.Select) or len(body.tables) > 1:
+        return False
+    by = body.outputs[term.by - 1].value if isinstance(term.by, int) else term.by
+    return (
+        isinstance(by, b.Use)
+        and by.relation is body.tables[0]
+        and by.field.definition is not None
+        and not by.field.definition.nullable
+    )
 
 
 def _cast(name: str, own: Kind, kind: Kind, column: Column) -> str:

@@ -43,7 +43,7 @@ class Printer(ValuePrinter, QueryPrinting):
         return f"{printed} OFFSET {self.param(offset)}" if offset else printed
 
     @override
-    def _order(self, term: b.OrderTerm) -> str:
+    def _order(self, term: b.OrderTerm, query: b.Query) -> str:
         by = str(term.by) if isinstance(term.by, int) else self.value(term.by)
         return f"{by} DESC" if term.descending else by
 

@@ -259,7 +259,9 @@ class PostgresTables(TableStore):
             with self._connection.transaction():
                 # Of several columns, the database makes one that is not too long.
                 called = f"ix_{name}_{listed}" if len(columns) == 1 else ""
-                self._run(f"CREATE {unique}INDEX {called} ON {name} ({listed})")
+                # In the order that users' queries ask for.
+                keys = ", ".join(f"{column} NULLS FIRST" for column in columns)
+                self._run(f"CREATE {unique}INDEX {called} ON {name} ({keys})")
         except psycopg.errors.UniqueViolation:
             present = " AND ".join(f"{column} IS NOT NULL" for column in columns)
             twice = self._connection.execute(

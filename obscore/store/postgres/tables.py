@@ -54,6 +54,13 @@ files = METADATA.tables["files"]
 facets = METADATA.tables["facets"]
 obscore = METADATA.tables["obscore"]
 
+# NULL comes first in users' queries, and so in the indexes that give their order.
+for _index in sorted(obscore.indexes, key=lambda index: str(index.name)):
+    (_column,) = _index.columns
+    if _column.nullable:
+        obscore.indexes.remove(_index)
+        Index(_index.name, _column.nulls_first())
+
 # The footprint as the SQL functions read it (`obscore.adql.postgres.shapes.shape_array`), and
 # the cap that the spatial index keeps (`row_cap` there).
 obscore.append_column(Column("s_region_array", postgresql.ARRAY(postgresql.DOUBLE_PRECISION())))
