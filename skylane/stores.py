@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.console import Console
 from obscore.store.base import Backend, StoreInfo
 from obscore.store.choice import make_backend
 from obscore.store.copy import copy_catalogue
+from obscore.store.copytables import copy_tables
 from obscore.store.settings import StoreSettings
 from skylane.progress import step
 from skylane.settings import load_settings
@@ -67,14 +69,29 @@ def copy(
     finally:
         reader.close()
         writer.close()
+    with (
+        step(console, "Copying published tables") as progress,
+        tempfile.TemporaryDirectory(prefix="copy-", dir=_scratch(site_path)) as folder,
+    ):
+        tables = copy_tables(source, other, Path(folder), resume=resume, progress=progress)
     console.print(f"  {copied.files:,} files with {copied.products:,} products")
     if copied.passed_over:
         console.print(f"  {copied.passed_over:,} files were there already")
-    console.print(f"  every file of the site is in {other.info().place}", soft_wrap=True)
+    if tables.tables:
+        console.print(f"  {tables.tables:,} published tables with {tables.rows:,} rows")
+    if tables.passed_over:
+        console.print(f"  {tables.passed_over:,} published tables were there already")
+    console.print(f"  all of the site is in {other.info().place}", soft_wrap=True)
 
 
 def _backend_of(site_path: Path) -> Backend:
     return SiteFolder(site_path).backend(load_settings(site_path).store)
+
+
+def _scratch(site_path: Path) -> Path | None:
+    """Give the site's folder for what may be deleted, if it is there."""
+    cache = SiteFolder(site_path).cache
+    return cache if cache.is_dir() else None
 
 
 def _is_current(found: StoreInfo) -> bool:

@@ -7,6 +7,7 @@
 - `places`   which columns of an uploaded table tell where on the sky a row lies
 - `pace`     how long queries share the processors with short ones
 - `base`     the seams: what a store is to the assembly line, to queries and to the services
+- `copy`     a catalogue copied to another store; `copytables`: the tables of the site's own
 - `sqlite`   the embedded store: one writer, many readers, in several processes
 - `postgres` the store in PostgreSQL with pg_sphere
 """

@@ -7,6 +7,7 @@ They are made of what the site holds, so that each gives rows, and made anew whe
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from obscore.adql.schema import Schema
-from obscore.adql.wording import identifier
 from obscore.tap.holdings import Holdings, Place, answers, look
 from obscore.tap.metadata import PUBLISHED
 from obscore.tap.query import QueryRunner
@@ -69,15 +69,20 @@ def make_examples(held: Holdings | None, published: Schema) -> Iterator[Example]
         if held.places:
             yield from _of_sky(held, held.places[0])
         yield from _of_values(held)
-    for table in published.tables:
-        if table.schema not in {"ivoa", "TAP_SCHEMA"}:
-            name = f"{identifier(table.schema)}.{identifier(table.name)}"
-            yield Example(
-                f"table-{table.schema}-{table.name}".replace(" ", "-"),
-                f"First rows of {table.full_name}",
-                table.description or "A table of this site.",
-                f"SELECT TOP 10 *\nFROM {name}",
-            )
+    own = (table for table in published.tables if table.schema not in {"ivoa", "TAP_SCHEMA"})
+    ids: set[str] = set()
+    for number, table in enumerate(own, 1):
+        # An XML name, whatever the table is called.
+        key = re.sub("[^A-Za-z0-9_]", "-", f"table-{table.schema}-{table.name}")
+        if key in ids:
+            key = f"{key}-{number}"
+        ids.add(key)
+        yield Example(
+            key,
+            f"First rows of {table.full_name}",
+            table.description or "A table of this site.",
+            f"SELECT TOP 10 *\nFROM {table.full_name}",
+        )
     yield Example(
         "columns",
         "What the columns mean",

@@ -16,6 +16,7 @@ from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from pyarrow import parquet
 
+from obscore.declared.reading import read_declaration
 from obscore.tap.settings import TapSettings, UploadSettings
 
 pytestmark = pytest.mark.xdist_group("site")
@@ -25,14 +26,14 @@ DOCS = Path(__file__).parents[2] / "docs"
 SHELLS = {"shell": ["sh", "-eu"], "stilts": ["sh", "-eu"], "python": [sys.executable, "-"]}
 
 
-def run_blocks(page: str, kind: str, site, folder: Path) -> str:
-    """Run the examples of one kind, one after the other; give what they print."""
+def run_blocks(page: str, kinds: str, site, folder: Path) -> str:
+    """Run the examples of one kind, or of several, in their order; give what they print."""
     text = (DOCS / page).read_text("utf-8")
-    blocks = re.findall(rf"<!-- test: {kind} -->\n```\w+\n(.*?)```", text, re.DOTALL)
-    assert blocks, f"{page} has no example of {kind}"
+    blocks = re.findall(rf"<!-- test: ({kinds}) -->\n```\w+\n(.*?)```", text, re.DOTALL)
+    assert blocks, f"{page} has no example of {kinds}"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     said = ""
-    for block in blocks:
+    for kind, block in blocks:
         code = block.replace("http://127.0.0.1:8080", site.url).replace("SITE", str(site.folder))
         done = subprocess.run(
             SHELLS[kind], input=code, cwd=folder, env={**os.environ, "PATH": path},
@@ -92,6 +93,19 @@ def test_the_examples_of_uploads_run(site, tmp_path):
     found = rows(tmp_path / "found.csv")
     assert len(found) == len(dids_at(site))
     assert {row["weight"] for row in found} == {"2.5"}
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_the_examples_of_published_tables_run(site, tmp_path):
+    said = run_blocks("howto-tables.md", "shell|python", site, tmp_path)
+    assert "cat.stars: 3 rows" in said
+    assert "Stars that were seen" in said
+    assert "HD 3" in said
+    images = len(dids_at(site))
+    assert {"star": "HD 1", "images": str(images)} in rows(tmp_path / "seen.csv")
+    declared, _ = read_declaration((tmp_path / "cat.yaml").read_text("utf-8"))
+    assert declared == read_declaration((tmp_path / "stars.yaml").read_text("utf-8"))[0]
+    assert "cat.stars is gone, with its 3 rows" in said
 
 
 def test_every_link_between_the_pages_leads_somewhere():
