@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -23,6 +24,11 @@ _WHOLE = {int, type(None)}
 
 def make_schema(columns: Sequence[Column]) -> pa.Schema:
     """Give the Arrow schema of a table's columns; names may repeat."""
+    return _schema(tuple(columns))
+
+
+@lru_cache(maxsize=256)
+def _schema(columns: tuple[Column, ...]) -> pa.Schema:
     return pa.schema([pa.field(column.name, column.arrow_type()) for column in columns])
 
 

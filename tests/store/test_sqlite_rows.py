@@ -59,10 +59,13 @@ class Table:
         return self._all(TupleRows(cursor, columns, make_schema(columns)), 7)
 
     def by_columns(self, columns=COLUMNS, sql="SELECT * FROM x", first=1, count=7):
-        """Begin with tuples, as the engine does."""
+        """Begin with tuples, or from the first row."""
         schema = make_schema(columns)
         cursor = self.connection.execute(sql)
         try:
+            if not first:
+                rows = column_rows(self.connection, sql, columns, schema, is_on_row=True)
+                return [] if rows is None else self._all(rows, count)
             rows = TupleRows(cursor, columns, schema)
             begun = rows.take(first)
             batches = [] if begun is None else [begun]
@@ -107,7 +110,9 @@ def test_sqlite_gives_its_functions():
 @given(st.lists(ROWS_RIGHT, max_size=30))
 def test_values_that_fit_are_the_same_in_both_ways(rows):
     table = Table(rows)
-    assert told(table.by_columns()) == told(table.by_tuples())
+    expected = told(table.by_tuples())
+    assert told(table.by_columns()) == expected
+    assert told(table.by_columns(first=0)) == expected
 
 
 @settings(max_examples=80, deadline=None)
@@ -144,6 +149,8 @@ def test_a_query_that_ended_gives_no_more():
     table = Table([(None,) * 9] * 5)
     assert [batch.num_rows for batch in table.by_columns(first=2, count=3)] == [2, 3]
     assert [batch.num_rows for batch in table.by_columns(first=5)] == [5]
+    assert [batch.num_rows for batch in table.by_columns(first=0, count=9)] == [5]
+    assert table.by_columns(first=0, sql="SELECT * FROM x LIMIT 0") == []
 
 
 def failing(table, function, sql="SELECT boom(l) FROM x", name="boom"):

@@ -117,6 +117,10 @@ class ResultStream:
         """Give the batches in slices of some 1 MB, which bounds the memory of an answer."""
         first, self._first = self._first, None
         for batch in self.batches if first is None else chain((first,), self.batches):
+            if batch.num_rows and batch.get_total_buffer_size() <= _PIECE_BYTES:
+                # Known at once, which the exact size is not.
+                yield batch
+                continue
             fitting = int(batch.num_rows * _PIECE_BYTES / max(batch.nbytes, 1))
             rows = min(max(1, fitting), _PIECE_ROWS)
             for start in range(0, batch.num_rows, rows):

@@ -20,6 +20,10 @@ REAL, WHOLE, FLAG, TEXT, BYTES = range(5)
 _MOST_TEXT = 64 << 20
 """Bytes of one column's texts after which a batch ends early."""
 
+_WIDEST = 64
+_OFFSET_BYTES = 4
+_BEYOND_ASCII = 128
+
 _LONGS = (-(2**63), 2**63 - 1)
 _BOUNDS = {
     pa.uint8(): (0, 2**8 - 1),
@@ -81,8 +85,11 @@ class Cells:
         self._offsets = np.zeros((columns, rows + 1), np.int32)
         rooms = np.where(layout.kinds >= TEXT, np.minimum(widths * rows * 1.1 + 64, _MOST_TEXT), 0)
         self._rooms = rooms.astype(np.int64)
-        self._texts = [np.empty(int(room), np.uint8) for room in self._rooms]
-        self._starts = np.array([text.ctypes.data for text in self._texts], np.int64)
+        self.places = np.cumsum(self._rooms) - self._rooms
+        self.common = np.empty(int(self._rooms.sum()), np.uint8)
+        self.grown: dict[int, NDArray[np.uint8]] = {}
+        """Texts of columns that had not room enough in the common memory."""
+        self._starts = self.places + _address(self.common)
         self.texts = self._offsets, self._starts, self._rooms
         """Columns x (rows + 1): where in its column each text starts and the last one ends; the
         address of each column's texts, and how many bytes fit there."""
@@ -107,13 +114,13 @@ class Cells:
         rows, column, needed = (int(value) for value in self.state)
         if rows and needed > _MOST_TEXT:
             return False
+        used, room = int(self._offsets[column, rows]), int(self._rooms[column])
         # A single row may be larger than all that.
-        former = self._texts[column]
-        grown = np.empty(max(needed, min(2 * former.size, _MOST_TEXT)), np.uint8)
-        used = int(self._offsets[column, rows])
-        grown[:used] = former[:used]
-        self._texts[column] = grown
-        self._starts[column], self._rooms[column] = grown.ctypes.data, grown.size
+        grown = np.empty(max(needed, min(2 * room, _MOST_TEXT)), np.uint8)
+        former, start = self.grown.get(column), int(self.places[column])
+        grown[:used] = self.common[start : start + used] if former is None else former[:used]
+        self.grown[column] = grown
+        self._starts[column], self._rooms[column] = _address(grown), grown.size
         return True
 
     def batch(self) -> pa.RecordBatch:
@@ -126,32 +133,70 @@ class Cells:
         QueryError
             If an array is none.
         """
-        kinds = self.layout.schema.types
-        arrays = [self._array(column, kind) for column, kind in enumerate(kinds)]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.layout.schema)
+        return pa.RecordBatch.from_arrays(_Arrays(self).all(), schema=self.layout.schema)
 
-    def _array(self, column: int, kind: pa.DataType) -> pa.Array:
-        rows = self.rows
-        valid = self._valid[column, :rows]
-        nulls = rows - int(np.count_nonzero(valid))
-        mask = pa.py_buffer(np.packbits(valid, bitorder="little")) if nulls else None
-        held = self.layout.kinds[column]
+
+def _address(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+class _Arrays:
+    """Makes the arrays of `Cells`, which stay where they are."""
+
+    def __init__(self, cells: Cells) -> None:
+        self._layout = cells.layout
+        self._rows = rows = cells.rows
+        self._cells = cells
+        self._whole, self._real, valid = cells.numbers
+        valid = valid[:, :rows]
+        self._nulls = rows - valid.sum(axis=1, dtype=np.int64)
+        self._masks = np.packbits(valid, axis=1, bitorder="little")
+        offsets = cells.texts[0]
+        self._sizes = offsets[:, rows]
+        self._numbers, self._offsets, self._common = map(
+            pa.py_buffer, (self._whole, offsets, cells.common)
+        )
+
+    def all(self) -> list[pa.Array]:
+        kinds = zip(self._layout.schema.types, self._layout.kinds.tolist(), strict=True)
+        return [self._array(column, *kind) for column, kind in enumerate(kinds)]
+
+    def _array(self, column: int, kind: pa.DataType, held: int) -> pa.Array:
+        nulls = int(self._nulls[column])
+        mask = pa.py_buffer(self._masks[column]) if nulls else None
         if held >= TEXT:
-            offsets = self._offsets[column, : rows + 1]
-            data = self._texts[column][: offsets[-1]]
-            buffers = [mask, pa.py_buffer(offsets), pa.py_buffer(data)]
-            if held == TEXT:
-                texts = pa.Array.from_buffers(kind, rows, buffers, nulls)
-                if data.size and int(data.max()) >= 128:
-                    texts.validate(full=True)
-                return texts
-            packed = pa.Array.from_buffers(pa.binary(), rows, buffers, nulls).to_pylist()
-            return make_array(self.layout.columns[column], kind, packed)
+            return self._texts(column, kind, mask, nulls)
         if held == FLAG:
-            bits = np.packbits(self._whole[column, :rows] != 0, bitorder="little")
-            return pa.Array.from_buffers(kind, rows, [mask, pa.py_buffer(bits)], nulls)
-        source: NDArray[Any] = self._real if held == REAL else self._whole
+            bits = np.packbits(self._whole[column, : self._rows] != 0, bitorder="little")
+            return pa.Array.from_buffers(kind, self._rows, [mask, pa.py_buffer(bits)], nulls)
+        return pa.Array.from_buffers(kind, self._rows, [mask, self._values(column, kind)], nulls)
+
+    def _values(self, column: int, kind: pa.DataType) -> pa.Buffer:
+        """Give numbers in the type of their column."""
+        if kind.bit_width == _WIDEST:
+            size = self._whole.shape[1] * (_WIDEST // 8)
+            return self._numbers.slice(column * size, self._rows * (_WIDEST // 8))
+        source: NDArray[Any] = self._real if pa.types.is_floating(kind) else self._whole
         with np.errstate(over="ignore"):
             # A double that is too large for a float becomes an infinity.
-            numbers = source[column, :rows].astype(kind.to_pandas_dtype(), copy=False)
-        return pa.Array.from_buffers(kind, rows, [mask, pa.py_buffer(numbers)], nulls)
+            return pa.py_buffer(source[column, : self._rows].astype(kind.to_pandas_dtype()))
+
+    def _texts(
+        self, column: int, kind: pa.DataType, mask: pa.Buffer | None, nulls: int
+    ) -> pa.Array:
+        cells, size = self._cells, int(self._sizes[column])
+        step = cells.texts[0].strides[0]
+        offsets = self._offsets.slice(column * step, (self._rows + 1) * _OFFSET_BYTES)
+        grown = cells.grown.get(column)
+        if grown is None:
+            start = int(cells.places[column])
+            data, seen = self._common.slice(start, size), cells.common[start : start + size]
+        else:
+            data, seen = pa.py_buffer(grown).slice(0, size), grown[:size]
+        if self._layout.kinds[column] == BYTES:
+            packed = pa.Array.from_buffers(pa.binary(), self._rows, [mask, offsets, data], nulls)
+            return make_array(self._layout.columns[column], kind, packed.to_pylist())
+        texts = pa.Array.from_buffers(kind, self._rows, [mask, offsets, data], nulls)
+        if size and int(seen.max()) >= _BEYOND_ASCII:
+            texts.validate(full=True)
+        return texts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,9 @@ _TOO_COMPLEX = (
 """How SQLite's sentences about its own limits begin or what they hold, lower case."""
 
 
+_FRESH_S = 0.25
+"""Seconds for which what is published is not looked at again, unless a query asks for more."""
+
 _GONE = f"no such table: {published_name(0)[:-1]}"
 """How SQLite says that the rows of a published table are no longer there."""
 
@@ -95,6 +99,7 @@ class SqliteEngine(QueryEngine):
         self._batch_rows = batch_rows
         self._look = PublicationLook(database)
         self._published: Published | None = None
+        self._looked_s = 0.0
         self._pool = ReaderPool(database, size=connections, wait_s=wait_s, prepare=prepare_reader)
 
     @override
@@ -103,8 +108,12 @@ class SqliteEngine(QueryEngine):
 
     @override
     def published(self, *, renewed: bool = False) -> Published:
-        beside = self._look.current()
         known = self._published
+        now = time.monotonic()
+        if known is not None and not renewed and now - self._looked_s < _FRESH_S:
+            return known
+        beside = self._look.current()
+        self._looked_s = now
         if known is None or known.beside is not beside:
             tables = (table_def(item) for item in beside.tables)
             self._published = known = Published(beside, PUBLISHED.with_tables(tables))
@@ -134,20 +143,22 @@ class SqliteEngine(QueryEngine):
             attached(connection, deadline, uploads, translated.sql),
         ):
             cursor = connection.cursor()
-            rows: Rows = TupleRows(cursor, columns, schema)
+            rows: Rows
             try:
                 with deadline.running(), _explained(translated.sql):
                     cursor.execute(translated.sql, values)
+                    rows = column_rows(
+                        connection, translated.sql, columns, schema, is_on_row=True
+                    ) or TupleRows(cursor, columns, schema)
                     batch = rows.take(_FIRST_ROWS)
                 while batch is not None:
                     yield with_access_urls(batch, translated.made, base_url)
                     if rows.ended:
                         return
                     if isinstance(rows, TupleRows):
-                        further = column_rows(connection, translated.sql, columns, schema)
-                        if further is not None:
-                            rows = further
-                            watch_long(connection, deadline)
+                        rows = column_rows(connection, translated.sql, columns, schema) or rows
+                    if not isinstance(rows, TupleRows):
+                        watch_long(connection, deadline)
                     with deadline.running(), _explained(translated.sql):
                         batch = rows.take(self._batch_rows)
             finally:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -56,7 +56,7 @@ _PLACES = {
 
 _POINTER = ctypes.c_void_p
 _TYPES: dict[str, tuple[Any, ...]] = {
-    # What is given, and what is taken; all let other threads run.
+    # What is given, and what is taken.
     "column_value": (_POINTER, _POINTER, ctypes.c_int),
     "errmsg": (ctypes.c_char_p, _POINTER),
     "libversion": (ctypes.c_char_p,),
@@ -66,10 +66,8 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     "value_int64": (ctypes.c_int64, _POINTER),
     "value_text": (_POINTER, _POINTER),
     "value_type": (ctypes.c_int, _POINTER),
-    "next_stmt": (_POINTER, _POINTER, _POINTER),
     "extended_errcode": (ctypes.c_int, _POINTER),
     "sql": (ctypes.c_char_p, _POINTER),
-    "stmt_busy": (ctypes.c_int, _POINTER),
 }
 
 _ENTRY = ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, _POINTER, _POINTER)
@@ -89,23 +87,13 @@ class Routines:
     """By name, without ``sqlite3_``; pointers are numbers."""
     addresses: NDArray[np.int64]
     """Of ``step``, ``column_value`` and ``value_`` type, int64, double, text, blob, bytes."""
+    searching: NDArray[np.int64]
+    """Addresses of ``next_stmt`` and ``stmt_busy``."""
 
-    def running(self, connection: apsw.Connection, sql: str) -> int | None:
-        """Give the address of the statement of this SQL that a connection is running.
-
-        Returns
-        -------
-        int or None
-            None if it runs none or several.
-        """
-        # Other statements may run too: the R*Tree reads its nodes by some of its own.
-        wanted, found = sql.encode(), []
-        database = connection.sqlite3_pointer()
-        statement = self.call["next_stmt"](database, None)
-        while statement:
-            if self.call["stmt_busy"](statement) and self.call["sql"](statement) == wanted:
-                found.append(int(statement))
-            statement = self.call["next_stmt"](database, statement)
+    def of_sql(self, statements: Sequence[int], sql: str) -> int | None:
+        """Give the one of some statements that was made of this SQL; None if not one was."""
+        wanted = sql.encode()
+        found = [item for item in statements if self.call["sql"](item) == wanted]
         return found[0] if len(found) == 1 else None
 
     def error(self, connection: apsw.Connection) -> Exception:
@@ -194,12 +182,16 @@ def _table() -> int:
 def _routines(table: int) -> Routines:
     size = max(_PLACES.values()) + 1
     pointers = (ctypes.c_void_p * size).from_address(table)
+    # None of them waits for anything, so that Python's lock is kept.
     call = {
-        name: ctypes.CFUNCTYPE(*kinds)(pointers[_PLACES[name]] or 0)
+        name: ctypes.PYFUNCTYPE(*kinds)(pointers[_PLACES[name]] or 0)
         for name, kinds in _TYPES.items()
     }
     version = call["libversion"]().decode()
     if version != apsw.sqlite_lib_version():
         raise ValueError(f"this is SQLite {version} and not apsw's {apsw.sqlite_lib_version()}")
-    addresses = np.array([pointers[_PLACES[name]] for name in _FOR_ROWS], np.int64)
-    return Routines(call, addresses)
+    rows, searching = (
+        np.array([pointers[_PLACES[name]] for name in names], np.int64)
+        for names in (_FOR_ROWS, ("next_stmt", "stmt_busy"))
+    )
+    return Routines(call, rows, searching)

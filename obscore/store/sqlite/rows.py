@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from types import ModuleType
 from typing import Protocol
@@ -28,6 +29,12 @@ __all__ = ["ColumnRows", "Rows", "TupleRows", "column_rows", "stepping"]
 
 _PART_ROWS = 1_000
 """Rows that are Python's objects at once: these are many times larger than Arrow's columns."""
+
+_FIRST_ROWS, _MOST_ROWS = 64, 1_000_000
+"""Rows for which there is memory at first, since most queries give few, and later."""
+
+_MOST_BUSY = 16
+"""Statements that a connection may run at once: the R*Tree reads its nodes by some of its own."""
 
 _FIRST_WIDTH = 32.0
 """Bytes of text that a cell is taken to have before any was seen."""
@@ -89,19 +96,41 @@ stepping = LaterModule("obscore.store.sqlite.stepping")
 
 
 def column_rows(
-    connection: apsw.Connection, sql: str, columns: Sequence[Column], schema: pa.Schema
+    connection: apsw.Connection,
+    sql: str,
+    columns: Sequence[Column],
+    schema: pa.Schema,
+    *,
+    is_on_row: bool = False,
 ) -> ColumnRows | None:
     """Go on with the query that a connection runs; None where that cannot be, or not yet.
 
     Its cursor must give no rows any more.
+
+    Parameters
+    ----------
+    connection, sql
+        What runs what.
+    columns, schema
+        Of its result.
+    is_on_row
+        Whether the row on which it stands is still to be given: so it is after ``execute``.
     """
     module, calls = stepping.module, routines()
     if module is None or calls is None:
         return None
-    statement = calls.running(connection, sql)
+    busy = np.empty(_MOST_BUSY, np.int64)
+    count = module.find_busy(calls.searching, connection.sqlite3_pointer(), busy)
+    statement = calls.of_sql(busy[:count].tolist(), sql)
     if statement is None:
         return None
-    return ColumnRows(module, _Running(connection, calls, statement), columns, schema)
+    running = _Running(connection, calls, statement)
+    return ColumnRows(module, running, tuple(columns), schema, is_on_row=is_on_row)
+
+
+@lru_cache(maxsize=256)
+def _layout(columns: tuple[Column, ...], schema: pa.Schema) -> Layout:
+    return Layout(columns, schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +149,19 @@ class ColumnRows(Rows):
         self,
         module: ModuleType,
         statement: _Running,
-        columns: Sequence[Column],
+        columns: tuple[Column, ...],
         schema: pa.Schema,
+        *,
+        is_on_row: bool,
     ) -> None:
         self._stepping = module
         self._statement = statement
         self._columns = columns
         self._schema = schema
-        self._layout = Layout(columns, schema)
+        self._layout = _layout(columns, schema)
         self._widths = np.full(len(columns), _FIRST_WIDTH)
-        self._is_on_row = False
+        self._is_on_row = is_on_row
+        self._most = _FIRST_ROWS
         self.ended = False
 
     @override
@@ -137,14 +169,16 @@ class ColumnRows(Rows):
         parts: list[pa.RecordBatch] = []
         is_full = False
         while count and not self.ended and not is_full:
-            cells = Cells(self._layout, self._widths, count)
+            wanted = min(count, self._most)
+            cells = Cells(self._layout, self._widths, wanted)
             if self._is_on_row:
                 # One that was left unfinished: there is none to step to.
                 cells.state[1] = 0
-            code = self._fill(cells, count)
+            code = self._fill(cells, wanted)
             if cells.rows:
                 parts.append(cells.batch())
                 self._widths = cells.widths()
+                self._most = _MOST_ROWS
                 count -= cells.rows
             if code == self._stepping.MISFIT:
                 row = self._statement.calls.row(self._statement.address, len(self._columns))

@@ -24,7 +24,7 @@ from obscore.store.sqlite.routines import (
 from vodal.addresses import caller, copy
 from vodal.compiled import uncounted
 
-__all__ = ["DONE", "FULL", "MISFIT", "ROW", "fill", "load"]
+__all__ = ["DONE", "FULL", "MISFIT", "ROW", "fill", "find_busy", "load"]
 
 ROW, DONE = 100, 101
 """SQLite's results of a step."""
@@ -36,6 +36,7 @@ _TWO_TO_63 = 2.0**63
 
 Longs = NDArray[np.int64]
 
+_next = caller(types.int64, types.int64, types.int64)
 _step = caller(types.int32, types.int64)
 _column_value = caller(types.int64, types.int64, types.int32)
 _number = caller(types.int32, types.int64)
@@ -155,7 +156,38 @@ def fill(
     return code
 
 
+@uncounted
+def find_busy(calls: Longs, database: int, found: Longs) -> int:
+    """Find the statements that a connection is running.
+
+    Parameters
+    ----------
+    calls
+        `Routines.searching`.
+    database
+        The connection's address.
+    found
+        Where their addresses go.
+
+    Returns
+    -------
+    int
+        How many there are; no more than have room.
+    """
+    count, statement = 0, 0
+    while count < len(found):
+        statement = _next(calls[0], (database, statement))
+        if statement == 0:
+            break
+        if _number(calls[1], (statement,)) != 0:
+            found[count] = statement
+            count += 1
+    return count
+
+
 def load() -> None:
     """Compile, or read from the disk what was compiled before."""
+    # Without room nothing is called.
+    find_busy(np.zeros(2, np.int64), 0, np.empty(0, np.int64))
     cells = Cells(Layout((), pa.schema([])), np.zeros(0), 0)
     fill(np.zeros(8, np.int64), 0, cells.layout.arrays, cells.numbers, cells.texts, cells.state, 0)
