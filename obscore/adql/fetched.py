@@ -38,9 +38,11 @@ def with_sources(query: b.Query) -> tuple[b.Query, tuple[int, ...]]:
 
 def _source(value: b.Value) -> b.Use | None:
     match value:
-        case b.Use(relation, b.Field(definition=definition)) if definition is not None:
+        case b.Use(relation, b.Field(definition=definition)) if (
+            definition is not None and definition.made_of is not None
+        ):
             for item in relation.fields:
-                if definition.made_of is not None and item.name == definition.made_of:
+                if item.name == definition.made_of:
                     return b.Use(relation, item)
             return None
         case _:

@@ -5,6 +5,7 @@
 - `request`       the parameters of a query as one value
 - `uploads`       tables that come with a query, taken, fetched and read
 - `turns`         who runs a query next
+- `translations`  the last queries, translated
 - `query`         a query's text to a stream of Arrow batches
 - `batches`       rows of the database as Arrow batches
 - `access`        the addresses of products, made for whole columns

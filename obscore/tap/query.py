@@ -14,6 +14,7 @@ from obscore.explain.explanation import Explanation
 from obscore.store.base import Published, QueryEngine
 from obscore.store.pace import Pace
 from obscore.tap.settings import TapSettings
+from obscore.tap.translations import Translations
 from vodal.ahead import read_ahead
 from vodal.errors import DeadlineError, QueryError, ReplacedError, SkylaneError
 from vodal.tables.columns import ResultStream, with_ids
@@ -44,6 +45,7 @@ class QueryRunner:
 
     def __init__(self, engine: QueryEngine, settings: TapSettings) -> None:
         self._engine = engine
+        self._translations = Translations()
         self._settings = settings
 
     def published(self) -> Published:
@@ -194,12 +196,20 @@ class QueryRunner:
     ) -> Translated:
         """Translate a query with what is published; with what is at this moment, if need be."""
         known = self._engine.published()
+        if not uploads:
+            kept = self._translations.get(query, known.schema, limit)
+            if kept is not None:
+                return kept
         try:
-            return self._engine.translate(query, self._with(known, uploads), limit=limit)
+            made = self._engine.translate(query, self._with(known, uploads), limit=limit)
+            if not uploads:
+                self._translations.put(query, known.schema, limit, made)
         except QueryError:
             now = self._engine.published(renewed=True)
             if now is known:
                 raise
+        else:
+            return made
         return self._engine.translate(query, self._with(now, uploads), limit=limit)
 
     def _with(self, known: Published, uploads: Sequence[UploadedTable]) -> Schema:

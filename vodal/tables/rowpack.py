@@ -19,7 +19,7 @@ from vodal.addresses import copy, reader, writer
 from vodal.compiled import uncounted
 from vodal.tables.columns import Column
 
-__all__ = ["load", "pack_many"]
+__all__ = ["is_plain", "load", "pack_many"]
 
 Longs = NDArray[np.int64]
 
@@ -153,19 +153,32 @@ def pack(sources: _Sources, rows: int, target: int) -> int:
     return target
 
 
+class _Known(NamedTuple):
+    """What is known of some columns."""
+
+    schema: pa.Schema
+    widths: Longs
+    nulls: Longs
+    fixed: int
+    """Bytes of a row without its texts."""
+
+
 @lru_cache(maxsize=256)
-def _widths(columns: tuple[Column, ...]) -> tuple[Longs, Longs] | None:
-    """Give each column's width and what stands for its nulls; None if one is of a rare type."""
-    widths = []
+def _known(columns: tuple[Column, ...]) -> _Known | None:
+    """Look at columns; None if one is of a rare type."""
+    sizes = []
     for column in columns:
         if column.datatype in _WIDTHS and column.arraysize is None:
-            widths.append(_WIDTHS[column.datatype])
+            sizes.append(_WIDTHS[column.datatype])
         elif column.datatype == "char" and column.arraysize == "*":
-            widths.append(_TEXT)
+            sizes.append(_TEXT)
         else:
             return None
-    nulls = [_NULLS.get(column.datatype, 0) for column in columns]
-    return np.array(widths, np.int64), np.array(nulls, np.int64)
+    schema = pa.schema([(column.name, column.arrow_type()) for column in columns])
+    widths = np.array(sizes, np.int64)
+    nulls = np.array([_NULLS.get(column.datatype, 0) for column in columns], np.int64)
+    fixed = (len(columns) + 7) // 8 + int(np.where(widths == _TEXT, _LENGTH_BYTES, widths).sum())
+    return _Known(schema, widths, nulls, fixed)
 
 
 def _addresses(array: pa.Array) -> tuple[int, int, int, int]:
@@ -178,6 +191,31 @@ def _addresses(array: pa.Array) -> tuple[int, int, int, int]:
         values.address if values is not None else 0,
         others[0].address if len(others) > 1 else 0,
     )
+
+
+def _sources(columns: tuple[Column, ...], batch: pa.RecordBatch) -> tuple[_Known, _Sources] | None:
+    """Find the values of a batch; None if one of its columns is of a rare type or of another."""
+    known = _known(columns)
+    if known is None or not (
+        batch.schema.equals(known.schema) or batch.schema.types == known.schema.types
+    ):
+        return None
+    found = np.array([_addresses(array) for array in batch.columns], np.int64).reshape(-1, 4)
+    return known, _Sources(known.widths, known.nulls, *found.T.copy())
+
+
+def is_plain(columns: tuple[Column, ...], batch: pa.RecordBatch) -> bool:
+    """Tell whether columns are of the usual types and all texts are ASCII that XML can carry.
+
+    Parameters
+    ----------
+    columns
+        As the document declares them.
+    batch
+        Of these columns.
+    """
+    found = _sources(columns, batch)
+    return found is not None and measure(found[1], batch.num_rows) >= 0
 
 
 def pack_many(columns: tuple[Column, ...], batch: pa.RecordBatch) -> memoryview | None:
@@ -196,24 +234,19 @@ def pack_many(columns: tuple[Column, ...], batch: pa.RecordBatch) -> memoryview 
         None if the batch must be packed in the general way: a column is of a rare type, or a text
         holds characters that are written as others.
     """
-    known = _widths(columns)
-    if known is None or any(
-        kind != column.arrow_type()
-        for column, kind in zip(columns, batch.schema.types, strict=True)
-    ):
+    found = _sources(columns, batch)
+    if found is None:
         return None
+    known, sources = found
     rows = batch.num_rows
-    found = np.array([_addresses(array) for array in batch.columns], np.int64).reshape(-1, 4)
-    sources = _Sources(*known, *found.T.copy())
     text_bytes = measure(sources, rows)
     if text_bytes < 0:
         return None
-    widths = known[0]
-    fixed = (len(columns) + 7) // 8 + int(np.where(widths == _TEXT, _LENGTH_BYTES, widths).sum())
     # A null text may have bytes that are not written.
-    made = np.empty(rows * fixed + text_bytes, np.uint8)
-    end = pack(sources, rows, made.ctypes.data)
-    return made[: end - made.ctypes.data].data
+    made = np.empty(rows * known.fixed + text_bytes, np.uint8)
+    start = int(made.__array_interface__["data"][0])
+    end = pack(sources, rows, start)
+    return made[: end - start].data
 
 
 def load() -> None:

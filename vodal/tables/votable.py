@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 import pyarrow as pa
 from pybase64 import b64encode
 
 from vodal.links import ServiceDescriptor
-from vodal.tables.binary import NULL_NUMBERS, BinaryRows, for_binary
+from vodal.tables.binary import NULL_NUMBERS, BinaryRows, compiled, for_binary
 from vodal.tables.cells import conform, is_ascii, join_lines, text
 from vodal.tables.columns import Column, ResultStream, with_ids
 from vodal.tables.markup import descriptor, escaped_text, field_element, frames, info, unique_ids
@@ -49,6 +50,8 @@ def _declared(columns: Sequence[Column], first: pa.RecordBatch | None) -> tuple[
     an INFO after the table says so.
     """
     if first is None:
+        return tuple(columns)
+    if (module := compiled.module) is not None and module.is_plain(tuple(columns), first):
         return tuple(columns)
     return tuple(
         replace(column, datatype="unicodeChar")
@@ -132,18 +135,23 @@ def _head(
     serialization: Serialization | None,
 ) -> str:
     """Write what comes before the rows."""
-    nulls = NULL_NUMBERS if serialization == "BINARY" else {}
     return "".join(
         [
             _HEAD,
             '<RESOURCE type="results">\n',
             info("QUERY_STATUS", "OK") + "\n",
             *(info(name, value) + "\n" for name, value in infos),
-            frames(columns),
-            "<TABLE>\n",
-            *(field_element(column, nulls.get(column.datatype)) + "\n" for column in columns),
+            _table_head(tuple(columns), serialization == "BINARY"),
         ]
     )
+
+
+@lru_cache(maxsize=256)
+def _table_head(columns: tuple[Column, ...], has_null_numbers: bool) -> str:  # noqa: FBT001
+    """Write frames and fields; kept, since most queries ask for the same columns."""
+    nulls = NULL_NUMBERS if has_null_numbers else {}
+    fields = (field_element(column, nulls.get(column.datatype)) + "\n" for column in columns)
+    return "".join([frames(columns), "<TABLE>\n", *fields])
 
 
 def _foot(
