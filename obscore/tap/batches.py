@@ -109,7 +109,11 @@ def make_array(column: Column, kind: pa.DataType, cells: Sequence[Any]) -> pa.Ar
 
 def _lists(kind: pa.ListType, cells: Sequence[Any]) -> pa.Array:
     """Make an array of lists; SQLite keeps them packed."""
-    if any(isinstance(cell, bytes) for cell in cells):
+    found = set(map(type, cells))
+    if str in found:
+        # It would be taken for a list of its characters.
+        raise TypeError
+    if bytes in found:
         return unpack_lists(cells, kind)
     if pa.types.is_boolean(kind.value_type):
         return pa.array(cells, pa.list_(pa.int64())).cast(kind)
