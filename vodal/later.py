@@ -56,3 +56,8 @@ class LaterModule:
         if self._module is None:
             self.begin()
         return self._module
+
+    @property
+    def loaded(self) -> ModuleType | None:
+        """The module if it is there; loading it is not begun."""
+        return self._module

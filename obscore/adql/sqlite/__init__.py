@@ -4,4 +4,5 @@
 - `haversine`  distances as plain SQL
 - `arrays`     how arrays are kept
 - `functions`  the functions that this SQL calls, in Python
+- `glance`     how most pairs of shapes lie, compiled
 """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from obscore.adql.sqlite.functions import glance
 from obscore.store.base import Backend, StoreInfo
 from obscore.store.schema import SCHEMA_VERSION
 from obscore.store.sqlite.engine import SqliteEngine
@@ -84,3 +85,4 @@ class SqliteBackend(Backend):
     def warm_up(self) -> None:
         stepping.begin()
         access.compiled.begin()
+        glance.begin()
