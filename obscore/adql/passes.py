@@ -51,7 +51,10 @@ def with_prefilters(condition: b.Condition, inner: Collection[b.Relation]) -> b.
         case b.Between(b.Function("DISTANCE") as distance, _, high, False):
             nearby = _best(_within(distance, high), inner)
         case b.NotThat(operand):
-            moved = with_prefilters(_opposite(operand), inner)
+            turned = _opposite(operand)
+            if isinstance(turned, b.NotThat):
+                return condition
+            moved = with_prefilters(turned, inner)
             return moved if _looks_up(moved) else condition
         case _:
             nearby = None

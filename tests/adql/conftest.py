@@ -324,6 +324,31 @@ def plan(database):
     return explain
 
 
+@pytest.fixture(scope="session")
+def both(database, postgres):
+    """Give what both databases answer, embedded one first; None where one took too long."""
+
+    def answers(query):
+        translated = adql.translate(query, SCHEMA)
+        values = translated.params | {"base_url": BASE_URL}
+        try:
+            embedded = database.execute(translated.sql, values).fetchall()
+        except apsw.InterruptError:
+            embedded = None
+        translated = adql.translate(query, POSTGRES_SCHEMA, printer=PostgresPrinter)
+        values = translated.params | {"base_url": BASE_URL}
+        try:
+            postgres.execute("SET statement_timeout = '2s'")
+            other = postgres.execute(translated.sql, values, binary=True).fetchall()
+        except psycopg.errors.QueryCanceled:
+            other = None
+        finally:
+            postgres.execute("RESET statement_timeout")
+        return embedded, other
+
+    return answers
+
+
 def read_cases(name):
     """Read queries and what is expected of each: blocks of lines, the last starting with ``->``."""
     cases = []

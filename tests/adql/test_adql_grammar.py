@@ -421,3 +421,38 @@ def test_many_right_queries_are_taken_and_run(schema, hasty):
         except Exception as error:
             raise AssertionError(query) from error
     assert good > 350
+
+
+# Both databases ------------------------------------------------------------------------------
+
+BY_CHANCE = re.compile(r"\b(RAND|IVO_NORMAL_RANDOM|TOP|OFFSET)\b", re.IGNORECASE)
+"""What gives other rows each time."""
+
+
+def rows_in_common_form(rows):
+    """Sort rows, their numbers rounded to what two ways of computing agree on."""
+    return sorted((tuple(map(rounded, row)) for row in rows), key=repr)
+
+
+def rounded(value):
+    if isinstance(value, float):
+        return 0.0 if abs(value) < 1e-9 else float(f"{value:.9g}")
+    return value
+
+
+def test_both_databases_give_the_same(hasty, postgres, both):
+    compared = 0
+    for seed in range(1_000, 2_000):
+        query = Writer(random.Random(seed).randint).whole()
+        try:
+            answers = both(query)
+        except QueryError:
+            continue
+        except Exception as error:
+            raise AssertionError(query) from error
+        if None in answers or BY_CHANCE.search(query):
+            continue
+        one, two = map(rows_in_common_form, answers)
+        assert one == two, query
+        compared += 1
+    assert compared > 200

@@ -305,3 +305,9 @@ def test_values_without_meaning_give_no_row(run):
         "INTERSECTS(POLYGON(s_ra, s_dec, s_ra, s_dec, s_ra, s_dec), s_region) = 1",
     ):
         assert run(f"SELECT obs_id FROM ivoa.obscore WHERE {where}") == [], where
+
+
+def test_not_of_a_query_is_left_where_it_is(run):
+    inner = "SELECT * FROM TAP_UPLOAD.targets WHERE ra < 0"
+    for where in (f"NOT EXISTS ({inner})", f"NOT (obs_id = 'x' OR EXISTS ({inner}))"):
+        assert run(f"SELECT COUNT(*) FROM ivoa.obscore WHERE {where}") == [(300,)]

@@ -212,6 +212,7 @@ DECLARE
     away float8 := 1.0 + velocity * parallax * mas / 4.740470463533349 * years;
     ra float8;
     dec float8;
+    far float8;
     place float8[];
 BEGIN
     IF adql.is_position(ra_deg, dec_deg) IS NOT TRUE THEN
@@ -219,10 +220,16 @@ BEGIN
     END IF;
     ra := radians(CASE WHEN abs(ra_deg) < 1e-100 THEN 0.0 ELSE adql.ra(ra_deg) END);
     dec := radians(CASE WHEN abs(dec_deg) < 1e-100 THEN 0.0 ELSE dec_deg END);
-    place := adql.position_of(
+    v := ARRAY[
         cos(dec) * cos(ra) * away - sin(ra) * east - sin(dec) * cos(ra) * north,
         cos(dec) * sin(ra) * away + cos(ra) * east - sin(dec) * sin(ra) * north,
-        sin(dec) * away + cos(dec) * north);
+        sin(dec) * away + cos(dec) * north];
+    -- Squares of what goes very far would leave the range of numbers.
+    far := greatest(abs(v[1]), abs(v[2]), abs(v[3]));
+    IF far > 1e100 THEN
+        v := ARRAY[v[1] / far, v[2] / far, v[3] / far];
+    END IF;
+    place := adql.position_of(v[1], v[2], v[3]);
     RETURN adql.sky_point(place[1], place[2]);
 EXCEPTION WHEN numeric_value_out_of_range THEN
     RETURN NULL;

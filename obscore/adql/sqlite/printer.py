@@ -96,10 +96,8 @@ class Printer(ValuePrinter, QueryPrinting):
             return printed
         if value.kind is Kind.REAL:
             return f"CAST({printed} AS REAL)"
-        counted = isinstance(value, b.Tally) or (
-            isinstance(value, b.Aggregate) and value.name != "SUM"
-        )
-        if value.kind is Kind.INTEGER and not counted:
+        known = isinstance(value, b.Tally | b.Aggregate | b.Operation | b.Minus)
+        if value.kind is Kind.INTEGER and not known:
             return f"adql_int({printed})"
         return printed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from obscore.adql import bound as b
@@ -59,6 +60,32 @@ _AS_GIVEN = frozenset({"CEILING", "FLOOR", "TRUNCATE", "COALESCE"})
 
 _INTEGER_BITS = {"SMALLINT": 16, "INTEGER": 32, "BIGINT": 64}
 
+_LONGS = 2.0**63
+
+
+def reach(value: b.Value) -> float:
+    """Give a number that the size of a whole number never exceeds, infinity if there is none."""
+    match value:
+        case b.Literal(int(literal)):
+            return abs(literal)
+        case b.Use():
+            return 2.0**31 if is_narrow(value) else math.inf
+        case b.Minus(operand) | b.Function("ABS", (operand,)):
+            return reach(operand)
+        case b.Function("CONTAINS" | "INTERSECTS"):
+            return 1.0
+        case b.Operation(first, rest):
+            total = reach(first)
+            for sign, operand in rest:
+                # Sums before products may hide an overflow only where the total shows it too.
+                if sign == "*":
+                    total *= max(1.0, reach(operand))
+                elif sign != "/":
+                    total += reach(operand)
+            return total
+        case _:
+            return math.inf
+
 
 @dataclass(slots=True)
 class ValuePrinter:
@@ -81,19 +108,27 @@ class ValuePrinter:
                 return "NULL" if literal is None else self.param(literal)
             case b.ShapeValue() | b.MocValue():
                 return self.param(_packed(value))
-            case b.Operation(first, rest):
-                parts = [self.value(first)]
-                for operator, operand in rest:
-                    parts += [operator, self.value(operand)]
-                return f"({' '.join(parts)})"
-            case b.Minus(operand):
-                return f"(-{self.value(operand)})"
+            case b.Operation() | b.Minus():
+                return self._operation(value)
             case b.Aggregate() | b.Tally():
                 return self._aggregate(value)
             case b.Cast():
                 return self._cast(value)
             case b.Function():
                 return self._function(value)
+
+    def _operation(self, value: b.Operation | b.Minus) -> str:
+        if isinstance(value, b.Minus):
+            printed = f"(-{self.value(value.operand)})"
+        else:
+            parts = [self.value(value.first)]
+            for operator, operand in value.rest:
+                parts += [operator, self.value(operand)]
+            printed = f"({' '.join(parts)})"
+        if value.kind is Kind.INTEGER and reach(value) >= _LONGS:
+            # What leaves 64 bits would go on as a double here.
+            return f"adql_int({printed})"
+        return printed
 
     def _aggregate(self, value: b.Aggregate | b.Tally) -> str:
         if isinstance(value, b.Tally):
@@ -109,7 +144,7 @@ class ValuePrinter:
         # sum() of SQLite fails where whole numbers overflow: halves do not.
         if value.distinct:
             return f"iif(count({argument}), CAST(total(DISTINCT {argument}) AS INTEGER), NULL)"
-        return f"(sum({argument} >> 32) * 4294967296 + sum({argument} & 4294967295))"
+        return f"adql_int(sum({argument} >> 32) * 4294967296 + sum({argument} & 4294967295))"
 
     def _tally(self, value: b.Tally) -> str:
         weights = f"sum({self.value(value.weight)})"
