@@ -6,11 +6,11 @@ import contextlib
 import datetime as dt
 import gc
 import io
+import re
 import shutil
 import subprocess
 import time
 import warnings
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import httpx
@@ -246,8 +246,7 @@ def test_the_execution_duration_is_kept(tap, site_app, tmp_path):
         assert found.findtext(f"{UWS}phase") == "ABORTED"
         said = error_text(job)
         assert "stopped after 1 s, its execution duration" in said
-        if isinstance(tap.database, Path):
-            assert "compares every row of ivoa.obscore AS a (401) with every row" in said
+        assert re.search(r"compares every row of ivoa.obscore AS \w \(401\) with every row", said)
 
 
 def test_the_execution_duration_can_be_changed_while_a_job_runs(tap, site_app, tmp_path):

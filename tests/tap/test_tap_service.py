@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import threading
 import time
-from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -382,9 +381,8 @@ def test_a_query_over_its_time_is_stopped_and_the_next_one_served(tap, site_app)
         assert answer.status_code == 503
         said = status(answer.content)[1]
         assert "stopped after 0.3 s" in said
-        if isinstance(tap.database, Path):
-            assert "compares every row of ivoa.obscore AS a (401) with every row" in said
-            assert "no condition joins them. What helps: join a and b" in said
+        assert re.search(r"compares every row of ivoa.obscore AS \w \(401\) with every row", said)
+        assert re.search("no condition joins them. What helps: join [abc] and [abc] by", said)
         quick = {"LANG": "ADQL", "QUERY": "SELECT TOP 1 obs_id FROM ivoa.obscore"}
         assert httpx.get(url, params=quick).status_code == 200
 
