@@ -22,7 +22,6 @@ from obscore.declared.rows import DeclaredRows, matched
 from obscore.declared.tables import DeclaredColumn, DeclaredIndex, DeclaredSchema, DeclaredTable
 from obscore.explain.told import explanation_lines
 from obscore.store.postgres.backend import PostgresBackend
-from obscore.store.postgres.engine import PostgresEngine
 from obscore.store.postgres.pool import Address, connect
 from obscore.store.settings import StoreSettings
 from obscore.store.sqlite.backend import SqliteBackend
@@ -238,21 +237,14 @@ def test_it_is_joined_with_observations_and_uploads_by_the_index(site, tmp_path)
         "SELECT * FROM stars WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(1, 2, 3))",
     ):  # fmt: skip
         plan = plan_of(site, asked)
-        assert re.search(r"cat\.stars.*by the spatial index|ix_published_\d+_row_cap", plan), plan
+        assert re.search(r"cat\.stars.*by the spatial index", plan), plan
     plan = plan_of(site, "SELECT * FROM stars WHERE mag < 13")
-    assert re.search(r"by the index of mag|ix_published_\d+_c4", plan), plan
+    assert "by the index of mag" in plan, plan
 
 
 def plan_of(site, query: str) -> str:
-    """Give what the database says that it does, or what is told of it."""
-    if not isinstance(site.engine, PostgresEngine):
-        return "\n".join(explanation_lines(site.runner.explain(query)))
-    translated = site.engine.translate(query, site.runner.published().schema)
-    with site.engine._lent(translated.sql, [], limit_s=10.0) as (connection, _):
-        rows = connection.execute(
-            f"EXPLAIN {translated.sql}", {**translated.params, "base_url": ""}
-        ).fetchall()
-    return "\n".join(str(row[0]) for row in rows)
+    """Give what is told of the database's plan."""
+    return "\n".join(explanation_lines(site.runner.explain(query)))
 
 
 ALL = [

@@ -68,7 +68,10 @@ def test_the_votable_has_steps_limits_and_hints(tap):
 def test_a_browser_gets_a_page(tap):
     answer = ask(tap, headers=BROWSER)
     assert answer.headers["content-type"].startswith("text/html")
-    assert "the rows are sorted for ORDER BY" in answer.text
+    assert "2. the rows are sorted for ORDER BY\n" in answer.text, answer.text
+    nasty = ask(tap, "SELECT * FROM ivoa.obscore WHERE obs_id = '<b>&'", headers=BROWSER).text
+    assert "obs_id = '&lt;b&gt;&amp;'" in nasty
+    assert "<b>" not in nasty
 
 
 def test_json_is_for_programs(tap):
