@@ -63,7 +63,8 @@ def create_app(
         wait_s=limits.wait_limit_s,
         batch_rows=limits.batch_rows,
     )
-    runner = QueryRunner(engine, limits)
+    longer = f"As a job in /async a query may take up to {limits.async_max_limit_s} s"
+    runner = QueryRunner(engine, limits, otherwise=None if jobs is None else longer)
     runners = [runner]
     uploads = TableUploads(limits.uploads)
     job_uploads = JobUploads(uploads)

@@ -41,12 +41,18 @@ class QueryRunner:
         Of the store; closed with the runner.
     settings
         Limits.
+    otherwise
+        What can be done with a query whose time was over, as a sentence; by default there is
+        nothing to say.
     """
 
-    def __init__(self, engine: QueryEngine, settings: TapSettings) -> None:
+    def __init__(
+        self, engine: QueryEngine, settings: TapSettings, *, otherwise: str | None = None
+    ) -> None:
         self._engine = engine
         self._translations = Translations()
         self._settings = settings
+        self._otherwise = otherwise
 
     def published(self) -> Published:
         """Give what queries can name now, without uploads.
@@ -142,7 +148,10 @@ class QueryRunner:
         try:
             yield from batches
         except DeadlineError as error:
-            raise DeadlineError(f"{error.message}: {self._why(translated, uploads)}") from None
+            sentence = f"{error.message}: {self._why(translated, uploads)}"
+            if self._otherwise is not None:
+                sentence += f". {self._otherwise}"
+            raise DeadlineError(sentence) from None
 
     def _why(self, translated: Translated, uploads: Sequence[UploadedTable]) -> str:
         """Say why a query takes long, and what would help."""

@@ -25,6 +25,7 @@ from obscore.tap.settings import TapSettings
 from obscore.testing import make_file, make_observation
 from vodal.regions import Circle, Point
 from vodal.sphere import contains
+from vodal.testing.jobs import make_runner
 from vodal.testing.server import serve
 
 needs_stilts = pytest.mark.skipif(shutil.which("stilts") is None, reason="no stilts command")
@@ -385,6 +386,18 @@ def test_a_query_over_its_time_is_stopped_and_the_next_one_served(tap, site_app)
         assert re.search("no condition joins them. What helps: join [abc] and [abc] by", said)
         quick = {"LANG": "ADQL", "QUERY": "SELECT TOP 1 obs_id FROM ivoa.obscore"}
         assert httpx.get(url, params=quick).status_code == 200
+
+
+def test_a_query_over_its_time_is_told_of_async(tap, site_app, tmp_path):
+    settings = TapSettings(sync_limit_s=0.1)
+    with serve(site_app(tap.database, settings, make_runner(tmp_path))) as server:
+        params = {
+            "LANG": "ADQL",
+            "QUERY": "SELECT COUNT(*) AS n FROM ivoa.obscore AS a, ivoa.obscore AS b,"
+            " ivoa.obscore AS c WHERE a.s_ra + b.s_ra + c.s_ra < -1",
+        }
+        said = status(httpx.get(f"{server.url}/tap/sync", params=params).content)[1]
+        assert said.endswith("As a job in /async a query may take up to 14400 s")
 
 
 def test_clients_that_go_away_give_their_places_free(tap, site_app):
