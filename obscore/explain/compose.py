@@ -50,6 +50,11 @@ class _Composer:
         self._count = count
         order = [step.alias for step in plan if isinstance(step, Access)]
         self._order = {alias: place for place, alias in reversed(list(enumerate(order)))}
+        self._demands: dict[str, list[Demand]] = {}
+        for demand in self._parts.demands:
+            place = self._place(demand)
+            if place is not None:
+                self._demands.setdefault(place, []).append(demand)
         names = {item.name for item in self._parts.relations.values()} - {""}
         self._words = Wording(qualified=len(names) > 1)
 
@@ -76,7 +81,7 @@ class _Composer:
 
     def _reading(self, access: Access) -> tuple[Reading, tuple[Demand, ...]]:
         relation = self._parts.relations[access.alias]
-        demands = [demand for demand in self._parts.demands if self._place(demand) == access.alias]
+        demands = self._demands.get(access.alias, [])
         columns = {*access.columns, *(["*"] if access.spatial else [])}
         if access.end:
             columns.clear()

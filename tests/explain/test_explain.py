@@ -134,7 +134,7 @@ WHERE = st.recursive(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SELECTED, WHERE)
 def test_each_condition_is_told_once_and_rows_are_counted_rightly(engine, explain, what, where):
     if what == "DISTINCT filter":
@@ -146,9 +146,11 @@ def test_each_condition_is_told_once_and_rows_are_counted_rightly(engine, explai
     translated = engine.translate(query, PUBLISHED)
     demands = parts_of(translated.resolved).demands
     told = [text for item in explanation.readings for text in (*item.by_index, *item.row_by_row)]
+    read = {item.name for item in explanation.readings}
     for demand in demands:
         written = words.condition(demand.condition)
-        assert written in told, (written, told)
+        # A sub-query that can make no difference is not run, as PostgreSQL sees.
+        assert written in told or ("t." in written and "t" not in read), (written, told)
     outer = [item for item in explanation.readings if item.table == "ivoa.obscore"]
     outer = [item for item in outer if not (item.depth or item.loop)]
     for item in outer:
@@ -251,3 +253,15 @@ def test_readings_and_steps_are_values(explain):
     assert explain(query) == explain(query)
     assert {type(step) for step in explain(query).steps} == {Reading, Step}
     assert adql.translate(query, PUBLISHED).resolved is not None
+
+
+@pytest.mark.parametrize("word", ["AND", "OR"])
+def test_a_long_query_is_explained_in_no_time(explain, word):
+    conditions = f" {word} ".join(f"s_fov > {number}" for number in range(2000))
+    query = f"SELECT a.obs_id FROM ivoa.obscore AS a, ivoa.obscore AS b WHERE a.{conditions}"
+    query = query.replace(f"{word} s_fov", f"{word} b.s_fov")
+    began = time.monotonic()
+    explanation = explain(query)
+    lines = list(explanation_lines(explanation))
+    assert time.monotonic() - began < 5
+    assert len(lines) < 40
