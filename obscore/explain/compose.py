@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from obscore.adql import bound as b
 from obscore.adql.schema import TableDef
@@ -46,6 +47,7 @@ class _Composer:
 
     def __init__(self, query: b.Query, plan: Sequence[PlanStep], count: Count) -> None:
         self._parts = parts_of(query)
+        self._query = query
         self._plan = plan
         self._count = count
         order = [step.alias for step in plan if isinstance(step, Access)]
@@ -72,7 +74,22 @@ class _Composer:
                     steps.append(Step(self._work(step), step.depth))
                 case _:
                     continue
+        enough = self._enough(steps)
+        if enough is not None:
+            # What has no condition ends at once, whatever an index could do.
+            found = [item for item in found if item[1]]
+            steps = [_until(step, enough) for step in steps]
         return Explanation(tuple(steps), hints(self._parts, found, self._words))
+
+    def _enough(self, steps: Sequence[Reading | Step]) -> int | None:
+        """Give how many rows end the reading, where the first of the result are as good as any."""
+        body = self._query.body
+        if not isinstance(body, b.Select) or body.top is None or body.grouped or body.distinct:
+            return None
+        if any(isinstance(step, Step) for step in steps):
+            # What is sorted, grouped or computed before is read to its end.
+            return None
+        return body.top + (self._query.offset or 0)
 
     def _is_told(self, alias: str) -> bool:
         """Tell whether a relation is one of the query, and not one that a rule of ours made."""
@@ -189,6 +206,13 @@ class _Composer:
                 return f"the two sides are joined by {work.what}"
             case "each row":
                 return "a sub-query is computed again for each row"
+
+
+def _until(step: Reading | Step, enough: int) -> Reading | Step:
+    whole = isinstance(step, Reading) and step.finding is Finding.ALL and not step.loop
+    if not (isinstance(step, Reading) and whole):
+        return step
+    return replace(step, enough=enough, rows=None)
 
 
 def _all_indexes(relation: b.Relation) -> set[str]:

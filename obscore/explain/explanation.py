@@ -48,6 +48,8 @@ class Reading:
     """Whether there may be more."""
     estimated: bool = False
     """Whether the database has guessed it."""
+    enough: int | None = None
+    """How many rows of the result, asked for by TOP, end the reading; None if all are read."""
     table_rows: int | None = None
     """How many the table has."""
     loop: int = 0
@@ -109,6 +111,13 @@ class Explanation:
         if following and following[0].loop and following[0].joins:
             each = "each row" if worst.rows is None else f"each of {counted_rows(worst)}"
             return f"looks for rows of {following[0].shown} for {each} of {worst.shown}{end}"
+        if worst.enough is not None:
+            if not worst.row_by_row:
+                return None
+            return (
+                f"reads rows of {worst.shown} until {worst.enough:,} are found, since"
+                f" {_why_whole(worst)}"
+            )
         if worst.finding is Finding.ALL:
             rows = "" if worst.table_rows is None else f" ({worst.table_rows:,})"
             return f"reads every row of {worst.shown}{rows}{end}, since {_why_whole(worst)}"

@@ -92,6 +92,8 @@ def _found(step: Reading) -> str:
     match step.finding:
         case Finding.ALL:
             along = f", in the order of the index of {step.along}" if step.along else ""
+            if step.enough is not None:
+                return f"rows until {step.enough:,} are found{whole and f',{whole}'}{along}"
             return (f"all {rows}" if step.rows != 1 else rows) + along
         case Finding.COUNTS:
             return f"the kept counts answer it, {rows} for the whole table"
