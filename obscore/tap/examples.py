@@ -240,7 +240,7 @@ class SiteExamples:
     def __init__(self, runner: QueryRunner) -> None:
         self._runner = runner
         self._lock = threading.Lock()
-        self._seen: Holdings | None = None
+        self._seen: tuple[Holdings | None, Schema] | None = None
         self._looked = -_FRESH_S
         self._examples: tuple[Example, ...] = ()
 
@@ -250,20 +250,20 @@ class SiteExamples:
             if time.monotonic() - self._looked < _FRESH_S:
                 return self._examples
             try:
-                held = look(self._runner)
+                seen = look(self._runner), self._runner.published(renewed=True).schema
             except SkylaneError:
                 # Not kept: the store may be there in a moment.
                 return tuple(make_examples(None, PUBLISHED))
-            if not self._examples or held != self._seen:
-                self._examples = tuple(self._answered(held))
-                self._seen = held
+            if seen != self._seen:
+                self._examples = tuple(self._answered(*seen))
+                self._seen = seen
             self._looked = time.monotonic()
             return self._examples
 
-    def _answered(self, held: Holdings | None) -> Iterator[Example]:
+    def _answered(self, held: Holdings | None, published: Schema) -> Iterator[Example]:
         """Leave out what gives no rows here, for instance where nothing has a footprint."""
         found: set[str] = set()
-        for example in make_examples(held, self._runner.published().schema):
+        for example in make_examples(held, published):
             # Its rows are those of the first one, for more than one position.
             shown = "cone" in found if example.upload else answers(self._runner, example.query)
             if shown:

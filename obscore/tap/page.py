@@ -20,6 +20,8 @@ th, td { text-align: left; vertical-align: top; padding: .2rem 1rem .2rem 0 }
 label { margin-right: 1rem }
 """
 
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'"
+
 _START = "SELECT TOP 10 *\nFROM ivoa.obscore"
 
 _LINKS = (
@@ -64,6 +66,7 @@ def service_page(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>Queries by TAP</title>
 <style>{_STYLE}</style>
 </head>

@@ -54,15 +54,20 @@ class QueryRunner:
         self._settings = settings
         self._otherwise = otherwise
 
-    def published(self) -> Published:
+    def published(self, *, renewed: bool = False) -> Published:
         """Give what queries can name now, without uploads.
+
+        Parameters
+        ----------
+        renewed
+            Whether the store is asked anew, and not only from time to time.
 
         Raises
         ------
         ArchiveError
             If there is no store.
         """
-        return self._engine.published()
+        return self._engine.published(renewed=renewed)
 
     def run(
         self,

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from obscore.tap.capabilities import tap_capabilities
 from obscore.tap.examples import SiteExamples, examples_page
-from obscore.tap.metadata import tableset
+from obscore.tap.metadata import PUBLISHED, tableset
 from obscore.tap.page import service_page
 from obscore.tap.query import QueryRunner
 from obscore.tap.settings import TapSettings
@@ -95,11 +95,16 @@ class TapRoutes:
         ]
 
     async def _page(self, _: Request) -> Response:
-        examples = await run_sync(self._site_examples.examples)
-        page = service_page(
-            self._runner.published().schema, examples, self._settings, jobs=self._jobs is not None
-        )
-        return Response(page, media_type="text/html")
+        return Response(await run_sync(self._written_page), media_type="text/html")
+
+    def _written_page(self) -> str:
+        try:
+            schema = self._runner.published().schema
+        except SkylaneError:
+            # The form may be filled in while the store is away.
+            schema = PUBLISHED
+        examples = self._site_examples.examples()
+        return service_page(schema, examples, self._settings, jobs=self._jobs is not None)
 
     async def _examples(self, _: Request) -> Response:
         page = examples_page(await run_sync(self._site_examples.examples))

@@ -26,6 +26,7 @@ from obscore.store.postgres.pool import Address, connect
 from obscore.store.settings import StoreSettings
 from obscore.store.sqlite.backend import SqliteBackend
 from obscore.store.sqlite.readers import fetch, open_reader
+from obscore.tap.examples import SiteExamples
 from obscore.tap.query import QueryRunner
 from obscore.tap.settings import TapSettings
 from obscore.testing import make_catalogue
@@ -240,6 +241,15 @@ def test_it_is_joined_with_observations_and_uploads_by_the_index(site, tmp_path)
         assert re.search(r"cat\.stars.*by the spatial index", plan), plan
     plan = plan_of(site, "SELECT * FROM stars WHERE mag < 13")
     assert "by the index of mag" in plan, plan
+
+
+def test_a_published_table_gets_an_example(site, tmp_path):
+    examples = SiteExamples(site.runner)
+    assert {item.id for item in examples.examples()} == {"columns", "tables"}
+    site.load(tmp_path, stars(), stars=star_data(5))
+    examples._looked -= 60
+    found = {item.id: item.query for item in examples.examples()}
+    assert len(site.ask(found["table-cat-stars"])) == 5
 
 
 def plan_of(site, query: str) -> str:

@@ -134,6 +134,7 @@ def test_an_empty_site_has_examples_for_its_metadata(site_app, store):
 def test_a_site_without_a_store_has_a_page(site_app, tmp_path):
     with serve(site_app(tmp_path / "none.db")) as server:
         assert set(queries(f"{server.url}/tap")) == {"columns", "tables"}
+        assert "TAP_SCHEMA.tables" in httpx.get(f"{server.url}/tap/").text
 
 
 def test_they_follow_the_store(site_app, store):
@@ -199,6 +200,8 @@ def test_the_store_is_asked_little(store):
     site = SiteExamples(runner)
     first = site.examples()
     assert site.examples() is first
+    site._looked -= 60
+    assert site.examples() is first, "made anew although nothing has changed"
     held = look(runner)
     assert held is not None
     assert held == look(runner)
