@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from obscore.adql import bound as b
@@ -266,29 +266,49 @@ def indexed_part(
                 found += [part for part in parts if part is not None][:1]
             return b.AnyOf(tuple(found)) if len(found) == len(operands) else None
         case condition if any(
-            owner is relation and column is not None and physical_name(column) in columns
-            for value in _sought(condition)
-            for owner, column in grounded(value, known)
+            _by_index(use, others, relation, columns, known) for use, others in _sought(condition)
         ):
             return condition
         case _:
             return None
 
 
-def _sought(condition: b.Condition) -> Iterator[b.Use]:
-    """Give the columns whose index can find the rows for which a condition holds."""
+def _by_index(
+    use: b.Use,
+    others: Iterable[b.Value],
+    relation: b.Relation,
+    columns: Collection[str],
+    known: Collection[str],
+) -> bool:
+    """Whether a column has an index that is used, and is compared with what is known before."""
+    found = any(
+        owner is relation and column is not None and physical_name(column) in columns
+        for owner, column in grounded(use, known)
+    )
+    return found and not any(
+        owner is relation for other in others for owner, _ in grounded(other, known)
+    )
+
+
+def _sought(condition: b.Condition) -> Iterator[tuple[b.Use, tuple[b.Value, ...]]]:
+    """Give the columns whose index can find the rows for which a condition holds.
+
+    With each what it is compared with, which must not depend on the row itself.
+    """
+    candidates: tuple[tuple[b.Value, tuple[b.Value, ...]], ...] = ()
     match condition:
         case b.Compare(operator, left, right) if operator in _RANGES:
-            candidates: tuple[b.Value, ...] = (left, right)
-        case (
-            b.Between(operand=operand, negated=False)
-            | b.InValues(operand=operand, negated=False)
-            | b.InQuery(operand=operand, negated=False)
-            | b.IsNull(operand=operand, negated=False)
-        ):
-            candidates = (operand,)
+            candidates = ((left, (right,)), (right, (left,)))
+        case b.Between(operand, low, high, False):
+            candidates = ((operand, (low, high)),)
+        case b.InValues(operand, values, False):
+            candidates = ((operand, values if isinstance(values, tuple) else ()),)
+        case b.InQuery(operand=operand, negated=False) | b.IsNull(operand, False):
+            candidates = ((operand, ()),)
         case b.Like(operand, b.Literal(str(pattern)), False, False) if pattern[:1] not in "%_":
-            candidates = (operand,)
+            candidates = ((operand, ()),)
         case _:
-            candidates = ()
-    yield from (value for value in candidates if isinstance(value, b.Use))
+            pass
+    for value, others in candidates:
+        if isinstance(value, b.Use):
+            yield value, others
