@@ -15,7 +15,7 @@ from obscore.declared.tables import DeclaredColumn, DeclaredSchema, DeclaredTabl
 from vodal.errors import UsageError
 from vodal.tables.columns import Column
 
-__all__ = ["MAX_COLUMNS", "check_schema", "is_ucd", "is_unit"]
+__all__ = ["MAX_COLUMNS", "check_schema", "clean_text", "is_ucd", "is_unit"]
 
 MAX_COLUMNS = 1000
 """Of one table; a query's result holds 1500."""
@@ -37,6 +37,10 @@ _DATATYPES = (
 _ARRAYSIZE = re.compile(r"(?:[1-9][0-9]{0,8}x)*(?:[1-9][0-9]{0,8}\*?|\*)")
 
 
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+"""Characters that XML 1.0 or UTF-8 cannot carry."""
+
+
 def check_schema(schema: DeclaredSchema) -> None:
     """See that tables can be published as they are declared.
 
@@ -54,6 +58,7 @@ def check_schema(schema: DeclaredSchema) -> None:
     rules += [index.name for table in schema.tables for index in table.indices if index.unique]
     _check_distinct(indices, f"schema {schema.name}", "indices")
     _check_distinct(rules, f"schema {schema.name}", "constraints")
+    _check_texts(f"schema {schema.name}", schema.description, schema.utype)
     for table in schema.tables:
         check_name(table.name, f"schema {schema.name}, a table")
         _check_table(table, {other.name: other for other in schema.tables})
@@ -77,6 +82,7 @@ def _check_table(table: DeclaredTable, tables: dict[str, DeclaredTable]) -> None
     for item in table.columns:
         check_name(item.name, f"{where}, a column")
         _check_column(item, f"{where}, column {item.name}")
+    _check_texts(where, table.description, table.utype)
     _check_columns(table, table.primary_key, f"{where}, primary key")
     for name in table.primary_key:
         if table.columns[table.place(name)].nullable:
@@ -86,6 +92,8 @@ def _check_table(table: DeclaredTable, tables: dict[str, DeclaredTable]) -> None
     _check_indices(table, where)
     for key in table.foreign_keys:
         at = f"{where}, foreign key {key.name}"
+        check_name(key.name, f"{where}, a foreign key")
+        _check_texts(at, key.description, key.utype)
         _check_columns(table, key.columns, at)
         target = tables.get(key.target_table)
         if target is None:
@@ -99,6 +107,8 @@ def _check_indices(table: DeclaredTable, where: str) -> None:
     spatial = []
     for index in table.indices:
         what = "constraint" if index.unique else "index"
+        check_name(index.name, f"{where}, an index")
+        _check_texts(f"{where}, {what} {index.name}", index.description)
         _check_columns(
             table, index.columns, f"{where}, {what} {index.name}", geometry=not index.unique
         )
@@ -133,8 +143,19 @@ def _is_array(column: Column) -> bool:
     return column.arraysize is not None or column.datatype.endswith("Complex")
 
 
+def _check_texts(where: str, *texts: str | None) -> None:
+    for text in texts:
+        found = _NO_TEXT.search(text or "")
+        if found is not None:
+            raise UsageError(
+                f"{where}: the text {(text or '')[:40]!r} has the character"
+                f" U+{ord(found[0]):04X}, which no document can hold"
+            )
+
+
 def _check_column(item: DeclaredColumn, where: str) -> None:
     column = item.column
+    _check_texts(where, column.description, column.utype, column.xtype, column.unit, column.ucd)
     if column.datatype not in _DATATYPES:
         raise UsageError(
             f"{where}: the datatype '{column.datatype[:40]}' is none of VOTable's:"
@@ -153,6 +174,11 @@ def _check_column(item: DeclaredColumn, where: str) -> None:
         raise UsageError(
             f"{where}: '{column.unit[:80]}' is no unit; write it like deg, mJy or km.s**-1"
         )
+
+
+def clean_text(text: str | None) -> str | None:
+    """Leave out of a text what no document can hold; None if nothing is left."""
+    return _NO_TEXT.sub("", text or "").strip() or None
 
 
 def is_ucd(text: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from obscore.adql.types import is_geometry_column
-from obscore.declared.check import is_ucd, is_unit
+from obscore.declared.check import clean_text, is_ucd, is_unit
 from obscore.declared.tables import (
     DeclaredColumn,
     DeclaredIndex,
@@ -84,7 +84,15 @@ def _kept(column: Column, notes: list[str]) -> Column:
     if unit and not is_unit(unit):
         notes.append(f"column {column.name}: '{unit}' is no unit of the VO and was left out")
         unit = None
-    return replace(column, ucd=ucd or None, unit=unit or None, id=None)
+    return replace(
+        column,
+        ucd=ucd or None,
+        unit=unit or None,
+        utype=clean_text(column.utype),
+        xtype=clean_text(column.xtype),
+        description=clean_text(column.description),
+        id=None,
+    )
 
 
 def _spatial_indices(

@@ -218,6 +218,7 @@ def column_defs(table: DeclaredTable) -> tuple[ColumnDef, ...]:
             sql=f'{{alias}}."c{at}"',
             renamed=True,
             indexed=table.is_indexed(item.name),
+            nullable=item.nullable,
             principal=item.principal,
             std=item.std,
         )

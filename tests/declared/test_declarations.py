@@ -127,6 +127,8 @@ CHANGES = {
     "uploads": ("name: cat", "name: tap_upload", "come with a query"),
     "a name with blanks": (
         "- name: spectra\n", f'- name: "a\\tb"\n{OTHER}- name: spectra\n', "that cannot be seen"),
+    "a bell": ("description: Stars", 'description: "a\\a"', r"'a\\x07' has the character U\+0007"),
+    "half a character": ("description: Stars", 'description: "\\ud800"', "unable to parse raw"),
     "no schema's name": ("name: cat\n", "", "^name: is not given"),
     "a key twice": ("name: cat\n", "name: cat\nname: dog\n", "line 3: the key 'name' comes twice"),
     "other files": (

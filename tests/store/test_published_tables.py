@@ -238,9 +238,12 @@ def test_it_is_joined_with_observations_and_uploads_by_the_index(site, tmp_path)
         "SELECT * FROM stars WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(1, 2, 3))",
     ):  # fmt: skip
         plan = plan_of(site, asked)
-        assert re.search(r"cat\.stars.*by the spatial index", plan), plan
+        assert re.search(r"cat\.stars.*found by the spatial index", plan), plan
     plan = plan_of(site, "SELECT * FROM stars WHERE mag < 13")
-    assert "by the index of mag" in plan, plan
+    assert "found by the index of mag" in plan, plan
+    for column in ("id", "mag"):
+        plan = plan_of(site, f"SELECT TOP 5 * FROM stars ORDER BY {column}")
+        assert f"in the order of the index of {column}" in plan, plan
 
 
 def test_a_published_table_gets_an_example(site, tmp_path):
@@ -449,6 +452,12 @@ def test_a_process_that_dies_leaves_the_old_rows(site, tmp_path):
     assert process.stdout.readline() == "loading\n"
     with pytest.raises(ServiceUnavailable, match="another process is publishing"):
         site.load(tmp_path, stars(), stars=star_data(3))
+    # An ingest goes on meanwhile.
+    writer = site.backend.writer()
+    writer.write(list(make_catalogue(2)))
+    writer.close()
+    assert process.poll() is None
+    assert site.ask("SELECT COUNT(*) FROM ivoa.obscore") == [(2,)]
     process.send_signal(signal.SIGKILL)
     process.wait(20)
     process.stdout.close()

@@ -9,7 +9,9 @@ waits for those that read it; what could not be removed then is, the next time.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -42,6 +44,9 @@ from obscore.store.postgres.publication import CAP, SHAPE, read_publication, upd
 from vodal.errors import ServiceUnavailable, UsageError
 
 __all__ = ["PostgresTables"]
+
+_PATIENCE_S = 3.0
+"""How long it waits for its turn: the server takes a second to notice that a process has died."""
 
 _SETTINGS = """
 SET maintenance_work_mem = '256MB';
@@ -93,6 +98,9 @@ class PostgresTables(TableStore):
             with translated(address):
                 check_layout(self._connection, address)
                 self._connection.execute(_SETTINGS)
+                # Where the server can (PostgreSQL 14, Linux), it notices that a client is gone.
+                with contextlib.suppress(psycopg.Error):
+                    self._connection.execute("SET client_connection_check_interval = '1s'")
         except BaseException:
             self._connection.close()
             raise
@@ -168,17 +176,23 @@ class PostgresTables(TableStore):
         ServiceUnavailable
             If another one does.
         """
-        mine = self._connection.execute(_SQL_ONE_AT_A_TIME, (self._address.schema,)).fetchone()
-        if mine != (True,):
-            raise ServiceUnavailable(
-                "another process is publishing tables of this site; try again when it is done"
-            )
+        until = time.monotonic() + _PATIENCE_S
+        while not self._is_mine():
+            if time.monotonic() > until:
+                raise ServiceUnavailable(
+                    "another process is publishing tables of this site; try again when it is done"
+                )
+            time.sleep(0.1)
         try:
             self._sweep()
             yield
         finally:
             if not self._connection.closed:
                 self._connection.execute(_SQL_DONE, (self._address.schema,))
+
+    def _is_mine(self) -> bool:
+        row = self._connection.execute(_SQL_ONE_AT_A_TIME, (self._address.schema,)).fetchone()
+        return row == (True,)
 
     def _sweep(self) -> None:
         """Remove rows that belong to no published table, but for those that are being read."""
@@ -252,7 +266,8 @@ class PostgresTables(TableStore):
                 progress(done)
 
     def _index(self, name: str, table: DeclaredTable, index: DeclaredIndex) -> None:
-        columns = [f"c{table.place(column) + 1}" for column in index.columns]
+        places = [table.place(column) for column in index.columns]
+        columns = [f"c{at + 1}" for at in places]
         listed = ", ".join(columns)
         unique = "UNIQUE " if index.unique else ""
         try:
@@ -260,7 +275,10 @@ class PostgresTables(TableStore):
                 # Of several columns, the database makes one that is not too long.
                 called = f"ix_{name}_{listed}" if len(columns) == 1 else ""
                 # In the order that users' queries ask for.
-                keys = ", ".join(f"{column} NULLS FIRST" for column in columns)
+                keys = ", ".join(
+                    f"{column} NULLS FIRST" if table.columns[at].nullable else column
+                    for column, at in zip(columns, places, strict=True)
+                )
                 self._run(f"CREATE {unique}INDEX {called} ON {name} ({keys})")
         except psycopg.errors.UniqueViolation:
             present = " AND ".join(f"{column} IS NOT NULL" for column in columns)
