@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vodal.tables.columns import Column
+from vodal.tables.frames import ICRS, MJD_UTC, Frame
 
 __all__ = ["COLUMNS", "COLUMN_NAMES", "ObsCoreColumn"]
 
@@ -41,6 +42,15 @@ _TYPES = {
 }
 
 
+_FRAMES: dict[str, Frame] = {
+    "s_ra": ICRS,
+    "s_dec": ICRS,
+    "s_region": ICRS,
+    "t_min": MJD_UTC,
+    "t_max": MJD_UTC,
+}
+
+
 def _column(
     name: str,
     kind: str,
@@ -67,6 +77,7 @@ def _column(
         utype=f"obscore:{utype}" if utype else None,
         xtype=xtype,
         description=description,
+        frame=_FRAMES.get(name),
     )
     return ObsCoreColumn(column, mandatory, nullable, indexed, facet)
 

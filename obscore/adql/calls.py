@@ -155,7 +155,9 @@ class Calls:
             kind = Kind.TEXT
         else:
             raise self.error("COALESCE takes numbers, texts or geometries, and no mixture", node.at)
-        column = result_column(kind, arguments[0].column)
+        frames = {item.column.frame for item in arguments if not isinstance(item, b.Literal)}
+        frame = frames.pop() if len(frames) == 1 else None
+        column = replace(result_column(kind, arguments[0].column), frame=frame)
         if kind is Kind.TEXT:
             xtype = xtypes.pop() if len(xtypes) == 1 else None
             column = replace(column, datatype=_text_type(arguments), xtype=xtype)
@@ -233,6 +235,8 @@ class Calls:
                 column = result_column(
                     kind, value.column, ucd=ucd_of_aggregate(value.column.ucd, node.name)
                 )
+                if node.name == "AVG":
+                    column = replace(column, frame=value.column.frame)
         return b.Aggregate(node.name, value, node.distinct, kind, column)
 
     def _string_agg(self, node: n.Call) -> b.Value:

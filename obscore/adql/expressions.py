@@ -113,6 +113,8 @@ class Expressions(Calls):
             raise self.error("CAST to TIMESTAMP takes a text", node.operand.at)
         like = operand.column if kind.numeric else None
         column = replace(result_column(kind, like), datatype=datatype, xtype=xtype)
+        if kind.numeric:
+            column = replace(column, frame=operand.column.frame)
         if node.target == "TIMESTAMP" and isinstance(operand, b.Literal):
             return b.Literal(as_timestamp(operand.value), kind, column)
         return b.Cast(operand, node.target, node.length, kind, column)

@@ -17,6 +17,7 @@ from obscore.adql.types import Kind, is_geometry_column, is_point_column, result
 from vodal.errors import QueryError, UsageError
 from vodal.regions import Circle, Point, Polygon, Shape, parse_numbers, parse_shape
 from vodal.sphere import box_polygon
+from vodal.tables.frames import ICRS, SpaceFrame
 
 __all__ = ["as_shape", "frame_of", "geometry_call", "geometry_text", "is_point"]
 
@@ -28,6 +29,16 @@ _POINT_META = {"xtype": "adql:POINT", "ucd": "pos.eq"}
 _POINT = result_column(Kind.GEOMETRY, None, **_POINT_META)
 _REGION = result_column(Kind.GEOMETRY, None, **_REGION_META)
 _FLAG = result_column(Kind.INTEGER)
+
+_COOSYS = {
+    None: ICRS,
+    "FK5": SpaceFrame("eq_FK5", equinox="J2000"),
+    "FK4": SpaceFrame("eq_FK4", equinox="B1950"),
+    "GALACTIC": SpaceFrame("galactic"),
+    "SUPER_GALACTIC": SpaceFrame("supergalactic"),
+    "ECLIPTIC": SpaceFrame("ecl_FK5", equinox="J2000"),
+}
+"""The frames of geometries, as `frame_of` names them."""
 
 _FORMS = {
     "AREA": "AREA(geometry)",
@@ -95,7 +106,11 @@ def frame_of(value: b.Value) -> str | None:
 
 def geometry_text(value: b.Value) -> b.Value:
     """Give a geometry as it leaves a query, with the name of its frame if that is not ICRS."""
-    frame = frame_of(value) if value.kind is Kind.GEOMETRY else None
+    if value.kind is not Kind.GEOMETRY:
+        return value
+    frame = frame_of(value)
+    if isinstance(value, b.ShapeValue | b.MocValue | b.Function | b.Cast):
+        value = replace(value, column=replace(value.column, frame=_COOSYS[frame]))
     if frame is None:
         return value
     name = b.Literal(frame, Kind.TEXT, result_column(Kind.TEXT))
@@ -342,4 +357,5 @@ def _measure(name: str, arguments: Sequence[b.Value]) -> b.Value:
                 raise _wrong(name)
             ucd = _COORDINATES.get(frame, (None, None))[name == "COORD2"]
             column = result_column(Kind.REAL, None, unit="deg", ucd=ucd)
+            column = replace(column, frame=_COOSYS[frame])
             return b.Function(name, (shape,), Kind.REAL, column)

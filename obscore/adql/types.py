@@ -113,7 +113,7 @@ def result_column(kind: Kind, like: Column | None = None, **meta: str | None) ->
     arraysize = "*" if datatype == "char" else None
     if kind is Kind.GEOMETRY:
         fields.setdefault("xtype", "adql:REGION")
-    return Column(name="", datatype=datatype, arraysize=arraysize, **fields)
+    return Column(name="", datatype=datatype, arraysize=arraysize, frame=None, **fields)
 
 
 _BY_WIDTH = ("unsignedByte", "short", "int", "long", "float", "double")
@@ -129,6 +129,8 @@ def widened(first: Column, second: Column, kind: Kind) -> Column:
     kind
         Of both.
     """
+    if first.frame != second.frame:
+        first = replace(first, frame=None)
     same = first.arraysize == second.arraysize
     if first.datatype == second.datatype:
         return first if same else replace(first, arraysize="*")

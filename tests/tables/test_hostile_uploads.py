@@ -103,6 +103,14 @@ REFUSED = [
     (table(INT, "<TABLEDATA/><TABLEDATA/>"), "more than one DATA"),
     (table(INT, "<TABLE/>"), "TABLE within a TABLE"),
     (
+        votable(f"<TABLE>{INT}<BINARY><STREAM>AAAA</STREAM></BINARY></TABLE>"),
+        "STREAM that is not within DATA",
+    ),
+    (
+        votable(f"<TABLE>{INT}<D><TABLEDATA><TR><TD>1</TD></TR></TABLEDATA></D></TABLE>"),
+        "TR that is not within DATA",
+    ),
+    (
         table('<FIELD name="e" datatype="int" arraysize="0"/>', stream(b"abc", "BINARY")),
         "have no bytes",
     ),

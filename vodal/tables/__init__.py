@@ -1,5 +1,6 @@
 """Typed streams of Arrow record batches and their writers.
 
+- `frames`    what positions and times refer to
 - `columns`   metadata of a column; the stream that every writer takes
 - `cells`     Arrow arrays as text, cell by cell
 - `status`    how a result ended, as every format tells it

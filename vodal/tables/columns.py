@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from itertools import chain
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from vodal.errors import SkylaneError
+from vodal.tables.frames import Frame
 
 __all__ = ["Column", "ResultStream", "unique_names", "with_ids"]
 
@@ -52,18 +53,25 @@ class Column:
     description: str | None = None
     id: str | None = None
     """XML ID; made unique by who builds the stream where descriptors must point to it."""
+    frame: Frame | None = None
+    """What its positions or times refer to, where that is known."""
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Once: what is known of columns is looked up several times in each query.
         object.__setattr__(self, "_hash", hash((
             self.name, self.datatype, self.arraysize, self.unit, self.ucd, self.utype, self.xtype,
-            self.description, self.id,
+            self.description, self.id, self.frame,
         )))  # fmt: skip
 
     @override
     def __hash__(self) -> int:
         return self._hash
+
+    @override
+    def __reduce__(self) -> tuple[type[Column], tuple[object, ...]]:
+        # The hash of a text differs between processes.
+        return Column, tuple(getattr(self, item.name) for item in fields(self) if item.init)
 
     def called(self, name: str) -> Column:
         """Give the column under this name; itself if it has it already."""

@@ -18,12 +18,15 @@ from vodal.fits.headers import BLOCK_BYTES, comment_cards, header_block, text_ca
 from vodal.links import ServiceDescriptor
 from vodal.tables.columns import Column, ResultStream, unique_names
 from vodal.tables.fitscolumns import ColumnForm, Heap, Survey
-from vodal.tables.markup import SPACE_FRAME, TIME_FRAME, frame_of
+from vodal.tables.frames import SpaceFrame, TimeFrame
 from vodal.tables.packing import join_rows
 from vodal.tables.spool import Spool
 from vodal.tables.status import Status, status_of
 
 __all__ = ["write_fits"]
+
+_RADESYS = {"ICRS": "ICRS", "eq_FK5": "FK5", "eq_FK4": "FK4"}
+"""What FITS 4.0 section 8.3 calls the systems of COOSYS."""
 
 _MOST_COLUMNS = 999
 """FITS 4.0 section 7.3.1."""
@@ -63,13 +66,17 @@ def _column_cards(number: int, form: ColumnForm) -> list[str]:
 
 
 def _frame_cards(columns: Sequence[Column]) -> list[str]:
-    frames = {frame_of(column) for column in columns}
+    """Tell the frames, of which a header has room for one of each kind."""
+    frames = {column.frame for column in columns}
+    spaces = [frame for frame in frames if isinstance(frame, SpaceFrame)]
+    times = [frame for frame in frames if isinstance(frame, TimeFrame)]
     cards = []
-    if SPACE_FRAME in frames:
-        cards += text_cards("RADESYS", "ICRS", "frame of the positions")
-    if TIME_FRAME in frames:
-        cards += text_cards("TIMESYS", "UTC", "scale of the times")
-        cards.append(value_card("MJDREF", "0.0", "the times are MJD"))
+    if len(spaces) == 1 and (name := _RADESYS.get(spaces[0].system)):
+        cards += text_cards("RADESYS", name, "frame of the positions")
+    if len(times) == 1:
+        cards += text_cards("TIMESYS", times[0].timescale, "scale of the times")
+        if times[0].timeorigin == "MJD-origin":
+            cards.append(value_card("MJDREF", "0.0", "the times are MJD"))
     return cards
 
 

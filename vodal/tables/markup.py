@@ -13,17 +13,15 @@ import pyarrow.compute as pc
 from vodal.links import InputParam, ServiceDescriptor
 from vodal.tables.cells import holds
 from vodal.tables.columns import Column
+from vodal.tables.frames import Frame, SpaceFrame
 
 __all__ = [
-    "SPACE_FRAME",
-    "TIME_FRAME",
     "descriptor",
     "element",
     "escape",
     "escaped_text",
     "field_element",
-    "frame_of",
-    "frames",
+    "frame_element",
     "info",
     "unique_ids",
 ]
@@ -43,10 +41,6 @@ _ESCAPES = str.maketrans(
         "\r": "&#13;",
     }
 )
-
-_SPACE_UTYPE = "obscore:Char.SpatialAxis.Coverage."
-_TIME_UTYPE = "obscore:Char.TimeAxis.Coverage.Bounds.Limits."
-SPACE_FRAME, TIME_FRAME = "frame-icrs", "frame-mjd"
 
 
 def escape(text: str) -> str:
@@ -96,40 +90,23 @@ def info(name: str, value: str, content: str = "") -> str:
     return element("INFO", escape(content) if content else None, name=name, value=value)
 
 
-def frame_of(column: Column) -> str | None:
-    """Name the frame of a column's values, by its utype of ObsCore; None if none is known."""
-    utype = column.utype or ""
-    if utype.startswith(_SPACE_UTYPE) and utype.endswith((".C1", ".C2", ".Support.Area")):
-        return SPACE_FRAME
-    if utype.startswith(_TIME_UTYPE) and column.unit == "d":
-        return TIME_FRAME
-    return None
-
-
-def frames(columns: Sequence[Column]) -> str:
-    """Declare the frames of ObsCore's positions (ICRS) and times (MJD, UTC), where selected.
-
-    The reference position of the times is not known: headers seldom say it.
-    """
-    needed = {frame_of(column) for column in columns}
-    parts = []
-    if SPACE_FRAME in needed:
-        parts.append(element("COOSYS", id=SPACE_FRAME, system="ICRS"))
-    if TIME_FRAME in needed:
-        parts.append(
-            element(
-                "TIMESYS",
-                id=TIME_FRAME,
-                timeorigin="MJD-origin",
-                timescale="UTC",
-                refposition="UNKNOWN",
-            )
+def frame_element(frame: Frame, xml_id: str) -> str:
+    """Write the COOSYS or TIMESYS of a frame."""
+    if isinstance(frame, SpaceFrame):
+        return element(
+            "COOSYS", id=xml_id, system=frame.system, equinox=frame.equinox, epoch=frame.epoch
         )
-    return "".join(part + "\n" for part in parts)
+    return element(
+        "TIMESYS",
+        id=xml_id,
+        timeorigin=frame.timeorigin,
+        timescale=frame.timescale,
+        refposition=frame.refposition,
+    )
 
 
 @lru_cache(maxsize=4096)
-def field_element(column: Column, null: int | None = None) -> str:
+def field_element(column: Column, null: int | None = None, frame_id: str | None = None) -> str:
     """Write the FIELD of a column.
 
     Parameters
@@ -138,6 +115,8 @@ def field_element(column: Column, null: int | None = None) -> str:
         Its metadata.
     null
         The number that stands for a null in the rows.
+    frame_id
+        XML ID of the frame of its values.
     """
     about = "" if column.description is None else element("DESCRIPTION", escape(column.description))
     values = "" if null is None else element("VALUES", null=str(null))
@@ -152,7 +131,7 @@ def field_element(column: Column, null: int | None = None) -> str:
         ucd=column.ucd,
         utype=column.utype,
         xtype=column.xtype,
-        ref=frame_of(column),
+        ref=frame_id,
     )
 
 
@@ -217,11 +196,11 @@ def descriptor(service: ServiceDescriptor) -> str:
 def unique_ids(
     services: Sequence[ServiceDescriptor], taken: Collection[str | None]
 ) -> list[ServiceDescriptor]:
-    """Rename descriptors whose ID a FIELD or another descriptor of the document has already.
+    """Rename descriptors whose ID a FIELD, frame or other descriptor of the document has already.
 
     A document is not XML otherwise, and the names of columns in a query are the user's choice.
     """
-    used = {name for name in taken if name is not None} | {SPACE_FRAME, TIME_FRAME}
+    used = {name for name in taken if name is not None}
     done = []
     for service in services:
         name, number = service.id, 2

@@ -20,7 +20,15 @@ from vodal.links import ServiceDescriptor
 from vodal.tables.binary import NULL_NUMBERS, BinaryRows, compiled, for_binary
 from vodal.tables.cells import conform, is_ascii, join_lines, text
 from vodal.tables.columns import Column, ResultStream, with_ids
-from vodal.tables.markup import descriptor, escaped_text, field_element, frames, info, unique_ids
+from vodal.tables.frames import frame_ids
+from vodal.tables.markup import (
+    descriptor,
+    escaped_text,
+    field_element,
+    frame_element,
+    info,
+    unique_ids,
+)
 from vodal.tables.status import note_failure, status_of
 
 __all__ = ["Serialization", "data_less_votable", "write_error", "write_votable"]
@@ -150,8 +158,17 @@ def _head(
 def _table_head(columns: tuple[Column, ...], has_null_numbers: bool) -> str:  # noqa: FBT001
     """Write frames and fields; kept, since most queries ask for the same columns."""
     nulls = NULL_NUMBERS if has_null_numbers else {}
-    fields = (field_element(column, nulls.get(column.datatype)) + "\n" for column in columns)
-    return "".join([frames(columns), "<TABLE>\n", *fields])
+    frames = frame_ids(column.frame for column in columns)
+    fields = [
+        field_element(
+            column,
+            nulls.get(column.datatype),
+            None if column.frame is None else frames[column.frame],
+        )
+        for column in columns
+    ]
+    declared = [frame_element(frame, name) for frame, name in frames.items()]
+    return "".join(line + "\n" for line in (*declared, "<TABLE>", *fields))
 
 
 def _foot(
@@ -175,7 +192,8 @@ def _foot(
         for name in sorted(written.replaced)
     ]
     parts.append("</RESOURCE>\n")
-    services = unique_ids(resources, [column.id for column in columns])
+    frames = frame_ids(column.frame for column in columns)
+    services = unique_ids(resources, [*frames.values(), *(column.id for column in columns)])
     parts += [descriptor(service) + "\n" for service in services]
     parts.append("</VOTABLE>\n")
     return "".join(parts)

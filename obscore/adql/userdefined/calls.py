@@ -124,7 +124,15 @@ def _column(form: UserFunction, values: Sequence[b.Value]) -> Column:
     if form.returns == "POINT":
         return _POINT
     if form.returns == "REGION":
-        return replace(values[-1].column, name="", description=None, utype=None, id=None, ucd=None)
+        return replace(
+            values[-1].column,
+            name="",
+            description=None,
+            utype=None,
+            id=None,
+            ucd=None,
+            frame=None,
+        )
     column = result_column(_RESULTS[form.returns], None, unit=form.unit, ucd=form.ucd)
     return replace(column, datatype="int") if form.returns == "INTEGER" else column
 

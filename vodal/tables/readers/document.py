@@ -15,7 +15,8 @@ from xml.parsers import expat
 import pybase64
 
 from vodal.errors import UsageError
-from vodal.tables.readers.fields import Field, make_field
+from vodal.tables.frames import Frame
+from vodal.tables.readers.fields import Field, make_field, make_frame
 from vodal.tables.readers.limits import ReadLimits, over
 
 __all__ = ["Cells", "Serialization", "VotableDocument"]
@@ -70,6 +71,7 @@ class VotableDocument:
         self._cells: Cells | None = None
         self._hdu = 1
         self._attributes: Mapping[str, str] | None = None
+        self._frames: dict[str, Frame] = {}
         self._null: str | None = None
         self._about: list[str] | None = None
         self._described = ""
@@ -131,9 +133,17 @@ class VotableDocument:
             raise UsageError(f"the VOTable's elements are more than {_MAX_DEPTH} deep")
         if self._in_table:
             self._start_within(parent, local, attributes)
+        elif local in {"COOSYS", "TIMESYS"}:
+            self._note_frame(local, attributes)
         elif local == "TABLE" and not self._found:
             self._in_table = True
             self.fields = []
+
+    def _note_frame(self, local: str, attributes: dict[str, str]) -> None:
+        frame = make_frame(local, attributes)
+        name = attributes.get("ID", "")
+        if frame is not None and len(self._frames) < self._limits.max_columns:
+            self._frames[name] = frame
 
     def _start_within(self, parent: str, local: str, attributes: dict[str, str]) -> None:
         """See to an element of the table."""
@@ -141,6 +151,7 @@ class VotableDocument:
             case "TR", "TD":
                 self._start_cell(attributes)
             case "TABLEDATA", "TR":
+                self._check_data("TR")
                 self._row = []
             case "TABLE", "FIELD":
                 self._start_field(attributes)
@@ -169,8 +180,9 @@ class VotableDocument:
             case "TR" if self._row is not None:
                 self._end_row()
             case "FIELD" if self._attributes is not None:
+                frame = self._frames.get(self._attributes.get("ref", ""))
                 self.fields.append(
-                    make_field(self._attributes, self._null, self._described, self._limits)
+                    make_field(self._attributes, self._null, self._described, self._limits, frame)
                 )
                 self._attributes = None
             case "DESCRIPTION" if self._about is not None:
@@ -219,7 +231,12 @@ class VotableDocument:
             raise UsageError("the VOTable's FITS element has an extnum that is no number")
         self._cells = self._begin(self.fields, form, int(hdu))
 
+    def _check_data(self, local: str) -> None:
+        if self._cells is None:
+            raise UsageError(f"the VOTable has a {local} that is not within DATA")
+
     def _start_stream(self, attributes: dict[str, str]) -> None:
+        self._check_data("STREAM")
         if attributes.get("href") is not None:
             raise UsageError(
                 "the VOTable refers to another file (STREAM with href); send its data within"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from vodal.errors import UsageError
 from vodal.tables.columns import Column
+from vodal.tables.frames import Frame, SpaceFrame, TimeFrame
 from vodal.tables.readers.limits import ReadLimits, over
 
-__all__ = ["ITEM_BYTES", "Field", "make_field"]
+__all__ = ["ITEM_BYTES", "Field", "make_field", "make_frame"]
 
 ITEM_BYTES = {
     "boolean": 1,
@@ -28,6 +29,23 @@ ITEM_BYTES = {
     "doubleComplex": 16,
 }
 """Bytes of one item in BINARY; eight bits share a byte."""
+
+_SYSTEMS = {
+    "ICRS": "ICRS",
+    "FK4": "eq_FK4",
+    "FK5": "eq_FK5",
+    "GALACTIC": "galactic",
+    "SUPER_GALACTIC": "supergalactic",
+    "ECLIPTIC": "ecl_FK5",
+    "ecl_FK4": "ecl_FK4",
+    "barycentric": "barycentric",
+    "geo_app": "geo_app",
+}
+"""The systems of VOTable 1.4, by their names there or, where it has them, in VOTable 1.5."""
+
+_YEAR = re.compile(r"[JB]?[0-9]{1,6}(?:\.[0-9]{0,9})?")
+_ORIGIN = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,12})?|MJD-origin|JD-origin")
+_TERM = re.compile(r"[A-Za-z_]{1,40}")
 
 _INTEGERS = {"unsignedByte", "short", "int", "long"}
 _ARRAYSIZE = re.compile(r"(?:[0-9]{1,12}x)*(?:[0-9]{1,12}\*?|\*)")
@@ -61,7 +79,11 @@ class Field:
 
 
 def make_field(
-    attributes: Mapping[str, str], null: str | None, about: str | None, limits: ReadLimits
+    attributes: Mapping[str, str],
+    null: str | None,
+    about: str | None,
+    limits: ReadLimits,
+    frame: Frame | None = None,
 ) -> Field:
     """Read a FIELD.
 
@@ -75,6 +97,8 @@ def make_field(
         Text of its DESCRIPTION.
     limits
         A cell of a fixed size must keep to ``max_cell_bytes``.
+    frame
+        That its ``ref`` names.
 
     Raises
     ------
@@ -104,8 +128,36 @@ def make_field(
         utype=given("utype"),
         xtype=given("xtype"),
         description=about or None,
+        frame=frame,
     )
     return Field(column, items, _null_of(name, datatype, null))
+
+
+def make_frame(element: str, attributes: Mapping[str, str]) -> Frame | None:
+    """Read a COOSYS or TIMESYS; None if it says nothing that VOTable knows.
+
+    Parameters
+    ----------
+    element
+        Its name.
+    attributes
+        Of the element.
+    """
+
+    def given(name: str, form: re.Pattern[str]) -> str | None:
+        text = attributes.get(name, "").strip()
+        return text if form.fullmatch(text) else None
+
+    if element == "COOSYS":
+        system = attributes.get("system", "").strip()
+        system = _SYSTEMS.get(system, system)
+        if system in _SYSTEMS.values():
+            return SpaceFrame(system, given("equinox", _YEAR), given("epoch", _YEAR))
+    else:
+        scale, place = given("timescale", _TERM), given("refposition", _TERM)
+        if scale is not None and place is not None:
+            return TimeFrame(scale, place, given("timeorigin", _ORIGIN))
+    return None
 
 
 def _sizes(

@@ -80,7 +80,11 @@ def read_parquet(source: Path, target: Path, limits: ReadLimits) -> TableSink:
             thrift_container_size_limit=_MAX_METADATA,
         ) as file:
             _check_claims(file.metadata, limits)
-            sources = _sources(file.schema_arrow, limits)
+            sources = [_source(field) for field in file.schema_arrow]
+            # Of the footer itself: a stored Arrow schema would hide it.
+            described = (file.metadata.metadata or {}).get(_VOTABLE_KEY)
+            if described is not None:
+                sources = _with_metadata(sources, described, limits)
             sink = TableSink(target, [item.column for item in sources], limits)
             with sink:
                 for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
@@ -108,12 +112,8 @@ def _check_claims(metadata: parquet.FileMetaData, limits: ReadLimits) -> None:
         raise over("more bytes decompressed", "max_table_bytes", limits.max_table_bytes)
 
 
-def _sources(schema: pa.Schema, limits: ReadLimits) -> list[_Source]:
-    sources = [_source(field) for field in schema]
-    text = (schema.metadata or {}).get(_VOTABLE_KEY)
-    if text is None:
-        return sources
-
+def _with_metadata(sources: list[_Source], text: bytes, limits: ReadLimits) -> list[_Source]:
+    """Give the columns what the VOTable of VOParquet says of them."""
     try:
         declared = declared_columns(text, limits)
     except SkylaneError as error:
