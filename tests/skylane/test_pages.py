@@ -108,6 +108,19 @@ def test_the_examples_of_published_tables_run(site, tmp_path):
     assert "cat.stars is gone, with its 3 rows" in said
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_the_examples_of_explanations_run(site, tmp_path):
+    said = run_blocks("explain.md", "shell|python", site, tmp_path)
+    assert "found by" in said
+    assert "row by row: s_fov > 0.1" in said
+    assert "the kept counts answer it" in said
+    assert "all rows" in said
+
+
+def test_the_examples_for_operators_of_jobs_run(site, tmp_path):
+    assert "phase" in run_blocks("jobs.md", "shell", site, tmp_path)
+
+
 def test_every_link_between_the_pages_leads_somewhere():
     pages = [*DOCS.rglob("*.md"), DOCS.parent / "README.md", DOCS.parent / "ARCHITECTURE.md"]
     for page in pages:
