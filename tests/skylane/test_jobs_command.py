@@ -20,10 +20,13 @@ ENDLESS = (
 QUICK = "SELECT table_name FROM TAP_SCHEMA.tables"
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory, cli):
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def served(request, tmp_path_factory, cli):
     folder = tmp_path_factory.mktemp("jobs")
-    (folder / "skylane.toml").write_text("[jobs]\nconcurrency = 1\n")
+    settings = "[jobs]\nconcurrency = 1\n"
+    if request.param == "postgres":
+        settings += f'[store]\nurl = "{request.getfixturevalue("fresh_postgres")()}"\n'
+    (folder / "skylane.toml").write_text(settings)
     process, url = cli.start(folder)
     yield folder, url
     cli.stop(process)
@@ -120,6 +123,9 @@ def test_wrong_calls_are_told(served, jobs):
     assert "there is no job 'nothing'" in jobs("show", "nothing", status=1)[0]
     assert "there is no job" in jobs("abort", "a" * 26, status=1)[0]
     assert "PENDING, QUEUED" in jobs("list", "--phase", "sleeping", status=1)[0]
-    assert "there is no site" in CliRunner().invoke(
-        main, ["jobs", "list", "--site", str(served[0] / "none")]
-    ).output  # fmt: skip
+
+
+def test_a_site_that_is_not_there_is_told(tmp_path):
+    done = CliRunner().invoke(main, ["jobs", "list", "--site", str(tmp_path / "none")])
+    assert "there is no site" in done.output
+    assert not (tmp_path / "none").exists()
