@@ -5,6 +5,7 @@
 - `rows`     files and products as rows of the tables
 - `products` rows of the tables as products
 - `places`   which columns of an uploaded table tell where on the sky a row lies
+- `cells`    the memory of a batch that compiled code fills
 - `pace`     how long queries share the processors with short ones
 - `base`     the seams: what a store is to the assembly line, to queries and to the services
 - `copy`     a catalogue copied to another store; `copytables`: the tables of the site's own

@@ -12,6 +12,8 @@
 - `resolver`    products by identifier and place
 - `deadline`    statements stopped when their time is over; `uploads`: tables that come with a query
 - `plan`        what PostgreSQL intends to do for a query
+- `libpq`       its C functions; `chunks`: compiled code that puts rows into columns with them
+- `rows`        the rows of a query as batches
 - `engine`      runs users' queries
 - `backend`     all of these as one store
 """

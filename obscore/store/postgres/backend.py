@@ -13,6 +13,7 @@ from obscore.store.postgres.pool import Address, Connection, connect, translated
 from obscore.store.postgres.preparation import check_layout, prepare
 from obscore.store.postgres.published import PostgresTables
 from obscore.store.postgres.resolver import PostgresCatalogue, PostgresResolver
+from obscore.store.postgres.rows import chunks
 from obscore.store.postgres.store import PostgresStore
 from obscore.store.settings import StoreSettings
 from vodal.errors import SettingsError
@@ -120,3 +121,7 @@ class PostgresBackend(Backend):
             wait_s=wait_s,
             batch_rows=batch_rows,
         )
+
+    @override
+    def warm_up(self) -> None:
+        chunks.begin()

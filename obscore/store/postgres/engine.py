@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from itertools import islice
-from typing import cast
 
 import psycopg
 import pyarrow as pa
@@ -28,9 +26,10 @@ from obscore.store.postgres.deadline import Deadline, Watch
 from obscore.store.postgres.plan import read_plan
 from obscore.store.postgres.pool import Address, Connection, ConnectionPool, translated, translation
 from obscore.store.postgres.publication import PublicationLook, table_def
+from obscore.store.postgres.rows import ResultRows
 from obscore.store.postgres.uploads import declare_uploads, loaded
 from obscore.tap.access import with_access_urls
-from obscore.tap.batches import joined, make_batch, make_schema
+from obscore.tap.batches import make_schema
 from obscore.tap.metadata import PUBLISHED
 from vodal.errors import (
     ArchiveError,
@@ -145,43 +144,17 @@ class PostgresEngine(QueryEngine):
         with self._lent(
             translated.sql, uploads, limit_s=limit_s, cancelled=cancelled, pace=pace
         ) as (connection, deadline):
-            rows = cast(
-                "Generator[tuple[object, ...]]",
-                connection.cursor().stream(
-                    translated.sql.encode(), values, binary=True, size=_AT_ONCE
-                ),
-            )
+            size = _FIRST_ROWS
+            with deadline.running():
+                rows = ResultRows(connection, translated.sql, values, columns, schema)
             # Closed before its end, it cancels the query.
             with closing(rows):
-                for parts in self._parts(rows, deadline, columns, schema):
-                    yield with_access_urls(joined(parts), translated.made, base_url)
-
-    def _parts(
-        self,
-        rows: Iterator[tuple[object, ...]],
-        deadline: Deadline,
-        columns: Sequence[Column],
-        schema: pa.Schema,
-    ) -> Iterator[list[pa.RecordBatch]]:
-        """Give the rows as the parts of each batch."""
-        size = _FIRST_ROWS
-        while True:
-            parts: list[pa.RecordBatch] = []
-            left = size
-            while left:
-                count = min(left, _PART_ROWS)
-                with deadline.running():
-                    part = list(islice(rows, count))
-                left -= len(part)
-                if part:
-                    parts.append(make_batch(columns, schema, part))
-                if len(part) < count:
-                    break
-            if parts:
-                yield parts
-            if left:
-                return
-            size = self._batch_rows
+                while not rows.ended:
+                    with deadline.running():
+                        batch = rows.take(size)
+                    if batch is not None:
+                        yield with_access_urls(batch, translated.made, base_url)
+                    size = self._batch_rows
 
     @contextmanager
     def _lent(

@@ -11,7 +11,6 @@
 - `uploads`   tables that came with a query, attached while it runs
 - `plan`      what SQLite intends to do for a query
 - `routines`  SQLite's C functions, for compiled code
-- `cells`     the memory of a batch that compiled code fills
 - `stepping`  rows of a statement into that memory, compiled
 - `rows`      rows of a query as Arrow batches
 - `engine`    translated queries to Arrow batches

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from typing_extensions import override
 
-from obscore.store.sqlite.cells import Cells, Layout
+from obscore.store.cells import Cells, Layout
 from obscore.store.sqlite.routines import Routines, routines
 from obscore.tap.batches import joined, make_batch
 from vodal.later import LaterModule

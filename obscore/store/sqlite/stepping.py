@@ -13,7 +13,7 @@ import pyarrow as pa
 from numba import types
 from numpy.typing import NDArray
 
-from obscore.store.sqlite.cells import REAL, TEXT, WHOLE, Cells, Layout
+from obscore.store.cells import REAL, TEXT, WHOLE, Cells, Layout
 from obscore.store.sqlite.routines import (
     BLOB_VALUE,
     FLOAT_VALUE,
