@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from obscore.adql.postgres.shapes import EVERYWHERE
 from obscore.store.postgres import tables
 from obscore.store.postgres.extension import repaired_script
 from obscore.store.postgres.layout import find_revision, newest_revision
@@ -261,3 +262,16 @@ def test_the_repaired_script_lacks_the_obsolete_operators_only():
     assert "spoint_contained_by_circle" in repaired
     assert "$libdir/pg_sphere" in repaired
     assert "\\echo" not in repaired
+
+
+def test_rows_that_every_search_finds_are_moved_with_the_place_that_stands_for_them(postgres_url):
+    address = Address(postgres_url)
+    prepare(address, None)
+    former = "<(0.0,-1.5707963267948966),1e-07>"
+    published = f"CREATE TABLE skylane.published_7 AS SELECT '{former}'::scircle AS row_cap"
+    run(postgres_url, published)
+    run(postgres_url, "UPDATE skylane.alembic_version SET version_num = '0003'")
+    prepare(address, None)
+    found = run(postgres_url, "SELECT row_cap::text FROM skylane.published_7")
+    same = f"SELECT '{EVERYWHERE}'::scircle::text"
+    assert found == run(postgres_url, same)

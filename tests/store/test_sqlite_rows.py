@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obscore.adql.sqlite.arrays import pack_lists
-from obscore.store.sqlite import cells
+from obscore.store import cells
 from obscore.store.sqlite.routines import routines
 from obscore.store.sqlite.rows import TupleRows, column_rows, stepping
 from obscore.tap.batches import make_schema

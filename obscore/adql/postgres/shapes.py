@@ -49,8 +49,12 @@ def _scircle(centre: Vector, radius: float) -> str:
     return f"<({math.radians(point.ra_deg)!r},{math.radians(point.dec_deg)!r}),{radius!r}>"
 
 
-EVERYWHERE = _scircle((0.0, 0.0, -1.0), _PAD)
-"""Stands for a cap of more than 90 degrees; any small cap would do."""
+EVERYWHERE = "<(3.7938553563158623,-0.7301986351446236),1e-07>"
+"""Stands for a cap of more than 90 degrees.
+
+Any small cap would do; every search also finds the rows that hold this place, so it is none of
+those, such as a pole, at which the footprints of a survey may pile up.
+"""
 
 
 def _clean(numbers: Vector) -> list[float]:

@@ -594,7 +594,7 @@ CREATE FUNCTION adql.sky_caps(s float8[], margin_deg float8) RETURNS scircle[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 200 AS $$
 DECLARE
     radius float8 := s[5] + radians(least(180.0, greatest(1e-100, margin_deg))) + 1e-7;
-    everywhere scircle := '<(0.0,-1.5707963267948966),1e-07>';
+    everywhere scircle := '<(3.7938553563158623,-0.7301986351446236),1e-07>';
     ra float8;
     dec float8;
 BEGIN
@@ -630,7 +630,7 @@ BEGIN
     END IF;
     radius := radius + 1e-7;
     IF radius > 1.5707963257948966 THEN
-        RETURN '<(0.0,-1.5707963267948966),1e-07>';
+        RETURN '<(3.7938553563158623,-0.7301986351446236),1e-07>';
     END IF;
     RETURN scircle(
         spoint(atan2(s[3], s[2]), atan2(s[4], sqrt(s[2] * s[2] + s[3] * s[3]))), radius);
