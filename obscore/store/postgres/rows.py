@@ -95,7 +95,7 @@ class ResultRows:
         self._connection = connection
         self._columns = columns
         self._schema = schema
-        self._layout = Layout(columns, schema)
+        self._layout: Layout | None = None
         self._widths = np.full(len(columns), _FIRST_WIDTH)
         self._compiled = compiled
         self._forms: NDArray[np.int64] | None = None
@@ -230,12 +230,15 @@ class ResultRows:
             return None
         if not self._is_known:
             self._is_known = True
+            self._layout = Layout(self._columns, self._schema)
             self._forms = _forms(module, self._result, self._layout)
         return None if self._forms is None else module
 
     def _by_compiled_code(self, module: ModuleType, count: int) -> tuple[Cells, int]:
         """Fill columns from as many results as they have room for; tells what hinders."""
-        cells = Cells(self._layout, self._widths, count)
+        layout = self._layout
+        assert layout is not None
+        cells = Cells(layout, self._widths, count)
         while cells.rows < count and self._advance():
             result: Any = self._result
             before = cells.rows
@@ -245,7 +248,7 @@ class ResultRows:
                     result_functions(),
                     result.pgresult_ptr,
                     (self._at, last),
-                    self._layout.arrays,
+                    layout.arrays,
                     self._forms,
                     cells.numbers,
                     cells.texts,
