@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from anyio import fail_after
 from anyio.to_thread import run_sync
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -47,6 +48,9 @@ ANNOTATORS: Final = (DatalinkAnnotator(), SodaAnnotator())
 
 SITE_VARIABLE = "SKYLANE_SITE"
 """Names the site's folder to server processes that are started anew."""
+
+_HEALTH_LIMIT_S = 3.0
+"""Seconds that the queue of jobs may take to answer; who asks for health will not wait long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +168,12 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             "cutouts_waiting": stats.waiting,
         }
         try:
-            queue = await run_sync(queue_state, jobs.store)
+            with fail_after(_HEALTH_LIMIT_S):
+                queue = await run_sync(queue_state, jobs.store, abandon_on_cancel=True)
         except SkylaneError as error:
             told |= {"healthy": False, "jobs": str(error)}
+        except TimeoutError:
+            told |= {"healthy": False, "jobs": "the queue of jobs does not answer"}
         else:
             told |= {f"jobs_{name}": value for name, value in asdict(queue).items()}
         return JSONResponse(told, status_code=200 if told["healthy"] else 503)
