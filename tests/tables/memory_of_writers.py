@@ -19,7 +19,7 @@ from vodal.tables.columns import Column, ResultStream
 from vodal.tables.formats import FORMATS, Format
 
 BATCH_ROWS = 5000
-SHORT, LONG = 40, 120
+SHORT, LONG = 36, 96
 """Batches; the short table is longer than all that a writer may hold."""
 
 SAME = {"votable/b2", "xml", "csv/bare", "tsv"}
