@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from obscore.adql import bound as b
-from obscore.adql.tokens import RESERVED
+from obscore.adql.tokens import delimited
 from vodal.regions import Circle, Point, Polygon, Shape, shape_text
 
-__all__ = ["Wording", "identifier"]
-
-_REGULAR = re.compile("[A-Za-z][A-Za-z0-9_]*")
+__all__ = ["Wording"]
 
 _LONGEST_TEXT = 60
 """Characters of a text or a map that are repeated."""
 
 _LONGEST_LIST = 5
 """Members of a list that are repeated."""
-
-
-def identifier(name: str) -> str:
-    """Write a name as a query must write it."""
-    if _REGULAR.fullmatch(name) and name.upper() not in RESERVED:
-        return name
-    return '"{}"'.format(name.replace('"', '""'))
 
 
 class Wording:
@@ -45,9 +35,9 @@ class Wording:
             case b.Literal() | b.ShapeValue() | b.MocValue():
                 return _constant(value)
             case b.Use(relation, field):
-                name = identifier(field.name)
+                name = delimited(field.name)
                 shown = self._qualified and relation.name
-                return f"{identifier(relation.name)}.{name}" if shown else name
+                return f"{delimited(relation.name)}.{name}" if shown else name
             case b.Function():
                 return self._function(value)
             case b.Operation(first, rest):

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from obscore.adql import bound as b
 from obscore.adql.grouping import uses, values_in
 from obscore.adql.schema import TableDef
-from obscore.adql.wording import Wording, identifier
+from obscore.adql.tokens import delimited
+from obscore.adql.wording import Wording
 from obscore.explain.demands import Demand, Parts
 from obscore.explain.explanation import Finding, Reading
 
@@ -122,7 +123,7 @@ def _of_values(condition: b.Condition, words: Wording) -> Iterator[str]:
         if isinstance(value, b.Use):
             spatial = value.relation.spatial
             if spatial is not None and _is_position(value):
-                ra, dec = map(identifier, spatial.point_columns)
+                ra, dec = map(delimited, spatial.point_columns)
                 yield (
                     f"a range of {ra} or {dec} uses no index; a region does:"
                     f" CONTAINS(POINT('ICRS', {ra}, {dec}), CIRCLE('ICRS', ra, dec, radius)) = 1"
@@ -137,7 +138,7 @@ def _of_values(condition: b.Condition, words: Wording) -> Iterator[str]:
 
 
 def _named(use: b.Use) -> str:
-    return identifier(use.field.name)
+    return delimited(use.field.name)
 
 
 def _has_index(use: b.Use) -> bool:
@@ -166,7 +167,7 @@ def _of_counts(parts: Parts, relation: b.Relation) -> Iterator[str]:
         values += [] if select.where is None else values_in(select.where)
         others = {use.field.name for value in values for use in uses(value)} - table.facets.columns
         if others:
-            names = ", ".join(map(identifier, sorted(others)))
+            names = ", ".join(map(delimited, sorted(others)))
             yield (
                 "counts are kept of the columns with few values, and answer DISTINCT, GROUP BY and"
                 f" COUNT(*) at once if no other column is needed; this query needs {names}"
@@ -181,18 +182,18 @@ def _indexes(relation: b.Relation) -> Iterator[str]:
     if table.spatial is not None:
         geometry = {table.spatial.region_column, *table.spatial.point_columns} - {""}
         ra, dec = table.spatial.point_columns
-        point = f"POINT('ICRS', {identifier(ra)}, {identifier(dec)})" if ra else ""
+        point = f"POINT('ICRS', {delimited(ra)}, {delimited(dec)})" if ra else ""
         region = table.spatial.region_column
-        shape = point or identifier(region)
+        shape = point or delimited(region)
         test = "CONTAINS" if point else "INTERSECTS"
         yield (
             f"the spatial index of {table.full_name} answers"
             f" {test}({shape}, CIRCLE('ICRS', ra, dec, radius)) = 1"
-            + (f" and INTERSECTS({identifier(region)}, ...) = 1" if point and region else "")
+            + (f" and INTERSECTS({delimited(region)}, ...) = 1" if point and region else "")
         )
     names = [item.name for item in table.columns if item.indexed and item.name not in geometry]
     if names:
-        shown = ", ".join(map(identifier, names[:_LONGEST_LIST]))
+        shown = ", ".join(map(delimited, names[:_LONGEST_LIST]))
         more = ", ..." if len(names) > _LONGEST_LIST else ""
         yield (
             f"comparisons (=, <, >, BETWEEN, IN) of these columns of {table.full_name} use an"

@@ -386,6 +386,7 @@ def test_rows_that_do_not_fit_leave_the_old_ones(site, tmp_path, case):
     with pytest.raises(UsageError, match=sentence):
         site.load(tmp_path, stars(), stars=star_data(3) | changes)
     assert site.ask("SELECT COUNT(*) FROM stars") == [(10,)]
+    assert leftovers(site) == 1
     site.load(tmp_path, stars(), stars=star_data(7))
     assert site.ask("SELECT COUNT(*) FROM stars") == [(7,)]
 

@@ -10,6 +10,7 @@ one, which can tell because one process at a time does this.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -174,7 +175,13 @@ class SqliteTables(TableStore):
                     "another process is publishing tables of this site; try again when it is done"
                 ) from None
             self._sweep()
-            yield
+            try:
+                yield
+            except BaseException:
+                # What was loaded is of no use; if this fails too, the next one does it.
+                with contextlib.suppress(apsw.Error):
+                    self._sweep()
+                raise
         finally:
             os.close(descriptor)
 
