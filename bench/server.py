@@ -20,8 +20,9 @@ from survey import fill
 
 from skylane.settings import load_settings
 from skylane.site import SiteFolder
+from vodal.testing.postgres import cluster
 
-__all__ = ["Peak", "ingest_process", "prepare", "serve", "server_processes"]
+__all__ = ["Peak", "database", "ingest_process", "prepare", "serve", "server_processes"]
 
 _START_LIMIT_S = 60.0
 
@@ -46,6 +47,35 @@ def prepare(path: Path, rows: int) -> SiteFolder:
         )
         marker.write_text(str(rows))
     return site
+
+
+_LIMITS = """[tap]
+queries_per_user = 64
+waiting_per_user = 1000
+waiting = 1000
+"""
+"""All clients of a measurement have one address; they stand for as many users."""
+
+
+@contextmanager
+def database(path: Path, store: str) -> Iterator[None]:
+    """Give a site its settings; in PostgreSQL a cluster of its own for a while if it has none."""
+    path.mkdir(parents=True, exist_ok=True)
+    settings = path / "skylane.toml"
+    if settings.exists():
+        yield
+    elif store == "sqlite":
+        settings.write_text(_LIMITS, "utf-8")
+        yield
+    else:
+        with cluster(shared_buffers="512MB") as made:
+            url = made.create("bench")
+            settings.write_text(f'{_LIMITS}[store]\nurl = "{url}"\n', "utf-8")
+            try:
+                yield
+            finally:
+                settings.unlink()
+                (path / "rows.txt").unlink(missing_ok=True)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
     python bench/tap.py [--rows 1000000] [--site DIR] [--store sqlite|postgres]
                         [--url http://127.0.0.1:54380/tap --table ivoa.obscore] [--quick] [-o FILE]
 
-Fills a store with the rows of `survey` (kept in DIR for the next run), starts ``skylane serve``
+Fills a store with the rows of `survey` (kept in DIR for the next run; PostgreSQL's is a private
+cluster and goes at the end, unless DIR's ``skylane.toml`` names one), starts ``skylane serve``
 with one and with two worker processes, and sends the same requests to it and to each service
 named by ``--url``. Clients are processes of their own on the same machine. Writes Markdown tables.
 
@@ -27,7 +28,7 @@ from typing import TextIO
 from urllib.parse import urlsplit
 
 from raw import raw_times
-from server import Peak, ingest_process, prepare, serve, server_processes
+from server import Peak, database, ingest_process, prepare, serve, server_processes
 from survey import FIRST_MJD, LAST_MJD
 from wire import Load, Report, Wire, request_bytes, run_load
 
@@ -36,7 +37,7 @@ from obscore.tap.metadata import PUBLISHED
 
 CONE = (
     "SELECT * FROM {table} WHERE 1=CONTAINS(POINT('ICRS',s_ra,s_dec),"
-    "CIRCLE('ICRS',{ra:.6f},{dec:.6f},0.36))"
+    "CIRCLE('ICRS',{ra:.6f},{dec:.6f},{radius:.4f}))"
 )
 QUERIES = {
     "cone of ~10 rows": CONE,
@@ -55,6 +56,7 @@ QUERIES = {
     "kinds of rows": (
         "SELECT instrument_name, COUNT(*) AS n FROM {table} GROUP BY instrument_name"
     ),
+    "count": "SELECT COUNT(*) AS n FROM {table}",
     "TAP_SCHEMA": "SELECT TOP 1 table_name FROM tap_schema.tables",
 }
 BULK_FORMATS = ("votable/b2", "votable/td", "csv")
@@ -67,6 +69,8 @@ class Service:
     name: str
     url: str
     table: str
+    rows: int = 1_000_000
+    """Of the table: cones are made so wide that some ten lie within."""
 
     @property
     def port(self) -> int:
@@ -76,11 +80,12 @@ class Service:
     def params(self, query: str, count: int, **more: str) -> list[dict[str, str]]:
         """Give the parameters of requests at as many places; the same for each service."""
         draw = random.Random(7)
+        radius = 0.36 * math.sqrt(1e6 / self.rows)
         made = []
         for _ in range(count):
             ra, dec = draw.uniform(0.0, 360.0), math.degrees(math.asin(draw.uniform(-1.0, 1.0)))
             mjd = draw.uniform(FIRST_MJD, LAST_MJD - 2)
-            text = query.format(table=self.table, ra=ra, dec=dec, mjd=mjd)
+            text = query.format(table=self.table, ra=ra, dec=dec, mjd=mjd, radius=radius)
             made.append({"LANG": "ADQL", "REQUEST": "doQuery", "QUERY": text, **more})
         return made
 
@@ -119,11 +124,16 @@ class Page:
 
 
 def latency(
-    page: Page, services: Sequence[Service], clients: Sequence[int], seconds: float
+    page: Page,
+    services: Sequence[Service],
+    clients: Sequence[int],
+    seconds: float,
+    names: Sequence[str],
 ) -> None:
     page.line("\nTime of an answer, median / 99th percentile, and answers a second:")
     page.table("query", "clients", *(service.name for service in services))
-    for name, query in QUERIES.items():
+    for name in names:
+        query = QUERIES[name]
         for count in clients if query == CONE else clients[:2]:
             page.row(name, str(count), *(told(load(s, query, count, seconds)) for s in services))
 
@@ -205,7 +215,7 @@ def _job(service: Service) -> float:
 
 
 @contextmanager
-def running(path: Path, workers: Sequence[int]) -> Iterator[list[Service]]:
+def running(path: Path, workers: Sequence[int], rows: int) -> Iterator[list[Service]]:
     """Run our server with so many workers, one after the other never both busy."""
     with (
         serve(path, workers[0]) as first,
@@ -213,7 +223,7 @@ def running(path: Path, workers: Sequence[int]) -> Iterator[list[Service]]:
     ):
         urls = [first, second][: len(workers)]
         yield [
-            Service(f"skylane, {count} worker{'s' if count > 1 else ''}", url, "ivoa.obscore")
+            Service(f"skylane, {count} worker{'s' if count > 1 else ''}", url, "ivoa.obscore", rows)
             for count, url in zip(workers, urls, strict=True)
         ]
 
@@ -224,7 +234,7 @@ def measure(options: argparse.Namespace, page: Page) -> None:
     prepare(path, options.rows)
     seconds = options.seconds or (2.0 if options.quick else 8.0)
     peers = [
-        Service(name or url, url.rstrip("/"), options.table)
+        Service(name or url, url.rstrip("/"), options.table, options.rows)
         for url, name in zip(options.url, options.name + [""] * len(options.url), strict=False)
     ]
     page.line(
@@ -235,10 +245,13 @@ def measure(options: argparse.Namespace, page: Page) -> None:
         translation(page)
     if "raw" in parts:
         raw_times(page, path, options.store, seconds)
-    with running(path, [int(count) for count in options.workers.split(",")]) as ours:
+    workers = [int(count) for count in options.workers.split(",")]
+    with running(path, workers, options.rows) as ours:
         every = [*ours, *peers]
         if "latency" in parts:
-            latency(page, every, (1, 8) if options.quick else (1, 8, 64), seconds)
+            clients = (1, 8) if options.quick else (1, 8, 64)
+            names = [name.strip() for name in options.queries.split(";")] if options.queries else []
+            latency(page, every, clients, seconds, names or list(QUERIES))
         if "ingest" in parts:
             page.line(
                 "\n64 clients asking for cones, alone and while 100 rows a second are written:"
@@ -283,12 +296,16 @@ def main() -> None:
     parser.add_argument("--table", default="ivoa.obscore", help="of the other services")
     parser.add_argument("--workers", default="1,2")
     parser.add_argument("--only", default="raw,translate,latency,ingest,bulk")
+    parser.add_argument("--queries", help="those that are asked, with ; between; default all")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seconds", type=float, help="of each load; default 8, or 2 if quick")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     options.site = options.site or f"bench-{options.store}-{options.rows}"
-    with options.output.open("w") if options.output else nullcontext() as file:
+    with (
+        options.output.open("w") if options.output else nullcontext() as file,
+        database(Path(options.site), options.store),
+    ):
         measure(options, Page([sys.stdout, *([file] if file else [])]))
 
 
