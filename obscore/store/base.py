@@ -116,6 +116,9 @@ class Store(Protocol):
 class QueryEngine(Protocol):
     """Runs translated queries on the published tables. Safe to call from several threads."""
 
+    young: int | None = None
+    """Queries that may be in their first moments at once in one process; None for any number."""
+
     def declare(self, uploads: Sequence[UploadedTable]) -> tuple[TableDef, ...]:
         """Say how uploaded tables are to be named in this engine's SQL (schema ``TAP_UPLOAD``)."""
         ...

@@ -54,6 +54,11 @@ class QueryRunner:
         self._settings = settings
         self._otherwise = otherwise
 
+    @property
+    def young(self) -> int | None:
+        """Queries that may be in their first moments at once; None for any number."""
+        return self._engine.young
+
     def published(self, *, renewed: bool = False) -> Published:
         """Give what queries can name now, without uploads.
 

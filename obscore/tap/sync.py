@@ -118,6 +118,7 @@ class SyncQueries:
             waiting_per_user=settings.waiting_per_user,
             wait_limit_s=settings.wait_limit_s,
             parked=settings.slow_clients,
+            young=runner.young,
         )
         metrics.watch(lambda: self._turns.running, lambda: self._turns.waiting)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import Counter, OrderedDict, deque
@@ -19,6 +20,9 @@ _FIRST_GUESS_S = 1.0
 """How long a query is taken to last before any has ended."""
 
 _LONGEST_RETRY_S = 60
+
+_YOUNG_S = 0.02
+"""Seconds for which a query is a young one."""
 
 
 def client_address(request: Request) -> str:
@@ -49,6 +53,8 @@ class Place:
     held: bool = True
     """False once it was given back, and while it is parked."""
     parked: bool = False
+    ageing: asyncio.TimerHandle | None = None
+    """Ends its youth; None once that is over."""
 
 
 @dataclass(eq=False, slots=True)
@@ -80,6 +86,10 @@ class Turns:
     parked
         Queries whose clients read slowly that may be aside at once; of one user at most as many
         as run.
+    young
+        Queries that are in their first moments at once; None for any number. Most queries end
+        within these, and take longer together than one after the other where they all compute in
+        this process.
     """
 
     def __init__(
@@ -91,6 +101,7 @@ class Turns:
         waiting_per_user: int,
         wait_limit_s: float,
         parked: int = 0,
+        young: int | None = None,
     ) -> None:
         self._places = places
         self._per_user = min(per_user, places)
@@ -98,6 +109,8 @@ class Turns:
         self._longest_per_user = waiting_per_user
         self._wait_limit_s = wait_limit_s
         self._most_parked = parked
+        self._most_young = math.inf if young is None else young
+        self._young = 0
         self._running: Counter[str] = Counter()
         self._parked: Counter[str] = Counter()
         # Users in the order in which their turns come.
@@ -181,6 +194,7 @@ class Turns:
             del self._parked[place.user]
 
     def _leave(self, place: Place) -> None:
+        self._grow_up(place)
         place.held = False
         self._running[place.user] -= 1
         if not self._running[place.user]:
@@ -199,12 +213,31 @@ class Turns:
             raise
 
     def _may_run(self, user: str) -> bool:
-        return self.running < self._places and self._running[user] < self._per_user
+        return (
+            self.running < self._places
+            and self._running[user] < self._per_user
+            and self._young < self._most_young
+        )
 
     def _seat(self, user: str, began: float) -> Place:
         self._running[user] += 1
         now = time.monotonic()
-        return Place(user, now - began, now)
+        place = Place(user, now - began, now)
+        if self._most_young < self._places:
+            self._young += 1
+            place.ageing = asyncio.get_running_loop().call_later(_YOUNG_S, self._age, place)
+        return place
+
+    def _age(self, place: Place) -> None:
+        """End the youth of a query."""
+        self._grow_up(place)
+        self._call_next()
+
+    def _grow_up(self, place: Place) -> None:
+        if place.ageing is not None:
+            place.ageing.cancel()
+            place.ageing = None
+            self._young -= 1
 
     def _check_room(self, user: str) -> None:
         if len(self._queues.get(user, ())) >= self._longest_per_user:

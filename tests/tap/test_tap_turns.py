@@ -13,7 +13,16 @@ from obscore.tap.turns import Turns, client_address
 from vodal.errors import ServiceUnavailable
 
 
-def make(places, *, per_user=100, waiting=100, waiting_per_user=100, wait_limit_s=5.0, parked=0):
+def make(
+    places,
+    *,
+    per_user=100,
+    waiting=100,
+    waiting_per_user=100,
+    wait_limit_s=5.0,
+    parked=0,
+    young=None,
+):
     return Turns(
         places,
         per_user=per_user,
@@ -21,6 +30,7 @@ def make(places, *, per_user=100, waiting=100, waiting_per_user=100, wait_limit_
         waiting_per_user=waiting_per_user,
         wait_limit_s=wait_limit_s,
         parked=parked,
+        young=young,
     )
 
 
@@ -251,3 +261,46 @@ def test_a_user_is_an_address_or_a_network(host, user):
 
 def test_without_an_address_all_are_one_user():
     assert client_address(Request({"type": "http", "client": None})) == ""
+
+
+def test_few_queries_begin_at_once_and_older_ones_do_not_hinder():
+    async def scenario():
+        async with anyio.create_task_group() as tasks:
+            turns = make(6, young=2)
+            crowd = Crowd(turns, tasks)
+            await crowd.come("a1", "b1", "c1", "a2")
+            assert crowd.order == ["a1", "b1"]
+            await crowd.leave("a1")
+            assert crowd.order == ["a1", "b1", "c1"]
+            # Now b1 and c1 grow older, and a2 begins beside them.
+            await anyio.sleep(0.1)
+            assert crowd.order == ["a1", "b1", "c1", "a2"]
+            assert turns.running == 3
+            for name in ("b1", "c1", "a2"):
+                await crowd.leave(name)
+            assert turns.running == 0
+            # None is counted that has left.
+            await crowd.come("d1", "d2", "d3")
+            assert crowd.order[4:] == ["d1", "d2"]
+            await crowd.leave("d1")
+            assert crowd.order[4:] == ["d1", "d2", "d3"]
+            for name in ("d2", "d3"):
+                await crowd.leave(name)
+
+    play(scenario)
+
+
+def test_a_query_that_is_resumed_grows_older_too():
+    async def scenario():
+        turns = make(4, parked=1, young=1)
+        place = await turns.take("a")
+        assert turns.park(place)
+        other = await turns.take("b")
+        turns.give_back(other)
+        await turns.resume(place)
+        turns.give_back(place)
+        await anyio.sleep(0.1)
+        turns.give_back(await turns.take("c"))
+        assert turns.running == 0
+
+    play(scenario)
