@@ -1,6 +1,6 @@
 """A TAP service in a process of its own; says its URL.
 
-``tap_server.py DATABASE [FOLDER_OF_JOBS [SETTINGS_OF_JOBS_AS_JSON]]``
+``tap_server.py DATABASE_OR_URL [FOLDER_OF_JOBS [SETTINGS_OF_JOBS_AS_JSON]]``
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from obscore.app import create_app
-from obscore.store.sqlite.backend import SqliteBackend
+from obscore.store.choice import make_backend
+from obscore.store.settings import StoreSettings
 from obscore.tap.settings import TapSettings
 from vodal.tables.formats import LOOSE_TYPES
 from vodal.testing.jobs import make_runner
@@ -24,10 +25,12 @@ from vodal.testing.server import serve
 from vodal.web.encoding import Compression
 
 
-def make_app(database: Path, folder: Path | None = None, settings: str = "{}") -> Starlette:
+def make_app(database: str, folder: Path | None = None, settings: str = "{}") -> Starlette:
     """Make the service, with asynchronous queries if there is a folder for them."""
     jobs = None if folder is None else make_runner(folder, **json.loads(settings))
-    tap = create_app(backend=SqliteBackend(database), settings=TapSettings(), jobs=jobs)
+    url = database if database.startswith("postgresql://") else ""
+    backend = make_backend(StoreSettings(url=url), Path(database))
+    tap = create_app(backend=backend, settings=TapSettings(), jobs=jobs)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -41,7 +44,7 @@ def make_app(database: Path, folder: Path | None = None, settings: str = "{}") -
 
 
 if __name__ == "__main__":
-    given = [Path(text) for text in sys.argv[1:3]]
-    with serve(make_app(*given, *sys.argv[3:4])) as server:
+    folders = [Path(text) for text in sys.argv[2:3]]
+    with serve(make_app(sys.argv[1], *folders, *sys.argv[3:4])) as server:
         print(server.url, flush=True)
         time.sleep(600)

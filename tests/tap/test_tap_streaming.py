@@ -8,9 +8,13 @@ import time
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from obscore.store import schema
+from obscore.store.postgres import tables
+from obscore.store.postgres.backend import PostgresBackend
+from obscore.store.settings import StoreSettings
 from obscore.store.sqlite.store import SqliteStore
 from obscore.testing import make_catalogue
 
@@ -18,37 +22,63 @@ ROWS = 200_000
 SEEDS = 500
 
 
-@pytest.fixture(scope="module")
-def long_table(tmp_path_factory) -> Path:
-    """Make many rows quickly: copies of some under other identifiers."""
-    path = tmp_path_factory.mktemp("long") / "skylane.db"
+def copying(series: str) -> str:
+    """Give the SQL that makes copies of all rows, under other identifiers."""
+    names = [f'"{column.name}"' for column in tables.obscore.columns]
+    changed = {
+        '"id"': "id + n * 1000000",
+        '"obs_publisher_did"': "obs_publisher_did || '/' || n",
+    }
+    if "RECURSIVE" in series:
+        names = [name for name in names if name not in {'"s_region_array"', '"s_cap"'}]
+    copied = ", ".join(changed.get(name, name) for name in names)
+    return f"INSERT INTO obscore ({', '.join(names)}) {series.format(copied)}"
+
+
+def long_sqlite(path: Path) -> str:
+    """Make many rows quickly: copies of some."""
     store = SqliteStore(path)
     store.write(list(make_catalogue(SEEDS)))
     # Not needed here, and dear to fill.
     for index in schema.obscore.indexes:
         store._connection.execute(f"DROP INDEX {index.name}")
-    names = [column.name for column in schema.obscore.columns]
-    copied = [
-        {"id": "id + n * 1000000", "obs_publisher_did": "obs_publisher_did || '/' || n"}.get(
-            name, f'"{name}"'
-        )
-        for name in names
-    ]
     store._connection.execute(
-        f"""INSERT INTO obscore ({", ".join(f'"{name}"' for name in names)})
-        WITH RECURSIVE copies(n) AS
-          (VALUES (1) UNION ALL SELECT n + 1 FROM copies WHERE n < {ROWS // SEEDS - 1})
-        SELECT {", ".join(copied)} FROM obscore, copies"""
+        copying(
+            f"""WITH RECURSIVE copies(n) AS
+            (VALUES (1) UNION ALL SELECT n + 1 FROM copies WHERE n < {ROWS // SEEDS - 1})
+            SELECT {{}} FROM obscore, copies"""
+        )
     )
     store.close()
-    return path
+    return str(path)
 
 
-@pytest.fixture(scope="module")
-def server(long_table):
+def long_postgres(fresh_postgres) -> str:
+    """Make the same in PostgreSQL."""
+    url = fresh_postgres()
+    backend = PostgresBackend(StoreSettings(url=url))
+    backend.prepare()
+    store = backend.writer()
+    store.write(list(make_catalogue(SEEDS)))
+    store.close()
+    with psycopg.connect(url, options="-c search_path=skylane,public") as connection:
+        for index in tables.obscore.indexes:
+            connection.execute(f"DROP INDEX {index.name}")
+        copies = f"generate_series(1, {ROWS // SEEDS - 1}) AS copies (n)"
+        connection.execute(copying(f"SELECT {{}} FROM obscore, {copies}"))
+    return url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def server(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("long")
+    if request.param == "sqlite":
+        database = long_sqlite(folder / "skylane.db")
+    else:
+        database = long_postgres(request.getfixturevalue("fresh_postgres"))
     script = Path(__file__).with_name("tap_server.py")
     with subprocess.Popen(
-        [sys.executable, str(script), str(long_table), str(long_table.with_name("jobs"))],
+        [sys.executable, str(script), database, str(folder / "jobs")],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
