@@ -160,6 +160,11 @@ class Peak:
         self._thread.join()
 
     @property
+    def processor_s(self) -> float:
+        """Seconds of processor that the processes have used since they began."""
+        return sum(sum(process.cpu_times()[:2]) for process in self._processes)
+
+    @property
     def growth_mb(self) -> float:
         """How far it went up, in MB."""
         return (self.highest - self.start) / 1e6

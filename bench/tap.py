@@ -166,14 +166,17 @@ def _bulk(service: Service, rows: int, form: str) -> list[str]:
     params = {"LANG": "ADQL", "REQUEST": "doQuery", "QUERY": query, "MAXREC": str(rows + 1)}
     wire = Wire(service.url)
     with Peak(server_processes(service.port)) as peak:
+        used_s = peak.processor_s
         began = time.perf_counter()
         answer = wire.send(request_bytes(f"{service.url}/sync", {**params, "FORMAT": form}))
         seconds = time.perf_counter() - began
+        used_s = peak.processor_s - used_s
     wire.close()
     if answer.status != 200 or b'value="ERROR"' in answer.head + answer.tail:
-        return [f"failed: {answer.status} {answer.head[-300:]!r}", "", "", "", ""]
+        return [f"failed: {answer.status} {answer.head[-300:]!r}", "", "", "", "", ""]
     return [
-        f"{seconds:.2f}", f"{rows / seconds:,.0f}", f"{1e3 * answer.first_s:.0f} ms",
+        f"{seconds:.2f}", f"{rows / seconds:,.0f}", f"{1e6 * used_s / rows:.1f} us",
+        f"{1e3 * answer.first_s:.0f} ms",
         f"{answer.size / 1e6:.0f}", f"{peak.growth_mb:.0f} MB",
     ]  # fmt: skip
 
@@ -272,6 +275,7 @@ def measure(options: argparse.Namespace, page: Page) -> None:
                 "service",
                 "seconds",
                 "rows/s",
+                "processor a row",
                 "first byte",
                 "MB",
                 "memory growth",
