@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import apsw
 import pyarrow as pa
 import pytest
@@ -204,3 +207,21 @@ def test_rows_found_in_the_rtree_are_read_on():
     )
     batches = table.by_columns((COLUMNS[5],), "SELECT id FROM r WHERE a > 100", count=1000)
     assert sum(batch.num_rows for batch in batches) == 4900
+
+
+def test_a_short_answer_loads_no_compiler(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from obscore.store.sqlite.backend import SqliteBackend
+from obscore.tap.query import QueryRunner
+from obscore.tap.settings import TapSettings
+from vodal.tables.votable import write_votable
+backend = SqliteBackend(Path({str(tmp_path / "store.db")!r}))
+backend.prepare()
+runner = QueryRunner(backend.engine(connections=1, wait_s=1, batch_rows=10), TapSettings())
+query = "SELECT table_name FROM tap_schema.tables"
+assert b"</VOTABLE>" in b"".join(write_votable(runner.run(query, 10, "http://site")))
+assert "numba" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -101,7 +101,9 @@ class BinaryRows:
         rows = batch.num_rows
         if rows == 0:
             return memoryview(b"")
-        if self._masked and (module := compiled.module) is not None:
+        # A few rows are not worth loading it.
+        module = compiled.loaded if rows <= FEW else compiled.module
+        if self._masked and module is not None:
             made: memoryview | None = module.pack_many(self._columns, batch)
             if made is not None:
                 return made

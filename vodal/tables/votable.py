@@ -59,7 +59,7 @@ def _declared(columns: Sequence[Column], first: pa.RecordBatch | None) -> tuple[
     """
     if first is None:
         return tuple(columns)
-    if (module := compiled.module) is not None and module.is_plain(tuple(columns), first):
+    if (module := compiled.loaded) is not None and module.is_plain(tuple(columns), first):
         return tuple(columns)
     return tuple(
         replace(column, datatype="unicodeChar")

@@ -116,7 +116,8 @@ def column_rows(
     is_on_row
         Whether the row on which it stands is still to be given: so it is after ``execute``.
     """
-    module, calls = stepping.module, routines()
+    # A short answer is not worth loading it.
+    module, calls = stepping.loaded if is_on_row else stepping.module, routines()
     if module is None or calls is None:
         return None
     busy = np.empty(_MOST_BUSY, np.int64)
