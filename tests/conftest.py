@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -74,6 +76,15 @@ def make_backend(request, tmp_path_factory) -> Callable[[str, Sequence[Catalogue
         return backend
 
     return make
+
+
+@pytest.fixture
+def pyvo_sockets() -> Iterator[None]:
+    """Let pyvo leave the closing of its connections to the garbage collector."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
 
 
 @pytest.fixture

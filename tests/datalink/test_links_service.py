@@ -352,6 +352,7 @@ def server(survey_resolver, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.usefixtures("pyvo_sockets")
 def test_pyvo_follows_links_to_the_file(server, dids, survey_resolver):
     results = DatalinkResults.from_result_url(f"{server}/datalink/links?{ids_of(dids[:1])}")
     assert [row.semantics for row in results] == ["#this", "#preview", "#cutout"]
@@ -363,6 +364,7 @@ def test_pyvo_follows_links_to_the_file(server, dids, survey_resolver):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.usefixtures("pyvo_sockets")
 def test_pyvo_asks_in_batches_until_it_has_all(server, dids):
     descriptors = DatalinkAnnotator().descriptors((PUBLISHER_DID,), server)
     batch = pa.RecordBatch.from_arrays([pa.array(dids)], names=["obs_publisher_did"])

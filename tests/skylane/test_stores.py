@@ -148,6 +148,7 @@ def owned_url(postgres_cluster, postgres_url):
     )
 
 
+@pytest.mark.usefixtures("pyvo_sockets")
 def test_a_site_on_postgresql_does_all_that_a_site_does(cli, night, owned_url, monkeypatch):
     monkeypatch.setenv("SKYLANE_STORE__URL", owned_url)
     monkeypatch.setenv("SKYLANE_STORE__QUERY_ROLE", "keeper_query")

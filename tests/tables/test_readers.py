@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
@@ -179,7 +179,9 @@ def test_every_type_comes_back_from_every_serialisation(serialization, table, tm
         # The writer declares texts beyond ASCII as unicodeChar.
         datatype = one.datatype if two.datatype == "char" else two.datatype
         kept = {"datatype": datatype, "id": None}
-        assert one == Column(**{**{n: getattr(two, n) for n in Column.__slots__}, **kept})
+        assert one == Column(
+            **{**{f.name: getattr(two, f.name) for f in fields(Column) if f.init}, **kept}
+        )
     for row, given_row in zip(rows, zip(*values, strict=True), strict=True):
         for column, cell, value in zip(columns, row, given_row, strict=True):
             wanted = expected(serialization, column, value)

@@ -96,6 +96,7 @@ def test_the_links_of_the_page_run_the_queries(tap):
         assert (answer.status_code, answer.headers["content-type"][:9]) == (200, "text/html")
 
 
+@pytest.mark.usefixtures("pyvo_sockets")
 def test_pyvo_runs_them(tap):
     service = pyvo.dal.TAPService(tap.url)
     found = queries(tap.url)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import ExitStack
+from pathlib import Path
 from statistics import median
 from urllib.parse import urlencode
 
@@ -37,11 +39,13 @@ class Counted:
     def __init__(self, database, **limits):
         self.registry = CollectorRegistry()
         tap = create_app(
-            backend=SqliteBackend(database),
+            backend=SqliteBackend(database) if isinstance(database, Path) else database,
             settings=TapSettings(**limits),
             registry=self.registry,
         )
-        self.app = Starlette(routes=[Mount("/tap", tap)])
+        self.app = Starlette(
+            routes=[Mount("/tap", tap)], lifespan=lambda _: tap.router.lifespan_context(tap)
+        )
 
     def value(self, name, **labels):
         return self.registry.get_sample_value(f"skylane_tap_{name}", labels or None) or 0.0
@@ -192,16 +196,14 @@ def test_slow_clients_keep_neither_places_nor_threads(tap):
     service = Counted(
         tap.database, connections=2, queries_per_user=2, slow_clients=2, wait_limit_s=10
     )
-    with serve(service.app) as server:
+    with serve(service.app) as server, ExitStack() as closing:
         target = "/tap/sync?" + urlencode(given(ENDLESS, MAXREC="10000000"))
-        clients = []
-        for _ in range(2):
-            client = socket.socket()
+        clients = [closing.enter_context(socket.socket()) for _ in range(2)]
+        for client in clients:
             # Not so small that reading on would take a minute, by a few kB for each answer.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
             client.connect(("127.0.0.1", server.port))
             client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            clients.append(client)
         service.wait_for(lambda: service.value("queries_running") == 2)
         service.wait_for(lambda: service.value("queries_running") == 0)
         answer = httpx.get(f"{server.url}/tap/sync", params=given(QUICK), timeout=15)

@@ -265,6 +265,7 @@ def test_every_declared_feature_works(tap, form):
     assert len(table(answer)) == 3
 
 
+@pytest.mark.usefixtures("pyvo_sockets")
 def test_the_user_defined_functions_are_declared_with_their_signatures(tap):
     capability = pyvo.dal.TAPService(tap.url).get_tap_capability()
     (language,) = capability.languages
@@ -278,6 +279,7 @@ def test_the_user_defined_functions_are_declared_with_their_signatures(tap):
     assert table(answer)["x"].dtype.kind == "i"
 
 
+@pytest.mark.usefixtures("pyvo_sockets")
 def test_pyvo_finds_its_way(tap):
     service = pyvo.dal.TAPService(tap.url)
     assert service.hardlimit == TapSettings().max_rows
@@ -292,6 +294,7 @@ def test_pyvo_finds_its_way(tap):
     assert len(service.run_sync("SELECT obs_id FROM ivoa.obscore", maxrec=2)) == 2
 
 
+@pytest.mark.usefixtures("pyvo_sockets")
 def test_pyvo_warns_of_an_answer_cut_by_the_service(tap, site_app):
     with serve(site_app(tap.database, TapSettings(default_rows=5))) as server:
         service = pyvo.dal.TAPService(f"{server.url}/tap")

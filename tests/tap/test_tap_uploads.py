@@ -227,6 +227,7 @@ def test_the_files_of_a_request_are_removed(tap, tmp_path, monkeypatch, site_app
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("pyvo_sockets")
 def test_pyvo_uploads_tables_and_files(tap, tmp_path):
     service = pyvo.dal.TAPService(tap.url)
     table = Table({"name": ["a", "b"], "ra": [150.1, 10.0], "dec": [2.2, -20.0]})
@@ -281,6 +282,7 @@ def test_a_job_says_which_table_cannot_be_read(tap):
     assert "UPLOAD t: the VOTable is not well-formed" in fault(answer, 200)
 
 
+@pytest.mark.usefixtures("pyvo_sockets")
 def test_pyvo_uploads_to_jobs(tap):
     service = pyvo.dal.TAPService(tap.url)
     table = Table({"n": [1, 2, 3]})

@@ -106,7 +106,13 @@ class Place:
         return job
 
     def files(self) -> list[str]:
-        return sorted(str(p.relative_to(self.root)) for p in self.root.rglob("*") if p.is_file())
+        while True:
+            try:
+                paths = [path for path in self.root.rglob("*") if path.is_file()]
+            except FileNotFoundError:
+                # A folder went away while it was looked into.
+                continue
+            return sorted(str(path.relative_to(self.root)) for path in paths)
 
 
 @pytest.fixture
