@@ -62,10 +62,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_are_refused_in_milliseconds(name, schema):
-    start = time.process_time()
+    start = time.thread_time()
     with pytest.raises(QueryError) as caught:
         adql.translate(HOSTILE[name], schema)
-    assert time.process_time() - start < 0.5
+    assert time.thread_time() - start < 0.5
     assert len(str(caught.value)) < 300
     assert caught.value.line >= 1
 
@@ -74,9 +74,9 @@ def test_a_list_of_200_kilobytes_is_answered(schema, database):
     numbers = ",".join(str(i) for i in range(40_000))
     words = ",".join(f"'obs{i}'" for i in range(20_000))
     for where in (f"access_estsize IN ({numbers})", f"obs_id NOT IN ({words})"):
-        start = time.process_time()
+        start = time.thread_time()
         translated = adql.translate(HEAD + where, schema)
-        assert time.process_time() - start < 0.2
+        assert time.thread_time() - start < 0.2
         database.execute(translated.sql, translated.params).fetchall()
 
 
@@ -118,12 +118,12 @@ def test_named_queries_that_double_do_not_grow_without_bound(schema):
 
 def test_no_pattern_of_like_takes_long(database):
     text = "a" * 5_000
-    start = time.process_time()
+    start = time.thread_time()
     for pattern in ("%a" * 30 + "%b", "%a%b" * 100, "_%" * 200 + "b", "%" * 5_000 + "b"):
         for function in ("adql_like", "adql_ilike"):
             ((answer,),) = database.execute(f"SELECT {function}(?, ?)", (text, pattern))
             assert answer == 0
-    assert time.process_time() - start < 1.0
+    assert time.thread_time() - start < 1.0
 
 
 TOKENS = [
@@ -142,13 +142,13 @@ def first_rows(database, translated):
 
 def answer_or_refuse(query, schema, database):
     """Translate; what is translated must run."""
-    start = time.process_time()
+    start = time.thread_time()
     refused, translated = None, None
     try:
         translated = adql.translate(query, schema, limit=3)
     except QueryError as error:
         refused = error
-    assert time.process_time() - start < 1.0  # `fuzz_bytes.py` measures a tenth of that
+    assert time.thread_time() - start < 1.0  # `fuzz_bytes.py` measures a tenth of that
     if refused is not None:
         assert refused.line >= 1
         assert str(refused)

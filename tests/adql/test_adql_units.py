@@ -161,7 +161,7 @@ def test_products_that_cancel_or_are_not_known_have_no_unit():
 @example(text="1e999m")
 @example(text="9" * 100)
 def test_any_text_is_read_or_refused_at_once(text):
-    start = time.process_time()
+    start = time.thread_time()
     for loose in (False, True):
         message = "a unit of length"
         try:
@@ -169,7 +169,7 @@ def test_any_text_is_read_or_refused_at_once(text):
         except UnitError as error:
             message = str(error)
         assert 0 < len(message) < 400
-    assert time.process_time() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 # In queries ----------------------------------------------------------------------------------

@@ -112,7 +112,8 @@ def test_distances_in_sql_are_those_of_the_sphere(database, ra, dec, places):
     found = answers(database, DISTANCE, APART, circle, places)
     for (fast, exact), place in zip(found, places, strict=True):
         assert exact == distance_deg(circle.ra_deg, circle.dec_deg, *place)
-        assert fast == pytest.approx(exact, rel=1e-14, abs=1e-15)
+        # The exact one goes by vectors, whose components are rounded by up to 1e-16.
+        assert fast == pytest.approx(exact, rel=1e-14, abs=4e-14)
 
 
 def test_the_exact_function_is_asked_near_the_edge_alone(database):

@@ -200,7 +200,7 @@ async function attempt(action) {
   try {
     await action();
   } catch (error) {
-    say(error.message, true);
+    say(error.message ?? error, true);
   }
 }
 
@@ -261,6 +261,15 @@ async function startSky(surveys) {
   state.aladin.on("click", clicked);
 }
 
+function tellWithoutSky(reason) {
+  const paragraph = document.createElement("p");
+  paragraph.className = "missing";
+  paragraph.textContent =
+    `The sky view did not start: ${reason}. Reload the page to try again. ` +
+    "Search, links and cutouts work without it.";
+  byId("sky").replaceChildren(paragraph);
+}
+
 function offerSurveys(surveys) {
   const select = byId("survey");
   select.replaceChildren(
@@ -281,7 +290,12 @@ async function start() {
       (b.dataproduct_subtype === "color") - (a.dataproduct_subtype === "color"));
   });
   offerSurveys(surveys);
-  await attempt(() => startSky(surveys));
+  try {
+    await startSky(surveys);
+  } catch (error) {
+    state.aladin = null;
+    tellWithoutSky(error.message ?? error);
+  }
   const first = surveys[0];
   if (first && first.hips_initial_ra) {
     const centre = [Number(first.hips_initial_ra), Number(first.hips_initial_dec)];
