@@ -79,7 +79,18 @@ class _Composer:
             # What has no condition ends at once, whatever an index could do.
             found = [item for item in found if item[1]]
             steps = [_until(step, enough) for step in steps]
+        if not self._is_ordered_by_index():
+            steps = [_in_no_order(step) for step in steps]
         return Explanation(tuple(steps), hints(self._parts, found, self._words))
+
+    def _is_ordered_by_index(self) -> bool:
+        """Tell whether the order of an index is that of the result.
+
+        Elsewhere an index may be read just because it is smaller than the table: which one, and
+        whether at all, depends on when the database last tidied up.
+        """
+        sorted_rows = any(isinstance(step, Work) and step.kind == "sort" for step in self._plan)
+        return bool(self._query.order) and not sorted_rows
 
     def _enough(self, steps: Sequence[Reading | Step]) -> int | None:
         """Give how many rows end the reading, where the first of the result are as good as any."""
@@ -213,6 +224,10 @@ def _until(step: Reading | Step, enough: int) -> Reading | Step:
     if not (isinstance(step, Reading) and whole):
         return step
     return replace(step, enough=enough, rows=None)
+
+
+def _in_no_order(step: Reading | Step) -> Reading | Step:
+    return replace(step, along=None) if isinstance(step, Reading) else step
 
 
 def _all_indexes(relation: b.Relation) -> set[str]:

@@ -33,7 +33,7 @@ class Reading:
     columns: tuple[str, ...] = ()
     """Whose index is asked."""
     along: str | None = None
-    """Column in the order of whose index all rows are read, if they are."""
+    """Column in the order of whose index all rows are read, if that is the order of the result."""
     by_index: tuple[str, ...] = ()
     """Conditions that the index answers, in ADQL."""
     row_by_row: tuple[str, ...] = ()
