@@ -244,9 +244,9 @@ def cut(
 ) -> None:
     """Cut a piece out of a file, or out of a product of the site."""
     given = [(name, text) for name, text in stencils.items() if text]
-    stencil = parse_params(Params([("ID", image), *given])).stencil
+    _, selection = parse_params(Params([("ID", image), *given])).single()
     if Path(image).is_file():
-        made = cutout_file(Path(image), stencil)
+        made = cutout_file(Path(image), selection)
     else:
         settings = load_settings(site_path)
         resolver = SiteFolder(site_path).prepare(settings.store).resolver()
@@ -254,7 +254,7 @@ def cut(
             product = resolver.resolve([image]).get(image)
             if product is None:
                 raise NotFoundError(f"there is no file and no product '{image}'")
-            made = cutout(cut_source_of(product, resolver.index(product)), stencil)
+            made = cutout(cut_source_of(product, resolver.index(product)), selection)
         finally:
             resolver.close()
     if made is None:

@@ -3,6 +3,7 @@
 In the order data flows:
 
 - `settings`  what an operator can set
+- `selection` what part of a dataset is wanted
 - `params`    the request's parameters as frozen values
 - `filters`   BAND, TIME and POL of products that have one bin along these axes
 - `source`    what of a file's byte index a cutout needs

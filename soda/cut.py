@@ -18,6 +18,7 @@ from soda.encode import Part, encode, padded
 from soda.header import Provenance, cut_cards, moved_cards, primary_cards
 from soda.lookups import Lookup, find_lookups
 from soda.plan import PlaneSky, Section, plan_sections
+from soda.selection import Selection
 from soda.source import Source
 from vodal.errors import TooLargeError
 from vodal.fits.index import FileIndex, HduIndex
@@ -76,19 +77,19 @@ class SkyCache:
 
 def cutout(
     source: Source,
-    stencil: Region | None,
+    selection: Selection,
     *,
     limit_bytes: int | None = None,
     skies: SkyCache | None = None,
 ) -> Cutout | None:
-    """Cut a stencil out of all planes of a product.
+    """Cut a part out of all planes of a product.
 
     Parameters
     ----------
     source
         What to cut from.
-    stencil
-        Where on the sky; None for all of it.
+    selection
+        What part of it.
     limit_bytes
         The largest cutout that is made.
     skies
@@ -97,7 +98,7 @@ def cutout(
     Returns
     -------
     Cutout or None
-        None if the stencil meets no pixel.
+        None if the selection meets no pixel.
 
     Raises
     ------
@@ -110,13 +111,13 @@ def cutout(
         If the file is not there.
     """
     with open_pixels(source.uri, source.index) as reader:
-        return cutout_from(reader, source, stencil, limit_bytes=limit_bytes, skies=skies)
+        return cutout_from(reader, source, selection, limit_bytes=limit_bytes, skies=skies)
 
 
 def cutout_from(
     reader: RangeReader,
     source: Source,
-    stencil: Region | None,
+    selection: Selection,
     *,
     limit_bytes: int | None = None,
     skies: SkyCache | None = None,
@@ -126,7 +127,7 @@ def cutout_from(
     cache = SkyCache() if skies is None else skies
     index = source.index
     sections = plan_sections(
-        index, source.hdus, stencil, lambda hdu: cache.get(source, hdu, reader)
+        index, source.hdus, selection.stencil, lambda hdu: cache.get(source, hdu, reader)
     )
     if not sections:
         return None
@@ -141,7 +142,7 @@ def cutout_from(
         for one in lookups
     ]
     has_read = time.perf_counter()
-    cards = _all_cards(index, sections, lookups, _provenance(source, stencil))
+    cards = _all_cards(index, sections, lookups, _provenance(source, selection.stencil))
     data = dict(zip((section.hdu for section in sections), arrays, strict=True))
     data_of_tables = dict(zip((one.hdu for one in lookups), tables, strict=True))
     body = encode(
@@ -221,26 +222,26 @@ def _all_cards(
 
 def cutout_file(
     path: Path,
-    stencil: Region | None,
+    selection: Selection,
     *,
     limit_bytes: int | None = None,
 ) -> Cutout | None:
-    """Cut a stencil out of all images of a file.
+    """Cut a part out of all images of a file.
 
     Parameters
     ----------
     path
         A FITS file, plain, tile-compressed or in a whole-file gzip.
-    stencil
-        Where on the sky; None for all of it.
+    selection
+        What part of it.
     limit_bytes
         The largest cutout that is made.
 
     Returns
     -------
     Cutout or None
-        None if the stencil meets no pixel. Of a file with several fields (the chips of a camera)
-        those that the stencil meets are cut.
+        None if the selection meets no pixel. Of a file with several fields (the chips of a camera)
+        those that it meets are cut.
 
     Raises
     ------
@@ -252,4 +253,4 @@ def cutout_file(
     index = scan_file(path)
     groups = group_planes(index)
     hdus = tuple(number for group in groups for number in group.hdus)
-    return cutout(Source(path.resolve().as_uri(), index, hdus), stencil, limit_bytes=limit_bytes)
+    return cutout(Source(path.resolve().as_uri(), index, hdus), selection, limit_bytes=limit_bytes)

@@ -6,15 +6,15 @@ along a spectral, time or polarization axis of several bins is not supported and
 
 from __future__ import annotations
 
-from soda.params import CutoutParams, Interval
+from soda.selection import Interval, Selection
 from vodal.errors import UsageError
 from vodal.products import Product
 
 __all__ = ["passes"]
 
 
-def passes(product: Product, params: CutoutParams) -> bool:
-    """Tell whether a product is within the request's BAND, TIME and POL.
+def passes(product: Product, selection: Selection) -> bool:
+    """Tell whether a product is within the selection's BAND, TIME and POL.
 
     Raises
     ------
@@ -22,9 +22,9 @@ def passes(product: Product, params: CutoutParams) -> bool:
         If the product would have to be cut along that axis, or its extent is not known.
     """
     return (
-        _interval_passes(product, params.band_m, "BAND", ("em_min", "em_max", "em_xel"))
-        and _interval_passes(product, params.time_mjd, "TIME", ("t_min", "t_max", "t_xel"))
-        and _states_pass(product, params.pol)
+        _interval_passes(product, selection.band_m, "BAND", ("em_min", "em_max", "em_xel"))
+        and _interval_passes(product, selection.time_mjd, "TIME", ("t_min", "t_max", "t_xel"))
+        and _states_pass(product, selection.pol)
     )
 
 

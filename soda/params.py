@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
+from soda.selection import Interval, Selection
 from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.params import Params
 from vodal.regions import Region, parse_circle, parse_numbers, parse_polygon, parse_pos
 
-__all__ = ["CutoutParams", "Interval", "parse_params"]
+__all__ = ["CutoutParams", "parse_params"]
 
 _STENCILS = {"POS": parse_pos, "CIRCLE": parse_circle, "POLYGON": parse_polygon}
 _FORMATS = {"image/fits", "application/fits", "fits"}
@@ -21,45 +23,60 @@ _STATES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A closed interval; either end may be infinite."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class CutoutParams:
-    """What is asked for."""
+    """What is asked for: each combination of the values is one cutout."""
 
-    did: str
-    """The dataset, opaque."""
-    stencil: Region | None = None
-    """Where on the sky; None for all of it."""
-    band_m: Interval | None = None
-    """Wavelength in vacuum, metres."""
-    time_mjd: Interval | None = None
-    """Modified Julian Date, UTC."""
+    dids: tuple[str, ...]
+    """The datasets, opaque; at least one."""
+    stencils: tuple[Region, ...] = ()
+    """Of POS, CIRCLE and POLYGON, in this order."""
+    bands_m: tuple[Interval, ...] = ()
+    times_mjd: tuple[Interval, ...] = ()
     pol: tuple[str, ...] = ()
-    """Polarization states; empty for all."""
+    """States, all of which go into each cutout."""
+
+    def single(self) -> tuple[str, Selection]:
+        """Give the one dataset and the part of it that is wanted.
+
+        Raises
+        ------
+        MultiValuedParamNotSupported
+            If there are several combinations.
+        """
+        for name, values in (("ID", self.dids), ("BAND", self.bands_m), ("TIME", self.times_mjd)):
+            if len(values) > 1:
+                raise MultiValuedParamNotSupported(f"{name} may be given only once")
+        if len(self.stencils) > 1:
+            raise MultiValuedParamNotSupported("give one of POS, CIRCLE and POLYGON, and once")
+        return next(self.combinations())
+
+    def combinations(self) -> Iterator[tuple[str, Selection]]:
+        """Give the dataset and the part of each cutout, the last parameter varying first."""
+        for did, stencil, band, time in itertools.product(
+            self.dids, self.stencils or (None,), self.bands_m or (None,), self.times_mjd or (None,)
+        ):
+            yield did, Selection(stencil, band, time, self.pol)
 
 
 def parse_params(params: Params) -> CutoutParams:
     """Read the parameters of a request; names that SODA does not know are passed over.
 
+    A value that is given twice counts once.
+
     Raises
     ------
-    MultiValuedParamNotSupported
-        If there is more than one ID, stencil, BAND or TIME.
     UsageError
         If ID is missing, a value is malformed or the format is not served.
     """
     _check_format(params)
+    dids = tuple(dict.fromkeys(params.all("ID")))
+    if not dids:
+        raise UsageError("the parameter ID is missing")
     return CutoutParams(
-        did=params.required("ID"),
-        stencil=_stencil(params),
-        band_m=_interval(params, "BAND", "metres"),
-        time_mjd=_interval(params, "TIME", "days (MJD)"),
+        dids=dids,
+        stencils=_stencils(params),
+        bands_m=_intervals(params, "BAND", "metres"),
+        times_mjd=_intervals(params, "TIME", "days (MJD)"),
         pol=_states(params),
     )
 
@@ -73,20 +90,17 @@ def _check_format(params: Params) -> None:
                 )
 
 
-def _stencil(params: Params) -> Region | None:
-    given = [name for name in _STENCILS if name in params]
-    if not given:
-        return None
-    if len(given) > 1:
-        raise MultiValuedParamNotSupported(f"give one of {' and '.join(given)}, not both")
-    text = cast(str, params.one(given[0]))
-    return _STENCILS[given[0]](text, given[0])
+def _stencils(params: Params) -> tuple[Region, ...]:
+    found = (parse(text, name) for name, parse in _STENCILS.items() for text in params.all(name))
+    return tuple(dict.fromkeys(found))
 
 
-def _interval(params: Params, name: str, unit: str) -> Interval | None:
-    text = params.one(name)
-    if text is None:
-        return None
+def _intervals(params: Params, name: str, unit: str) -> tuple[Interval, ...]:
+    found = (_interval(text, name, unit) for text in params.all(name))
+    return tuple(dict.fromkeys(found))
+
+
+def _interval(text: str, name: str, unit: str) -> Interval:
     numbers = parse_numbers(text, name, infinite=True)
     if len(numbers) != 2:
         raise UsageError(f"{name} takes two numbers 'low high' in {unit}; -Inf and +Inf are ends")

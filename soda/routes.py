@@ -18,7 +18,8 @@ from typing_extensions import override
 
 from soda.filters import passes
 from soda.links import STANDARD_ID
-from soda.params import CutoutParams, parse_params
+from soda.params import parse_params
+from soda.selection import Selection
 from soda.settings import SodaSettings
 from soda.source import Source, source_of
 from soda.worker import CutAnswer, make_cutout
@@ -156,25 +157,26 @@ def soda_routes(
     """
     sources = _Sources(resolver)
 
-    def look_up(params: CutoutParams) -> tuple[Product, Source | None]:
-        product = sources.product(params.did)
-        return product, sources.source(product) if passes(product, params) else None
+    def look_up(did: str, selection: Selection) -> tuple[Product, Source | None]:
+        product = sources.product(did)
+        return product, sources.source(product) if passes(product, selection) else None
 
     async def sync(request: Request) -> Response:
         given = await read_params(request)
-        params = parse_params(given)
-        product, source = await run_in_threadpool(look_up, params)
+        did, selection = parse_params(given).single()
+        product, source = await run_in_threadpool(look_up, did, selection)
         if source is None:
             return no_content()
         begin = time.perf_counter()
-        work = pool.run(make_cutout, source, params.stencil, settings.max_output_bytes)
+        work = pool.run(make_cutout, source, selection, settings.max_output_bytes)
         answer = await _unless_gone(request, work)
         if answer is None:
             return no_content()
         assert isinstance(answer.body, bytearray)
         media_type = _media_type([*given.all("RESPONSEFORMAT"), *given.all("FORMAT")])
+        name = file_name(product, selection.stencil)
         headers = {
-            "Content-Disposition": f'attachment; filename="{file_name(product, params.stencil)}"',
+            "Content-Disposition": f'attachment; filename="{name}"',
             "Server-Timing": _timing(answer, time.perf_counter() - begin),
         }
         return _FitsResponse(answer.body, media_type, headers)

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.io import fits
 
 from soda.cut import cutout_file
+from soda.selection import Selection
 from vodal.regions import Circle
 
 __all__ = ["cut_sample"]
@@ -31,4 +32,4 @@ def cut_sample() -> None:
                 fits.CompImageHDU(pixels, header, name="WEIGHT", compression_type="RICE_1"),
             ]
         ).writeto(path)
-        cutout_file(path, Circle(10.0, 0.0, 5e-4))
+        cutout_file(path, Selection(Circle(10.0, 0.0, 5e-4)))

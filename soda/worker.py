@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vodal.errors import DataError, NotFoundError
-from vodal.regions import Region
 
 if TYPE_CHECKING:
     from soda.cut import SkyCache
+    from soda.selection import Selection
     from soda.source import Source
     from vodal.storage import RangeReader
 
@@ -59,8 +59,8 @@ def warm_up() -> None:
         cut_sample()
 
 
-def make_cutout(source: Source, stencil: Region | None, limit_bytes: int) -> CutAnswer | None:
-    """Cut a stencil out of a product; see `soda.cut.cutout`.
+def make_cutout(source: Source, selection: Selection, limit_bytes: int) -> CutAnswer | None:
+    """Cut a part out of a product; see `soda.cut.cutout`.
 
     Raises
     ------
@@ -77,9 +77,9 @@ def make_cutout(source: Source, stencil: Region | None, limit_bytes: int) -> Cut
     try:
         if source.index.encoding:
             reader = _spooled(source)
-            made = cutout_from(reader, source, stencil, limit_bytes=limit_bytes, skies=skies)
+            made = cutout_from(reader, source, selection, limit_bytes=limit_bytes, skies=skies)
         else:
-            made = cutout(source, stencil, limit_bytes=limit_bytes, skies=skies)
+            made = cutout(source, selection, limit_bytes=limit_bytes, skies=skies)
     except NotFoundError:
         # The user named a dataset that exists; that its file is gone is the archive's fault.
         raise DataError("the file of this dataset is not there any more") from None

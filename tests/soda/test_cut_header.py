@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import assert_same_sky, section, verify, write
 
 from soda.cut import cutout_file
+from soda.selection import Selection
 from vodal.errors import DataError
 from vodal.fits.headers import text_cards
 from vodal.regions import Circle
@@ -29,7 +30,7 @@ def image(size=64, *, distorted=True, **cards):
 
 
 def cut(path, radius_arcsec=8.0, ra=200.0, dec=-30.0):
-    made = cutout_file(path, Circle(ra, dec, radius_arcsec / 3600))
+    made = cutout_file(path, Selection(Circle(ra, dec, radius_arcsec / 3600)))
     return fits.open(io.BytesIO(bytes(made.body)))
 
 
@@ -204,4 +205,4 @@ def test_a_distortion_that_cannot_be_cut_is_named(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(DataError):
-            cutout_file(path, Circle(200.0, -30.0, 0.01))
+            cutout_file(path, Selection(Circle(200.0, -30.0, 0.01)))

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import Products, assert_same_pixels, assert_same_sky, section, verify, write
 
 from soda.cut import SkyCache, cutout, cutout_file
+from soda.selection import Selection
 from soda.source import source_of
 from vodal.errors import DataError, TooLargeError
 from vodal.regions import Circle, Polygon, Range
@@ -33,7 +34,7 @@ def opened(made):
 
 def check(path, stencil, tmp_path, planes=None):
     """Cut, and compare all planes with what astropy reads; gives the cutout's headers."""
-    made = cutout_file(path, stencil)
+    made = cutout_file(path, Selection(stencil))
     assert made is not None
     out = tmp_path / "cut.fits"
     out.write_bytes(made.body)
@@ -73,7 +74,7 @@ def test_every_exposure_of_the_survey(survey, tmp_path):
 
 def test_the_same_as_astropys_cutout(survey):
     exposure = survey.exposures[0]
-    made = cutout_file(exposure.path, circle(exposure.wcs, 100, 90, 20, 0.4))
+    made = cutout_file(exposure.path, Selection(circle(exposure.wcs, 100, 90, 20, 0.4)))
     with opened(made) as cut, fits.open(exposure.path) as original:
         ours = cut["IMAGE"]
         ny, nx = ours.shape
@@ -176,7 +177,7 @@ def test_scaled_integers_keep_their_scaling(tmp_path):
     hdu = fits.PrimaryHDU(raw, wcs.to_header())
     hdu.header["BSCALE"], hdu.header["BZERO"], hdu.header["BLANK"] = 0.25, 100.0, 1234
     path = write(tmp_path / "a.fits", hdu)
-    made = cutout_file(path, circle(wcs, 18, 18, 9, 1.0))
+    made = cutout_file(path, Selection(circle(wcs, 18, 18, 9, 1.0)))
     with fits.open(io.BytesIO(bytes(made.body)), do_not_scale_image_data=True) as cut:
         header = cut[0].header
         assert (header["BSCALE"], header["BZERO"], header["BLANK"]) == (0.25, 100.0, 1234)
@@ -207,10 +208,10 @@ def test_concave_polygons_ranges_and_whole_images(survey, tmp_path):
 
 def test_no_overlap_is_none(survey):
     exposure = survey.exposures[0]
-    assert cutout_file(exposure.path, Circle(10.0, 10.0, 1.0)) is None
+    assert cutout_file(exposure.path, Selection(Circle(10.0, 10.0, 1.0))) is None
     ra, dec = place(exposure.wcs, -3.0, 100.0)
-    assert cutout_file(exposure.path, Circle(ra, dec, 2.0 * 0.4 / 3600)) is None
-    assert cutout_file(exposure.path, Circle(ra, dec, 4.0 * 0.4 / 3600)) is not None
+    assert cutout_file(exposure.path, Selection(Circle(ra, dec, 2.0 * 0.4 / 3600))) is None
+    assert cutout_file(exposure.path, Selection(Circle(ra, dec, 4.0 * 0.4 / 3600))) is not None
 
 
 def test_chips_of_a_camera_are_cut_where_they_are_met(tmp_path):
@@ -226,7 +227,7 @@ def test_chips_of_a_camera_are_cut_where_they_are_met(tmp_path):
     assert len(products.found) == 4
     for did, product in products.found.items():
         source = source_of(product, products.index(product))
-        made = cutout(source, circle(skies[2], 50, 50, 20, 0.5))
+        made = cutout(source, Selection(circle(skies[2], 50, 50, 20, 0.5)))
         assert (made is not None) == ("CCD2" in did)
         if made is not None:
             with opened(made) as cut:
@@ -241,7 +242,7 @@ def test_a_mask_without_coordinates_follows_its_image(tmp_path):
         fits.PrimaryHDU(image, wcs.to_header(relax=True)),
         fits.ImageHDU(image.astype(np.int32), name="MASK"),
     )
-    made = cutout_file(path, circle(wcs, 60, 30, 11, 0.5))
+    made = cutout_file(path, Selection(circle(wcs, 60, 30, 11, 0.5)))
     with opened(made) as cut:
         np.testing.assert_array_equal(cut[0].data.astype(np.int32), cut["MASK"].data)
 
@@ -260,8 +261,10 @@ def test_planes_of_two_sizes_are_each_cut_by_their_own_sky(tmp_path):
 def test_an_answer_over_the_limit_is_refused_by_name(survey):
     exposure = survey.exposures[0]
     with pytest.raises(TooLargeError, match=r"over the limit of 0\.1 MB"):
-        cutout_file(exposure.path, None, limit_bytes=100_000)
-    assert cutout_file(exposure.path, circle(exposure.wcs, 100, 100, 5, 0.4), limit_bytes=100_000)
+        cutout_file(exposure.path, Selection(None), limit_bytes=100_000)
+    assert cutout_file(
+        exposure.path, Selection(circle(exposure.wcs, 100, 100, 5, 0.4)), limit_bytes=100_000
+    )
 
 
 def test_a_file_that_changed_is_an_error(survey, tmp_path):
@@ -269,10 +272,10 @@ def test_a_file_that_changed_is_an_error(survey, tmp_path):
     products = Products(path)
     (product,) = products.found.values()
     source = source_of(product, products.index(product))
-    assert cutout(source, None) is not None
+    assert cutout(source, Selection(None)) is not None
     os.utime(path, ns=(1, 1))
     with pytest.raises(DataError, match="changed"):
-        cutout(source, None)
+        cutout(source, Selection(None))
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -290,7 +293,7 @@ def test_only_the_needed_bytes_are_read(tmp_path, monkeypatch, compressed):
     monkeypatch.setattr(
         LocalReader, "read", lambda self, at, n: (taken.append(n), original(self, at, n))[1]
     )
-    cutout(source, circle(wcs, 500, 500, 10, 0.5), skies=SkyCache())
+    cutout(source, Selection(circle(wcs, 500, 500, 10, 0.5)), skies=SkyCache())
     assert sum(taken) <= 24 * 4000
     assert len(taken) == 1
 
@@ -304,4 +307,4 @@ def test_a_truncated_file_is_an_error(survey, tmp_path):
         file.truncate(product.size_bytes // 2)
     index = dataclasses.replace(index, version=stat_local(path).version)
     with pytest.raises(DataError):
-        cutout(source_of(product, index), None)
+        cutout(source_of(product, index), Selection(None))

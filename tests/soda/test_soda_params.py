@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soda.filters import passes
-from soda.params import CutoutParams, Interval, parse_params
+from soda.params import parse_params
+from soda.selection import Interval, Selection
 from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.params import Params
 from vodal.products import Product
@@ -34,12 +35,13 @@ def parse(**given):
         ({"POS": "RANGE 0 360 89 +Inf"}, Range(0, 360, 89, 90)),
         ({"POS": "polygon 1 1 2 1 2 2"}, Polygon(((1, 1), (2, 1), (2, 2)))),
         ({"CIRCLE": ["12 34 0.5", "12 34 0.5"]}, Circle(12, 34, 0.5)),
+        ({"CIRCLE": "12 34 0.5", "POS": "CIRCLE 12 34 0.5"}, Circle(12, 34, 0.5)),
         ({}, None),
         ({"CIRCLE": ""}, None),
     ],
 )
 def test_stencils(given, stencil):
-    assert parse(ID="ivo://a/b?c", **given).stencil == stencil
+    assert parse(ID="ivo://a/b?c", **given).single() == ("ivo://a/b?c", Selection(stencil))
 
 
 @pytest.mark.parametrize(
@@ -79,18 +81,32 @@ def test_without_id_there_is_nothing_to_cut():
     [
         {"ID": ["a", "b"]},
         {"ID": "a", "CIRCLE": ["1 2 3", "1 2 4"]},
-        {"ID": "a", "CIRCLE": "1 2 3", "POS": "CIRCLE 1 2 3"},
+        {"ID": "a", "CIRCLE": "1 2 3", "POS": "CIRCLE 1 2 4"},
         {"ID": "a", "POLYGON": "1 1 2 1 2 2", "CIRCLE": "1 2 3"},
         {"ID": "a", "BAND": ["1 2", "3 4"]},
     ],
 )
 def test_several_values_are_refused_by_the_standards_label(given):
+    params = parse(**given)
     with pytest.raises(MultiValuedParamNotSupported):
-        parse(**given)
+        params.single()
+
+
+def test_each_combination_is_one_cutout():
+    params = parse(ID=["a", "b"], CIRCLE="1 2 3", POS="RANGE 1 2 3 4", BAND=["1 2", "3 4"],
+                   POL=["I", "V"])  # fmt: skip
+    assert list(params.combinations()) == [
+        (did, Selection(stencil, band, None, ("I", "V")))
+        for did in ("a", "b")
+        for stencil in (Range(1, 2, 3, 4), Circle(1, 2, 3))
+        for band in (Interval(1, 2), Interval(3, 4))
+    ]
 
 
 def test_the_other_filters():
-    params = parse(ID="a", BAND="-Inf 5e-7", TIME="55000 +Inf", pol=["i", "Q", "I"], FOO="bar")
+    _, params = parse(
+        ID="a", BAND="-Inf 5e-7", TIME="55000 +Inf", pol=["i", "Q", "I"], FOO="bar"
+    ).single()
     assert params.band_m == Interval(-math.inf, 5e-7)
     assert params.time_mjd == Interval(55000, math.inf)
     assert params.pol == ("I", "Q")
@@ -122,7 +138,7 @@ def test_filters_by_the_row():
     image = product(em_min=4e-7, em_max=5e-7, t_min=60000.0, t_max=60001.0, pol_states="/I/Q/")
 
     def asks(**values):
-        return passes(image, CutoutParams("a", **values))
+        return passes(image, Selection(**values))
 
     assert asks()
     assert asks(band_m=Interval(4.5e-7, 1.0))
@@ -139,8 +155,8 @@ def test_filters_by_the_row():
 def test_what_would_have_to_be_cut_is_refused_by_name():
     cube = product(em_min=4e-7, em_max=5e-7, em_xel=100)
     with pytest.raises(UsageError, match="BAND is not supported"):
-        passes(cube, CutoutParams("a", band_m=Interval(0, 1)))
+        passes(cube, Selection(band_m=Interval(0, 1)))
     with pytest.raises(UsageError, match="TIME is not supported"):
-        passes(cube, CutoutParams("a", time_mjd=Interval(0, 1)))
+        passes(cube, Selection(time_mjd=Interval(0, 1)))
     with pytest.raises(UsageError, match="POL is not supported"):
-        passes(cube, CutoutParams("a", pol=("I",)))
+        passes(cube, Selection(pol=("I",)))
