@@ -22,7 +22,16 @@ from skylane.settings import load_settings
 from skylane.site import SiteFolder
 from vodal.testing.postgres import cluster
 
-__all__ = ["Peak", "database", "ingest_process", "prepare", "serve", "server_processes"]
+__all__ = [
+    "Peak",
+    "database",
+    "free_port",
+    "ingest_process",
+    "prepare",
+    "serve",
+    "server_processes",
+    "wait_for",
+]
 
 _START_LIMIT_S = 60.0
 
@@ -81,16 +90,14 @@ def database(path: Path, store: str) -> Iterator[None]:
 @contextmanager
 def serve(path: Path, workers: int) -> Iterator[str]:
     """Run ``skylane serve`` on a site; gives the URL of its TAP service."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "skylane", "serve", "--site", str(path), "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", str(workers)]
     with (path / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         url = f"http://127.0.0.1:{port}/tap"
         try:
-            _wait_for(url, process)
+            wait_for(f"{url}/availability", process)
             yield url
         finally:
             process.send_signal(signal.SIGINT)
@@ -100,11 +107,19 @@ def serve(path: Path, workers: int) -> Iterator[str]:
                 process.kill()
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def free_port() -> int:
+    """Give a port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a URL answers; raises what keeps it from that."""
     until = time.monotonic() + _START_LIMIT_S
     while True:
         try:
-            urllib.request.urlopen(f"{url}/availability", timeout=5).read()
+            urllib.request.urlopen(url, timeout=5).read()
         except OSError:
             if process.poll() is not None or time.monotonic() > until:
                 raise
