@@ -174,7 +174,7 @@ def test_an_idle_worker_that_dies_is_replaced():
 
 def test_the_deadline_kills_only_the_worker_that_is_late():
     async def scenario(pool):
-        other = asyncio.ensure_future(pool.run(jobs.nap, 0.6))
+        other = asyncio.ensure_future(pool.run(jobs.nap, 0.3))
         await asyncio.sleep(0.05)
         begin = time.monotonic()
         with pytest.raises(DeadlineError, match=r"0\.3 s"):
@@ -189,7 +189,7 @@ def test_the_deadline_kills_only_the_worker_that_is_late():
 
 def test_the_deadline_counts_the_queue():
     async def scenario(pool):
-        busy = asyncio.ensure_future(pool.run(jobs.nap, 0.6))
+        busy = asyncio.ensure_future(pool.run(jobs.nap, 0.3))
         await asyncio.sleep(0.05)
         with pytest.raises(DeadlineError, match="waited"):
             await pool.run(jobs.add, 1, 1, deadline_s=0.2)
@@ -337,3 +337,72 @@ asyncio.run(main())
     while any(alive(pid) for pid in pids):
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_bulk_work_leaves_a_worker_free_and_is_served_last():
+    async def scenario(pool):
+        naps = [asyncio.ensure_future(pool.run(jobs.nap, 0.3, bulk=True)) for _ in range(4)]
+        await until(lambda: pool.stats.bulk_at_work)
+        stats = pool.stats
+        assert (stats.bulk_at_work, stats.bulk_waiting, stats.idle) == (2, 2, 1)
+        # One is free at once, the next two are served before the bulk work that waits.
+        order = []
+
+        async def one(name, **options):
+            await pool.run(jobs.nap, 0.2, **options)
+            order.append(name)
+
+        now = [asyncio.ensure_future(one(number)) for number in range(3)]
+        late = asyncio.ensure_future(one("bulk", bulk=True))
+        await asyncio.gather(*now)
+        assert pool.stats.bulk_at_work <= 2
+        assert "bulk" not in order
+        await asyncio.gather(*naps, late)
+        assert (pool.stats.bulk_at_work, pool.stats.bulk_waiting, pool.stats.idle) == (0, 0, 3)
+
+    run(scenario, workers=3)
+
+
+def test_bulk_work_waits_beyond_deadline_and_queue_limit():
+    async def scenario(pool):
+        first = asyncio.ensure_future(pool.run(jobs.nap, 0.3))
+        await until(lambda: not pool.stats.idle)
+        naps = [asyncio.ensure_future(pool.run(jobs.nap, 0.3, bulk=True)) for _ in range(6)]
+        with pytest.raises(ServiceUnavailable, match="busy"):
+            await pool.run(jobs.pid)
+        assert set(await asyncio.gather(first, *naps)) == set(pool.pids)
+        with pytest.raises(DeadlineError):
+            await pool.run(jobs.nap, 5, bulk=True)
+        assert await pool.run(jobs.add, 1, 2, bulk=True) == 3
+
+    # The one worker of a pool does both, what somebody waits for first.
+    run(scenario, workers=1, max_queue=0, deadline_s=1.5)
+
+
+def test_bulk_work_that_is_cancelled_or_dies_gives_its_place_back():
+    async def scenario(pool):
+        running = asyncio.ensure_future(pool.run(jobs.nap, 30, bulk=True))
+        await until(lambda: pool.stats.bulk_at_work)
+        waiting = asyncio.ensure_future(pool.run(jobs.nap, 30, bulk=True))
+        await asyncio.sleep(0)
+        for task in (waiting, running):
+            task.cancel()
+        await asyncio.gather(waiting, running, return_exceptions=True)
+        assert await pool.run(jobs.add, 1, 1, bulk=True) == 2
+        with pytest.raises(ServiceUnavailable, match="ended"):
+            await pool.run(jobs.segfault, bulk=True)
+        assert await pool.run(jobs.add, 2, 2, bulk=True) == 4
+        assert pool.stats.bulk_at_work == 0
+
+    run(scenario, grace_s=0.1)
+
+
+def test_bulk_work_that_waits_is_told_of_the_end():
+    async def scenario(pool):
+        naps = [asyncio.ensure_future(pool.run(jobs.nap, 30, bulk=True)) for _ in range(3)]
+        await until(lambda: pool.stats.bulk_at_work)
+        await pool.stop()
+        outcomes = await asyncio.gather(*naps, return_exceptions=True)
+        assert all(isinstance(outcome, ServiceUnavailable) for outcome in outcomes)
+
+    run(scenario)

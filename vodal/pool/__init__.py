@@ -2,6 +2,7 @@
 
 - `frames`   messages over a socket, large buffers uncopied
 - `worker`   the main loop of a worker process; imports nothing of the server
+- `lanes`    who waits for a worker
 - `process`  a worker as the server sees it
 - `warm`     `WarmPool`: queue, deadlines, replacement of workers that die
 """

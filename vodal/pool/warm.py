@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Any, Self, TypeVar, TypeVarTuple
 
 from vodal.errors import ArchiveError, DeadlineError, ServiceUnavailable
 from vodal.pool import frames
+from vodal.pool.lanes import Lane
 from vodal.pool.process import WorkerProcess
 from vodal.pool.worker import Setup
 
@@ -36,6 +36,10 @@ class PoolStats:
     idle: int
     waiting: int
     """Requests in the queue."""
+    bulk_waiting: int
+    """Bulk work in its own queue."""
+    bulk_at_work: int
+    """Workers that are at bulk work."""
     answered: int
     lost: int
     """Workers that died or were killed since the start."""
@@ -104,7 +108,9 @@ class WarmPool:
         """Had their share of requests; a replacement is on its way."""
         self._relieved: set[WorkerProcess] = set()
         """Aged, replaced, and still at a request."""
-        self._waiters: deque[asyncio.Future[WorkerProcess]] = deque()
+        self._bulk: set[WorkerProcess] = set()
+        """At bulk work."""
+        self._waiters, self._bulk_waiters = Lane(), Lane()
         self._tasks: set[asyncio.Task[None]] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._seconds_each = 0.05
@@ -116,7 +122,9 @@ class WarmPool:
         return PoolStats(
             workers=len(self._alive),
             idle=len(self._idle),
-            waiting=sum(not waiter.done() for waiter in self._waiters),
+            waiting=len(self._waiters),
+            bulk_waiting=len(self._bulk_waiters),
+            bulk_at_work=len(self._bulk),
             answered=self._answered,
             lost=self._lost,
             recycled=self._recycled,
@@ -151,10 +159,8 @@ class WarmPool:
     async def stop(self) -> None:
         """End all workers; requests under way and waiting fail with ServiceUnavailable."""
         self._running = False
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(ServiceUnavailable("the service is shutting down"))
-        self._waiters.clear()
+        for lane in (self._waiters, self._bulk_waiters):
+            lane.fail(ServiceUnavailable("the service is shutting down"))
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -182,6 +188,7 @@ class WarmPool:
         *args: *_Ts,
         deadline_s: float | None = None,
         retry: bool = True,
+        bulk: bool = False,
     ) -> _T:
         """Run a function in a worker.
 
@@ -199,6 +206,10 @@ class WarmPool:
             Seconds from now; None for the pool's own.
         retry
             Whether it may run again on another worker if its worker dies.
+        bulk
+            Whether nobody waits for it: then it waits until no other request does, for as long as
+            that takes, and one worker of several is left free for those that come. The deadline
+            counts from when it has a worker.
 
         Raises
         ------
@@ -217,7 +228,11 @@ class WarmPool:
         seconds = self.deadline_s if deadline_s is None else deadline_s
         deadline = asyncio.get_running_loop().time() + seconds
         for may_retry in (retry, False):
-            worker = await self._take(deadline, seconds)
+            if bulk:
+                worker = await self._take_for_bulk()
+                deadline = asyncio.get_running_loop().time() + seconds
+            else:
+                worker = await self._take(deadline, seconds)
             try:
                 result = await self._ask(worker, request, deadline, seconds)
             except _WorkerLostError:
@@ -237,17 +252,14 @@ class WarmPool:
             worker = self._idle.pop()
             loop.remove_reader(worker.fileno())
             return worker
-        while self._waiters and self._waiters[0].done():
-            self._waiters.popleft()
-        waiting = sum(not waiter.done() for waiter in self._waiters)
+        waiting = len(self._waiters)
         if waiting >= self.max_queue:
             expected_s = math.ceil(self._seconds_each * (waiting + 1) / self.workers)
             raise ServiceUnavailable(
                 f"all {self.workers} {self.name} processes are busy and {waiting} requests wait",
                 max(1, min(expected_s, 60)),
             )
-        future: asyncio.Future[WorkerProcess] = loop.create_future()
-        self._waiters.append(future)
+        future = self._waiters.join()
         try:
             await asyncio.wait({future}, timeout=max(0.0, deadline - loop.time()))
         except asyncio.CancelledError:
@@ -259,6 +271,26 @@ class WarmPool:
                 f"the request waited {seconds:g} s for a {self.name} process", round(seconds)
             )
         return future.result()
+
+    async def _take_for_bulk(self) -> WorkerProcess:
+        """Get a worker that nobody else wants."""
+        future = self._bulk_waiters.join()
+        self._serve_bulk()
+        try:
+            await asyncio.wait({future})
+        except asyncio.CancelledError:
+            self._give_up(future)
+            raise
+        return future.result()
+
+    def _serve_bulk(self) -> None:
+        """Give idle workers to bulk work, but for the last one."""
+        spare = 1 if self.workers > 1 else 0
+        while self._idle and self._bulk_waiters and len(self._bulk) < len(self._alive) - spare:
+            worker = self._idle[-1]
+            self._leave_idle(worker)
+            self._bulk.add(worker)
+            self._bulk_waiters.serve(worker)
 
     def _give_up(self, future: asyncio.Future[WorkerProcess]) -> None:
         """Leave the queue; a worker that was given at the same moment goes back."""
@@ -291,7 +323,8 @@ class WarmPool:
             # A reply that cannot be read leaves the socket in an unknown state.
             self._lose(worker)
             raise
-        self._seconds_each += 0.1 * (loop.time() - begin - self._seconds_each)
+        if worker not in self._bulk:
+            self._seconds_each += 0.1 * (loop.time() - begin - self._seconds_each)
         self._answered += 1
         self._release(worker, worn=reply.worn)
         if reply.error is not None:
@@ -312,6 +345,7 @@ class WarmPool:
 
     def _release(self, worker: WorkerProcess, *, worn: bool = False) -> None:
         """Give a worker that is done to the next in the queue, or put it among the idle."""
+        self._bulk.discard(worker)
         if worker not in self._alive:
             return
         if worn or worker in self._relieved:
@@ -321,13 +355,11 @@ class WarmPool:
         if worker.jobs >= self.max_jobs and worker not in self._aged:
             self._aged.add(worker)
             self._background(self._relieve(worker))
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(worker)
-                return
+        if self._waiters.serve(worker):
+            return
         self._idle.append(worker)
         asyncio.get_running_loop().add_reader(worker.fileno(), self._idle_died, worker)
+        self._serve_bulk()
 
     def _idle_died(self, worker: WorkerProcess) -> None:
         """See to an idle worker whose socket became readable: only its end does that."""
@@ -350,6 +382,7 @@ class WarmPool:
         self._alive.discard(worker)
         self._aged.discard(worker)
         self._relieved.discard(worker)
+        self._bulk.discard(worker)
         ending = asyncio.ensure_future(worker.end(grace_s=0.0))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
