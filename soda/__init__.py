@@ -6,6 +6,8 @@ In the order data flows:
 - `selection` what part of a dataset is wanted
 - `params`    the request's parameters as frozen values
 - `filters`   BAND, TIME and POL of products that have one bin along these axes
+- `finding`   from identifiers to what is cut
+- `names`     names of files
 - `source`    what of a file's byte index a cutout needs
 - `distance`  how far points are from a stencil
 - `box`       boxes of pixels

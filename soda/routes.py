@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
@@ -16,17 +14,14 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from soda.filters import passes
+from soda.finding import Finder
 from soda.links import STANDARD_ID
+from soda.names import file_name
 from soda.params import parse_params
-from soda.selection import Selection
 from soda.settings import SodaSettings
-from soda.source import Source, source_of
 from soda.worker import CutAnswer, make_cutout
-from vodal.errors import NotFoundError
 from vodal.pool import WarmPool
-from vodal.products import Product, Resolver
-from vodal.regions import Circle, Polygon, Range, Region
+from vodal.products import Resolver
 from vodal.vosi.availability import Availability
 from vodal.vosi.capabilities import Capability, capability, vosi_capabilities
 from vodal.vosi.routes import vosi_routes
@@ -38,7 +33,6 @@ __all__ = ["soda_routes"]
 _T = TypeVar("_T")
 
 _CHUNK_BYTES = 1 << 20
-_CACHED_SOURCES = 128
 
 
 class _FitsResponse(Response):
@@ -59,31 +53,6 @@ class _FitsResponse(Response):
             await send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
-class _Sources:
-    """Finds products and what a worker needs of them; keeps the last ones found."""
-
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
-        self._known: OrderedDict[tuple[str, str, tuple[int, ...]], Source] = OrderedDict()
-
-    def product(self, did: str) -> Product:
-        product = self._resolver.resolve([did]).get(did)
-        if product is None:
-            raise NotFoundError(f"there is no dataset '{did[:200]}' here")
-        return product
-
-    def source(self, product: Product) -> Source:
-        """Give what a worker needs; runs in a thread."""
-        key = (product.did, product.version, product.hdus)
-        source = self._known.get(key)
-        if source is None:
-            source = source_of(product, self._resolver.index(product))
-            self._known[key] = source
-            while len(self._known) > _CACHED_SOURCES:
-                self._known.popitem(last=False)
-        return source
-
-
 async def _unless_gone(request: Request, work: Awaitable[_T]) -> _T:
     """Wait for work, and cancel it if the client goes away meanwhile."""
 
@@ -102,29 +71,6 @@ async def _unless_gone(request: Request, work: Awaitable[_T]) -> _T:
         listener.cancel()
         task.cancel()
         await asyncio.gather(task, listener, return_exceptions=True)
-
-
-def _centre(stencil: Region | None) -> str:
-    """Give a place to name a file by."""
-    match stencil:
-        case Circle(ra, dec, _):
-            return f"_{ra:.5f}{dec:+.5f}"
-        case Polygon(vertices):
-            ra, dec = vertices[0]
-            return f"_{ra:.5f}{dec:+.5f}"
-        case Range(ra_min, _, dec_min, _):
-            return f"_{ra_min:.5f}{dec_min:+.5f}"
-        case None:
-            return ""
-
-
-def file_name(product: Product, stencil: Region | None) -> str:
-    """Make the name that a cutout is saved under, of plain ASCII characters."""
-    stem = re.sub(r"(\.(fits?|fts|fz|gz|imz))+$", "", product.file_name, flags=re.IGNORECASE)
-    extension = re.search(r":([^:,/?]+),(\d+)$", product.did)
-    part = f"_{extension[1]}{extension[2]}" if extension else ""
-    name = f"{stem}{part}_cutout{_centre(stencil)}"
-    return re.sub(r"[^A-Za-z0-9._+-]", "_", name)[-120:] + ".fits"
 
 
 def _timing(answer: CutAnswer, total_s: float) -> str:
@@ -155,16 +101,12 @@ def soda_routes(
     public_url
         Of the site, without a trailing slash; by default taken from requests.
     """
-    sources = _Sources(resolver)
-
-    def look_up(did: str, selection: Selection) -> tuple[Product, Source | None]:
-        product = sources.product(did)
-        return product, sources.source(product) if passes(product, selection) else None
+    finder = Finder(resolver)
 
     async def sync(request: Request) -> Response:
         given = await read_params(request)
         did, selection = parse_params(given).single()
-        product, source = await run_in_threadpool(look_up, did, selection)
+        product, source = await run_in_threadpool(finder.look_up, did, selection)
         if source is None:
             return no_content()
         begin = time.perf_counter()

@@ -1,0 +1,74 @@
+"""From identifiers to what a worker needs to cut."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from soda.filters import passes
+from soda.selection import Selection
+from soda.source import Source, source_of
+from vodal.errors import NotFoundError
+from vodal.products import Product, Resolver
+
+__all__ = ["Finder"]
+
+_CACHED_SOURCES = 128
+
+
+class Finder:
+    """Finds products and what a worker needs of them; keeps the last ones found.
+
+    All methods block and are called in threads.
+
+    Parameters
+    ----------
+    resolver
+        Finds datasets.
+    """
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._known: OrderedDict[tuple[str, str, tuple[int, ...]], Source] = OrderedDict()
+
+    def product(self, did: str) -> Product:
+        """Give a product.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none of this identifier.
+        """
+        product = self._resolver.resolve([did]).get(did)
+        if product is None:
+            raise NotFoundError(f"there is no dataset '{did[:200]}' here")
+        return product
+
+    def source(self, product: Product) -> Source:
+        """Give what a worker needs.
+
+        Raises
+        ------
+        NotFoundError
+            If the product has been withdrawn meanwhile.
+        """
+        key = (product.did, product.version, product.hdus)
+        source = self._known.get(key)
+        if source is None:
+            source = source_of(product, self._resolver.index(product))
+            self._known[key] = source
+            while len(self._known) > _CACHED_SOURCES:
+                self._known.popitem(last=False)
+        return source
+
+    def look_up(self, did: str, selection: Selection) -> tuple[Product, Source | None]:
+        """Give a product, and what to cut from; None if the selection leaves nothing of it.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such product.
+        UsageError
+            If the selection cannot be applied to it.
+        """
+        product = self.product(did)
+        return product, self.source(product) if passes(product, selection) else None
