@@ -10,7 +10,7 @@ from obscore.adql import nodes as n
 from obscore.adql.arithmetic import literal, ucd_of_aggregate, unit_of_power
 from obscore.adql.functions import FUNCTIONS, GEOMETRY_FUNCTIONS, Signature
 from obscore.adql.geometry import as_shape, geometry_call, is_point
-from obscore.adql.grouping import uses
+from obscore.adql.grouping import has_aggregate, uses
 from obscore.adql.names import Scope, hint, written
 from obscore.adql.parser import AGGREGATES
 from obscore.adql.tokens import place
@@ -157,7 +157,8 @@ class Calls:
             raise self.error("COALESCE takes numbers, texts or geometries, and no mixture", node.at)
         frames = {item.column.frame for item in arguments if not isinstance(item, b.Literal)}
         frame = frames.pop() if len(frames) == 1 else None
-        column = replace(result_column(kind, arguments[0].column), frame=frame)
+        like = next((item for item in arguments if item.kind is not Kind.NULL), arguments[0])
+        column = replace(result_column(kind, like.column), frame=frame)
         if kind is Kind.TEXT:
             xtype = xtypes.pop() if len(xtypes) == 1 else None
             column = replace(column, datatype=_text_type(arguments), xtype=xtype)
@@ -215,7 +216,7 @@ class Calls:
         self._inside = True
         value = self.value(node.arguments[0])
         self._inside = False
-        self._check_local(value, node)
+        self._check_argument(value, node)
         match node.name:
             case "COUNT":
                 kind, column = Kind.INTEGER, count
@@ -247,7 +248,7 @@ class Calls:
         self._inside = False
         assert isinstance(call, b.Function)
         value, delimiter = call.arguments
-        self._check_local(value, node)
+        self._check_argument(value, node)
         column = replace(call.column, datatype=_text_type([value, delimiter]))
         return b.Aggregate(node.name, value, False, Kind.TEXT, column, delimiter)
 
@@ -257,8 +258,10 @@ class Calls:
         if self._inside:
             raise self.error("an aggregate cannot stand within another", node.at)
 
-    def _check_local(self, value: b.Value, node: n.Call) -> None:
-        """Refuse an aggregate over columns of an outer query alone, which belongs to that."""
+    def _check_argument(self, value: b.Value, node: n.Call) -> None:
+        """Refuse an aggregate over another's name, or over columns of an outer query alone."""
+        if has_aggregate(value):
+            raise self.error("an aggregate cannot stand within another", node.at)
         used = list(uses(value))
         local = {id(entry.relation) for entry in self.scope.exposed}
         if used and all(id(use.relation) not in local for use in used):

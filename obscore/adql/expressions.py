@@ -199,5 +199,6 @@ class Expressions(Calls):
                 f"a sub-query after IN gives one column, found {len(query.columns)}", node.at
             )
         column = literal(None)
-        self._comparable(operand, replace(column, kind=query.kinds[0]), node.at)
-        return b.InQuery(operand, query, negated)
+        column = replace(column, kind=query.kinds[0], column=query.columns[0])
+        self._comparable(operand, column, node.at)
+        return b.InQuery(as_time(operand, column), query, negated)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from obscore.adql import bound as b
+from obscore.adql.grouping import uses
 from obscore.adql.nodes import ColumnName, Name, NamedTable
 from obscore.adql.schema import Schema, TableDef
 from obscore.adql.types import kind_of
@@ -48,6 +49,8 @@ class Scope:
     exposed: list[Exposed] = field(default_factory=list)
     visible: list[Visible] = field(default_factory=list)
     parent: Scope | None = None
+    groups: Sequence[b.Value] | None = None
+    """What a sub-query within may use, if it stands where there are groups and no rows."""
 
     def joined(self, other: Scope) -> Scope:
         """Put the names of two sides of a FROM together.
@@ -75,12 +78,14 @@ class Scope:
         Raises
         ------
         QueryError
-            Without a place, if it means nothing, or more than one thing.
+            Without a place, if it means nothing, more than one thing, or what a group has not.
         """
         scope: Scope | None = self
         while scope is not None:
             found = scope.candidates(name)
             if len(found) == 1:
+                if scope is not self:
+                    scope.check_group(found[0])
                 return found[0]
             if found:
                 raise QueryError(
@@ -89,6 +94,24 @@ class Scope:
                 )
             scope = scope.parent
         raise self._unknown(name)
+
+    def check_group(self, value: b.Value) -> None:
+        """See that a sub-query may use a value of this FROM.
+
+        Raises
+        ------
+        QueryError
+            Without a place, if it stands in HAVING and the value is not grouped by.
+        """
+        if self.groups is None:
+            return
+        for use in uses(value):
+            # PostgreSQL knows columns again within a sub-query, and no expressions.
+            if use not in self.groups:
+                raise QueryError(
+                    f"a sub-query in HAVING sees only the columns of GROUP BY around it, and"
+                    f" {use.field.name} is none of them"
+                )
 
     def candidates(self, name: ColumnName) -> list[b.Value]:
         """Give what a column's name can mean in this FROM alone."""

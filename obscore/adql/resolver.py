@@ -90,13 +90,14 @@ class Resolver:
             where = with_prefilters(self._in(scope, "WHERE").condition(node.where), inner)
         groups = tuple(self._group(scope, item) for item in node.group_by)
         values = self._in(scope, "SELECT", aggregates=True)
-        outputs, places = self._outputs(node, values)
+        outputs, checked = self._outputs(node, values)
         having = None
         if node.having is not None:
-            having = self._in(scope, "HAVING", aggregates=True).condition(node.having)
+            around = replace(scope, groups=groups)
+            having = self._in(around, "HAVING", aggregates=True).condition(node.having)
         columns = tuple(output.value.column.called(output.name) for output in outputs)
         kinds = tuple(_kept(output.value.kind) for output in outputs)
-        order = tuple(self._order_values(whole, outputs, scope))
+        order = tuple(self._order_values(whole, outputs, _behind(scope, outputs, checked)))
         # HAVING and aggregates make one group of all rows where GROUP BY makes none (SQL-92 7.8).
         grouped = bool(groups) or having is not None
         grouped = grouped or any(has_aggregate(output.value) for output in outputs)
@@ -105,7 +106,6 @@ class Resolver:
         )
         local = [entry.relation for entry in scope.exposed]
         if grouped:
-            checked = [(output.value, at) for output, at in zip(outputs, places, strict=True)]
             for term, item in zip(order, whole.order_by, strict=True):
                 if not isinstance(term.by, int):
                     checked.append((term.by, item.at))
@@ -153,20 +153,23 @@ class Resolver:
 
     def _outputs(
         self, node: n.Select, values: Expressions
-    ) -> tuple[tuple[b.Output, ...], list[int]]:
+    ) -> tuple[tuple[b.Output, ...], list[tuple[b.Value, int]]]:
+        """Give the columns, and the values that they were before geometries became texts."""
         outputs: list[b.Output] = []
-        places: list[int] = []
+        written: list[tuple[b.Value, int]] = []
         for item in node.items:
             if isinstance(item, n.Star):
-                outputs += self._star(item, values.scope)
+                stars = list(self._star(item, values.scope))
+                outputs += stars
+                written += [(output.value, item.at) for output in stars]
             else:
-                value = geometry_text(values.value(item.value))
+                value = values.value(item.value)
                 name = _output_name(item, len(outputs) + 1)
-                outputs.append(b.Output(name, value))
-            places += [item.at] * (len(outputs) - len(places))
+                outputs.append(b.Output(name, geometry_text(value)))
+                written.append((value, item.at))
         if len(outputs) > MAX_COLUMNS:
             raise self.error(f"the result would have more than {MAX_COLUMNS} columns", node.at)
-        return tuple(outputs), places
+        return tuple(outputs), written
 
     def _star(self, star: n.Star, scope: Scope) -> Iterator[b.Output]:
         if not star.qualifier:
@@ -307,6 +310,8 @@ class Resolver:
                         f"{operator}: column {i + 1} is {kind.value}, before {kinds[i].value}",
                         operand.at,
                     )
+                if kinds[i] is Kind.NULL:
+                    columns[i] = column.called(columns[i].name)
                 columns[i] = widened(columns[i], column, joint)
                 kinds[i] = joint
             name = _SET_OPERATORS[operator, every]
@@ -409,6 +414,16 @@ class Resolver:
             return found[0]
         problem = "is ambiguous" if found else "is not in both tables"
         raise self.error(f"the column {written((name,))} {problem}", name.at)
+
+
+def _behind(
+    scope: Scope, outputs: Sequence[b.Output], values: Sequence[tuple[b.Value, int]]
+) -> Scope:
+    """Give the names that ORDER BY sees: those of FROM, and behind them those of SELECT."""
+    given = [
+        Visible(output.name, value) for output, (value, _) in zip(outputs, values, strict=True)
+    ]
+    return replace(scope, parent=Scope(visible=given, parent=scope.parent))
 
 
 def _merged(kind: n.JoinKind, left: b.Value, right: b.Value) -> b.Value:
