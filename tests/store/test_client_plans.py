@@ -215,3 +215,53 @@ def test_every_query_looks_up_the_spatial_index(engine, upload):
         page_of(engine).write_text(page, encoding="utf-8")
     if version_of(engine) == KNOWN_VERSION:
         assert page == page_of(engine).read_text(encoding="utf-8")
+
+
+WIDE = {
+    "band and time": (
+        f"{ROWS} INTERSECTS(s_region, CIRCLE(10.68, 41.27, 1.0)) = 1"
+        " AND em_min < 6e-7 AND em_max > 6e-7 AND t_min > 58500"
+    ),
+    "point and band": f"{ROWS} CONTAINS({POINT}, s_region) = 1 AND em_min < 6e-7 AND em_max > 6e-7",
+    "cone and collection": (
+        f"{ROWS} CONTAINS({STORED}, {CIRCLE}) = 1 AND obs_collection = 'c1' AND em_min < 6e-7"
+    ),
+    "uploaded points and band": (
+        "SELECT o.obs_id FROM TAP_UPLOAD.t AS t JOIN ivoa.obscore AS o"
+        f" ON CONTAINS({PAIR}, o.s_region) = 1 WHERE o.em_min < 6e-7 AND o.t_min > 58500"
+    ),
+}
+"""Conditions beside that of the sky, each of which a quarter of the rows or more fulfil."""
+
+MORE_ROWS = """
+INSERT INTO obscore SELECT (jsonb_populate_record(o, jsonb_build_object(
+    'id', o.id + n * 100000, 'obs_publisher_did', o.obs_publisher_did || '-' || n,
+    'obs_collection', 'c' || n % 4, 'em_min', (3 + n % 6) * 1e-7, 'em_max', (4 + n % 6) * 1e-7,
+    't_min', 58000 + 10 * n + o.id % 10))).*
+FROM obscore AS o, generate_series(1, 100) AS n
+"""
+
+
+@pytest.fixture(scope="module")
+def large_engine(make_backend):
+    """Give a store in PostgreSQL whose planner has something to choose from."""
+    backend = make_backend("postgres", list(make_catalogue(300, half_width_deg=0.1)))
+    engine = backend.engine(connections=1, wait_s=20.0, batch_rows=10_000)
+    with engine._pool.connection() as connection:
+        connection.execute("RESET ROLE; SET default_transaction_read_only = off")
+        connection.execute(MORE_ROWS)
+        connection.execute("ANALYZE")
+        connection.close()
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize("query", WIDE.values(), ids=WIDE)
+def test_no_second_index_is_read_for_a_wide_condition(large_engine, upload, query):
+    steps = steps_of(large_engine, query, upload)
+    assert [step.strip() for step in steps if step.strip().startswith("by ")] == ["by s_cap"], steps
+
+
+def test_a_narrow_condition_is_looked_up_before_a_wide_region(large_engine, upload):
+    query = f"{ROWS} INTERSECTS(s_region, CIRCLE(10.68, 41.27, 30.0)) = 1 AND obs_id = 'x'"
+    assert any("obs_id" in step for step in steps_of(large_engine, query, upload))

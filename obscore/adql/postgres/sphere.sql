@@ -665,7 +665,7 @@ $$;
 
 -- Whether the second shape lies wholly in the first; a point contains only itself.
 CREATE FUNCTION adql.contains(a float8[], b float8[]) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 5000 AS $$
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1000 AS $$
 DECLARE
     clear float8;
     answer boolean;
@@ -695,7 +695,7 @@ $$;
 
 -- Whether two shapes have a point in common; touching is enough.
 CREATE FUNCTION adql.intersects(a float8[], b float8[]) RETURNS boolean
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 5000 AS $$
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1000 AS $$
 BEGIN
     IF a[1] = 0.0 THEN
         RETURN adql.contains(b, a);
