@@ -66,9 +66,9 @@ SET cpu_index_tuple_cost = 0.05
 """
 """Compiling takes longer than most queries run; plans depend on the place that is asked for.
 
-PostgreSQL takes any cap for 1/500 of the sky, where a usual one is 1/50,000, and so would read
-half of the index of a band or a time to spare a few hundred rows the exact test. Ten times the usual
-cost of an index's entry, which is near what reading one by a bitmap was measured to take, has it
+PostgreSQL takes any cap for 1/500 of the sky, where a usual one is 1/50,000, and so would read half
+of the index of a band or a time to spare a few hundred rows the exact test. Ten times the usual
+cost of an index's entry, several times what reading one by a bitmap was measured to take, has it
 read a second index only where that one is narrow.
 """
 
