@@ -5,6 +5,7 @@ In the order data flows:
 - `settings`  what an operator can set
 - `selection` what part of a dataset is wanted
 - `params`    the request's parameters as frozen values
+- `packing`   how several cutouts are put together
 - `filters`   BAND, TIME and POL of products that have one bin along these axes
 - `finding`   from identifiers to what is cut
 - `names`     names of files
@@ -20,8 +21,12 @@ In the order data flows:
 - `worker`    what runs in the pool's processes
 - `warmup`    a first cutout, that loads all libraries
 - `links`     the cutout's row and descriptors for DataLink and TAP
+- `outcomes`  what became of each of several cutouts
+- `archives`  tar and zip, written piece by piece
+- `groups`    several cutouts in one FITS file
+- `many`      several cutouts in one answer
 - `routes`    the service's resources
 - `app`       the service
 
-Nothing but `routes` and `app` knows of HTTP.
+Nothing but `many`, `routes` and `app` knows of HTTP.
 """

@@ -16,10 +16,14 @@ from typing_extensions import override
 
 from soda.finding import Finder
 from soda.links import STANDARD_ID
+from soda.many import ManyCutouts
 from soda.names import file_name
-from soda.params import parse_params
+from soda.packing import read_packing
+from soda.params import CutoutParams, parse_params
+from soda.selection import Selection
 from soda.settings import SodaSettings
 from soda.worker import CutAnswer, make_cutout
+from vodal.errors import MultiValuedParamNotSupported
 from vodal.pool import WarmPool
 from vodal.products import Resolver
 from vodal.vosi.availability import Availability
@@ -85,6 +89,16 @@ def _media_type(requested: Sequence[str]) -> str:
     return "application/fits" if wanted == {"application/fits"} else "image/fits"
 
 
+def _single(asked: CutoutParams) -> tuple[str, Selection]:
+    try:
+        return asked.single()
+    except MultiValuedParamNotSupported as error:
+        raise MultiValuedParamNotSupported(
+            f"{error}; MULTI=mef, MULTI=tar or MULTI=zip puts several cutouts into one answer, and"
+            " a job (/async) makes one result of each"
+        ) from None
+
+
 def soda_routes(
     resolver: Resolver, pool: WarmPool, settings: SodaSettings, public_url: str | None
 ) -> list[BaseRoute]:
@@ -102,10 +116,15 @@ def soda_routes(
         Of the site, without a trailing slash; by default taken from requests.
     """
     finder = Finder(resolver)
+    many = ManyCutouts(finder, pool, settings)
 
     async def sync(request: Request) -> Response:
         given = await read_params(request)
-        did, selection = parse_params(given).single()
+        packing, given = read_packing(given)
+        asked = parse_params(given)
+        if packing is not None:
+            return await _unless_gone(request, many.answer(asked, packing))
+        did, selection = _single(asked)
         product, source = await run_in_threadpool(finder.look_up, did, selection)
         if source is None:
             return no_content()

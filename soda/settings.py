@@ -25,3 +25,8 @@ class SodaSettings(Settings):
     """Largest cutout that is made; a request for more is refused before anything is read."""
     max_jobs: int = Field(default=10_000, ge=1)
     """A worker is replaced after about as many cutouts, so that no leak of a library can grow."""
+    max_combinations: int = Field(default=1000, ge=1)
+    """Cutouts that one request may ask for by several values of its parameters."""
+    max_streams: int = Field(default=4, ge=1)
+    """Answers with several cutouts (MULTI) that one server process makes at once; one more is told
+    to come back later (503). Requests for one cutout go before them all the same."""
