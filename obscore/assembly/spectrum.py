@@ -11,15 +11,20 @@ import math
 import re
 from dataclasses import dataclass
 
-from obscore.assembly.axes import Axis, other_axes
+import numpy as np
+
+from obscore.assembly.axes import other_axes
 from obscore.assembly.bands import Band
 from obscore.assembly.context import Context, Values
+from vodal.fits.spectral import (
+    VELOCITIES,
+    rest_wavelength_m,
+    spectral_kind,
+    spectral_scale,
+    vacuum_wavelengths,
+)
 
 __all__ = ["instrument_text", "spectrum"]
-
-_C = 299792458.0
-_HC = 1.98644586e-25
-"""Planck's constant times the speed of light, J m."""
 
 _FILTERS = ("FILTER", "FILTNAM", "FILTER0", "FILTER01", "FILTER02", "FILTERS", "FILTNAME",
             "FILTERX", "BAND", "FILTERID", "FPA.FILTERID", "ESO INS FILT1 NAME", "FILTBAND",
@@ -32,21 +37,7 @@ _EMPTY_WHEEL = re.compile(
 )
 _PHOTMODE = re.compile(r"\bF\d{3,4}(?:W2|LP|[WMNX])\b", re.IGNORECASE)
 _WAVELENGTH_CARDS = ("WAVELNTH", "WAVELENG", "WAVELEN", "LAMBDA", "REFWAVE")
-
-_AXIS_KINDS = {"FREQ": "FREQ", "WAVE": "WAVE", "LAMBDA": "WAVE", "WAVELENGTH": "WAVE",
-               "WAVEL": "WAVE", "AWAV": "AWAV", "ENER": "ENER", "ENERGY": "ENER", "WAVN": "WAVN",
-               "VRAD": "VRAD", "VOPT": "VOPT", "ZOPT": "ZOPT", "VELO": "VELO", "BETA": "BETA",
-               "FELO": "VOPT", "VELOCITY": "VRAD"}  # fmt: skip
-_UNIT_KINDS = {"m": "WAVE", "Hz": "FREQ", "J": "ENER"}
-_SCALES = {"": None, "m": ("m", 1.0), "nm": ("m", 1e-9), "um": ("m", 1e-6), "micron": ("m", 1e-6),
-           "mm": ("m", 1e-3), "cm": ("m", 1e-2), "angstrom": ("m", 1e-10),
-           "angstroms": ("m", 1e-10),
-           "a": ("m", 1e-10), "micrometer": ("m", 1e-6), "microns": ("m", 1e-6),
-           "hz": ("Hz", 1.0), "khz": ("Hz", 1e3), "mhz": ("Hz", 1e6), "ghz": ("Hz", 1e9),
-           "m/s": ("m/s", 1.0), "m s-1": ("m/s", 1.0), "km/s": ("m/s", 1e3),
-           "km s-1": ("m/s", 1e3),
-           "j": ("J", 1.0), "ev": ("J", 1.602176634e-19), "kev": ("J", 1.602176634e-16),
-           "mev": ("J", 1.602176634e-13), "gev": ("J", 1.602176634e-10)}  # fmt: skip
+_NO_WAVELENGTHS = "the spectral axis gives no wavelengths"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +146,10 @@ def _single_wavelength(context: Context) -> float | None:
             continue
         words = re.findall(r"[A-Za-z]+", context.cards.comment(keyword))
         for word in words[:2]:
-            scale = _SCALES.get(word.lower())
-            if scale is not None and scale[0] in _UNIT_KINDS:
-                wavelength = _to_wavelength(_UNIT_KINDS[scale[0]], value * scale[1], 0.0)
-                if wavelength is not None:
+            kind = spectral_kind("LINEAR", word)
+            if kind is not None:
+                wavelength = float(vacuum_wavelengths(kind, value * spectral_scale(word)))
+                if math.isfinite(wavelength):
                     return float(f"{wavelength:.9g}")
         if 1e-12 < value < 1e-2:
             return value  # metres, the unit of FITS
@@ -168,96 +159,28 @@ def _single_wavelength(context: Context) -> float | None:
 def _axis_range(context: Context) -> _Range | None:
     """Read the spectral axis, a degenerate one too."""
     for axis in other_axes(context):
-        kind = _axis_kind(axis)
+        kind = spectral_kind(axis.ctype, axis.unit)
         if kind is None:
             continue
         edges = [axis.world(-0.5), axis.world(axis.samples - 0.5)]
         if None in edges:
             # The table of a -TAB axis ends with the centres of its first and last pixel.
             edges = [axis.world(0.0), axis.world(axis.samples - 1.0)]
-        _, factor = _SCALES.get(axis.unit.lower()) or ("", 1.0)
-        rest_hz = _rest_frequency(context)
-        waves = [
-            None if edge is None else _to_wavelength(kind, edge * factor, rest_hz) for edge in edges
-        ]
-        if None in waves:
-            context.note(_why_not(kind, rest_hz))
+        if None in edges:
+            context.note(_NO_WAVELENGTHS)
             return None
-        low, high = sorted(float(f"{wave:.12g}") for wave in waves if wave is not None)
+        rest_m = rest_wavelength_m(context.cards.number)
+        values = np.array(edges, np.float64) * spectral_scale(axis.unit)
+        waves = vacuum_wavelengths(kind, values, rest_m)
+        if np.isnan(waves).any():
+            context.note(_why_not(kind, rest_m))
+            return None
+        low, high = sorted(float(f"{wave:.12g}") for wave in waves)
         return _Range(low, high, axis.samples)
     return None
 
 
-def _why_not(kind: str, rest_hz: float) -> str:
-    if kind in {"VRAD", "VOPT", "ZOPT", "VELO", "BETA"} and not rest_hz:
+def _why_not(kind: str, rest_m: float) -> str:
+    if kind in VELOCITIES and math.isnan(rest_m):
         return "the spectral axis is in velocity and there is no rest frequency"
-    return "the spectral axis gives no wavelengths"
-
-
-def _axis_kind(axis: Axis) -> str | None:
-    """Tell what a non-celestial axis is; None if it is not spectral."""
-    code = re.split(r"[-\s]", axis.ctype)[0]
-    if code in _AXIS_KINDS:
-        return _AXIS_KINDS[code]
-    if code in {"", "LINEAR"}:
-        scale = _SCALES.get(axis.unit.lower())
-        if scale is not None:
-            return _UNIT_KINDS.get(scale[0])
-    return None
-
-
-def _rest_frequency(context: Context) -> float:
-    """Give the rest frequency in Hz; 0 if it is not known."""
-    frequency = context.cards.number("RESTFRQ", "RESTFREQ", "FREQ0")
-    if frequency is not None and frequency > 0.0:
-        return frequency
-    wavelength = context.cards.number("RESTWAV")
-    if wavelength is not None and wavelength > 0.0:
-        return _C / wavelength
-    return 0.0
-
-
-def _to_wavelength(kind: str, value: float, rest_hz: float) -> float | None:
-    """Turn a spectral coordinate in SI units into a vacuum wavelength (FITS paper III)."""
-    try:
-        wavelength = _convert(kind, value, _C / rest_hz if rest_hz else math.nan)
-    except (ValueError, ZeroDivisionError):
-        return None
-    return wavelength if math.isfinite(wavelength) and wavelength > 0.0 else None
-
-
-def _convert(kind: str, value: float, rest_m: float) -> float:
-    match kind:
-        case "WAVE":
-            return value
-        case "AWAV":
-            return value * _air_index(value)
-        case "FREQ":
-            return _C / value
-        case "ENER":
-            return _HC / value
-        case "WAVN":
-            return 1.0 / value
-        case "VRAD":
-            return rest_m / (1.0 - value / _C)
-        case "VOPT":
-            return rest_m * (1.0 + value / _C)
-        case "ZOPT":
-            return rest_m * (1.0 + value)
-        case "VELO" | "BETA":
-            beta = value / _C if kind == "VELO" else value
-            return rest_m * math.sqrt((1.0 + beta) / (1.0 - beta))
-        case _:
-            return math.nan
-
-
-def _air_index(air_m: float) -> float:
-    """Give the refraction index of standard air (15 C, dry; Morton 1991, ApJS 77, 119).
-
-    Wavelengths below 200 nm are given in vacuum by custom.
-    """
-    index = 1.0
-    for _ in range(3 if air_m >= 2e-7 else 0):
-        s2 = (1e-6 / (air_m * index)) ** 2
-        index = 1.000064328 + 2.94981e-2 / (146.0 - s2) + 2.5540e-4 / (41.0 - s2)
-    return index
+    return _NO_WAVELENGTHS

@@ -14,10 +14,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from astropy.time import Time
-
 from obscore.assembly.context import Context, Values, as_number
-from vodal.fits.quiet import quiet
+from vodal.fits.timescale import scale_named, to_utc
 
 __all__ = ["read_moment", "time"]
 
@@ -33,10 +31,6 @@ _YMD = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
 _DMY = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4})")
 _DAY_OF_YEAR = re.compile(r"(\d{4})-(\d{3})")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
-
-_SCALES = {"UTC": "utc", "UT": "utc", "UT1": "utc", "GMT": "utc", "TAI": "tai", "IAT": "tai",
-           "TT": "tt", "TDT": "tt", "ET": "tt", "TDB": "tdb", "TCG": "tcg", "TCB": "tcb",
-           "GPS": "gps"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +290,7 @@ def _possible(context: Context, keyword: str, mjd: float) -> bool:
 
 def _timesys(context: Context) -> str:
     text = context.cards.text("TIMESYS") or "UTC"
-    word = re.split(r"[ (]", text.upper())[0]
-    scale = _SCALES.get(word)
+    scale = scale_named(text)
     if scale is None:
         context.note(f"TIMESYS '{text[:20]}' is not known; UTC is taken")
         return "utc"
@@ -307,25 +300,6 @@ def _timesys(context: Context) -> str:
 def _to_utc(moment: _Moment) -> _Moment:
     mjd = to_utc(moment.mjd, moment.scale)
     return _Moment(mjd, moment.exact, "utc")
-
-
-def to_utc(mjd: float, scale: str) -> float:
-    """Convert a moment to UTC.
-
-    Parameters
-    ----------
-    mjd
-        On the given scale.
-    scale
-        ``utc``, ``tai``, ``tt``, ``tdb``, ``tcg``, ``tcb`` or ``gps``.
-    """
-    if scale == "utc":
-        return mjd
-    if scale == "gps":
-        mjd, scale = mjd + 19.0 / 86400.0, "tai"
-    whole = math.floor(mjd)
-    with quiet():
-        return float(Time(whole, mjd - whole, format="mjd", scale=scale).utc.mjd)
 
 
 def _exposure(context: Context) -> float | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from astropy.time import Time
 
-from obscore.assembly.time import read_moment, to_utc
+from obscore.assembly.time import read_moment
+from vodal.fits.timescale import from_utc, to_utc
 
 START = Time("2026-03-04T05:06:07.5", scale="utc").mjd
 SECOND = 1.0 / 86400.0
@@ -124,6 +125,7 @@ def test_scales_against_astropy(scale, mjd):
     assert to_utc(mjd, scale) == pytest.approx(
         Time(mjd, format="mjd", scale=scale).utc.mjd, abs=1e-9
     )
+    assert from_utc(to_utc(mjd, scale), scale) == pytest.approx(mjd, abs=1e-9)
 
 
 @pytest.mark.parametrize(

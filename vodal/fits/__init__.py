@@ -11,6 +11,8 @@ In the order data flows:
 - `iraf`        TNX and ZPX as projections with SIP
 - `frames`      celestial frames to ICRS
 - `wcs`         pixels to ICRS and back, with every distortion
+- `spectral`    spectral coordinates to wavelengths in vacuum
+- `timescale`   time scales to UTC and back
 - `footprint`   the outline of an image on the sky
 - `compressed`  the header inside a tile-compressed image, and the decoding of its tiles
 - `pixels`      sections of images through the index
