@@ -15,7 +15,11 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import httpx
+import psycopg
 import pytest
+
+from obscore.store.choice import make_backend
+from obscore.store.settings import StoreSettings
 
 LEASE_S = 1.0
 ENDLESS = (
@@ -23,11 +27,8 @@ ENDLESS = (
     " WHERE a.s_ra + b.s_ra + c.s_ra < -1"
 )
 QUICK = "SELECT TOP 3 obs_id FROM ivoa.obscore"
-SLOW = (
-    "SELECT COUNT(*) AS n FROM ivoa.obscore AS a, ivoa.obscore AS b,"
-    " (SELECT TOP 50 s_ra FROM ivoa.obscore) AS c WHERE a.s_ra + b.s_ra + c.s_ra > -1"
-)
-"""Takes about a second and counts 401 * 401 * 50."""
+TIMES = {"sqlite": 50, "postgres": 10}
+"""How often each store compares all rows with all in about a second."""
 
 
 @dataclass
@@ -76,9 +77,43 @@ class Server:
         httpx.post(f"{self.url}/async/{job_id}/phase", data={"PHASE": "ABORT"})
 
 
+@pytest.fixture(scope="module", params=list(TIMES))
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def database(request, kind, catalogue, files) -> str:
+    if kind == "sqlite":
+        return str(catalogue[0])
+    url = request.getfixturevalue("fresh_postgres")()
+    backend = make_backend(StoreSettings(url=url), Path())
+    backend.prepare()
+    store = backend.writer()
+    store.write(files)
+    store.close()
+    return url
+
+
+@pytest.fixture
+def slow(kind, catalogue) -> tuple[str, list[str]]:
+    """Give a query that takes about a second, and its rows."""
+    times, rows = TIMES[kind], len(catalogue[1])
+    query = (
+        "SELECT COUNT(*) AS n FROM ivoa.obscore AS a, ivoa.obscore AS b,"
+        f" (SELECT TOP {times} s_ra FROM ivoa.obscore) AS c WHERE a.s_ra + b.s_ra + c.s_ra > -1"
+    )
+    return query, ["n", str(rows * rows * times)]
+
+
 @contextmanager
 def starting(database, folder):
     """Give a function that starts one more server on the same catalogue and queue."""
+    place = []
+    if database.startswith("postgresql://"):
+        place = [f"queue_{folder.parent.name}"]
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(f'CREATE SCHEMA "{place[0]}"')
     with ExitStack() as stack:
 
         def one_more(**settings) -> Server:
@@ -86,7 +121,7 @@ def starting(database, folder):
             settings = {"lease_s": LEASE_S, "attempts": 2, **settings}
             process = stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, script, database, folder, json.dumps(settings)],
+                    [sys.executable, script, database, folder, json.dumps(settings), *place],
                     stdout=subprocess.PIPE, text=True,
                 )
             )  # fmt: skip
@@ -97,35 +132,35 @@ def starting(database, folder):
 
 
 @pytest.fixture
-def start(catalogue, tmp_path):
-    with starting(catalogue[0], tmp_path / "jobs") as one_more:
+def start(database, tmp_path):
+    with starting(database, tmp_path / "jobs") as one_more:
         yield one_more
 
 
 @pytest.fixture(scope="module")
-def pair(catalogue, tmp_path_factory):
+def pair(database, tmp_path_factory):
     """Two servers that nobody kills, with place for one job each, and the folder of their jobs."""
     folder = tmp_path_factory.mktemp("pair")
-    with starting(catalogue[0], folder / "jobs") as one_more:
+    with starting(database, folder / "jobs") as one_more:
         yield one_more(concurrency=1, per_user=9), one_more(concurrency=1, per_user=9), folder
 
 
-def files(folder: Path) -> list[str]:
+def written(folder: Path) -> list[str]:
     root = folder / "jobs" / "results"
     return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
 
 
-def test_a_job_whose_server_is_killed_runs_again_by_another(start, tmp_path):
+def test_a_job_whose_server_is_killed_runs_again_by_another(start, slow, tmp_path):
     one, other = start(), start()
     other.suspend()
-    job_id = one.submit(SLOW)
+    job_id = one.submit(slow[0])
     assert one.job(job_id)["phase"] == "EXECUTING"
     one.process.kill()
     other.go_on()
     job = other.until(job_id, "COMPLETED", "ERROR", "ABORTED")
     assert job["phase"] == "COMPLETED"
-    assert other.rows(job_id) == ["n", str(401 * 401 * 50)]
-    assert files(tmp_path) == [f"{job_id}/2/result.csv"]
+    assert other.rows(job_id) == slow[1]
+    assert written(tmp_path) == [f"{job_id}/2/result.csv"]
 
 
 def test_a_job_that_kills_every_server_ends_with_an_error(start):
@@ -181,10 +216,10 @@ def test_one_process_takes_what_another_has_no_room_for(pair):
         other.abort(job_id)
 
 
-def test_a_suspended_process_that_wakes_spoils_nothing(start, tmp_path):
+def test_a_suspended_process_that_wakes_spoils_nothing(start, slow, tmp_path):
     one, other = start(), start()
     other.suspend()
-    job_id = one.submit(SLOW)
+    job_id = one.submit(slow[0])
     assert one.job(job_id)["phase"] == "EXECUTING"
     one.suspend()
     other.go_on()
@@ -193,8 +228,8 @@ def test_a_suspended_process_that_wakes_spoils_nothing(start, tmp_path):
     one.go_on()
     time.sleep(1.5)
     assert one.job(job_id) == other.job(job_id) == job
-    assert one.rows(job_id) == ["n", str(401 * 401 * 50)]
-    assert files(tmp_path) == [f"{job_id}/2/result.csv"]
+    assert one.rows(job_id) == slow[1]
+    assert written(tmp_path) == [f"{job_id}/2/result.csv"]
 
 
 def test_a_wait_at_one_process_ends_with_what_another_does(pair):
@@ -220,10 +255,10 @@ def test_a_wait_at_one_process_ends_with_what_another_does(pair):
 
 def test_many_jobs_from_many_servers_run_once_each(pair):
     *servers, folder = pair
-    before = files(folder)
+    before = written(folder)
     jobs = [servers[n % 2].submit(QUICK, RUNID=str(n)) for n in range(20)]
     for number, job_id in enumerate(jobs):
         servers[(number + 1) % 2].until(job_id, "COMPLETED")
-    assert sorted(set(files(folder)) - set(before)) == sorted(
+    assert sorted(set(written(folder)) - set(before)) == sorted(
         f"{job_id}/1/result.csv" for job_id in jobs
     )

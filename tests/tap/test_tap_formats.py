@@ -16,9 +16,6 @@ from pyarrow import parquet
 
 from vodal.tables.formats import FORMATS
 
-STORES = ("sqlite",)
-"""What is tested here comes after the store."""
-
 QUERY = "SELECT TOP 7 obs_id, s_ra, access_estsize FROM ivoa.obscore ORDER BY obs_id"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -26,7 +23,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 def ask(tap, query: str = QUERY, *, accept: str | None = None, **given: str) -> httpx.Response:
     headers = {} if accept is None else {"Accept": accept}
     params = {"LANG": "ADQL", "QUERY": query, **given}
-    return httpx.get(f"{tap.url}/sync", params=params, headers=headers)
+    return httpx.get(f"{tap.url}/sync", params=params, headers=headers, timeout=30)
 
 
 def rows_of(name: str, data: bytes) -> int:

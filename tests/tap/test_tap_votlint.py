@@ -14,9 +14,6 @@ from vodal.errors import QueryError
 from vodal.tables.columns import Column, ResultStream, with_ids
 from vodal.tables.formats import FORMATS
 
-STORES = ("sqlite",)
-"""What is tested here comes after the store."""
-
 pytestmark = [
     pytest.mark.stilts,
     pytest.mark.skipif(shutil.which("stilts") is None, reason="no stilts command"),
@@ -73,7 +70,7 @@ UPLOAD = """<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">
 
 def ask(tap, query: str, name: str, **given: str) -> bytes:
     params = {"LANG": "ADQL", "QUERY": query, "RESPONSEFORMAT": name, **given}
-    return httpx.get(f"{tap.url}/sync", params=params).content
+    return httpx.get(f"{tap.url}/sync", params=params, timeout=30).content
 
 
 def job(tap, query: str, child: str) -> bytes:
@@ -112,6 +109,7 @@ def documents(tap) -> dict[str, bytes]:
                 data={"LANG": "ADQL", "QUERY": "SELECT * FROM TAP_UPLOAD.t",
                       "RESPONSEFORMAT": name, "UPLOAD": "t,param:x"},
                 files={"x": ("t.vot", UPLOAD.encode(), "application/x-votable+xml")},
+                timeout=30,
             ).content,
         }  # fmt: skip
     for table in ("schemas", "tables", "columns", "keys", "key_columns"):

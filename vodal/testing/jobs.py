@@ -9,23 +9,26 @@ from vodal.uws.results import ResultFolders
 from vodal.uws.runner import Runner
 from vodal.uws.settings import JobSettings
 from vodal.uws.sqlite import SqliteJobs
+from vodal.uws.store import JobStore
 
 __all__ = ["make_runner"]
 
 
-def make_runner(folder: Path, **settings: Any) -> Runner:
+def make_runner(folder: Path, store: JobStore | None = None, **settings: Any) -> Runner:
     """Make a runner whose queue and results lie in a folder; several may share one.
 
     Parameters
     ----------
     folder
         Made if it is not there.
+    store
+        The queue, where it does not lie in the folder.
     settings
         Fields of `JobSettings`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return Runner(
-        SqliteJobs(folder / "jobs.db"),
+        store or SqliteJobs(folder / "jobs.db"),
         ResultFolders(folder / "results"),
         JobSettings.model_validate(settings),
     )
