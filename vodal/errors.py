@@ -20,6 +20,7 @@ __all__ = [
     "AuthorizationError",
     "DataError",
     "DeadlineError",
+    "MediaTypeError",
     "MultiValuedParamNotSupported",
     "NotFoundError",
     "QueryError",
@@ -74,6 +75,12 @@ class TooLargeError(UsageError):
     """The request or its answer is over a limit; the message names the limit."""
 
     status = 413
+
+
+class MediaTypeError(UsageError):
+    """The body of a request is in a form that is not read; the message names those that are."""
+
+    status = 415
 
 
 class QueryError(UsageError):

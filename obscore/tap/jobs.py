@@ -127,3 +127,6 @@ class TapJobs(Work):
                 # Told within the document, as suits one that is on its way already. A job can do
                 # better: its result is whole or not there.
                 raise result.failure
+        if result.overflow:
+            # Some formats have no place for it.
+            task.report(QUERY_STATUS="OVERFLOW")

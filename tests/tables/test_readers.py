@@ -389,6 +389,11 @@ def test_one_column_of_text_may_have_empty_lines(tmp_path):
 # Parquet --------------------------------------------------------------------------------------
 
 
+def test_a_quotation_mark_within_a_text_is_a_sign_like_others(tmp_path):
+    _, rows = upload(tmp_path, b'lens,seen\n3.5" f/4,"a ""b"""\n', file_name="t.csv")
+    assert rows == [['3.5" f/4', 'a "b"']]
+
+
 def test_types_of_parquet(tmp_path):
     table = pa.table(
         {

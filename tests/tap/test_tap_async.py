@@ -138,6 +138,15 @@ def test_maxrec_cuts_a_result_and_says_so(tap):
     assert len(parse_single_table(io.BytesIO(result)).to_table()) == 5
 
 
+def test_a_job_tells_of_overflow_where_its_result_cannot(tap):
+    for rows, told in ((5, "OVERFLOW"), (len(tap.observations), None)):
+        job = submit(
+            tap.url, "SELECT s_ra FROM ivoa.obscore", MAXREC=rows, RESPONSEFORMAT="csv", PHASE="RUN"
+        )
+        assert end(job).findtext(f"{UWS}jobInfo/QUERY_STATUS") == told
+        assert len(httpx.get(f"{job}/results/result").text.splitlines()) == rows + 1
+
+
 def test_access_urls_are_those_of_who_made_the_job(tap):
     answer = httpx.post(
         f"{tap.url}/async",

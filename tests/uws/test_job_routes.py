@@ -148,6 +148,36 @@ def test_parameters_are_kept_changed_and_given_back(jobs_url):
     assert "only while a job is PENDING" in answer.text
 
 
+def test_limits_may_come_with_the_job_and_with_its_form(jobs_url):
+    until = "2999-01-01T00:00:00Z"
+    job = make(jobs_url, TEXT="x", EXECUTIONDURATION="7", Destruction=until)
+    root = ET.fromstring(httpx.get(job).content)
+    assert root.findtext(f"{UWS}executionDuration") == "7"
+    made = parse_time(root.findtext(f"{UWS}creationTime"), "")
+    kept = parse_time(root.findtext(f"{UWS}destruction"), "")
+    assert kept - made == pytest.approx(30 * 86400, abs=0.01)
+    assert [item.attrib["id"] for item in root.iter(f"{UWS}parameter")] == ["TEXT"]
+    httpx.post(job, data={"EXECUTIONDURATION": "9"})
+    assert httpx.get(f"{job}/executionduration").text == "9"
+    assert httpx.get(make(jobs_url, EXECUTIONDURATION="99") + "/executionduration").text == "30"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"EXECUTIONDURATION": "soon"}, "whole number"),
+        ({"DESTRUCTION": "tomorrow"}, "DESTRUCTION takes a time"),
+        ({"DESTRUCTION": "2001-01-01T00:00:00Z"}, "in the past"),
+    ],
+)
+def test_a_job_with_wrong_limits_is_not_made(jobs_url, given, sentence):
+    with httpx.Client() as client:
+        answer = client.post(jobs_url, data={"TEXT": "x", **given})
+        assert answer.status_code == 400
+        assert sentence in answer.text
+        assert b"jobref" not in client.get(jobs_url).content
+
+
 @pytest.mark.parametrize(
     ("path", "given", "status", "sentence"),
     [

@@ -43,6 +43,26 @@ def test_multipart_fields_are_read_and_files_passed_over(client):
     assert answer.json() == {"ID": ["ä/?&"]}
 
 
+@pytest.mark.parametrize(
+    ("headers", "sentence"),
+    [
+        ({"Content-Type": "application/json"}, "is 'application/json'; parameters are taken as"),
+        ({"Content-Type": ""}, "is not told"),
+        (
+            {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"},
+            "the Content-Encoding 'gzip'; send it without",
+        ),
+        ({"Content-Type": "multipart/form-data; boundary=x", "Content-Encoding": "br"}, "'br'"),
+    ],
+)
+def test_a_body_that_is_not_read_is_told(client, headers, sentence):
+    answer = client.post("/echo?ID=1", content=b"ID=2", headers=headers)
+    assert answer.status_code == 415
+    assert sentence in answer.text
+    if "Content-Encoding" not in headers:
+        assert client.post("/echo?ID=1", content=b"", headers=headers).json() == {"ID": ["1"]}
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))
 def test_any_text_survives_query_and_body(text):
     async def app_values(request):

@@ -16,6 +16,7 @@ In the order data flows:
 - `documents`  jobs as XML
 - `pages`      jobs as pages for a browser
 - `callers`    who asks, as far as it is known
+- `controls`   what a request asks of a job, beside the parameters of the job
 - `intake`     the parameters of a job from a request, and the seam for uploads
 - `routes`     the resources
 - `metrics`    what is told of the queue to Prometheus

@@ -13,6 +13,14 @@ from starlette.routing import BaseRoute, Route
 from vodal.errors import NotFoundError, UsageError
 from vodal.params import Params
 from vodal.uws.callers import Caller, Identify, anonymous, caller_of, remember
+from vodal.uws.controls import (
+    asked_command,
+    asked_destruction,
+    asked_duration,
+    asked_phase,
+    asks_to_run,
+    job_params,
+)
 from vodal.uws.documents import (
     job_document,
     jobs_document,
@@ -38,22 +46,7 @@ _PAGE = {
     ),
 }
 _RESULT = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
-_LONGEST_DURATION_S = 2**31 - 1
-"""``xs:int`` of the schema."""
 _MOST_LISTED = 2**31 - 1
-
-_NOT_PARAMS = {"PHASE", "ACTION"}
-"""What speaks to the job service itself."""
-
-
-def _pairs(params: Params) -> list[tuple[str, str]]:
-    """Give the parameters that belong to a job."""
-    return [
-        (name, value)
-        for name, values in params.items()
-        if name not in _NOT_PARAMS
-        for value in values
-    ]
 
 
 def _quality(accepted: str, *kinds: str) -> float:
@@ -81,27 +74,6 @@ def _wants_page(request: Request) -> bool:
         return False
     page = _quality(accepted, "text/html", "application/xhtml+xml")
     return page > _quality(accepted, "application/xml", "text/xml")
-
-
-def _asked_phase(text: str) -> Phase:
-    try:
-        return Phase(text.upper())
-    except ValueError:
-        raise UsageError(f"PHASE '{text[:40]}' is none of {', '.join(Phase)}") from None
-
-
-def _asks_to_run(params: Params) -> bool:
-    phase = params.one("PHASE")
-    if phase is not None and phase.upper() != "RUN":
-        raise UsageError(f"PHASE takes RUN where a job is made, not '{phase[:40]}'")
-    return phase is not None
-
-
-def _asked_command(text: str) -> str:
-    command = text.upper()
-    if command not in {"RUN", "ABORT"}:
-        raise UsageError(f"PHASE takes RUN or ABORT, not '{text[:40]}'")
-    return command
 
 
 def _text(text: str) -> Response:
@@ -197,7 +169,7 @@ class JobRoutes:
         wanted = JobFilter(
             caller.owner,
             None if caller.token else caller.visitor,
-            frozenset(_asked_phase(text) for text in params.all("PHASE")),
+            frozenset(asked_phase(text) for text in params.all("PHASE")),
             None if after is None else parse_time(after, "AFTER"),
             min(last, _MOST_LISTED),
         )
@@ -213,14 +185,17 @@ class JobRoutes:
         folder = self._service.folder(job_id)
         try:
             params = await self._intake.read(request, folder)
-            run = _asks_to_run(params)
+            run = asks_to_run(params)
+            duration_s, destruction = asked_duration(params), asked_destruction(params)
             await run_sync(
                 lambda: self._service.create(
                     caller,
                     job_id,
-                    _pairs(params),
+                    job_params(params),
                     self._site_url(request),
                     run=run,
+                    duration_s=duration_s,
+                    destruction_unix_s=destruction,
                 )
             )
         except BaseException:
@@ -257,7 +232,7 @@ class JobRoutes:
         if wait_s != wait_s:  # noqa: PLR0124 - only NaN differs from itself
             raise UsageError(f"WAIT takes a number of seconds, or -1, not '{wait[:40]}'")
         phase = params.one("PHASE")
-        asked = None if phase is None else _asked_phase(phase)
+        asked = None if phase is None else asked_phase(phase)
         found: list[Job] = []
         failures: list[Exception] = []
 
@@ -296,10 +271,11 @@ class JobRoutes:
                 raise UsageError(f"ACTION takes DELETE, not '{action[:40]}'")
             await run_sync(self._service.delete, job)
             return RedirectResponse(self._jobs_url(request), 303, headers=_FRESH)
-        if pairs := _pairs(params):
+        if pairs := job_params(params):
             await run_sync(self._service.set_params, job, self._intake.merge(job.params, pairs))
+        await self._set_limits(job, params)
         if phase is not None:
-            await self._command(job, _asked_command(phase))
+            await self._command(job, asked_command(phase))
         return self._to_job(request, job.id)
 
     async def _read(self, request: Request, job: Job) -> Params:
@@ -322,30 +298,35 @@ class JobRoutes:
     async def _set_phase(self, request: Request) -> Response:
         job = await self._job(request)
         params = await read_params(request)
-        await self._command(job, _asked_command(params.required("PHASE")))
+        await self._command(job, asked_command(params.required("PHASE")))
         return self._to_job(request, job.id)
+
+    async def _set_limits(self, job: Job, params: Params) -> None:
+        seconds, moment = asked_duration(params), asked_destruction(params)
+        if seconds is not None:
+            await run_sync(self._service.set_duration, job, seconds)
+        if moment is not None:
+            await run_sync(self._service.set_destruction, job, moment)
 
     async def _set_duration(self, request: Request) -> Response:
         job = await self._job(request)
         params = await read_params(request)
         params.required("EXECUTIONDURATION")
-        seconds = params.integer("EXECUTIONDURATION")
-        assert seconds is not None
-        await run_sync(self._service.set_duration, job, min(seconds, _LONGEST_DURATION_S))
+        await self._set_limits(job, params)
         return self._to_job(request, job.id)
 
     async def _set_destruction(self, request: Request) -> Response:
         job = await self._job(request)
         params = await read_params(request)
-        moment = parse_time(params.required("DESTRUCTION"), "DESTRUCTION")
-        await run_sync(self._service.set_destruction, job, moment)
+        params.required("DESTRUCTION")
+        await self._set_limits(job, params)
         return self._to_job(request, job.id)
 
     # Its children
 
     async def _set_params(self, request: Request) -> Response:
         job = await self._job(request)
-        pairs = _pairs(await self._read(request, job))
+        pairs = job_params(await self._read(request, job))
         await run_sync(self._service.set_params, job, self._intake.merge(job.params, pairs))
         return self._to_job(request, job.id)
 

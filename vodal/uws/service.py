@@ -81,6 +81,8 @@ class JobService:
         site_url: str,
         *,
         run: bool,
+        duration_s: int | None = None,
+        destruction_unix_s: float | None = None,
     ) -> Job:
         """Make a job, and put it into the queue at once if told to.
 
@@ -96,9 +98,13 @@ class JobService:
             Where the caller sees the site, without a trailing slash.
         run
             Whether to run it.
+        duration_s, destruction_unix_s
+            As for `set_duration` and `set_destruction`, where the caller asks for them.
 
         Raises
         ------
+        UsageError
+            If it was to be destroyed before now.
         ServiceUnavailable
             If too many jobs are kept.
         """
@@ -109,8 +115,14 @@ class JobService:
             phase=Phase.QUEUED if run else Phase.PENDING,
             created_unix_s=now,
             queued_unix_s=now if run else None,
-            destruction_unix_s=now + self.settings.retention_s,
-            duration_s=self._default_duration_s,
+            destruction_unix_s=(
+                now + self.settings.retention_s
+                if destruction_unix_s is None
+                else self._kept_destruction(destruction_unix_s, now)
+            ),
+            duration_s=(
+                self._default_duration_s if duration_s is None else self._kept_duration(duration_s)
+            ),
             site_url=site_url,
             share=caller.share,
             owner=caller.owner,
@@ -200,8 +212,7 @@ class JobService:
         PhaseError
             If it has ended.
         """
-        kept = min(duration_s, self._max_duration_s) if duration_s else self._max_duration_s
-        if not self._store.set_duration(job.id, kept):
+        if not self._store.set_duration(job.id, self._kept_duration(duration_s)):
             raise PhaseError(
                 f"the job is {self._phase(job)}; how long it may run means nothing now"
             )
@@ -217,14 +228,20 @@ class JobService:
         PhaseError
             If the job is archived.
         """
+        kept = self._kept_destruction(destruction_unix_s, job.created_unix_s)
+        if not self._store.set_destruction(job.id, kept):
+            raise PhaseError(f"the job is {self._phase(job)}; its time cannot be changed")
+
+    def _kept_duration(self, asked_s: int) -> int:
+        return min(asked_s, self._max_duration_s) if asked_s else self._max_duration_s
+
+    def _kept_destruction(self, asked_unix_s: float, created_unix_s: float) -> float:
         now = time.time()
-        if destruction_unix_s <= now:
+        if asked_unix_s <= now:
             raise UsageError(
                 "DESTRUCTION lies in the past (times are UTC); to destroy the job now, delete it"
             )
-        kept = min(destruction_unix_s, job.created_unix_s + self.settings.max_retention_s)
-        if not self._store.set_destruction(job.id, max(kept, now)):
-            raise PhaseError(f"the job is {self._phase(job)}; its time cannot be changed")
+        return max(now, min(asked_unix_s, created_unix_s + self.settings.max_retention_s))
 
     def _phase(self, job: Job) -> Phase:
         found = self._store.phases([job.id]).get(job.id)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from vodal.errors import TooLargeError, UsageError
+from vodal.errors import MediaTypeError, TooLargeError, UsageError
 from vodal.params import Params
 from vodal.web.multipart import (
     MAX_FIELDS,
@@ -51,16 +51,36 @@ async def _urlencoded(request: Request) -> list[tuple[str, str]]:
     return _pairs(bytes(body), "body")
 
 
+def _check_coding(request: Request) -> None:
+    """Refuse what would have to be decompressed first (RFC 9110 section 15.5.16)."""
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in {"", "identity"}:
+        raise MediaTypeError(
+            f"the body has the Content-Encoding '{coding[:40]}'; send it without. An uploaded file"
+            " may be compressed by itself"
+        )
+
+
+async def _has_body(request: Request) -> bool:
+    """Say whether anything comes after the headers; the rest is left unread."""
+    async for chunk in request.stream():
+        if chunk:
+            return True
+    return False
+
+
 async def read_params(request: Request) -> Params:
     """Read the parameters of a request, those of the URL's query before those of a form body.
 
     A form body is ``application/x-www-form-urlencoded`` or ``multipart/form-data`` (files in it are
-    passed over); a body of another type is left unread.
+    passed over).
 
     Raises
     ------
     UsageError
         If query or body are not UTF-8, hold a NUL character, or the multipart body is malformed.
+    MediaTypeError
+        If there is a body of another type, or one with a Content-Encoding.
     TooLargeError
         If there are more than `MAX_FIELDS` parameters, or the body is over the app's limit.
     """
@@ -82,18 +102,25 @@ async def read_form(
 
     Raises
     ------
-    UsageError, TooLargeError
+    UsageError, MediaTypeError, TooLargeError
         As `read_params`, and if there are too many files or bytes.
     """
     pairs = _pairs(request.scope["query_string"], "query")
     files: Sequence[FilePart] = ()
     if request.method not in {"GET", "HEAD"}:
+        _check_coding(request)
         content_type, _ = parse_options_header(request.headers.get("content-type"))
         if content_type == b"application/x-www-form-urlencoded":
             pairs += await _urlencoded(request)
         elif content_type == b"multipart/form-data":
             sent, files = await read_multipart(request, target)
             pairs += sent
+        elif await _has_body(request):
+            kind = f"'{content_type.decode('latin-1')[:60]}'" if content_type else "not told"
+            raise MediaTypeError(
+                f"the type of the body (Content-Type) is {kind}; parameters are taken as"
+                " application/x-www-form-urlencoded or multipart/form-data"
+            )
     for name, value in pairs:
         if "\0" in name or "\0" in value:
             # Databases and C libraries behind would cut the text there in silence.

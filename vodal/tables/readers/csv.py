@@ -78,7 +78,6 @@ class _SeparatedText:
         self._separator = separator
         self._limits = limits
         with _explained(limits), path.open(encoding="utf-8-sig", newline="") as file:
-            csv.field_size_limit(limits.max_cell_bytes)
             reader = csv.reader(file, delimiter=separator, strict=True)
             self.names = next((names for names in reader if names), [])
             self._skipped = reader.line_num
@@ -175,10 +174,12 @@ def read_csv(
     Raises
     ------
     UsageError
-        If it is not UTF-8 or its rows differ in length.
+        If it is not UTF-8, its rows differ in length, or it ends within quotes.
     TooLargeError
         If it is over a limit.
     """
+    csv.field_size_limit(limits.max_cell_bytes)
+    _check_quotes(source, separator)
     text = _SeparatedText(source, separator, limits)
     if len(text.names) > limits.max_columns:
         raise over("more columns", "max_columns", limits.max_columns)
@@ -192,6 +193,29 @@ def read_csv(
         for batch in text.batches():
             sink.write([kind.cast(array) for kind, array in zip(kinds, batch.columns, strict=True)])
     return sink
+
+
+def _check_quotes(source: Path, separator: str) -> None:
+    """Refuse a file that ends within quotes: all that follows the first would be one cell.
+
+    Where the quotes are in pairs, the reader finds what else may be wrong.
+    """
+    with source.open("rb") as raw:
+        count = sum(block.count(b'"') for block in iter(lambda: raw.read(_BLOCK_BYTES), b""))
+    if count % 2 == 0:
+        return
+    begun = 1
+    try:
+        with source.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            reader = csv.reader(file, delimiter=separator, strict=True)
+            for _ in reader:
+                begun = reader.line_num + 1
+    except csv.Error as error:
+        if "unexpected end of data" in str(error):
+            raise UsageError(
+                f"the text ends within quotes; those that open in the row of line {begun} are not"
+                " closed"
+            ) from None
 
 
 def _kinds(text: _SeparatedText, limits: ReadLimits, texts: Collection[str]) -> list[_Kind]:
