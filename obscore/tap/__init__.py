@@ -1,6 +1,7 @@
 """The TAP 1.1 service.
 
 - `settings`      limits
+- `tap_schema`    the tables of TAP_SCHEMA, declared
 - `metadata`      the published tables: for the translator, TAP_SCHEMA and VOSI
 - `request`       the parameters of a query as one value
 - `uploads`       tables that come with a query, taken, fetched and read

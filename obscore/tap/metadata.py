@@ -6,7 +6,7 @@ published beside them, so that they always agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ from obscore.columns import COLUMNS, ObsCoreColumn
 from obscore.declared.publication import NOTHING, Publication, column_defs
 from obscore.declared.tables import DeclaredKey, DeclaredSchema, DeclaredTable
 from obscore.store import schema as store
-from vodal.tables.columns import Column
+from obscore.tap.tap_schema import KEYS, TAP_TABLES
 from vodal.vosi.tableset import ForeignKey, TableColumn, TableDescription, TableSchema
 
 __all__ = ["LINKS_PATH", "PUBLISHED", "encode_id", "tableset", "tap_schema_rows"]
@@ -78,112 +78,13 @@ _OBSCORE = TableDef(
 )
 
 
-def _tap_table(table: Table, description: str, columns: Mapping[str, str]) -> TableDef:
-    """Declare a table of TAP_SCHEMA; ``columns`` describes each, in order."""
-    keys = {column.name for column in table.primary_key}
-    return TableDef(
-        schema="TAP_SCHEMA",
-        name=table.name.removeprefix("tap_schema_"),
-        physical=table.name,
-        columns=tuple(
-            ColumnDef(
-                Column(
-                    name=name,
-                    datatype="int" if str(table.c[name].type) == "INTEGER" else "char",
-                    arraysize=None if str(table.c[name].type) == "INTEGER" else "*",
-                    description=text,
-                ),
-                indexed=name in keys,
-                principal=True,
-                std=True,
-            )
-            for name, text in columns.items()
-        ),
-        description=description,
-    )
-
-
-_TAP_TABLES = (
-    _tap_table(
-        store.tap_schemas,
-        "The schemas of this service",
-        {
-            "schema_name": "Name of the schema",
-            "utype": "Identifier in a data model",
-            "description": "What the schema holds",
-            "schema_index": "Recommended order of the schemas",
-        },
-    ),
-    _tap_table(
-        store.tap_tables,
-        "The tables of this service",
-        {
-            "schema_name": "Schema the table belongs to",
-            "table_name": "Name of the table, with its schema, as used in queries",
-            "table_type": "table or view",
-            "utype": "Identifier in a data model",
-            "description": "What the table holds",
-            "table_index": "Recommended order of the tables",
-        },
-    ),
-    _tap_table(
-        store.tap_columns,
-        "The columns of this service's tables",
-        {
-            "table_name": "Table the column belongs to",
-            "column_name": "Name of the column",
-            "datatype": "Type, as VOTable names it",
-            "arraysize": "Length of arrays and texts, as VOTable writes it",
-            "xtype": "Finer type of the values",
-            "size": "Length of arrays; deprecated in favour of arraysize",
-            "description": "What the column holds",
-            "utype": "Identifier in a data model",
-            "unit": "Unit of the values",
-            "ucd": "Unified content descriptor",
-            "indexed": "1 if conditions on the column are fast",
-            "principal": "1 if the column is one of the important ones",
-            "std": "1 if a standard defines the column",
-            "column_index": "Recommended order of the columns",
-        },
-    ),
-    _tap_table(
-        store.tap_keys,
-        "Pairs of tables that can be joined",
-        {
-            "key_id": "Identifier of the pair",
-            "from_table": "Table that refers",
-            "target_table": "Table that is referred to",
-            "utype": "Identifier in a data model",
-            "description": "What the relation means",
-        },
-    ),
-    _tap_table(
-        store.tap_key_columns,
-        "The columns by which the tables of keys are joined",
-        {
-            "key_id": "Identifier of the pair of tables",
-            "from_column": "Column that refers",
-            "target_column": "Column that is referred to",
-        },
-    ),
-)
-
-PUBLISHED = Schema((_OBSCORE, *_TAP_TABLES))
+PUBLISHED = Schema((_OBSCORE, *TAP_TABLES))
 """The tables that a query can name."""
 
 _SCHEMAS = {
     "ivoa": "Tables whose form the International Virtual Observatory Alliance defines",
     "TAP_SCHEMA": "Tables that describe the tables of this service",
 }
-
-_KEYS: tuple[tuple[str, str, str, str, str], ...] = (
-    ("tables_schemas", "tables", "schemas", "schema_name", "schema_name"),
-    ("columns_tables", "columns", "tables", "table_name", "table_name"),
-    ("keys_from_tables", "keys", "tables", "from_table", "table_name"),
-    ("keys_target_tables", "keys", "tables", "target_table", "table_name"),
-    ("key_columns_keys", "key_columns", "keys", "key_id", "key_id"),
-)
-"""Key, referring table and target table of TAP_SCHEMA, own column and target column."""
 
 
 def tap_schema_rows(beside: Publication = NOTHING) -> dict[Table, Sequence[dict[str, object]]]:
@@ -203,11 +104,11 @@ def tap_schema_rows(beside: Publication = NOTHING) -> dict[Table, Sequence[dict[
             "utype": None,
             "description": None,
         }
-        for key, source, target, _, _ in _KEYS
+        for key, source, target, _, _ in KEYS
     ]
     pairs: list[dict[str, object]] = [
         {"key_id": key, "from_column": own, "target_column": other}
-        for key, _, _, own, other in _KEYS
+        for key, _, _, own, other in KEYS
     ]
     for group in beside.schemas:
         schemas.append(_schema_row(group.name, group.description, group.utype, len(schemas)))
@@ -373,7 +274,7 @@ def tableset(beside: Publication = NOTHING) -> tuple[TableSchema, ...]:
 def _own_keys(table: TableDef) -> tuple[ForeignKey, ...]:
     return tuple(
         ForeignKey(key, f"TAP_SCHEMA.{target}", ((own, other),))
-        for key, source, target, own, other in _KEYS
+        for key, source, target, own, other in KEYS
         if table.full_name == f"TAP_SCHEMA.{source}"
     )
 
