@@ -406,11 +406,25 @@ def query(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
-    help="FITS file to write.",
+    help="File to write; its name tells the format.",
+)
+@click.option(
+    "-p",
+    "--param",
+    "parameters",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Any other parameter of the cutout service, such as OUTSIDE=nan. Repeatable.",
 )
 @command
 def cut(
-    image: str, circle: str | None, polygon: str | None, pos: str | None, output: Path, site: Path
+    image: str,
+    circle: str | None,
+    polygon: str | None,
+    pos: str | None,
+    output: Path,
+    parameters: tuple[str, ...],
+    site: Path,
 ) -> None:
     """Cut a piece out of an image: a FITS file or an identifier of the site.
 
@@ -418,4 +432,5 @@ def cut(
     """
     from skylane import commands
 
-    commands.cut(console, site, image, {"CIRCLE": circle, "POLYGON": polygon, "POS": pos}, output)
+    stencils = {"CIRCLE": circle, "POLYGON": polygon, "POS": pos}
+    commands.cut(console, site, image, stencils, output, parameters)

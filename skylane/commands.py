@@ -24,6 +24,7 @@ from skylane.progress import step
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
 from soda.cut import cutout, cutout_file
+from soda.formats import format_of_file
 from soda.params import parse_params
 from soda.source import source_of as cut_source_of
 from vodal.errors import NotFoundError, SettingsError, UsageError
@@ -241,12 +242,36 @@ def cut(
     image: str,
     stencils: Mapping[str, str | None],
     output: Path,
+    parameters: Sequence[str] = (),
 ) -> None:
-    """Cut a piece out of a file, or out of a product of the site."""
+    """Cut a piece out of a file, or out of a product of the site.
+
+    Parameters
+    ----------
+    console
+        For what is told.
+    site_path
+        The site's folder.
+    image
+        A file or a product's identifier.
+    stencils
+        CIRCLE, POLYGON and POS as SODA writes them.
+    output
+        What is written; without a parameter FORMAT its name tells the format.
+    parameters
+        More of the cutout service's parameters, each ``NAME=VALUE``.
+    """
     given = [(name, text) for name, text in stencils.items() if text]
-    _, selection = parse_params(Params([("ID", image), *given])).single()
+    for text in parameters:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--param takes NAME=VALUE, not '{text[:60]}'")
+        given.append((name.strip(), value))
+    asked = parse_params(Params([("ID", image), *given]), format_of_file(output.name))
+    _, selection = asked.single()
+    form = asked.output
     if Path(image).is_file():
-        made = cutout_file(Path(image), selection)
+        made = cutout_file(Path(image), selection, output=form)
     else:
         settings = load_settings(site_path)
         resolver = SiteFolder(site_path).prepare(settings.store).resolver()
@@ -254,7 +279,8 @@ def cut(
             product = resolver.resolve([image]).get(image)
             if product is None:
                 raise NotFoundError(f"there is no file and no product '{image}'")
-            made = cutout(cut_source_of(product, resolver.index(product)), selection)
+            source = cut_source_of(product, resolver.index(product))
+            made = cutout(source, selection, output=form)
         finally:
             resolver.close()
     if made is None:

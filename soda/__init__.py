@@ -4,6 +4,8 @@ In the order data flows:
 
 - `settings`  what an operator can set
 - `selection` what part of a dataset is wanted
+- `formats`   media types and short names
+- `output`    what is made of the pixels
 - `params`    the request's parameters as frozen values
 - `packing`   how several cutouts are put together
 - `filters`   BAND, TIME and POL of products that have one bin along these axes
@@ -16,7 +18,9 @@ In the order data flows:
 - `plan`      which sections of which HDUs make up a cutout
 - `header`    the cards of a section: coordinates shifted, what is stale left out
 - `lookups`   tables that coordinates refer to, carried along
+- `outside`   pixels outside of the stencil
 - `encode`    FITS bytes
+- `compress`  tile-compressed images
 - `cut`       a whole cutout, from a product or a file
 - `worker`    what runs in the pool's processes
 - `warmup`    a first cutout, that loads all libraries

@@ -17,7 +17,9 @@ from pathlib import Path
 from soda.encode import Part, encode, padded
 from soda.header import Provenance, cut_cards, moved_cards, primary_cards
 from soda.lookups import Lookup, find_lookups
-from soda.plan import PlaneSky, Section, plan_sections
+from soda.output import Output
+from soda.outside import apply_outside
+from soda.plan import PlaneSky, Section, image_planes, plan_sections, plane_skies
 from soda.selection import Selection
 from soda.source import Source
 from vodal.errors import TooLargeError
@@ -30,6 +32,8 @@ from vodal.regions import Region, shape_text
 from vodal.storage import RangeReader
 
 __all__ = ["Cutout", "SkyCache", "cutout", "cutout_file", "cutout_from"]
+
+_PLAIN = Output()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ def cutout(
     source: Source,
     selection: Selection,
     *,
+    output: Output = _PLAIN,
     limit_bytes: int | None = None,
     skies: SkyCache | None = None,
 ) -> Cutout | None:
@@ -90,8 +95,10 @@ def cutout(
         What to cut from.
     selection
         What part of it.
+    output
+        What is made of the pixels.
     limit_bytes
-        The largest cutout that is made.
+        The largest cutout that is made, counted as plain FITS.
     skies
         Where to look for coordinates and keep them.
 
@@ -111,7 +118,9 @@ def cutout(
         If the file is not there.
     """
     with open_pixels(source.uri, source.index) as reader:
-        return cutout_from(reader, source, selection, limit_bytes=limit_bytes, skies=skies)
+        return cutout_from(
+            reader, source, selection, output=output, limit_bytes=limit_bytes, skies=skies
+        )
 
 
 def cutout_from(
@@ -119,6 +128,7 @@ def cutout_from(
     source: Source,
     selection: Selection,
     *,
+    output: Output = _PLAIN,
     limit_bytes: int | None = None,
     skies: SkyCache | None = None,
 ) -> Cutout | None:
@@ -142,15 +152,25 @@ def cutout_from(
         for one in lookups
     ]
     has_read = time.perf_counter()
-    cards = _all_cards(index, sections, lookups, _provenance(source, selection.stencil))
+    cards = _all_cards(index, sections, lookups, _provenance(source, selection.stencil), output)
     data = dict(zip((section.hdu for section in sections), arrays, strict=True))
     data_of_tables = dict(zip((one.hdu for one in lookups), tables, strict=True))
-    body = encode(
-        [
-            Part(part, data[number] if number in data else data_of_tables.get(number, b""))
-            for number, part in cards
-        ]
-    )
+    parts = {
+        number: Part(part, data[number] if number in data else data_of_tables.get(number, b""))
+        for number, part in cards
+    }
+    treated: Sequence[Part] = list(parts.values())
+    if selection.stencil is not None and output.outside != "keep":
+        planes = plane_skies(
+            image_planes(index, source.hdus), lambda hdu: cache.get(source, hdu, reader)
+        )
+        treated = apply_outside(parts, planes, sections, selection.stencil, output.outside)
+    if output.format.kind in {"rice", "gzip"}:
+        # Its compiled parts are loaded by who asks for it.
+        from soda.compress import compress  # noqa: PLC0415
+
+        treated = compress(treated, output.format.kind, output.compression)
+    body = encode(treated)
     end = time.perf_counter()
     return Cutout(
         body, {"index": planned - begin, "read": has_read - planned, "encode": end - has_read}
@@ -200,6 +220,7 @@ def _all_cards(
     sections: Sequence[Section],
     lookups: Sequence[Lookup],
     provenance: Provenance,
+    output: Output,
 ) -> list[tuple[int, list[str]]]:
     """Write the headers, in the order of the file and a primary first."""
     headers: dict[int, list[str]] = {}
@@ -211,7 +232,7 @@ def _all_cards(
             section,
             provenance if primary else None,
             primary=primary,
-            extend=len(sections) + len(lookups) > 1,
+            extend=len(sections) + len(lookups) > 1 or output.outside == "mask",
         )
     if 0 not in headers:
         headers[0] = primary_cards(index.hdus[0], provenance)
@@ -224,6 +245,7 @@ def cutout_file(
     path: Path,
     selection: Selection,
     *,
+    output: Output = _PLAIN,
     limit_bytes: int | None = None,
 ) -> Cutout | None:
     """Cut a part out of all images of a file.
@@ -234,8 +256,10 @@ def cutout_file(
         A FITS file, plain, tile-compressed or in a whole-file gzip.
     selection
         What part of it.
+    output
+        What is made of the pixels.
     limit_bytes
-        The largest cutout that is made.
+        The largest cutout that is made, counted as plain FITS.
 
     Returns
     -------
@@ -253,4 +277,5 @@ def cutout_file(
     index = scan_file(path)
     groups = group_planes(index)
     hdus = tuple(number for group in groups for number in group.hdus)
-    return cutout(Source(path.resolve().as_uri(), index, hdus), selection, limit_bytes=limit_bytes)
+    source = Source(path.resolve().as_uri(), index, hdus)
+    return cutout(source, selection, output=output, limit_bytes=limit_bytes)

@@ -23,6 +23,7 @@ from soda.finding import Finder
 from soda.groups import MOST_GROUPS, grouped
 from soda.names import file_name
 from soda.outcomes import Outcome, Status, failed, outcome_stream, selection_text
+from soda.output import Output
 from soda.packing import Packing
 from soda.params import CutoutParams
 from soda.selection import Selection
@@ -137,15 +138,15 @@ class ManyCutouts:
                 _RETRY_S,
             )
         if packing is Packing.MEF:
-            return await self._one_file(wanted)
-        return await self._stream(wanted, ARCHIVES[packing](time()))
+            return await self._one_file(wanted, asked.output)
+        return await self._stream(wanted, asked.output, ARCHIVES[packing](time()))
 
     # One FITS file
 
-    async def _one_file(self, wanted: list[tuple[str, Selection]]) -> Response:
+    async def _one_file(self, wanted: list[tuple[str, Selection]], output: Output) -> Response:
         limit, total = self._settings.max_output_bytes, 0
         made: list[_Made] = []
-        async with aclosing(self._made(wanted)) as coming:
+        async with aclosing(self._made(wanted, output)) as coming:
             async for one in coming:
                 made.append(one)
                 total += len(one.body or b"")
@@ -162,8 +163,10 @@ class ManyCutouts:
 
     # An archive
 
-    async def _stream(self, wanted: list[tuple[str, Selection]], archive: Archive) -> Response:
-        coming = self._made(wanted)
+    async def _stream(
+        self, wanted: list[tuple[str, Selection]], output: Output, archive: Archive
+    ) -> Response:
+        coming = self._made(wanted, output)
         # Nothing is sent before there is something to send.
         before: list[_Made] = []
         async for one in coming:
@@ -178,14 +181,17 @@ class ManyCutouts:
 
     # Each cutout
 
-    async def _made(self, wanted: list[tuple[str, Selection]]) -> AsyncGenerator[_Made, None]:
+    async def _made(
+        self, wanted: list[tuple[str, Selection]], output: Output
+    ) -> AsyncGenerator[_Made, None]:
         """Make cutouts, a few at once, and give them in order."""
         tasks: deque[asyncio.Task[_Made]] = deque()
         width = len(str(len(wanted)))
         self._answers += 1
         try:
             for number, (did, selection) in enumerate(wanted, 1):
-                tasks.append(asyncio.ensure_future(self._make(number, width, did, selection)))
+                making = self._make(number, width, did, selection, output)
+                tasks.append(asyncio.ensure_future(making))
                 if len(tasks) > self._pool.workers:
                     yield await tasks[0]
                     tasks.popleft()
@@ -198,14 +204,18 @@ class ManyCutouts:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _make(self, number: int, width: int, did: str, selection: Selection) -> _Made:
+    async def _make(
+        self, number: int, width: int, did: str, selection: Selection, output: Output
+    ) -> _Made:
         nothing = Outcome(number, 0, did, selection_text(selection), Status.NO_OVERLAP)
         try:
             product, source = await run_in_threadpool(self._finder.look_up, did, selection)
             answer = None
             if source is not None:
                 limit = self._settings.max_output_bytes
-                answer = await self._pool.run(make_cutout, source, selection, limit, bulk=True)
+                answer = await self._pool.run(
+                    make_cutout, source, selection, limit, output, bulk=True
+                )
         except SkylaneError as error:
             return _Made(replace(nothing, status=Status.ERROR, message=failed(error)), None, error)
         if answer is None:
@@ -214,10 +224,11 @@ class ManyCutouts:
         assert isinstance(answer.body, bytearray)
         body = answer.body
         digest, crc = await run_in_threadpool(lambda: (sha256(body).hexdigest(), zlib.crc32(body)))
+        name = file_name(product, selection.stencil, output.format.suffix)
         outcome = replace(
             nothing,
             status=Status.OK,
-            file_name=f"{number:0{width}d}_{file_name(product, selection.stencil)}",
+            file_name=f"{number:0{width}d}_{name}",
             size_bytes=len(body),
             sha256=digest,
             crc32=crc,

@@ -24,10 +24,10 @@ def _centre(stencil: Region | None) -> str:
             return ""
 
 
-def file_name(product: Product, stencil: Region | None) -> str:
+def file_name(product: Product, stencil: Region | None, suffix: str = ".fits") -> str:
     """Make the name that a cutout is saved under, of plain ASCII characters."""
     stem = re.sub(r"(\.(fits?|fts|fz|gz|imz))+$", "", product.file_name, flags=re.IGNORECASE)
     extension = re.search(r":([^:,/?]+),(\d+)$", product.did)
     part = f"_{extension[1]}{extension[2]}" if extension else ""
     name = f"{stem}{part}_cutout{_centre(stencil)}"
-    return re.sub(r"[^A-Za-z0-9._+-]", "_", name)[-120:] + ".fits"
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", name)[-120:] + suffix

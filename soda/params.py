@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from soda.formats import Format
+from soda.output import Output, parse_output
 from soda.selection import Interval, Selection
 from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.params import Params
@@ -15,7 +17,6 @@ from vodal.regions import Region, parse_circle, parse_numbers, parse_polygon, pa
 __all__ = ["CutoutParams", "parse_params"]
 
 _STENCILS = {"POS": parse_pos, "CIRCLE": parse_circle, "POLYGON": parse_polygon}
-_FORMATS = {"image/fits", "application/fits", "fits"}
 _STATES = frozenset(
     ("I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "YX", "POLI", "POLA")
 )
@@ -34,6 +35,8 @@ class CutoutParams:
     times_mjd: tuple[Interval, ...] = ()
     pol: tuple[str, ...] = ()
     """States, all of which go into each cutout."""
+    output: Output = field(default_factory=Output)
+    """What is made of the pixels of each."""
 
     def single(self) -> tuple[str, Selection]:
         """Give the one dataset and the part of it that is wanted.
@@ -58,17 +61,23 @@ class CutoutParams:
             yield did, Selection(stencil, band, time, self.pol)
 
 
-def parse_params(params: Params) -> CutoutParams:
-    """Read the parameters of a request; names that SODA does not know are passed over.
+def parse_params(params: Params, default: Format | None = None) -> CutoutParams:
+    """Read the parameters of a request; names that are not known are passed over.
 
     A value that is given twice counts once.
+
+    Parameters
+    ----------
+    params
+        Of the request.
+    default
+        The format where no parameter names one; by default FITS.
 
     Raises
     ------
     UsageError
         If ID is missing, a value is malformed or the format is not served.
     """
-    _check_format(params)
     dids = tuple(dict.fromkeys(params.all("ID")))
     if not dids:
         raise UsageError("the parameter ID is missing")
@@ -78,16 +87,8 @@ def parse_params(params: Params) -> CutoutParams:
         bands_m=_intervals(params, "BAND", "metres"),
         times_mjd=_intervals(params, "TIME", "days (MJD)"),
         pol=_states(params),
+        output=parse_output(params, default),
     )
-
-
-def _check_format(params: Params) -> None:
-    for name in ("RESPONSEFORMAT", "FORMAT"):
-        for value in params.all(name):
-            if value.partition(";")[0].strip().lower() not in _FORMATS:
-                raise UsageError(
-                    f"{name} may be image/fits or application/fits, not '{value[:60]}'"
-                )
 
 
 def _stencils(params: Params) -> tuple[Region, ...]:

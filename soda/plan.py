@@ -25,7 +25,7 @@ from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.wcs import celestial_axes, claims_sky, sky_wcs
 from vodal.regions import Region
 
-__all__ = ["PlaneSky", "Section", "plan_sections"]
+__all__ = ["PlaneSky", "Section", "image_planes", "plan_sections", "plane_skies"]
 
 _SAME_PIXELS = 0.1
 _WCS_CARD = re.compile(
@@ -81,12 +81,16 @@ class PlaneSky:
             return True
         return len(hdu.shape) == 2 and hdu.shape == (self.image.ny, self.image.nx)
 
+    def axes_of(self, hdu: HduIndex) -> tuple[int, int]:
+        """Give the numpy axes of x and y in an image that fits."""
+        return (self.x_axis, self.y_axis) if hdu.shape == self.shape else (1, 0)
+
     def section(self, hdu: HduIndex, box: Box) -> Section:
         """Give the section of an image that a box cuts out; the image must fit."""
         slices = [slice(0, size) for size in hdu.shape]
-        same = hdu.shape == self.shape
-        slices[self.x_axis if same else 1] = slice(box.x0, box.x1)
-        slices[self.y_axis if same else 0] = slice(box.y0, box.y1)
+        x_axis, y_axis = self.axes_of(hdu)
+        slices[x_axis] = slice(box.x0, box.x1)
+        slices[y_axis] = slice(box.y0, box.y1)
         return Section(hdu.number, tuple(slices))
 
     @cached_property
@@ -153,28 +157,58 @@ def plan_sections(
     DataError
         If the product has no image, or its first plane no sky.
     """
-    planes = [index.hdus[number] for number in hdus]
-    planes = [hdu for hdu in planes if hdu.kind in {"image", "compressed"} and hdu.shape]
-    if not planes:
-        raise DataError("the dataset has no image")
+    planes = image_planes(index, hdus)
     if stencil is None:
         return _in_order(
             Section(hdu.number, tuple(slice(0, size) for size in hdu.shape)) for hdu in planes
         )
     distance = signed_distance(stencil)
-    known = [sky_of(planes[0])]
     boxes: dict[PlaneSky, Box | None] = {}
     sections = []
-    for hdu in planes:
-        sky = _sky_for(hdu, known, sky_of)
-        if sky is None:
-            continue
+    for hdu, sky in plane_skies(planes, sky_of):
         if sky not in boxes:
             boxes[sky] = sky.image.box(distance)
         box = boxes[sky]
         if box is not None:
             sections.append(sky.section(hdu, box))
     return _in_order(sections)
+
+
+def image_planes(index: FileIndex, hdus: Sequence[int]) -> list[HduIndex]:
+    """Give those HDUs of a product that are images, in its order.
+
+    Raises
+    ------
+    DataError
+        If none is.
+    """
+    planes = [index.hdus[number] for number in hdus]
+    planes = [hdu for hdu in planes if hdu.kind in {"image", "compressed"} and hdu.shape]
+    if not planes:
+        raise DataError("the dataset has no image")
+    return planes
+
+
+def plane_skies(
+    planes: Sequence[HduIndex], sky_of: Callable[[HduIndex], PlaneSky]
+) -> list[tuple[HduIndex, PlaneSky]]:
+    """Give each plane of a product with the sky that it lies on; those without one are left out.
+
+    Parameters
+    ----------
+    planes
+        The image plane, whose sky is that of planes without coordinates, first.
+    sky_of
+        Gives the sky of an image HDU.
+
+    Raises
+    ------
+    DataError
+        If the first plane has no sky.
+    """
+    known = [sky_of(planes[0])]
+    found = ((hdu, _sky_for(hdu, known, sky_of)) for hdu in planes)
+    return [(hdu, sky) for hdu, sky in found if sky is not None]
 
 
 def _in_order(sections: Iterable[Section]) -> tuple[Section, ...]:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from soda.finding import Finder
+from soda.formats import accepted_format
 from soda.links import STANDARD_ID
 from soda.many import ManyCutouts
 from soda.names import file_name
@@ -39,7 +40,7 @@ _T = TypeVar("_T")
 _CHUNK_BYTES = 1 << 20
 
 
-class _FitsResponse(Response):
+class _FileResponse(Response):
     """Sends a large body in pieces, so that no more than a piece waits for a slow client."""
 
     def __init__(self, body: bytearray, media_type: str, headers: dict[str, str]) -> None:
@@ -83,12 +84,6 @@ def _timing(answer: CutAnswer, total_s: float) -> str:
     return ", ".join(f"{name};dur={1e3 * spent[name]:.2f}" for name in order if name in spent)
 
 
-def _media_type(requested: Sequence[str]) -> str:
-    # Firefly takes image/fits for an image without looking, application/fits only perhaps.
-    wanted = {value.partition(";")[0].strip().lower() for value in requested}
-    return "application/fits" if wanted == {"application/fits"} else "image/fits"
-
-
 def _single(asked: CutoutParams) -> tuple[str, Selection]:
     try:
         return asked.single()
@@ -119,28 +114,29 @@ def soda_routes(
     many = ManyCutouts(finder, pool, settings)
 
     async def sync(request: Request) -> Response:
-        given = await read_params(request)
-        packing, given = read_packing(given)
-        asked = parse_params(given)
+        packing, given = read_packing(await read_params(request))
+        accepted = accepted_format(request.headers.get("accept", ""))
+        asked = parse_params(given, accepted)
         if packing is not None:
             return await _unless_gone(request, many.answer(asked, packing))
+        output = asked.output
         did, selection = _single(asked)
         product, source = await run_in_threadpool(finder.look_up, did, selection)
         if source is None:
             return no_content()
         begin = time.perf_counter()
-        work = pool.run(make_cutout, source, selection, settings.max_output_bytes)
+        work = pool.run(make_cutout, source, selection, settings.max_output_bytes, output)
         answer = await _unless_gone(request, work)
         if answer is None:
             return no_content()
         assert isinstance(answer.body, bytearray)
-        media_type = _media_type([*given.all("RESPONSEFORMAT"), *given.all("FORMAT")])
-        name = file_name(product, selection.stencil)
+        name = file_name(product, selection.stencil, output.format.suffix)
         headers = {
             "Content-Disposition": f'attachment; filename="{name}"',
             "Server-Timing": _timing(answer, time.perf_counter() - begin),
+            "Vary": "Accept",
         }
-        return _FitsResponse(answer.body, media_type, headers)
+        return _FileResponse(answer.body, output.format.media_type, headers)
 
     def capabilities(request: Request) -> Sequence[Capability]:
         service = f"{site_url(request, public_url)}/soda"

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from soda.output import Output
 from vodal.errors import DataError, NotFoundError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["PRELOAD", "CutAnswer", "make_cutout", "warm_up"]
 PRELOAD = ("soda.cut",)
 """Modules that a worker imports before its first request."""
 
+_PLAIN = Output()
 _SPOOLED = 2
 """Decompressed gzips that a worker keeps, each a temporary file."""
 
@@ -59,7 +61,9 @@ def warm_up() -> None:
         cut_sample()
 
 
-def make_cutout(source: Source, selection: Selection, limit_bytes: int) -> CutAnswer | None:
+def make_cutout(
+    source: Source, selection: Selection, limit_bytes: int, output: Output = _PLAIN
+) -> CutAnswer | None:
     """Cut a part out of a product; see `soda.cut.cutout`.
 
     Raises
@@ -68,6 +72,8 @@ def make_cutout(source: Source, selection: Selection, limit_bytes: int) -> CutAn
         If the file changed, is damaged or gone, or has coordinates that cannot be cut.
     TooLargeError
         If the cutout would be larger than the limit.
+    UsageError
+        If the output cannot be made of these pixels.
     """
     from soda.cut import SkyCache, cutout, cutout_from  # noqa: PLC0415
 
@@ -77,9 +83,11 @@ def make_cutout(source: Source, selection: Selection, limit_bytes: int) -> CutAn
     try:
         if source.index.encoding:
             reader = _spooled(source)
-            made = cutout_from(reader, source, selection, limit_bytes=limit_bytes, skies=skies)
+            made = cutout_from(
+                reader, source, selection, output=output, limit_bytes=limit_bytes, skies=skies
+            )
         else:
-            made = cutout(source, selection, limit_bytes=limit_bytes, skies=skies)
+            made = cutout(source, selection, output=output, limit_bytes=limit_bytes, skies=skies)
     except NotFoundError:
         # The user named a dataset that exists; that its file is gone is the archive's fault.
         raise DataError("the file of this dataset is not there any more") from None

@@ -135,6 +135,12 @@ def test_query_and_cut_work_without_a_server(tmp_path, cli):
         x = 60 - piece.shape[1] // 2
         y = 60 - piece.shape[0] // 2
         np.testing.assert_array_equal(piece, whole[y : y + piece.shape[0], x : x + piece.shape[1]])
+        cli.run("cut", image, "--circle", f"{ra} {dec} 0.002", "--site", site,
+                "-p", "OUTSIDE=nan", "-o", tmp_path / "out.fits.fz")  # fmt: skip
+        with fits.open(tmp_path / "out.fits.fz") as packed:
+            assert packed["IMAGE"].shape == piece.shape
+            assert np.isnan(packed["IMAGE"].data[0, 0])
+            np.testing.assert_array_equal(packed["MASK"].data, piece)
 
 
 def test_several_server_processes_serve_one_site(tmp_path, cli):

@@ -61,7 +61,7 @@ def test_stencils(given, stencil):
         ({"BAND": "2 1"}, ["BAND", "empty"]),
         ({"TIME": "+Inf +Inf"}, ["TIME", "empty"]),
         ({"POL": "Z"}, ["POL", "'Z'"]),
-        ({"RESPONSEFORMAT": "image/png"}, ["RESPONSEFORMAT", "image/fits"]),
+        ({"RESPONSEFORMAT": "image/tiff"}, ["RESPONSEFORMAT", "image/fits"]),
     ],
 )
 def test_wrong_values_are_told_by_name(given, words):

@@ -160,7 +160,7 @@ def test_the_whole_dataset_without_a_stencil(ask, first):
         ),
         ({"ID": ["DID", "b"]}, 400, "MultiValuedParamNotSupported: ", "ID"),
         ({"ID": "DID", "POL": "I"}, 400, "UsageError: ", "POL"),
-        ({"ID": "DID", "RESPONSEFORMAT": "image/jpeg"}, 400, "UsageError: ", "image/fits"),
+        ({"ID": "DID", "RESPONSEFORMAT": "image/tiff"}, 400, "UsageError: ", "image/fits"),
     ],
 )
 def test_errors_are_plain_text_with_the_standards_labels(ask, first, given, status, label, word):
@@ -307,3 +307,20 @@ def test_workers_hold_nothing_of_the_server(site):
         assert "numpy" in maps
         assert "apsw" not in maps
         assert "sqlalchemy" not in maps
+
+
+def test_formats_by_parameter_and_by_accept(site, ask, first):
+    where = {"ID": first.did, "CIRCLE": f"{first.ra} {first.dec} 0.002"}
+    by_name = ask(**where, FORMAT="fits-rice", OUTSIDE="nan", TILE="16 16")
+    assert by_name.headers["content-type"] == "image/fits;compression=rice"
+    assert by_name.headers["content-disposition"].endswith('.fits.fz"')
+    with fits.open(io.BytesIO(by_name.content)) as cut:
+        assert isinstance(cut["IMAGE"], fits.CompImageHDU)
+        assert np.isnan(cut["IMAGE"].data).any()
+    url = f"{site.url}/sync"
+    accepting = httpx.get(url, params=where, headers={"Accept": "image/x-fits-rice"})
+    assert accepting.headers["content-type"] == "image/fits;compression=rice"
+    assert "Accept" in accepting.headers["vary"]
+    browser = httpx.get(url, params=where, headers={"Accept": "text/html,image/webp,*/*;q=0.8"})
+    assert browser.headers["content-type"] == "image/fits"
+    assert ask(**where, OUTSIDE="gone").text.startswith("UsageError: OUTSIDE")

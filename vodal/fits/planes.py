@@ -12,7 +12,7 @@ from astropy.io import fits
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.wcs import claims_sky
 
-__all__ = ["PlaneGroup", "Role", "group_planes"]
+__all__ = ["PlaneGroup", "Role", "group_planes", "plane_role"]
 
 Role = Literal["image", "mask", "variance", "error", "quality", "weight", "other"]
 
@@ -138,7 +138,7 @@ def _candidate(hdu: HduIndex) -> _Candidate:
     else:
         shape = hdu.shape[:-3:-1]
     grid = _grid(header, axes) if axes else None
-    return _Candidate(hdu, _role(hdu, header), shape, grid)
+    return _Candidate(hdu, plane_role(hdu), shape, grid)
 
 
 def _sky_axes(header: fits.Header) -> list[int]:
@@ -163,9 +163,9 @@ def _grid(header: fits.Header, axes: list[int]) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _role(hdu: HduIndex, header: fits.Header) -> Role | None:
+def plane_role(hdu: HduIndex) -> Role | None:
     """Give the role that EXTNAME or EXTTYPE names, as a whole or by its last or first word."""
-    for text in (hdu.name, str(header.get("EXTTYPE", "")).strip().upper()):
+    for text in (hdu.name, str(hdu.image_header.get("EXTTYPE", "")).strip().upper()):
         words = [word for word in re.split(r"[^A-Z0-9]+|_", text) if word]
         for name in (text, *words[-1:], *words[:1]):
             for role in _ORDER:
