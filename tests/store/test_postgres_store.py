@@ -167,6 +167,27 @@ def test_a_products_page_is_found_by_its_key(address):
     catalogue.close()
 
 
+STATISTICS = """
+SELECT tablename FROM pg_stats
+WHERE schemaname = 'skylane' AND attname = 't_min' AND tablename IN ('obscore', 'obscore_rest')
+ORDER BY inherited
+"""
+
+
+def test_a_writer_of_many_files_leaves_statistics_to_the_planner(address):
+    with psycopg.connect(address.url, autocommit=True) as connection:
+        for count, wanted in ((20, []), (600, [("obscore",)])):
+            store = PostgresStore(address)
+            store.write([file_of(f"p{n}", t_min=59_000.0 + n) for n in range(count)])
+            store.close()
+            assert connection.execute(STATISTICS).fetchall() == wanted
+        store = PostgresStore(address)
+        store.remove([f"file:///p{n}" for n in range(550)])
+        end_connections(address.url, "skylane ingest")
+        store.close()
+        assert connection.execute(STATISTICS).fetchall() == [("obscore",)]
+
+
 def page_statements() -> str:
     """Give the statements of the documented recipe for partitions."""
     page = (Path(__file__).parents[2] / "docs" / "howto-postgresql.md").read_text("utf-8")
@@ -184,6 +205,7 @@ def test_the_documented_partitions_serve(address):
         parts = connection.execute(
             "SELECT tableoid::regclass::text, count(*) FROM skylane.obscore GROUP BY 1 ORDER BY 1"
         ).fetchall()
+        assert connection.execute(STATISTICS).fetchall() == [("obscore_rest",), ("obscore",)]
     assert [count for _, count in parts] == [5, 5, 10]
     prepare(address, "skylane_query")
     # A file whose product moves to another partition, one that is removed, one refused.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+import psycopg
 from sqlalchemy import BIGINT, TEXT, Table, any_, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
@@ -34,6 +36,12 @@ __all__ = ["PostgresStore"]
 T = TypeVar("T")
 
 _FILES, _OBSCORE, _FACETS = tables.files, tables.obscore, tables.facets
+
+_MANY = 500
+"""Files after which a writer has the planner's statistics made anew when it is done.
+
+PostgreSQL does so by itself about a minute later, and never for a table in partitions.
+"""
 
 _SETTINGS = """
 SET lock_timeout = '60s';
@@ -112,6 +120,8 @@ class PostgresStore(Store):
         self._patience_s = patience_s
         self._lock = threading.Lock()
         self._connection: Connection | None = None
+        self._changed = 0
+        """Files written or removed."""
 
     @override
     def known_files(self, under_uri: str = "") -> dict[str, KnownFile]:
@@ -147,6 +157,7 @@ class PostgresStore(Store):
             _count(connection, removed, _insert(connection, files))
 
         self._run(replace)
+        self._changed += len(files)
 
     @override
     def remove(self, uris: Iterable[str]) -> int:
@@ -158,12 +169,16 @@ class PostgresStore(Store):
             _count(connection, removed, {})
             return sum(removed.values())
 
+        self._changed += len(doomed)
         return self._run(delete_them)
 
     @override
     def close(self) -> None:
         with self._lock:
             if self._connection is not None:
+                if self._changed >= _MANY:
+                    with contextlib.suppress(psycopg.Error):
+                        self._connection.execute("ANALYZE (SKIP_LOCKED) obscore")
                 self._connection.close()
                 self._connection = None
 
