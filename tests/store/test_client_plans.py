@@ -230,8 +230,13 @@ WIDE = {
         "SELECT o.obs_id FROM TAP_UPLOAD.t AS t JOIN ivoa.obscore AS o"
         f" ON CONTAINS({PAIR}, o.s_region) = 1 WHERE o.em_min < 6e-7 AND o.t_min > 58500"
     ),
+    "uploaded circles and one band of six": (
+        "SELECT o.obs_id FROM TAP_UPLOAD.t AS t JOIN ivoa.obscore AS o"
+        " ON INTERSECTS(CIRCLE(t.ra, t.dec, 0.5), o.s_region) = 1"
+        " WHERE o.em_min > 7.5e-7 AND o.t_min > 58500"
+    ),
 }
-"""Conditions beside that of the sky, each of which a quarter of the rows or more fulfil."""
+"""Conditions beside that of the sky, each of which a sixth of the rows or more fulfil."""
 
 MORE_ROWS = """
 INSERT INTO obscore SELECT (jsonb_populate_record(o, jsonb_build_object(

@@ -155,13 +155,15 @@ class PostgresPrinter(ValuePrinter, QueryPrinting):
         if isinstance(shape, b.ShapeValue) and (margin is None or isinstance(margin, b.Literal)):
             given = 0.0 if margin is None else margin.value
             margin_deg = float(given) if isinstance(given, int | float) else 0.0
-            caps = caps_around(shape.shape, min(180.0, margin_deg))
-            if caps is None:
+            known = caps_around(shape.shape, min(180.0, margin_deg))
+            if known is None:
                 return "true"
-            wanted = self.bind(caps, "scircle[]")
+            wanted = self.bind(known, "scircle[]")
         else:
             width = "0" if margin is None else self.typed(margin, Kind.REAL)
-            wanted = f"adql.sky_caps({self.typed(shape, Kind.GEOMETRY)}, {width})"
+            caps = f"adql.sky_caps({self.typed(shape, Kind.GEOMETRY)}, {width})"
+            # The planner takes a list whose length it cannot see for one of ten.
+            wanted = f"ARRAY[({caps})[1], ({caps})[2]]"
         return f"({nearby.relation.alias}.{quoted(spatial.key)} && ANY ({wanted}))"
 
 
