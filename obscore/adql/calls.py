@@ -24,6 +24,23 @@ __all__ = ["Calls"]
 
 _TAKE_MAPS = frozenset({"CONTAINS", "INTERSECTS", "AREA"})
 
+_ELSEWHERE = {
+    "LN": "LOG(x), the natural logarithm",
+    "CEIL": "CEILING(x)",
+    "TRUNC": "TRUNCATE(x)",
+    "POW": "POWER(x, y)",
+    "SQUARE": "POWER(x, 2)",
+    "RANDOM": "RAND()",
+    "CONCAT": "a || b",
+    "IFNULL": "COALESCE(a, b)",
+    "ISNULL": "COALESCE(a, b) and 'a IS NULL'",
+    "NVL": "COALESCE(a, b)",
+    "TO_CHAR": "CAST(a AS VARCHAR)",
+    "TO_TIMESTAMP": "CAST(a AS TIMESTAMP)",
+    "STRING_AGG": "ivo_string_agg(text, delimiter)",
+}
+"""Functions of databases, and what ADQL has in their place."""
+
 
 @dataclass(slots=True)
 class Calls:
@@ -99,6 +116,11 @@ class Calls:
             return self.error("MOC stands in CONTAINS, INTERSECTS and AREA alone", node.at)
         if node.name in NOT_HERE:
             return self.error(f"{name.text} is not offered here: {NOT_HERE[node.name]}", node.at)
+        if node.name in _ELSEWHERE:
+            return self.error(
+                f"there is no function {written((name,))}; ADQL has {_ELSEWHERE[node.name]}",
+                node.at,
+            )
         known = [*FUNCTIONS, *GEOMETRY_FUNCTIONS, *AGGREGATES, "COALESCE", "CAST", "IN_UNIT"]
         known += dict.fromkeys(item.name for item in USER_FUNCTIONS)
         return self.error(f"there is no function {written((name,))}{hint(name, known)}", node.at)

@@ -147,6 +147,9 @@ class Parser(ExpressionParser):
         if not distinct:
             self._accept("ALL")
         top = self._whole_number("TOP") if self._accept("TOP") else None
+        if top is not None and self._is("DISTINCT", "ALL"):
+            word = self._token.word
+            raise self._error(f"{word} stands before TOP: SELECT {word} TOP n", self._token.at)
         items = self._select_list()
         self._expect("FROM", "after the select list")
         tables = [self._table()]

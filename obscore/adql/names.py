@@ -134,8 +134,10 @@ class Scope:
             visible += scope.visible
             scope = scope.parent
         if not qualifier:
-            names = [entry.name for entry in visible]
-            return QueryError(f"unknown column {written(name.parts)}{hint(column, names)}")
+            near = hint(column, [entry.name for entry in visible])
+            if column.quoted and not near.startswith("; did"):
+                near = "; it is a name, since a text stands in single quotes"
+            return QueryError(f"unknown column {written(name.parts)}{near}")
         relations = [entry.relation for entry in exposed if entry.meets(qualifier)]
         if relations:
             names = [item.name for relation in relations for item in relation.fields]

@@ -83,6 +83,8 @@ def value(run, expression, where="id = 6"):
     ("ACOS(1)", 0.0),
     ("ATAN2(1, -1)", 3 * math.pi / 4),
     ("LOWER('ABC') || UPPER('def')", "abcDEF"),
+    ("LOWER(NULL)", None),
+    ("UPPER(LOWER(NULL) || 'a')", None),
     ("'a' || NULL", None),
     ("COALESCE(NULL, NULL, 3)", 3),
     ("COALESCE(NULL, 3, 1.5)", 3.0),
@@ -336,6 +338,24 @@ def test_long_lists_agree_with_short_ones(run):
     words = ", ".join(f"'w{i}'" for i in range(900))
     query = f"SELECT id FROM test.numbers WHERE a IN ('it''s', {words}, 'ünï') ORDER BY id"
     assert [row[0] for row in run(query)] == [4, 7]
+
+
+def test_numbers_of_two_kinds_meet_in_a_sub_query(run, numbers):
+    ids = {row[0] for row in numbers}
+    for value in (2, 2.0, 2.5, 7.0, 7.9, -0.5, 1e30):
+        found = run(
+            f"SELECT COUNT(*) FROM test.numbers WHERE {value} IN (SELECT id FROM test.numbers)"
+        )
+        assert found == [(7 if value in ids else 0,)], value
+    for left, right in (("x", "id"), ("id", "x"), ("y", "i"), ("i", "y"), ("id * 0.5", "i")):
+        one, two = (dict(run(f"SELECT id, {side} FROM test.numbers")) for side in (left, right))
+        there = {value for value in two.values() if value is not None}
+        wanted = sorted(key for key, value in one.items() if value in there)
+        query = (
+            f"SELECT id FROM test.numbers WHERE {left} IN "
+            f"(SELECT {right} FROM test.numbers WHERE {right} IS NOT NULL) ORDER BY id"
+        )
+        assert [row[0] for row in run(query)] == wanted, (left, right)
 
 
 def test_joins_agree_with_python(run):

@@ -121,6 +121,8 @@ class PostgresPrinter(ValuePrinter, QueryPrinting):
                 kind = kind if operand.kind is Kind.NULL else operand.kind
             like = b.Query(condition.query.body, condition.query.columns, (kind,))
             word = "NOT IN" if condition.negated else "IN"
+            if operand.kind is Kind.REAL:
+                kind = Kind.REAL  # 2.5 is none of a column's whole numbers
             return f"({self.typed(operand, kind)} {word} ({self._operand(condition.query, like)}))"
         if isinstance(condition.values, list):
             kind, values = _list(operand.kind, condition.values)

@@ -282,6 +282,8 @@ class ValuePrinter:
                 return f"{name}({', '.join(self.typed(item, value.kind) for item in arguments)})"
             case "ROUND" | "TRUNCATE":
                 return self._rounded(value)
+            case "LOWER" | "UPPER":
+                return _TEMPLATES[value.name].format(self.typed(arguments[0], Kind.TEXT))
             case name if name.startswith("IVO_") and name not in _TEMPLATES:
                 return self._user_function(value)
             case name:
