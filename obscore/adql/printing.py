@@ -191,6 +191,8 @@ class QueryPrinting(ABC):
 
     def _between(self, condition: b.Between) -> str:
         operand, low, high = condition.operand, condition.low, condition.high
+        if operand.kind is Kind.NULL:
+            return "(NULL)"  # whatever the types of its bounds
         printed = self.pair(operand, low if low.kind is not Kind.NULL else high)
         between = "NOT BETWEEN" if condition.negated else "BETWEEN"
         return f"({printed} {between} {self.pair(low, operand)} AND {self.pair(high, operand)})"

@@ -42,7 +42,7 @@ TABLES = {
 
 NO_VALUE = re.compile(
     r"is outside \[|width and height must be within|there is no position|cells of order|"
-    r"three or more different vertices"
+    r"three or more different vertices|must not be NULL"
 )
 """What is said of constants that have no value: a declination of 1000."""
 
@@ -96,9 +96,9 @@ class Writer:
 
     def literal(self, kind):
         if kind == TEXT:
-            return self.pick([f"'{MARK}''s'", "''", f"'{MARK}%_'", f"'ü{MARK}'"])
+            return self.pick([f"'{MARK}''s'", "''", f"'{MARK}%_'", f"'ü{MARK}'", "NULL"])
         if kind == INT:
-            return self.pick(["0", "1", "7", "-3", "9223372036854775807", "+5"])
+            return self.pick(["0", "1", "7", "-3", "9223372036854775807", "+5", "NULL"])
         if kind == REAL:
             return self.pick(["0.5", "1.", ".25", "1e3", "2.5E-3", "-1e300", "180"])
         return self.pick([
@@ -241,9 +241,10 @@ class Writer:
             lambda: f"DISTANCE({self.point(inner)}, {self.point(inner)}) < {inner(REAL)}",
         ]
         if depth > 1 and self.relations < 12:
+            sought = TEXT if kind == TEXT else self.pick([INT, REAL])
             choices += [
                 lambda: f"{no}EXISTS ({self.query(depth - 2, outer=scope)[0]})",
-                lambda: f"{inner(kind)} {no}IN ({self.query(depth - 2, [kind], scope)[0]})",
+                lambda: f"{inner(kind)} {no}IN ({self.query(depth - 2, [sought], scope)[0]})",
             ]
         return self.pick(choices)()
 
@@ -332,7 +333,13 @@ class Writer:
         if known and self.maybe(3):
             terms = self.many(
                 lambda: (
-                    self.pick([*known, *(str(list(columns).index(n) + 1) for n in known)])
+                    self.pick(
+                        [
+                            *known,
+                            *(f"COALESCE({n}, {n})" for n in known),
+                            *(str(list(columns).index(n) + 1) for n in known),
+                        ]
+                    )
                     + self.pick(["", " ASC", " DESC"])
                 ),
                 2,

@@ -99,3 +99,12 @@ def test_a_date_is_sought_among_the_times_of_a_sub_query(run):
     for date in ("2020-01-01", "2020-01-01T00:00:00.000Z"):
         assert len(run(f"SELECT id FROM test.numbers WHERE '{date}' IN ({times})")) == 7
     assert run(f"SELECT id FROM test.numbers WHERE '2020-01-02' IN ({times})") == []
+
+
+def test_null_is_compared_with_values_of_any_kinds(run):
+    for condition in (
+        "NULL IN (NULL, id)", "NULL IN ('a', 5)", "NULL NOT IN (1, 2)", "NULL BETWEEN 'a' AND 5",
+        "NULL NOT BETWEEN NULL AND a", "COALESCE(NULL, NULL) IN ('a', b)", "-NULL IN (1)",
+    ):  # fmt: skip
+        for tried in (condition, f"NOT ({condition})"):
+            assert run(f"SELECT COUNT(*) FROM test.numbers WHERE {tried}") == [(0,)], tried

@@ -124,6 +124,8 @@ class PostgresPrinter(ValuePrinter, QueryPrinting):
             if operand.kind is Kind.REAL:
                 kind = Kind.REAL  # 2.5 is none of a column's whole numbers
             return f"({self.typed(operand, kind)} {word} ({self._operand(condition.query, like)}))"
+        if operand.kind is Kind.NULL:
+            return "NULL::boolean"  # whatever the types of the list
         if isinstance(condition.values, list):
             kind, values = _list(operand.kind, condition.values)
             listed = self.bind(values, f"{type_of(kind)}[]")
