@@ -12,7 +12,7 @@ from numba import types
 from numba.core.cgutils import raw_memcpy
 from numba.extending import intrinsic
 
-__all__ = ["caller", "copy", "reader", "writer"]
+__all__ = ["caller", "copy", "float_writer", "leading_zeros", "reader", "writer"]
 
 _BYTE, _WIDEST = 8, 64
 
@@ -68,15 +68,15 @@ def reader(bits: int) -> Any:
     return read
 
 
-def writer(bits: int) -> Any:
-    """Make what writes a whole number at an address, the highest byte first."""
+def writer(bits: int, *, native: bool = False) -> Any:
+    """Make what writes a whole number at an address, the highest byte first or as here."""
 
     @intrinsic
     def write(_context: Any, _address: Any, _number: Any) -> Any:
         def generate(context: Any, builder: Any, _signature: Any, given: Any) -> Any:
             kind = ir.IntType(bits)
             number = given[1] if bits == _WIDEST else builder.trunc(given[1], kind)
-            if bits > _BYTE:
+            if bits > _BYTE and not native:
                 number = builder.bswap(number)
             builder.store(number, builder.inttoptr(given[0], kind.as_pointer()), align=1)
             return context.get_dummy_value()
@@ -84,6 +84,37 @@ def writer(bits: int) -> Any:
         return types.void(types.int64, types.int64), generate
 
     return write
+
+
+def float_writer(bits: int, *, native: bool = False) -> Any:
+    """Make what writes a float, rounded to so many bits, the highest byte first or as here."""
+
+    @intrinsic
+    def write(_context: Any, _address: Any, _number: Any) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, given: Any) -> Any:
+            kind = ir.IntType(bits)
+            number = given[1] if bits == _WIDEST else builder.fptrunc(given[1], ir.FloatType())
+            number = builder.bitcast(number, kind)
+            if not native:
+                number = builder.bswap(number)
+            builder.store(number, builder.inttoptr(given[0], kind.as_pointer()), align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.float64), generate
+
+    return write
+
+
+@intrinsic
+def _leading_zeros(_context: Any, _number: Any) -> Any:
+    def generate(_target: Any, builder: Any, _signature: Any, given: Any) -> Any:
+        return builder.ctlz(given[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), generate
+
+
+leading_zeros: Any = _leading_zeros
+"""Counts the zero bits above the highest one of 64."""
 
 
 @intrinsic

@@ -15,6 +15,9 @@ In the order data flows:
 - `timescale`   time scales to UTC and back
 - `footprint`   the outline of an image on the sky
 - `compressed`  the header inside a tile-compressed image, and the decoding of its tiles
+- `rice`        RICE_1 tiles decoded by compiled code
+- `sections`    which bytes a section of an image needs, and where they go
+- `tiled`       the same of a tile-compressed image
 - `pixels`      sections of images through the index
 - `headers`     header cards and blocks, written
 - `quiet`       silence for libraries that warn of what is handled

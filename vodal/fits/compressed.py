@@ -40,6 +40,7 @@ _DROPPED = {
     "ZTENSION", "ZBITPIX", "ZEXTEND", "ZBLOCKED", "ZPCOUNT", "ZGCOUNT", "ZHECKSUM", "ZDATASUM",
     "SIMPLE", "EXTEND", "BLOCKED",
 }  # fmt: skip
+_LONGEST = np.iinfo(np.int64).max
 _GZIP_OR_ZLIB = 47
 """Window bits that accept a gzip or a zlib header, as both are met in tiles."""
 
@@ -156,6 +157,36 @@ class TileDecoder:
         return self.hdu.bitpix < 0 and (
             self.tiles.zscale is not None or self.scale_zero is not None
         )
+
+    @property
+    def rice_form(self) -> tuple[int, int] | None:
+        """Bits of a value and values in a block of RICE_1; None if they are unusual."""
+        width, block = self.parameters.get("BYTEPIX", 4), self.parameters.get("BLOCKSIZE", 32)
+        return (8 * width, block) if width in {1, 2, 4} and 1 <= block <= 65536 else None
+
+    @property
+    def blank_pixel(self) -> int:
+        """The pixel that stands for no value in an image of integers; 0 where none does."""
+        if self.hdu.bitpix < 0 or self.tiles.zblank is None:
+            return 0
+        return int(self.hdu.image_header["BLANK"])
+
+    def scales(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give ZSCALE and ZZERO of tiles (n, 2)."""
+        scales = np.empty((len(numbers), 2))
+        scales[:] = self.scale_zero or (1.0, 0.0)
+        for column, values in enumerate((self.tiles.zscale, self.tiles.zzero)):
+            if values is not None:
+                scales[:, column] = values[numbers]
+        return scales
+
+    def blanks(self, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Give the stored values that are to be changed, as they stand for none (n,)."""
+        if self.tiles.zblank is not None:
+            return self.tiles.zblank[numbers]
+        if self.hdu.bitpix > 0 or self.blank is None or abs(self.blank) > _LONGEST:
+            return None
+        return np.full(len(numbers), self.blank, np.int64)
 
     def shape_of(self, number: int) -> tuple[int, ...]:
         """Give the shape of a tile; those at the upper edges may be smaller."""
@@ -286,9 +317,10 @@ class TileDecoder:
         if self.tiles.zzero is not None:
             zero = float(self.tiles.zzero[number])
         if self.dither == -1:
-            return values * scale + zero
+            return values.astype(np.float64) * scale + zero
         restorer = Quantize(
-            row=number + self.seed,
+            # The rows repeat; the C code trusts that they are positive.
+            row=(number + self.seed - 1) % 10000 + 1,
             dither_method=self.dither,
             quantize_level=None,
             bitpix=self.hdu.bitpix,

@@ -13,11 +13,14 @@ import json
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from vodal.fits.compressed import TileDecoder
 
 __all__ = ["FileIndex", "HduIndex", "HduKind", "TileIndex"]
 
@@ -89,6 +92,19 @@ class HduIndex:
         from vodal.fits.compressed import image_header  # noqa: PLC0415 - only where needed
 
         return image_header(self.header)
+
+    @cached_property
+    def tile_decoder(self) -> TileDecoder:
+        """What decodes the tiles of a tile-compressed image.
+
+        Raises
+        ------
+        DataError
+            If the header has values that no decoder knows.
+        """
+        from vodal.fits.compressed import TileDecoder  # noqa: PLC0415 - only where needed
+
+        return TileDecoder.of(self)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 - `base`    the seam: `RangeReader` and `FileStat`
 - `ranges`  coalescing of near neighbours
+- `files`   ranges of an open file
 - `local`   files on a disk
 - `gzipped` the plain stream of a whole-file gzip
 """

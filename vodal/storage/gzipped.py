@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 from typing_extensions import override
 
 from vodal.errors import DataError
-from vodal.storage.base import FileStat, RangeReader
-from vodal.storage.ranges import read_coalesced, read_exactly
+from vodal.storage.base import FileStat
+from vodal.storage.files import FileReader
 
 __all__ = ["SpooledReader"]
 
-_GAP_BYTES = 64 * 1024
 
-
-class SpooledReader(RangeReader):
+class SpooledReader(FileReader):
     """Reads ranges of a stream that lies in an anonymous temporary file.
 
     The file has no name and vanishes when the reader is closed or its process ends.
@@ -43,8 +41,9 @@ class SpooledReader(RangeReader):
     def __init__(
         self, chunks: Iterable[bytes], stat: FileStat, name: str, limit_bytes: int
     ) -> None:
-        self._stat, self._name = stat, name
+        self._stat = stat
         self._file = tempfile.TemporaryFile(prefix="skylane-")  # noqa: SIM115 - closed on exit
+        super().__init__(self._file.fileno(), name)
         size = 0
         try:
             for chunk in chunks:
@@ -68,11 +67,7 @@ class SpooledReader(RangeReader):
     def read(self, offset: int, length: int) -> bytes:
         if offset < 0 or length < 0 or offset + length > self._size:
             raise DataError(f"the file {self._name} ends before byte {offset + length}")
-        return read_exactly(self._file.fileno(), offset, length, self._name)
-
-    @override
-    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        return read_coalesced(ranges, self.read, _GAP_BYTES)
+        return super().read(offset, length)
 
     @override
     def __enter__(self) -> Self:

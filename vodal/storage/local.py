@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,13 +10,10 @@ from typing import Self
 from typing_extensions import override
 
 from vodal.errors import NotFoundError
-from vodal.storage.base import FileStat, RangeReader
-from vodal.storage.ranges import read_coalesced, read_exactly
+from vodal.storage.base import FileStat
+from vodal.storage.files import FileReader
 
 __all__ = ["LocalReader", "stat_local"]
-
-_GAP_BYTES = 64 * 1024
-"""On a disk a hole of this size costs less to read than a second system call."""
 
 
 def _file_stat(result: os.stat_result) -> FileStat:
@@ -42,29 +38,21 @@ def stat_local(path: Path) -> FileStat:
         raise NotFoundError(f"the file {path.name} is not there any more") from None
 
 
-class LocalReader(RangeReader):
+class LocalReader(FileReader):
     """Reads ranges of a local file by `os.pread`."""
 
     def __init__(self, path: Path) -> None:
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise NotFoundError(
                 f"the file {path.name} cannot be opened: {error.strerror}"
             ) from None
-        self._name = path.name
+        super().__init__(fd, path.name)
 
     @override
     def stat(self) -> FileStat:
         return _file_stat(os.fstat(self._fd))
-
-    @override
-    def read(self, offset: int, length: int) -> bytes:
-        return read_exactly(self._fd, offset, length, self._name)
-
-    @override
-    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        return read_coalesced(ranges, self.read, _GAP_BYTES)
 
     @override
     def __enter__(self) -> Self:

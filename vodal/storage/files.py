@@ -1,0 +1,95 @@
+"""Ranges of a file that is open in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from typing_extensions import override
+
+from vodal.errors import DataError
+from vodal.storage.base import RangeReader
+from vodal.storage.ranges import read_coalesced, read_exactly
+
+__all__ = ["FileReader"]
+
+_GAP_BYTES = 64 * 1024
+"""On a disk a hole of this size costs less to read than a second system call."""
+_MOST_PARTS = 1024
+"""Of one system call (IOV_MAX of Linux)."""
+
+_hole = memoryview(bytearray(_GAP_BYTES))
+"""Where what lies between rows is read to; nobody looks at it."""
+
+
+class FileReader(RangeReader):
+    """Reads ranges by the descriptor of an open file.
+
+    Parameters
+    ----------
+    fd
+        The descriptor; closing it is left to the class that opened the file.
+    name
+        Of the file, for errors.
+    """
+
+    def __init__(self, fd: int, name: str) -> None:
+        self._fd, self._name = fd, name
+
+    @override
+    def read(self, offset: int, length: int) -> bytes:
+        return read_exactly(self._fd, offset, length, self._name)
+
+    @override
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return read_coalesced(ranges, self.read, _GAP_BYTES)
+
+    def read_rows(self, offset: int, stride: int, width: int, rows: memoryview) -> None:
+        """Read evenly spaced rows to where they belong, one behind the other.
+
+        Parameters
+        ----------
+        offset
+            Of the first row.
+        stride, width
+            Bytes from one row to the next, and of a row.
+        rows
+            Bytes of all rows.
+
+        Raises
+        ------
+        DataError
+            If the file ends before that.
+        """
+        gap = stride - width
+        if gap <= 0:
+            self._fill(offset, [rows])
+            return
+        starts = range(0, len(rows), width)
+        if gap > _GAP_BYTES:
+            for number, start in enumerate(starts):
+                self._fill(offset + number * stride, [rows[start : start + width]])
+            return
+        # Rows and holes in turn, in one call: a call for each row takes longer.
+        each = _MOST_PARTS // 2
+        between = _hole[:gap]
+        for first in range(0, len(starts), each):
+            parts = [between] * (2 * len(starts[first : first + each]) - 1)
+            parts[::2] = [rows[start : start + width] for start in starts[first : first + each]]
+            self._fill(offset + first * stride, parts)
+
+    def _fill(self, offset: int, parts: list[memoryview]) -> None:
+        """Fill buffers with bytes that follow each other in the file."""
+        while parts:
+            count = os.preadv(self._fd, parts, offset)
+            if count == 0:
+                missing = offset + sum(len(part) for part in parts)
+                raise DataError(f"the file {self._name} ends before byte {missing}")
+            offset += count
+            done = 0
+            while done < len(parts) and count >= len(parts[done]):
+                count -= len(parts[done])
+                done += 1
+            parts = parts[done:]
+            if count:
+                parts[0] = parts[0][count:]
