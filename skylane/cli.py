@@ -401,6 +401,10 @@ def query(
 @click.option("--circle", metavar='"RA DEC RADIUS"', help="Circle, ICRS degrees.")
 @click.option("--polygon", metavar='"RA DEC RA DEC RA DEC ..."', help="Polygon, ICRS degrees.")
 @click.option("--pos", metavar="SHAPE", help="CIRCLE ..., RANGE ... or POLYGON ..., as in SODA.")
+@click.option("--band", metavar='"LOW HIGH"', help="Wavelengths in vacuum, metres.")
+@click.option("--time", metavar='"LOW HIGH"', help="MJD, UTC.")
+@click.option("--pol", metavar="STATE", multiple=True, help="A polarization state. Repeatable.")
+@click.option("--pixels", metavar="RANGES", help='Pixels of each axis, as "[101:200,51:150,*]".')
 @click.option(
     "-o",
     "--output",
@@ -422,6 +426,10 @@ def cut(
     circle: str | None,
     polygon: str | None,
     pos: str | None,
+    band: str | None,
+    time: str | None,
+    pol: tuple[str, ...],
+    pixels: str | None,
     output: Path,
     parameters: tuple[str, ...],
     site: Path,
@@ -432,5 +440,8 @@ def cut(
     """
     from skylane import commands
 
-    stencils = {"CIRCLE": circle, "POLYGON": polygon, "POS": pos}
-    commands.cut(console, site, image, stencils, output, parameters)
+    given = {"CIRCLE": circle, "POLYGON": polygon, "POS": pos, "BAND": band, "TIME": time,
+             "PIXELS": pixels}  # fmt: skip
+    named = [f"{name}={text}" for name, text in given.items() if text]
+    named += [f"POL={state}" for state in pol]
+    commands.cut(console, site, image, output, [*named, *parameters])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -240,7 +240,6 @@ def cut(
     console: Console,
     site_path: Path,
     image: str,
-    stencils: Mapping[str, str | None],
     output: Path,
     parameters: Sequence[str] = (),
 ) -> None:
@@ -254,14 +253,12 @@ def cut(
         The site's folder.
     image
         A file or a product's identifier.
-    stencils
-        CIRCLE, POLYGON and POS as SODA writes them.
     output
         What is written; without a parameter FORMAT its name tells the format.
     parameters
-        More of the cutout service's parameters, each ``NAME=VALUE``.
+        The cutout service's parameters, each ``NAME=VALUE``.
     """
-    given = [(name, text) for name, text in stencils.items() if text]
+    given = []
     for text in parameters:
         name, equals, value = text.partition("=")
         if not equals:
@@ -284,6 +281,6 @@ def cut(
         finally:
             resolver.close()
     if made is None:
-        raise UsageError("the stencil does not touch the image")
+        raise UsageError("nothing of the image is in what was asked for")
     output.write_bytes(made.body)
     console.print(f"Wrote {output}, {len(made.body)} bytes")

@@ -8,15 +8,19 @@ In the order data flows:
 - `output`    what is made of the pixels
 - `params`    the request's parameters as frozen values
 - `packing`   how several cutouts are put together
-- `filters`   BAND, TIME and POL of products that have one bin along these axes
+- `extensions` parameters beyond the standard: pixels, HDUs, tables, headers alone
+- `filters`   BAND, TIME and POL where the product's row tells
 - `finding`   from identifiers to what is cut
 - `names`     names of files
 - `source`    what of a file's byte index a cutout needs
 - `distance`  how far points are from a stencil
 - `box`       boxes of pixels
 - `skyimage`  which pixels a stencil meets
+- `axes`      which pixels of spectral, time and Stokes axes are wanted
+- `hdus`      which HDUs are wanted, and which tables belong to an image
 - `plan`      which sections of which HDUs make up a cutout
 - `header`    the cards of a section: coordinates shifted, what is stale left out
+- `steps`     cards of an axis of which every n-th pixel is kept
 - `lookups`   tables that coordinates refer to, carried along
 - `outside`   pixels outside of the stencil
 - `encode`    FITS bytes

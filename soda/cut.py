@@ -13,9 +13,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from soda.encode import Part, encode, padded
-from soda.header import Provenance, cut_cards, moved_cards, primary_cards
+from soda.hdus import chosen_tables
+from soda.header import Provenance, cut_cards, moved_cards, primary_cards, rowless_cards
 from soda.lookups import Lookup, find_lookups
 from soda.output import Output
 from soda.outside import apply_outside
@@ -28,7 +33,6 @@ from vodal.fits.pixels import open_pixels, read_sections
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
 from vodal.fits.wcs import load_wcs
-from vodal.regions import Region, shape_text
 from vodal.storage import RangeReader
 
 __all__ = ["Cutout", "SkyCache", "cutout", "cutout_file", "cutout_from"]
@@ -70,7 +74,7 @@ class SkyCache:
         key = (source.uri, source.index.version, hdu.number)
         sky = self._known.get(key)
         if sky is None:
-            sky = PlaneSky(hdu, load_wcs(hdu, source.index, reader))
+            sky = PlaneSky(hdu, load_wcs(hdu, source.index, reader), source.index.hdus[0])
             self._known[key] = sky
             if len(self._known) > self._size:
                 self._known.popitem(last=False)
@@ -137,35 +141,39 @@ def cutout_from(
     cache = SkyCache() if skies is None else skies
     index = source.index
     sections = plan_sections(
-        index, source.hdus, selection.stencil, lambda hdu: cache.get(source, hdu, reader)
+        index,
+        source.hdus,
+        selection,
+        lambda hdu: cache.get(source, hdu, reader),
+        source.extent,
     )
-    if not sections:
+    lookups = _carried(source, selection, sections)
+    if not sections and not (selection.hdus and lookups):
         return None
-    lookups = find_lookups(index, sections)
-    _check_size(index, sections, lookups, limit_bytes)
+    if not selection.header_only:
+        _check_size(index, sections, lookups, limit_bytes)
     planned = time.perf_counter()
-    arrays = read_sections(
-        reader, [(index.hdus[section.hdu], section.slices) for section in sections]
-    )
-    tables = [
-        reader.read(index.hdus[one.hdu].data_offset, index.hdus[one.hdu].data_length)
+    arrays = {} if selection.header_only else _read(reader, index, sections)
+    tables = {
+        one.hdu: reader.read(index.hdus[one.hdu].data_offset, index.hdus[one.hdu].data_length)
         for one in lookups
-    ]
+        if one.of_coordinates or not selection.header_only
+    }
     has_read = time.perf_counter()
-    cards = _all_cards(index, sections, lookups, _provenance(source, selection.stencil), output)
-    data = dict(zip((section.hdu for section in sections), arrays, strict=True))
-    data_of_tables = dict(zip((one.hdu for one in lookups), tables, strict=True))
+    cards = _all_cards(
+        index, sections, lookups, _provenance(source, selection), output, selection.header_only
+    )
     parts = {
-        number: Part(part, data[number] if number in data else data_of_tables.get(number, b""))
+        number: Part(part, arrays[number] if number in arrays else tables.get(number, b""))
         for number, part in cards
     }
     treated: Sequence[Part] = list(parts.values())
-    if selection.stencil is not None and output.outside != "keep":
+    if selection.stencil is not None and output.outside != "keep" and arrays:
         planes = plane_skies(
             image_planes(index, source.hdus), lambda hdu: cache.get(source, hdu, reader)
         )
         treated = apply_outside(parts, planes, sections, selection.stencil, output.outside)
-    if output.format.kind in {"rice", "gzip"}:
+    if output.format.kind in {"rice", "gzip"} and arrays:
         # Its compiled parts are loaded by who asks for it.
         from soda.compress import compress  # noqa: PLC0415
 
@@ -175,6 +183,44 @@ def cutout_from(
     return Cutout(
         body, {"index": planned - begin, "read": has_read - planned, "encode": end - has_read}
     )
+
+
+def _carried(
+    source: Source, selection: Selection, sections: Sequence[Section]
+) -> tuple[Lookup, ...]:
+    """Find the tables that go along: those of the coordinates, and those that are asked for."""
+    lookups = {one.hdu: one for one in find_lookups(source.index, sections)}
+    asked = chosen_tables(
+        source.index, source.hdus, selection.hdus, belonging=selection.tables and bool(sections)
+    )
+    for number in asked:
+        lookups.setdefault(number, Lookup(number, (0, 0), of_coordinates=False))
+    return tuple(lookups[number] for number in sorted(lookups))
+
+
+def _read(
+    reader: RangeReader, index: FileIndex, sections: Sequence[Section]
+) -> dict[int, NDArray[Any]]:
+    """Read the pixels by HDU; where there are steps, one place of that axis after the other."""
+    wanted = [(index.hdus[one.hdu], part) for one in sections for part in _without_steps(one)]
+    found = iter(read_sections(reader, wanted))
+    arrays = {}
+    for section in sections:
+        parts = [next(found) for _ in _without_steps(section)]
+        stepped = next((k for k, part in enumerate(section.slices) if (part.step or 1) > 1), 0)
+        arrays[section.hdu] = parts[0] if len(parts) == 1 else np.concatenate(parts, stepped)
+    return arrays
+
+
+def _without_steps(section: Section) -> list[tuple[slice, ...]]:
+    """Give sections without steps that make up one together; no more than one axis has any."""
+    for axis, part in enumerate(section.slices):
+        if (part.step or 1) > 1:
+            return [
+                (*section.slices[:axis], slice(place, place + 1), *section.slices[axis + 1 :])
+                for place in range(part.start, part.stop, part.step)
+            ]
+    return [tuple(slice(part.start, part.stop) for part in section.slices)]
 
 
 def _check_size(
@@ -209,10 +255,9 @@ def _maker() -> str:
         return "Skylane"
 
 
-def _provenance(source: Source, stencil: Region | None) -> Provenance:
+def _provenance(source: Source, selection: Selection) -> Provenance:
     now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
-    text = "" if stencil is None else shape_text(stencil)
-    return Provenance(source.did, text, now, _maker())
+    return Provenance(source.did, selection, now, _maker())
 
 
 def _all_cards(
@@ -221,6 +266,7 @@ def _all_cards(
     lookups: Sequence[Lookup],
     provenance: Provenance,
     output: Output,
+    header_only: bool,  # noqa: FBT001
 ) -> list[tuple[int, list[str]]]:
     """Write the headers, in the order of the file and a primary first."""
     headers: dict[int, list[str]] = {}
@@ -233,11 +279,14 @@ def _all_cards(
             provenance if primary else None,
             primary=primary,
             extend=len(sections) + len(lookups) > 1 or output.outside == "mask",
+            header_only=header_only,
         )
     if 0 not in headers:
         headers[0] = primary_cards(index.hdus[0], provenance)
     for lookup in lookups:
-        headers[lookup.hdu] = moved_cards(index.hdus[lookup.hdu], lookup.shift)
+        moved = moved_cards(index.hdus[lookup.hdu], lookup.shift)
+        rowless = header_only and not lookup.of_coordinates
+        headers[lookup.hdu] = rowless_cards(moved) if rowless else moved
     return sorted(headers.items())
 
 

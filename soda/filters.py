@@ -1,66 +1,123 @@
 """BAND, TIME and POL where they can be told from the product's ObsCore row.
 
-An image with a single bin along an axis is either wholly within a filter or wholly outside. Cutting
-along a spectral, time or polarization axis of several bins is not supported and refused by name.
+An image with a single bin along an axis is either wholly within a filter or wholly outside, and so
+is one that has no such axis. What has several bins is cut along its axis (`soda.axes`).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from soda.selection import Interval, Selection
 from vodal.errors import UsageError
 from vodal.products import Product
 
-__all__ = ["passes"]
+__all__ = ["Extent", "Parameter", "extent_of", "judge", "passes", "passes_whole"]
+
+Parameter = Literal["BAND", "TIME", "POL"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What the row tells of a product's other axes; None and empty for what is not known."""
+
+    band_m: Interval | None = None
+    band_bins: int | None = None
+    time_mjd: Interval | None = None
+    time_bins: int | None = None
+    states: tuple[str, ...] = ()
+
+
+def extent_of(product: Product) -> Extent:
+    """Read a product's row."""
+    text = product.obscore.get("pol_states")
+    states = text.split("/") if isinstance(text, str) else []
+    return Extent(
+        _interval(product, "em_min", "em_max"),
+        _whole(product, "em_xel"),
+        _interval(product, "t_min", "t_max"),
+        _whole(product, "t_xel"),
+        tuple(state.strip() for state in states if state.strip()),
+    )
+
+
+def _interval(product: Product, low: str, high: str) -> Interval | None:
+    ends = [product.obscore.get(column) for column in (low, high)]
+    found = [float(end) for end in ends if isinstance(end, int | float)]
+    return Interval(*found) if len(found) == 2 else None
+
+
+def _whole(product: Product, column: str) -> int | None:
+    value = product.obscore.get(column)
+    return int(value) if isinstance(value, int | float) else None
+
+
+def judge(extent: Extent, selection: Selection) -> Selection | None:
+    """Apply what the row alone decides.
+
+    Returns
+    -------
+    Selection or None
+        What is left to be cut along axes: BAND, TIME and POL are gone from it where the whole
+        product is within them. None if the product is outside.
+    """
+    left = selection
+    if selection.band_m is not None and extent.band_m is not None and extent.band_bins == 1:
+        if not extent.band_m.meets(selection.band_m):
+            return None
+        left = replace(left, band_m=None)
+    if selection.time_mjd is not None and extent.time_mjd is not None and extent.time_bins == 1:
+        if not extent.time_mjd.meets(selection.time_mjd):
+            return None
+        left = replace(left, time_mjd=None)
+    if selection.pol and extent.states:
+        if not set(extent.states) & set(selection.pol):
+            return None
+        if set(extent.states) <= set(selection.pol):
+            left = replace(left, pol=())
+    return left
 
 
 def passes(product: Product, selection: Selection) -> bool:
-    """Tell whether a product is within the selection's BAND, TIME and POL.
+    """Tell whether a product may have a part within the selection's BAND, TIME and POL."""
+    return judge(extent_of(product), selection) is not None
+
+
+def passes_whole(extent: Extent, selection: Selection, name: Parameter) -> bool:
+    """Tell whether a product that has no such axis is within a parameter.
 
     Raises
     ------
     UsageError
-        If the product would have to be cut along that axis, or its extent is not known.
+        If its extent is not known, or it has several states that cannot be told apart.
     """
-    return (
-        _interval_passes(product, selection.band_m, "BAND", ("em_min", "em_max", "em_xel"))
-        and _interval_passes(product, selection.time_mjd, "TIME", ("t_min", "t_max", "t_xel"))
-        and _states_pass(product, selection.pol)
+    if name == "POL":
+        return _states_pass(extent.states, selection.pol)
+    known, wanted = (
+        (extent.band_m, selection.band_m)
+        if name == "BAND"
+        else (extent.time_mjd, selection.time_mjd)
     )
-
-
-def _number(product: Product, column: str) -> float | None:
-    value = product.obscore.get(column)
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _interval_passes(
-    product: Product, wanted: Interval | None, name: str, columns: tuple[str, str, str]
-) -> bool:
-    if wanted is None:
-        return True
-    low, high, bins = (_number(product, column) for column in columns)
-    if bins is not None and bins > 1:
+    if known is None:
         raise UsageError(
-            f"{name} is not supported for this dataset: it has {bins:.0f} bins along that axis, "
-            "and cutouts keep them all"
+            f"{name} is not supported for this dataset: it has no such axis and its extent is "
+            "not known"
         )
-    if low is None or high is None:
-        raise UsageError(f"{name} is not supported for this dataset: its extent is not known")
-    return low <= wanted.high and high >= wanted.low
+    return wanted is None or known.meets(wanted)
 
 
-def _states_pass(product: Product, wanted: tuple[str, ...]) -> bool:
-    if not wanted:
-        return True
-    text = product.obscore.get("pol_states")
-    if not isinstance(text, str) or not text.strip("/ "):
-        raise UsageError("POL is not supported for this dataset: its states are not known")
-    states = {state for state in text.strip("/ ").split("/") if state}
-    if not states & set(wanted):
-        return False
-    if states - set(wanted):
+def _states_pass(states: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    if not states:
         raise UsageError(
-            f"POL is not supported for this dataset: cutouts keep all its states "
-            f"({' '.join(sorted(states))})"
+            "POL is not supported for this dataset: it has no Stokes axis and its states are not "
+            "known"
+        )
+    if not set(states) & set(wanted):
+        return False
+    if set(states) - set(wanted):
+        raise UsageError(
+            "POL is not supported for this dataset: it has no Stokes axis, so that cutouts keep "
+            f"all its states ({' '.join(sorted(states))})"
         )
     return True

@@ -7,8 +7,10 @@
 - Left out is what would be untrue: CHECKSUM, DATASUM and their like; DATAMIN, DATAMAX; and sections
   in pixels of the whole image (DATASEC, TRIMSEC, CCDSEC ...), since software would cut by them
   again.
-- Added is where the cutout comes from: CUTID, CUTSTEN, CUTDATE and CUTBY in the first HDU; CUTHDU
-  and CUTSEC in each that was cut.
+- Where only every n-th plane of a Stokes axis is kept, its CDELT or column of CD or PC is n times
+  as large.
+- Added is where the cutout comes from: CUTID, CUTDATE and CUTBY in the first HDU, and what was
+  asked for (CUTSTEN, CUTBAND, CUTTIME, CUTPOL); CUTHDU and CUTSEC in each that was cut.
 
 All other cards are kept as the file has them, to the letter.
 """
@@ -20,22 +22,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from soda.plan import Section
+from soda.selection import Interval, Selection
+from soda.steps import changed_card, stepped_cards
 from vodal.fits.headers import text_cards, value_card
 from vodal.fits.index import HduIndex
+from vodal.regions import shape_text
 
-__all__ = ["Provenance", "cut_cards", "moved_cards", "primary_cards"]
+__all__ = ["Provenance", "cut_cards", "moved_cards", "primary_cards", "rowless_cards"]
 
 _STRUCTURE = re.compile(
     r"(SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|EXTEND|GROUPS|BLOCKED|END)$"
 )
 _STALE = re.compile(
-    r"(CHECKSUM|DATASUM|ZHECKSUM|ZDATASUM|DATAMIN|DATAMAX|CUT(ID|STEN|DATE|BY|HDU|SEC))$"
+    r"(CHECKSUM|DATASUM|ZHECKSUM|ZDATASUM|DATAMIN|DATAMAX|CUT(ID|STEN|BAND|TIME|POL|DATE|BY|HDU|SEC))$"
 )
 _SECTION_KEYWORD = re.compile(r"[A-Z]+SEC[A-Z0-9]{0,2}$")
 _SECTION_VALUE = re.compile(r"'\s*\[\s*\d+\s*:\s*\d+\s*,\s*\d+\s*:\s*\d+\s*\]")
 _SHIFTED = re.compile(r"(CRPIX|LTV|CNPIX)(\d{1,2})([A-Z]?)$")
 _COORDINATE = re.compile(r"(?:CTYPE|CRVAL|CDELT|CUNIT)(\d{1,2})([A-Z]?)$")
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?)\s*(/.*)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ class Provenance:
 
     did: str
     """The dataset; empty for a plain file."""
-    stencil: str
-    """Its text; empty for the whole."""
+    selection: Selection
+    """What was asked for."""
     date: str
     """UTC, ISO 8601."""
     maker: str
@@ -56,10 +60,21 @@ class Provenance:
         cards = []
         if self.did:
             cards += text_cards("CUTID", self.did, "dataset that this was cut from")
-        if self.stencil:
-            cards += text_cards("CUTSTEN", self.stencil, "stencil of the cutout")
+        asked = self.selection
+        if asked.stencil is not None:
+            cards += text_cards("CUTSTEN", shape_text(asked.stencil), "stencil of the cutout")
+        if asked.band_m is not None:
+            cards += text_cards("CUTBAND", _interval_text(asked.band_m), "[m] wavelengths")
+        if asked.time_mjd is not None:
+            cards += text_cards("CUTTIME", _interval_text(asked.time_mjd), "[d] MJD, UTC")
+        if asked.pol:
+            cards += text_cards("CUTPOL", " ".join(asked.pol), "polarization states")
         cards += text_cards("CUTDATE", self.date, "UTC when this was cut")
         return cards + text_cards("CUTBY", self.maker, "what made the cutout")
+
+
+def _interval_text(interval: Interval) -> str:
+    return f"{interval.low!r} {interval.high!r}"
 
 
 def _structure(
@@ -131,6 +146,7 @@ def cut_cards(
     *,
     primary: bool,
     extend: bool = False,
+    header_only: bool = False,
 ) -> list[str]:
     """Write the header of a section.
 
@@ -146,13 +162,23 @@ def cut_cards(
         Whether it becomes the primary HDU.
     extend
         Whether extensions follow (of a primary).
+    header_only
+        Whether no data follow: the last NAXISn is 0 then (FITS 4.0 section 4.4.1.1), and CUTSEC
+        tells its size.
     """
     cards = _shifted(_kept(_split(hdu)), section.shift)
+    for axis, step in enumerate(section.steps, 1):
+        if step > 1:
+            cards = stepped_cards(cards, axis, step)
     own = [value_card("CUTHDU", str(hdu.number), "HDU of the original, 0 is the primary")]
-    pixels = ",".join(f"{part.start + 1}:{part.stop}" for part in reversed(section.slices))
+    pixels = ",".join(
+        f"{part.start + 1}:{part.stop}{f':{part.step}' if (part.step or 1) > 1 else ''}"
+        for part in reversed(section.slices)
+    )
     own += text_cards("CUTSEC", f"[{pixels}]", "pixels of the original")
+    shape = (0, *section.shape[1:]) if header_only else section.shape
     return [
-        *_structure(hdu, section.shape, primary=primary, extend=extend),
+        *_structure(hdu, shape, primary=primary, extend=extend),
         *cards,
         *([] if provenance is None else provenance.cards()),
         *own,
@@ -217,15 +243,19 @@ def moved_cards(hdu: HduIndex, shift: tuple[int, int]) -> list[str]:
     return cards
 
 
+def rowless_cards(cards: Sequence[str]) -> list[str]:
+    """Write the header of a table for an HDU without its rows."""
+    return [
+        value_card(card[:8].rstrip(), "0") if card[:8].rstrip() in {"NAXIS2", "PCOUNT"} else card
+        for card in cards
+        if not card.startswith("THEAP ")
+    ]
+
+
 def _has_linear_terms(cards: list[str]) -> bool:
     return any(re.match(r"(LTM\d_\d|LTV\d) *=", card[:9]) for card in cards)
 
 
 def _moved(card: str, by: int) -> str:
-    """Add to the number of a card; what is no number stays as it is."""
-    match = _NUMBER.match(card[10:])
-    if match is None:
-        return card
-    value = float(match[1].upper().replace("D", "E")) + by
-    comment = (match[2] or "").removeprefix("/").strip()
-    return value_card(card[:8].rstrip(), repr(value).upper(), comment)
+    """Add to the number of a card."""
+    return changed_card(card, lambda value: value + by)

@@ -31,6 +31,8 @@ class Lookup:
     hdu: int
     shift: tuple[int, int]
     """By which its CRVAL1 and CRVAL2 move down; (0, 0) for a copy."""
+    of_coordinates: bool = True
+    """Whether an image's coordinates need it, rather than the user."""
 
 
 def find_lookups(index: FileIndex, sections: Sequence[Section]) -> tuple[Lookup, ...]:

@@ -128,8 +128,9 @@ class ManyCutouts:
         wanted = list(islice(asked.combinations(), most + 1))
         if len(wanted) > most:
             raise TooLargeError(
-                f"ID, POS, CIRCLE, POLYGON, BAND and TIME have more than {most} combinations, the"
-                f" most for MULTI={packing}; ask for fewer at once, or upload a table to /async"
+                f"ID, POS, CIRCLE, POLYGON, BAND, TIME and PIXELS have more than {most} "
+                f"combinations, the most for MULTI={packing}; ask for fewer at once, or upload a "
+                "table to /async"
             )
         if self._answers >= self._settings.max_streams:
             raise ServiceUnavailable(

@@ -80,7 +80,11 @@ def selection_text(selection: Selection) -> str:
     for name, interval in (("BAND", selection.band_m), ("TIME", selection.time_mjd)):
         if interval is not None:
             parts.append(f"{name}={interval.low!r} {interval.high!r}")
-    return " ".join((*parts, *(f"POL={state}" for state in selection.pol)))
+    parts += [f"POL={state}" for state in selection.pol]
+    if selection.pixels:
+        ranges = ("*" if one is None else f"{one.first}:{one.last}" for one in selection.pixels)
+        parts.append(f"PIXELS=[{','.join(ranges)}]")
+    return " ".join(parts)
 
 
 COLUMNS = (

@@ -7,9 +7,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from soda.extensions import parse_hdus, parse_header_only, parse_pixels, parse_tables
 from soda.formats import Format
 from soda.output import Output, parse_output
-from soda.selection import Interval, Selection
+from soda.selection import HduChoice, Interval, PixelRange, Selection
 from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.params import Params
 from vodal.regions import Region, parse_circle, parse_numbers, parse_polygon, parse_pos
@@ -35,6 +36,11 @@ class CutoutParams:
     times_mjd: tuple[Interval, ...] = ()
     pol: tuple[str, ...] = ()
     """States, all of which go into each cutout."""
+    pixels: tuple[tuple[PixelRange | None, ...], ...] = ()
+    hdus: tuple[HduChoice, ...] = ()
+    """HDUs, all of which go into each cutout."""
+    tables: bool = False
+    header_only: bool = False
     output: Output = field(default_factory=Output)
     """What is made of the pixels of each."""
 
@@ -46,7 +52,12 @@ class CutoutParams:
         MultiValuedParamNotSupported
             If there are several combinations.
         """
-        for name, values in (("ID", self.dids), ("BAND", self.bands_m), ("TIME", self.times_mjd)):
+        for name, values in (
+            ("ID", self.dids),
+            ("BAND", self.bands_m),
+            ("TIME", self.times_mjd),
+            ("PIXELS", self.pixels),
+        ):
             if len(values) > 1:
                 raise MultiValuedParamNotSupported(f"{name} may be given only once")
         if len(self.stencils) > 1:
@@ -55,10 +66,26 @@ class CutoutParams:
 
     def combinations(self) -> Iterator[tuple[str, Selection]]:
         """Give the dataset and the part of each cutout, the last parameter varying first."""
-        for did, stencil, band, time in itertools.product(
-            self.dids, self.stencils or (None,), self.bands_m or (None,), self.times_mjd or (None,)
+        for did, stencil, band, time, pixels in itertools.product(
+            self.dids,
+            self.stencils or (None,),
+            self.bands_m or (None,),
+            self.times_mjd or (None,),
+            self.pixels or ((),),
         ):
-            yield did, Selection(stencil, band, time, self.pol)
+            yield (
+                did,
+                Selection(
+                    stencil,
+                    band,
+                    time,
+                    self.pol,
+                    pixels,
+                    self.hdus,
+                    self.tables,
+                    self.header_only,
+                ),
+            )
 
 
 def parse_params(params: Params, default: Format | None = None) -> CutoutParams:
@@ -87,6 +114,10 @@ def parse_params(params: Params, default: Format | None = None) -> CutoutParams:
         bands_m=_intervals(params, "BAND", "metres"),
         times_mjd=_intervals(params, "TIME", "days (MJD)"),
         pol=_states(params),
+        pixels=parse_pixels(params),
+        hdus=parse_hdus(params),
+        tables=parse_tables(params),
+        header_only=parse_header_only(params),
         output=parse_output(params, default),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vodal.regions import Region
 
-__all__ = ["Interval", "Selection"]
+__all__ = ["HduChoice", "Interval", "PixelRange", "Selection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,30 @@ class Interval:
 
     low: float
     high: float
+
+    def meets(self, other: Interval) -> bool:
+        """Tell whether two intervals have a point in common."""
+        return self.low <= other.high and self.high >= other.low
+
+
+@dataclass(frozen=True, slots=True)
+class PixelRange:
+    """Pixels along one axis, 1-based as FITS counts them; both ends belong to it."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class HduChoice:
+    """An HDU by its number or its name."""
+
+    number: int | None = None
+    """0 is the primary."""
+    name: str = ""
+    """EXTNAME in upper case, where there is no number."""
+    extver: int | None = None
+    """None for all of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +53,11 @@ class Selection:
     """Modified Julian Date, UTC."""
     pol: tuple[str, ...] = ()
     """Polarization states; empty for all."""
+    pixels: tuple[PixelRange | None, ...] = ()
+    """Of each axis in FITS order (NAXIS1 first), None for all of it; empty for all of the image."""
+    hdus: tuple[HduChoice, ...] = ()
+    """HDUs; empty for all planes of the dataset."""
+    tables: bool = False
+    """Whether tables that belong to the image go along."""
+    header_only: bool = False
+    """Whether the headers are wanted without the data."""

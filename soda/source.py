@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from soda.filters import Extent, extent_of
 from vodal.fits.index import FileIndex
 from vodal.products import Product
 
@@ -23,6 +24,8 @@ class Source:
     """Numbers of the HDUs to cut, image plane first."""
     did: str = ""
     """Identifier of the dataset; empty for a plain file."""
+    extent: Extent = field(default_factory=Extent)
+    """What its row tells; nothing for a plain file."""
 
 
 def source_of(product: Product, index: FileIndex) -> Source:
@@ -39,4 +42,6 @@ def source_of(product: Product, index: FileIndex) -> Source:
         else replace(hdu, cards="", tiles=None, kind="other")
         for hdu in index.hdus
     )
-    return Source(product.uri, replace(index, hdus=hdus), product.hdus, product.did)
+    return Source(
+        product.uri, replace(index, hdus=hdus), product.hdus, product.did, extent_of(product)
+    )

@@ -53,7 +53,7 @@ def section(header):
     """Read CUTSEC as numpy slices."""
     parts = header["CUTSEC"].strip("[]").split(",")
     bounds = [part.split(":") for part in reversed(parts)]
-    return tuple(slice(int(low) - 1, int(high)) for low, high in bounds)
+    return tuple(slice(int(low) - 1, int(high), *map(int, step)) for low, high, *step in bounds)
 
 
 def verify(path):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soda.filters import passes
+from soda.filters import Extent, judge, passes, passes_whole
 from soda.params import parse_params
-from soda.selection import Interval, Selection
+from soda.selection import HduChoice, Interval, PixelRange, Selection
 from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.params import Params
 from vodal.products import Product
@@ -117,7 +117,11 @@ def test_formats_that_are_served(value):
     parse(ID="a", RESPONSEFORMAT=value)
 
 
-@given(st.text(max_size=60), st.sampled_from(["POS", "CIRCLE", "POLYGON", "BAND", "TIME", "POL"]))
+NAMES = ["POS", "CIRCLE", "POLYGON", "BAND", "TIME", "POL", "PIXELS", "PIXEL_1", "HDU", "TABLES",
+         "KIND"]  # fmt: skip
+
+
+@given(st.text(max_size=60), st.sampled_from(NAMES))
 def test_no_text_makes_it_crash(text, name):
     error = None
     try:
@@ -135,7 +139,10 @@ def product(**row):
 
 
 def test_filters_by_the_row():
-    image = product(em_min=4e-7, em_max=5e-7, t_min=60000.0, t_max=60001.0, pol_states="/I/Q/")
+    image = product(
+        em_min=4e-7, em_max=5e-7, em_xel=1, t_min=60000.0, t_max=60001.0, t_xel=1,
+        pol_states="/I/Q/",
+    )  # fmt: skip
 
     def asks(**values):
         return passes(image, Selection(**values))
@@ -148,15 +155,77 @@ def test_filters_by_the_row():
     assert not asks(time_mjd=Interval(-math.inf, 59999.0))
     assert asks(pol=("I", "Q", "U"))
     assert not asks(pol=("V",))
-    with pytest.raises(UsageError, match="POL"):
-        asks(pol=("I",))
+    # One of its states: there may be an axis to cut along.
+    assert asks(pol=("I",))
 
 
-def test_what_would_have_to_be_cut_is_refused_by_name():
-    cube = product(em_min=4e-7, em_max=5e-7, em_xel=100)
-    with pytest.raises(UsageError, match="BAND is not supported"):
-        passes(cube, Selection(band_m=Interval(0, 1)))
-    with pytest.raises(UsageError, match="TIME is not supported"):
-        passes(cube, Selection(time_mjd=Interval(0, 1)))
-    with pytest.raises(UsageError, match="POL is not supported"):
-        passes(cube, Selection(pol=("I",)))
+def test_what_the_row_decides_is_no_more_to_be_cut():
+    extent = Extent(Interval(4e-7, 5e-7), 1, Interval(60000.0, 60001.0), None, ("I", "Q"))
+    wanted = Selection(
+        band_m=Interval(0, 1), time_mjd=Interval(0, 1e5), pol=("I", "Q", "V"), header_only=True
+    )
+    assert judge(extent, wanted) == Selection(time_mjd=Interval(0, 1e5), header_only=True)
+    assert judge(Extent(), wanted) == wanted
+
+
+def test_a_product_without_the_axis_is_judged_by_its_row():
+    extent = Extent(Interval(4e-7, 5e-7), None, None, None, ("I", "Q"))
+    assert passes_whole(extent, Selection(band_m=Interval(5e-7, 1)), "BAND")
+    assert not passes_whole(extent, Selection(band_m=Interval(5.1e-7, 1)), "BAND")
+    assert passes_whole(extent, Selection(pol=("I", "Q")), "POL")
+    assert not passes_whole(extent, Selection(pol=("V",)), "POL")
+    with pytest.raises(UsageError, match=r"TIME is not supported .* extent is not known"):
+        passes_whole(extent, Selection(time_mjd=Interval(0, 1)), "TIME")
+    with pytest.raises(UsageError, match=r"POL is not supported .* \(I Q\)"):
+        passes_whole(extent, Selection(pol=("I",)), "POL")
+    with pytest.raises(UsageError, match=r"POL is not supported .* not known"):
+        passes_whole(Extent(), Selection(pol=("I",)), "POL")
+
+
+@pytest.mark.parametrize(
+    ("given", "pixels"),
+    [
+        ({"PIXELS": "[101:200,51:150]"}, (PixelRange(101, 200), PixelRange(51, 150))),
+        ({"PIXELS": " 1:5 , * , 7 "}, (PixelRange(1, 5), None, PixelRange(7, 7))),
+        ({"PIXELS": "[-3:0,*]"}, (PixelRange(-3, 0), None)),
+        ({"PIXEL_3": "2 4", "pixel_1": "10 20"}, (PixelRange(10, 20), None, PixelRange(2, 4))),
+        ({"PIXEL_1": "1.6 4.4"}, (PixelRange(2, 4),)),
+        ({"PIXEL_1": "-Inf 4"}, (PixelRange(-(1 << 62), 4),)),
+        ({}, ()),
+    ],
+)
+def test_ranges_of_pixels(given, pixels):
+    assert parse(ID="a", **given).single()[1].pixels == pixels
+
+
+def test_hdus_tables_and_headers_alone():
+    _, wanted = parse(
+        ID="a", HDU=["1", "[sci,2]", "Mask", "1"], TABLES="true", KIND="header"
+    ).single()
+    assert wanted.hdus == (HduChoice(1), HduChoice(name="SCI", extver=2), HduChoice(name="MASK"))
+    assert wanted.tables
+    assert wanted.header_only
+    assert parse(ID="a", TABLES="0", KIND="DATA").single()[1] == Selection()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"PIXELS": "1:x"}, ["PIXELS", "[101:200,51:150,*]", "1:x"]),
+        ({"PIXELS": "1:10:2"}, ["PIXELS", "[101:200,51:150,*]"]),
+        ({"PIXELS": "9:3"}, ["PIXELS", "3:9"]),
+        ({"PIXELS": "[]"}, ["PIXELS"]),
+        ({"PIXELS": "1:2", "PIXEL_1": "1 2"}, ["PIXELS", "PIXEL_n"]),
+        ({"PIXEL_2": "5"}, ["PIXEL_2", "'101 200'"]),
+        ({"PIXEL_2": "5 1"}, ["PIXEL_2"]),
+        ({"HDU": "SCI,x"}, ["HDU", "EXTVER", "SCI,x"]),
+        ({"HDU": ",2"}, ["HDU"]),
+        ({"TABLES": "all"}, ["TABLES", "1", "'ALL'"]),
+        ({"KIND": "pixels"}, ["KIND", "HEADER"]),
+    ],
+)
+def test_wrong_extensions_are_told_by_name(given, words):
+    with pytest.raises(UsageError) as caught:
+        parse(ID="a", **given).single()
+    for word in words:
+        assert word in str(caught.value)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 from astropy.time import Time
 
 from vodal.fits.quiet import quiet
 
-__all__ = ["from_utc", "scale_named", "to_utc"]
+__all__ = ["from_utc", "read_reference", "scale_named", "time_unit_days", "to_utc"]
 
 _NAMES = {"UTC": "utc", "UT": "utc", "UT1": "utc", "GMT": "utc", "TAI": "tai", "IAT": "tai",
           "TT": "tt", "TDT": "tt", "ET": "tt", "TDB": "tdb", "TCG": "tcg", "TCB": "tcb",
           "GPS": "gps"}  # fmt: skip
+_UNITS = {"s": 1 / 86400, "d": 1.0, "a": 365.25, "yr": 365.25, "cy": 36525.0, "min": 1 / 1440,
+          "h": 1 / 24, "ta": 365.24219, "Ba": 365.2421988, "ms": 1 / 86400e3, "us": 1 / 86400e6,
+          "ns": 1 / 86400e9, "ks": 1e3 / 86400, "Ms": 1e6 / 86400}  # fmt: skip
+_JD_OF_MJD_0 = 2400000.5
 _GPS_BEHIND_TAI_D = 19.0 / 86400.0
 
 
@@ -65,3 +70,38 @@ def _time(mjd: float, scale: str) -> Time:
     whole = math.floor(mjd)
     with quiet():
         return Time(whole, mjd - whole, format="mjd", scale=scale)
+
+
+def time_unit_days(unit: str) -> float | None:
+    """Give a unit of time in days, by the names of FITS paper IV; None if it is not known."""
+    return _UNITS.get(unit)
+
+
+def read_reference(number: Callable[[str], float | None], text: Callable[[str], str]) -> float:
+    """Give the moment from which a header's times count (FITS paper IV section 4.1).
+
+    Parameters
+    ----------
+    number, text
+        Give the number or text of a keyword; None or nothing where the header has none.
+
+    Returns
+    -------
+    float
+        MJD on the header's scale: of MJDREF, or else JDREF, or else DATEREF; 0 by default.
+    """
+    for keyword, zero in (("MJDREF", 0.0), ("JDREF", _JD_OF_MJD_0)):
+        whole, part = number(f"{keyword}I"), number(f"{keyword}F")
+        if whole is not None:
+            return (whole - zero) + (part or 0.0)
+        single = number(keyword)
+        if single is not None:
+            return single - zero
+    date = text("DATEREF")
+    if date:
+        try:
+            with quiet():
+                return float(Time(date, format="fits", scale="tai").mjd)
+        except ValueError:
+            return 0.0
+    return 0.0
