@@ -26,7 +26,7 @@ from starlette.responses import Response
 from datalink.conditions import Validators, make_etag, requested_ranges
 from vodal.errors import DataError
 from vodal.products import Product
-from vodal.storage import RangeReader, open_reader
+from vodal.storage import LOCAL, RangeReader, Storage
 from vodal.web.responses import IteratorResponse
 
 __all__ = ["content_disposition", "file_response"]
@@ -148,7 +148,7 @@ def _respond(request: Request, product: Product, reader: RangeReader) -> Respons
     return IteratorResponse(_Body(reader, parts), status_code=status, headers=headers)
 
 
-async def file_response(request: Request, product: Product) -> Response:
+async def file_response(request: Request, product: Product, storage: Storage = LOCAL) -> Response:
     """Answer a GET or HEAD for the file of a product.
 
     Raises
@@ -158,7 +158,7 @@ async def file_response(request: Request, product: Product) -> Response:
     """
 
     def opened() -> Response:
-        reader = open_reader(product.uri)
+        reader = storage.open(product.uri)
         try:
             return _respond(request, product, reader)
         except BaseException:

@@ -15,7 +15,8 @@ from PIL import Image
 
 from vodal.errors import DataError
 from vodal.fits.index import FileIndex, HduIndex
-from vodal.fits.pixels import open_pixels, physical, read_sections
+from vodal.fits.opening import open_pixels
+from vodal.fits.pixels import physical, read_sections
 from vodal.storage import RangeReader
 
 __all__ = ["make_preview", "shrink", "stretch"]
@@ -152,7 +153,7 @@ def make_preview(uri: str, index: FileIndex, number: int, pixels: int) -> bytes:
     hdu = next((item for item in index.hdus if item.number == number), None)
     if hdu is None or len(hdu.shape) < 2 or 0 in hdu.shape:
         raise DataError("there is no image to make a preview of")
-    with open_pixels(uri, index) as reader:
+    with open_pixels(uri, index, (number,)) as reader:
         values = shrink(reader, hdu, pixels)
     picture = Image.fromarray(np.ascontiguousarray(stretch(values)[::-1]))
     buffer = io.BytesIO()

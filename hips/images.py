@@ -18,7 +18,8 @@ from hips.names import TILE_WIDTH, pixel_size_arcsec
 from hips.settings import HipsSettings
 from vodal.errors import DataError
 from vodal.fits.index import FileIndex, HduIndex
-from vodal.fits.pixels import open_pixels, physical, read_section
+from vodal.fits.opening import open_pixels
+from vodal.fits.pixels import physical, read_section
 from vodal.fits.planes import group_planes
 from vodal.fits.wcs import (
     celestial_axes,
@@ -113,7 +114,7 @@ class OpenImage:
     def reader(self) -> RangeReader:
         """The file; opened when first asked for."""
         if self._reader is None:
-            self._reader = open_pixels(self.source.uri, self.index)
+            self._reader = open_pixels(self.source.uri, self.index, self.source.hdus)
         return self._reader
 
     def close(self) -> None:

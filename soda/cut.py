@@ -29,7 +29,8 @@ from soda.selection import Selection
 from soda.source import Source
 from vodal.errors import TooLargeError
 from vodal.fits.index import FileIndex, HduIndex
-from vodal.fits.pixels import open_pixels, read_sections
+from vodal.fits.opening import open_pixels
+from vodal.fits.pixels import read_sections
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
 from vodal.fits.wcs import load_wcs
@@ -121,7 +122,7 @@ def cutout(
     NotFoundError
         If the file is not there.
     """
-    with open_pixels(source.uri, source.index) as reader:
+    with open_pixels(source.uri, source.index, source.hdus) as reader:
         return cutout_from(
             reader, source, selection, output=output, limit_bytes=limit_bytes, skies=skies
         )

@@ -100,15 +100,15 @@ def make_cutout(
 
 def _spooled(source: Source) -> RangeReader:
     """Give a reader of a decompressed gzip, kept for the next cutout from the same file."""
-    from vodal.fits.pixels import open_pixels  # noqa: PLC0415
-    from vodal.storage import open_reader  # noqa: PLC0415
+    from vodal.fits.opening import open_pixels  # noqa: PLC0415
+    from vodal.storage import LOCAL  # noqa: PLC0415
 
-    with open_reader(source.uri) as now:
+    with LOCAL.open(source.uri) as now:
         version = now.stat().version
     key = (source.uri, version)
     reader = _STATE.spooled.pop(key, None)
     if reader is None or version != source.index.version:
-        reader = open_pixels(source.uri, source.index)
+        reader = open_pixels(source.uri, source.index, source.hdus)
     _STATE.spooled[key] = reader
     if len(_STATE.spooled) > _SPOOLED:
         _, oldest = _STATE.spooled.popitem(last=False)

@@ -18,6 +18,7 @@ __all__ = [
     "ArchiveError",
     "AuthenticationError",
     "AuthorizationError",
+    "ChangedError",
     "DataError",
     "DeadlineError",
     "MediaTypeError",
@@ -161,6 +162,10 @@ class ArchiveError(SkylaneError):
 
 class DataError(ArchiveError):
     """A file is not what it should be: truncated, not FITS, corrupt, changed under its index."""
+
+
+class ChangedError(DataError):
+    """A file is not the one, or not the version of it, that was to be read."""
 
 
 class SettingsError(SkylaneError):

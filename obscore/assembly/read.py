@@ -33,7 +33,7 @@ from obscore.sources.base import Candidate
 from vodal.errors import DataError, NotFoundError, SkylaneError, UsageError
 from vodal.fits.footprint import footprint
 from vodal.fits.index import FileIndex
-from vodal.fits.pixels import open_pixels
+from vodal.fits.opening import open_pixels
 from vodal.fits.planes import PlaneGroup, group_planes
 from vodal.fits.quiet import quiet
 from vodal.fits.scan import scan_file
@@ -262,12 +262,16 @@ class _LazyReader(RangeReader):
 
     def _open(self) -> RangeReader:
         if self._reader is None:
-            self._reader = open_pixels(self._uri, self._index)
+            self._reader = open_pixels(self._uri, self._index, ())
         return self._reader
 
     @override
     def stat(self) -> FileStat:
         return self._open().stat()
+
+    @override
+    def identity(self) -> str | None:
+        return self._open().identity()
 
     @override
     def read(self, offset: int, length: int) -> bytes:

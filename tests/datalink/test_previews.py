@@ -23,7 +23,7 @@ from datalink.picture import make_preview, shrink, stretch
 from datalink.preview import Previews, _Folder
 from datalink.settings import DatalinkSettings
 from vodal.errors import DataError
-from vodal.fits.pixels import open_pixels
+from vodal.fits.opening import open_pixels
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
 from vodal.testing.server import serve

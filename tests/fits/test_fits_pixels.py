@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from vodal.errors import DataError
 from vodal.fits.index import HduIndex
-from vodal.fits.pixels import open_pixels, physical, read_section, read_sections
+from vodal.fits.opening import open_pixels
+from vodal.fits.pixels import physical, read_section, read_sections
 from vodal.fits.scan import scan_file
 from vodal.storage import LocalReader, RangeReader
 

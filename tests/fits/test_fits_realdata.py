@@ -14,7 +14,8 @@ from astropy.wcs import WCS
 from vodal.errors import DataError
 from vodal.fits.footprint import Footprint, footprint
 from vodal.fits.index import FileIndex
-from vodal.fits.pixels import open_pixels, physical, read_section
+from vodal.fits.opening import open_pixels
+from vodal.fits.pixels import physical, read_section
 from vodal.fits.planes import group_planes
 from vodal.fits.quiet import quiet
 from vodal.fits.scan import scan_file

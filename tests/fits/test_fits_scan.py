@@ -13,7 +13,8 @@ from astropy.io import fits
 
 from vodal.errors import DataError, NotFoundError, SkylaneError
 from vodal.fits.index import FileIndex
-from vodal.fits.pixels import open_pixels, read_section
+from vodal.fits.opening import open_pixels
+from vodal.fits.pixels import read_section
 from vodal.fits.scan import scan_file
 
 

@@ -25,7 +25,8 @@ from soda.formats import FORMATS
 from soda.output import Compression, Output
 from soda.selection import Selection
 from vodal.errors import SkylaneError
-from vodal.fits.pixels import open_pixels, read_section
+from vodal.fits.opening import open_pixels
+from vodal.fits.pixels import read_section
 from vodal.fits.scan import scan_file
 from vodal.regions import Circle
 from vodal.testing.skies import make_wcs

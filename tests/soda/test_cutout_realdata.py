@@ -16,7 +16,7 @@ from soda.cut import cutout
 from soda.selection import Selection
 from soda.source import Source
 from vodal.errors import SkylaneError
-from vodal.fits.pixels import open_pixels
+from vodal.fits.opening import open_pixels
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
 from vodal.fits.wcs import load_wcs, pixel_scale_arcsec, pixel_to_icrs, sky_wcs

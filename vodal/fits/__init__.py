@@ -18,6 +18,7 @@ In the order data flows:
 - `rice`        RICE_1 tiles decoded by compiled code
 - `sections`    which bytes a section of an image needs, and where they go
 - `tiled`       the same of a tile-compressed image
+- `opening`     files opened by their index, which is held against them, or indexed on the spot
 - `pixels`      sections of images through the index
 - `headers`     header cards and blocks, written
 - `quiet`       silence for libraries that warn of what is handled

@@ -75,6 +75,12 @@ class HduIndex:
     cards: str
     """The header as the file has it: 80-character cards without END, joined."""
     tiles: TileIndex | None = None
+    checked_bytes: int = 0
+    """From the start of the header, what `checksum` is of: the header, and of a tile-compressed
+    image the table that says where its tiles lie (4 MiB of it at most). 0 in indexes that were made
+    without."""
+    checksum: int = 0
+    """CRC-32 of these bytes as the file has them."""
 
     @cached_property
     def header(self) -> fits.Header:
@@ -144,6 +150,7 @@ class FileIndex:
                     "bitpix": hdu.bitpix,
                     "shape": hdu.shape,
                     "cards": hdu.cards,
+                    "checked": [hdu.checked_bytes, hdu.checksum],
                     "tiles": None
                     if tiles is None
                     else {
@@ -207,6 +214,8 @@ class FileIndex:
                     bitpix=item["bitpix"],
                     shape=tuple(item["shape"]),
                     cards=item["cards"],
+                    checked_bytes=item.get("checked", (0, 0))[0],
+                    checksum=item.get("checked", (0, 0))[1],
                     tiles=None
                     if tiles is None
                     else TileIndex(

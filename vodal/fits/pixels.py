@@ -15,52 +15,13 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from vodal.errors import DataError
-from vodal.fits.index import FileIndex, HduIndex
+from vodal.fits.index import HduIndex
 from vodal.fits.sections import BATCH_BYTES, PlainJob, SectionJob
-from vodal.fits.source import decompressed_chunks
 from vodal.fits.tiled import TileJob
-from vodal.storage import RangeReader, local_path, open_reader
+from vodal.storage import RangeReader
 from vodal.storage.files import FileReader
-from vodal.storage.gzipped import SpooledReader
 
-__all__ = ["open_pixels", "physical", "read_section", "read_sections"]
-
-MAX_SPOOL_BYTES = 8 << 30
-"""Default limit of a decompressed gzip."""
-
-
-def open_pixels(uri: str, index: FileIndex, *, limit_bytes: int = MAX_SPOOL_BYTES) -> RangeReader:
-    """Open a file for range reads in the offsets of its index.
-
-    A whole-file gzip is decompressed once, to an anonymous temporary file that lives as long as
-    the reader; a caller that needs it again keeps the reader.
-
-    Parameters
-    ----------
-    uri
-        Of the file, as `vodal.storage.open_reader` takes it.
-    index
-        Of the same file.
-    limit_bytes
-        The most that a gzip may hold.
-
-    Raises
-    ------
-    DataError
-        If the file is not the one that was indexed, or is a damaged or too large gzip.
-    NotFoundError
-        If the file is not there.
-    """
-    reader = open_reader(uri)
-    stat = reader.stat()
-    if stat.version == index.version and index.encoding == "":
-        return reader
-    with reader:
-        if stat.version != index.version:
-            raise DataError("the file changed since it was catalogued")
-        path = local_path(uri)
-        with path.open("rb") as file:
-            return SpooledReader(decompressed_chunks(file), stat, path.name, limit_bytes)
+__all__ = ["physical", "read_section", "read_sections"]
 
 
 def read_section(reader: RangeReader, hdu: HduIndex, section: tuple[slice, ...]) -> NDArray[Any]:

@@ -10,21 +10,30 @@ from __future__ import annotations
 
 import math
 import os
+import zlib
 from pathlib import Path
+from typing import Literal
 
-from vodal.errors import DataError, NotFoundError
+from vodal.errors import ChangedError, DataError, NotFoundError
 from vodal.fits.cards import CARD_LENGTH, Keywords, clean_text, repair_cards
 from vodal.fits.index import FileIndex, HduIndex, HduKind, TileIndex
-from vodal.fits.source import ForwardSource, GzipSource, PlainSource, foreign_format
+from vodal.fits.source import (
+    ForwardSource,
+    GzipSource,
+    PlainSource,
+    RangeSource,
+    foreign_format,
+)
 from vodal.fits.tiletable import TilePlan, plan_tiles
-from vodal.storage import stat_local
+from vodal.storage import FileStat, RangeReader, stat_local
 
-__all__ = ["scan_file"]
+__all__ = ["scan_file", "scan_reader"]
 
 _BLOCK = 2880
 _MAX_HEADER_BLOCKS = 4096
 """A header of 11 MB: 147,000 cards, ten times the longest known."""
 _MAX_HDUS = 20_000
+_MAX_CHECKED_BYTES = 4 << 20
 _MAX_PLAIN_BYTES = 1 << 36
 """Of a decompressed gzip stream: 64 GiB, beyond which it is taken for a bomb."""
 _BITPIX = {8, 16, 32, 64, -32, -64}
@@ -46,6 +55,8 @@ def scan_file(path: Path) -> FileIndex:
     ------
     DataError
         If it is not FITS, or is damaged; the message says where and how.
+    ChangedError
+        If it changed while it was read.
     NotFoundError
         If it cannot be opened.
     """
@@ -62,8 +73,35 @@ def scan_file(path: Path) -> FileIndex:
     except OSError as error:
         raise NotFoundError(f"the file {path.name} cannot be read: {error.strerror}") from None
     if (after.st_size, after.st_mtime_ns) != _size_and_time(before.version):
-        raise DataError(f"the file {path.name} changed while it was read")
+        raise ChangedError(f"the file {path.name} changed while it was read")
     return FileIndex(before.size_bytes, before.version, "gzip" if is_gzip else "", hdus)
+
+
+def scan_reader(
+    reader: RangeReader, stat: FileStat, size_bytes: int, encoding: Literal["", "gzip"] = ""
+) -> FileIndex:
+    """Index a FITS file that is open for range reads; else as `scan_file`.
+
+    Parameters
+    ----------
+    reader
+        Of the file, or of the plain stream of a gzip.
+    stat
+        Of the file as stored.
+    size_bytes
+        Of what the reader gives.
+    encoding
+        That the index shall tell.
+
+    Raises
+    ------
+    DataError
+        If it is not FITS, or is damaged.
+    ChangedError
+        If it changed while it was read.
+    """
+    hdus = _Walk(RangeSource(reader, size_bytes)).hdus()
+    return FileIndex(stat.size_bytes, stat.version, encoding, hdus)
 
 
 def _size_and_time(version: str) -> tuple[int, int]:
@@ -77,6 +115,7 @@ class _Walk:
     def __init__(self, source: ForwardSource) -> None:
         self._source = source
         self._position = 0
+        self._checksum = 0
 
     def hdus(self) -> tuple[HduIndex, ...]:
         """Walk to the end of the stream."""
@@ -107,9 +146,11 @@ class _Walk:
     def _header(self, place: str, block: bytes) -> tuple[list[str], int]:
         """Read a header to its END; give its cards and its length in bytes."""
         cards: list[str] = []
+        self._checksum = 0
         for blocks in range(1, _MAX_HEADER_BLOCKS + 1):
             if len(block) < _BLOCK:
                 raise DataError(f"the header of {place} is cut before its END card")
+            self._checksum = zlib.crc32(block, self._checksum)
             for start in range(0, _BLOCK, CARD_LENGTH):
                 card = block[start : start + CARD_LENGTH]
                 if card.startswith(b"END") and not card[3:].strip(b" \0"):
@@ -133,7 +174,7 @@ class _Walk:
         if kind == "compressed" and name == "COMPRESSED_IMAGE":
             name = ""  # the default that fpack gives is not the image's name
         data_offset = self._position
-        tiles = self._data(place, data_length, plan)
+        tiles, checked = self._data(place, data_length, plan)
         return HduIndex(
             number=number,
             kind=kind,
@@ -147,14 +188,31 @@ class _Walk:
             shape=shape,
             cards="".join(repair_cards(cards)),
             tiles=tiles,
+            checked_bytes=header_length + checked,
+            checksum=self._checksum,
         )
 
-    def _data(self, place: str, length: int, plan: TilePlan | None) -> TileIndex | None:
-        """Pass over a data unit with its padding, reading the descriptors of tiles on the way."""
+    def _data(self, place: str, length: int, plan: TilePlan | None) -> tuple[TileIndex | None, int]:
+        """Pass over a data unit with its padding, reading the descriptors of tiles on the way.
+
+        Returns
+        -------
+        tuple
+            The tiles, and how many bytes of their table went into the checksum.
+        """
         tiles = None
-        passed = 0
+        passed = checked = 0
+
+        def read(count: int) -> bytes:
+            nonlocal checked
+            part = self._source.read(count)
+            first = part[: _MAX_CHECKED_BYTES - checked]
+            self._checksum = zlib.crc32(first, self._checksum)
+            checked += len(first)
+            return part
+
         if plan is not None:
-            passed, tiles = plan.read(self._source.read, self._position)
+            passed, tiles = plan.read(read, self._position)
         while passed < length:
             step = self._source.skip(min(length - passed, 1 << 24))
             if step == 0:
@@ -166,7 +224,7 @@ class _Walk:
         self._source.skip(padding)
         self._position += length + padding
         self._check_size()
-        return tiles
+        return tiles, checked
 
 
 def _extver(keywords: Keywords) -> int:

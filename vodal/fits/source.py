@@ -11,10 +11,20 @@ from isal import isal_zlib
 from typing_extensions import override
 
 from vodal.errors import DataError
+from vodal.storage.base import RangeReader
 
-__all__ = ["ForwardSource", "GzipSource", "PlainSource", "decompressed_chunks", "foreign_format"]
+__all__ = [
+    "ForwardSource",
+    "GzipSource",
+    "PlainSource",
+    "RangeSource",
+    "decompressed_chunks",
+    "foreign_format",
+    "pieces_of",
+]
 
 _CHUNK_BYTES = 1 << 18
+_AHEAD_BYTES = 1 << 16
 _GZIP_FORMAT = 31
 """Window bits that tell zlib to expect a gzip header and to verify its CRC."""
 
@@ -103,11 +113,45 @@ class PlainSource(ForwardSource):
         return length
 
 
+class RangeSource(ForwardSource):
+    """A file read by ranges, some blocks ahead of what is asked for.
+
+    Parameters
+    ----------
+    reader
+        Of the file.
+    size_bytes
+        Of what the reader gives.
+    """
+
+    def __init__(self, reader: RangeReader, size_bytes: int) -> None:
+        self._reader, self._size = reader, size_bytes
+        self._position = self._start = 0
+        self._ahead = b""
+
+    @override
+    def read(self, length: int) -> bytes:
+        length = min(length, self._size - self._position)
+        low = self._position - self._start
+        if low < 0 or low + length > len(self._ahead):
+            count = min(max(length, _AHEAD_BYTES), self._size - self._position)
+            self._ahead = self._reader.read(self._position, count)
+            self._start, low = self._position, 0
+        self._position += length
+        return self._ahead[low : low + length]
+
+    @override
+    def skip(self, length: int) -> int:
+        length = min(length, self._size - self._position)
+        self._position += length
+        return length
+
+
 class GzipSource(ForwardSource):
     """The plain stream of a gzip file, decompressed on the way in bounded memory."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._chunks = decompressed_chunks(file)
+        self._chunks = decompressed_chunks(pieces_of(file), Path(str(file.name)).name)
         self._rest = memoryview(b"")
 
     @override
@@ -138,35 +182,46 @@ class GzipSource(ForwardSource):
         return True
 
 
-def decompressed_chunks(file: BinaryIO) -> Iterator[bytes]:
+def pieces_of(file: BinaryIO) -> Iterator[bytes]:
+    """Give the bytes of an open file, piece by piece."""
+    return iter(lambda: file.read(_CHUNK_BYTES), b"")
+
+
+def decompressed_chunks(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
     """Decompress a gzip file of one or more members, piece by piece.
 
     Zero bytes after the last member are padding (tapes, block devices) and are ignored.
+
+    Parameters
+    ----------
+    pieces
+        The file, front to back.
+    name
+        Of the file, for errors.
 
     Raises
     ------
     DataError
         If the stream is cut, is damaged or its checksum is wrong.
     """
-    path = Path(str(file.name)).name
-    data = file.read(_CHUNK_BYTES)
+    data = next(pieces, b"")
     while data:
         member = isal_zlib.decompressobj(wbits=_GZIP_FORMAT)
         while not member.eof:
             try:
                 plain = member.decompress(data, _CHUNK_BYTES)
             except isal_zlib.IsalError as error:  # type: ignore[misc]  # its stub has no base class
-                raise DataError(f"the gzip stream of {path} is damaged: {error}") from None
+                raise DataError(f"the gzip stream of {name} is damaged: {error}") from None
             if plain:
                 yield plain
             data = member.unconsumed_tail
             if plain or data or member.eof:
                 continue
-            data = file.read(_CHUNK_BYTES)
+            data = next(pieces, b"")
             if not data:
-                raise DataError(f"the gzip stream of {path} is cut: the file is truncated")
-        data = member.unused_data or file.read(_CHUNK_BYTES)
+                raise DataError(f"the gzip stream of {name} is cut: the file is truncated")
+        data = member.unused_data or next(pieces, b"")
         while data and not (data := data.lstrip(b"\0")):
-            data = file.read(_CHUNK_BYTES)
+            data = next(pieces, b"")
         if data and not data.startswith(b"\x1f"):
-            raise DataError(f"the gzip stream of {path} is followed by bytes of another kind")
+            raise DataError(f"the gzip stream of {name} is followed by bytes of another kind")

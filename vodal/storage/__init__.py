@@ -1,46 +1,34 @@
 """Bytes by offset from wherever they lie.
 
-- `base`    the seam: `RangeReader` and `FileStat`
-- `ranges`  coalescing of near neighbours
-- `files`   ranges of an open file
-- `local`   files on a disk
-- `gzipped` the plain stream of a whole-file gzip
+- `settings`    which servers are read, and how patiently
+- `hosts`       lists of hosts
+- `base`        the seam: `RangeReader` and `FileStat`
+- `ranges`      few reads for many ranges
+- `files`       ranges of an open file
+- `local`       files on a disk
+- `connections` HTTP requests on kept connections: tries, deadlines, redirects
+- `http`        files of HTTP servers
+- `s3`          signed addresses of objects of S3
+- `gzipped`     the plain stream of a whole-file gzip
+- `remote`      both of them by URI
+- `opening`     all of them by URI: `Storage`
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
-
-from vodal.errors import UsageError
 from vodal.storage.base import FileStat, RangeReader
 from vodal.storage.local import LocalReader, stat_local
+from vodal.storage.opening import LOCAL, Storage, is_local, local_path
+from vodal.storage.settings import StorageSettings
 
-__all__ = ["FileStat", "LocalReader", "RangeReader", "local_path", "open_reader", "stat_local"]
-
-
-def local_path(uri: str) -> Path:
-    """Give the path of a ``file:`` URI.
-
-    Raises
-    ------
-    UsageError
-        If the URI is of another scheme.
-    """
-    parts = urlsplit(uri)
-    if parts.scheme != "file":
-        raise UsageError(f"storage of the scheme '{parts.scheme}:' is not supported; use file:")
-    return Path(unquote(parts.path))
-
-
-def open_reader(uri: str) -> RangeReader:
-    """Open a stored file for range reads.
-
-    Raises
-    ------
-    NotFoundError
-        If it is not there.
-    UsageError
-        If its scheme is not supported.
-    """
-    return LocalReader(local_path(uri))
+__all__ = [
+    "LOCAL",
+    "FileStat",
+    "LocalReader",
+    "RangeReader",
+    "Storage",
+    "StorageSettings",
+    "is_local",
+    "local_path",
+    "stat_local",
+]

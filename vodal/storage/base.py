@@ -24,7 +24,15 @@ class RangeReader(Protocol):
     """Reads byte ranges of one file. Used by one thread at a time; closes as a context."""
 
     def stat(self) -> FileStat:
-        """Give size, version and time of change, as they are now."""
+        """Give size, version and time of change of what is read."""
+        ...
+
+    def identity(self) -> str | None:
+        """Give what stays the same as long as the file does, more surely than its version.
+
+        A check of the file's bytes that was made once holds as long as this does. None if no such
+        check is needed, since the version proves the bytes; empty if nothing is known that tells.
+        """
         ...
 
     def read(self, offset: int, length: int) -> bytes:
@@ -32,13 +40,17 @@ class RangeReader(Protocol):
 
         Raises
         ------
+        ChangedError
+            If the file is not, or not any more, of the version that the reader was opened for.
+        ServiceUnavailable
+            If the storage does not answer now.
         DataError
             If the file ends before that.
         """
         ...
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Read several ``(offset, length)``; near neighbours are read in one go."""
+        """Read several ``(offset, length)`` as `read` does; near neighbours in one go."""
         ...
 
     def __enter__(self) -> Self: ...

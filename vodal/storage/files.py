@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from vodal.errors import DataError
 from vodal.storage.base import RangeReader
-from vodal.storage.ranges import read_coalesced, read_exactly
+from vodal.storage.ranges import read_exactly, read_planned
 
 __all__ = ["FileReader"]
 
@@ -36,13 +36,18 @@ class FileReader(RangeReader):
     def __init__(self, fd: int, name: str) -> None:
         self._fd, self._name = fd, name
 
+    def _check(self) -> None:
+        """Raise ChangedError if what was just read may be of another version than is wanted."""
+
     @override
     def read(self, offset: int, length: int) -> bytes:
-        return read_exactly(self._fd, offset, length, self._name)
+        data = read_exactly(self._fd, offset, length, self._name)
+        self._check()
+        return data
 
     @override
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        return read_coalesced(ranges, self.read, _GAP_BYTES)
+        return read_planned(ranges, self.read)
 
     def read_rows(self, offset: int, stride: int, width: int, rows: memoryview) -> None:
         """Read evenly spaced rows to where they belong, one behind the other.
@@ -60,15 +65,19 @@ class FileReader(RangeReader):
         ------
         DataError
             If the file ends before that.
+        ChangedError
+            If it is not of the version that is to be read.
         """
         gap = stride - width
         if gap <= 0:
             self._fill(offset, [rows])
+            self._check()
             return
         starts = range(0, len(rows), width)
         if gap > _GAP_BYTES:
             for number, start in enumerate(starts):
                 self._fill(offset + number * stride, [rows[start : start + width]])
+            self._check()
             return
         # Rows and holes in turn, in one call: a call for each row takes longer.
         each = _MOST_PARTS // 2
@@ -77,6 +86,7 @@ class FileReader(RangeReader):
             parts = [between] * (2 * len(starts[first : first + each]) - 1)
             parts[::2] = [rows[start : start + width] for start in starts[first : first + each]]
             self._fill(offset + first * stride, parts)
+        self._check()
 
     def _fill(self, offset: int, parts: list[memoryview]) -> None:
         """Fill buffers with bytes that follow each other in the file."""

@@ -31,6 +31,8 @@ class SpooledReader(FileReader):
         Of that file, for errors.
     limit_bytes
         The most that the temporary file may take.
+    identity
+        Of that file, as its own reader gives it.
 
     Raises
     ------
@@ -39,9 +41,14 @@ class SpooledReader(FileReader):
     """
 
     def __init__(
-        self, chunks: Iterable[bytes], stat: FileStat, name: str, limit_bytes: int
+        self,
+        chunks: Iterable[bytes],
+        stat: FileStat,
+        name: str,
+        limit_bytes: int,
+        identity: str | None = "",
     ) -> None:
-        self._stat = stat
+        self._stat, self._identity = stat, identity
         self._file = tempfile.TemporaryFile(prefix="skylane-")  # noqa: SIM115 - closed on exit
         super().__init__(self._file.fileno(), name)
         size = 0
@@ -57,15 +64,20 @@ class SpooledReader(FileReader):
         except BaseException:
             self._file.close()
             raise
-        self._size = size
+        self.size_bytes = size
+        """Of the stream."""
 
     @override
     def stat(self) -> FileStat:
         return self._stat
 
     @override
+    def identity(self) -> str | None:
+        return self._identity
+
+    @override
     def read(self, offset: int, length: int) -> bytes:
-        if offset < 0 or length < 0 or offset + length > self._size:
+        if offset < 0 or length < 0 or offset + length > self.size_bytes:
             raise DataError(f"the file {self._name} ends before byte {offset + length}")
         return super().read(offset, length)
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from typing_extensions import override
 
-from vodal.errors import NotFoundError
+from vodal.errors import ChangedError, NotFoundError
 from vodal.storage.base import FileStat
 from vodal.storage.files import FileReader
 
@@ -39,9 +39,27 @@ def stat_local(path: Path) -> FileStat:
 
 
 class LocalReader(FileReader):
-    """Reads ranges of a local file by `os.pread`."""
+    """Reads ranges of a local file by `os.pread`.
 
-    def __init__(self, path: Path) -> None:
+    A file that is replaced while it is read stays the old one in the open descriptor; one that is
+    written in place is noticed by its time of change, after the bytes were read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    version
+        That is to be read; by default any, and changes are not looked for.
+
+    Raises
+    ------
+    NotFoundError
+        If it cannot be opened.
+    ChangedError
+        If it is of another version.
+    """
+
+    def __init__(self, path: Path, version: str | None = None) -> None:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -49,10 +67,27 @@ class LocalReader(FileReader):
                 f"the file {path.name} cannot be opened: {error.strerror}"
             ) from None
         super().__init__(fd, path.name)
+        self._version = version
+        try:
+            self._check()
+        except ChangedError:
+            os.close(fd)
+            raise
+
+    @override
+    def _check(self) -> None:
+        if self._version is not None and self.stat().version != self._version:
+            raise ChangedError(f"the file {self._name} changed since it was catalogued")
 
     @override
     def stat(self) -> FileStat:
         return _file_stat(os.fstat(self._fd))
+
+    @override
+    def identity(self) -> str | None:
+        # Who sets back the time of modification cannot set back that of the inode's change.
+        about = os.fstat(self._fd)
+        return f"{about.st_dev:x}-{about.st_ino:x}-{about.st_ctime_ns:x}"
 
     @override
     def __enter__(self) -> Self:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from vodal.errors import DataError
 
-__all__ = ["read_coalesced", "read_exactly"]
+__all__ = ["Request", "plan_requests", "read_exactly", "read_planned"]
+
+_MANY = 64
+_SMALL_HOLE_BYTES = 64 * 1024
+"""Costs less to read than a further request, on a disk and at the far end of a line."""
 
 
 def read_exactly(fd: int, offset: int, length: int, name: str) -> bytes:
@@ -29,12 +34,94 @@ def read_exactly(fd: int, offset: int, length: int, name: str) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def read_coalesced(
-    ranges: Sequence[tuple[int, int]],
-    read: Callable[[int, int], bytes],
-    gap_bytes: int,
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One read, and what of it belongs to which of the ranges that were asked for."""
+
+    offset: int
+    length: int
+    parts: tuple[tuple[int, int, int], ...]
+    """Number of the range, and its first and last byte (exclusive) in what is read."""
+
+
+def plan_requests(
+    ranges: Sequence[tuple[int, int]], most_bytes: int | None = None
+) -> list[Request]:
+    """Plan reads of ranges, as few as can be without reading much more than is wanted.
+
+    Neighbours are read in one go, the nearest first, as long as what lies between them is no more
+    than an eighth of what is wanted. If many reads remain, small holes are read along all the same.
+
+    Parameters
+    ----------
+    ranges
+        ``(offset, length)`` in bytes, in any order; may overlap or be empty.
+    most_bytes
+        The longest single read; a longer range comes in several, in order.
+
+    Returns
+    -------
+    list of Request
+        By offset, without overlaps.
+    """
+    order = sorted((i for i in range(len(ranges)) if ranges[i][1] > 0), key=lambda i: ranges[i])
+    runs = _runs(ranges, order)
+    runs = _joined(runs, sum(end - start for start, end, _ in runs) // 8)
+    requests = []
+    for start, end, numbers in runs:
+        step = end - start if most_bytes is None else most_bytes
+        for low in range(start, end, step):
+            high = min(low + step, end)
+            parts = []
+            for i in numbers:
+                offset, length = ranges[i]
+                if offset < high and offset + length > low:
+                    parts.append((i, max(offset, low) - low, min(offset + length, high) - low))
+            requests.append(Request(low, high - low, tuple(parts)))
+    return requests
+
+
+_Run = tuple[int, int, list[int]]
+
+
+def _runs(ranges: Sequence[tuple[int, int]], order: Sequence[int]) -> list[_Run]:
+    """Put together what touches or overlaps."""
+    runs: list[_Run] = []
+    for i in order:
+        offset, length = ranges[i]
+        if runs and offset <= runs[-1][1]:
+            start, end, numbers = runs[-1]
+            numbers.append(i)
+            runs[-1] = start, max(end, offset + length), numbers
+        else:
+            runs.append((offset, offset + length, [i]))
+    return runs
+
+
+def _joined(runs: list[_Run], spare_bytes: int) -> list[_Run]:
+    """Close holes, the smallest first, for so many bytes; and small ones where there are many."""
+    holes = sorted((runs[k + 1][0] - runs[k][1], k) for k in range(len(runs) - 1))
+    closed: set[int] = set()
+    for hole, k in holes:
+        many = len(runs) - len(closed) > _MANY
+        if hole > spare_bytes and not (many and hole <= _SMALL_HOLE_BYTES):
+            break
+        spare_bytes -= hole
+        closed.add(k)
+    joined: list[_Run] = []
+    for k, (start, end, numbers) in enumerate(runs):
+        if k - 1 in closed:
+            first, _, before = joined[-1]
+            joined[-1] = first, end, before + numbers
+        else:
+            joined.append((start, end, numbers))
+    return joined
+
+
+def read_planned(
+    ranges: Sequence[tuple[int, int]], read: Callable[[int, int], bytes]
 ) -> list[bytes]:
-    """Read ranges, merging those with no more than ``gap_bytes`` between them.
+    """Read ranges one after the other as `plan_requests` has them.
 
     Parameters
     ----------
@@ -42,37 +129,15 @@ def read_coalesced(
         ``(offset, length)`` in bytes, in any order; may overlap or be empty.
     read
         Reads exactly ``length`` bytes from ``offset``.
-    gap_bytes
-        The largest hole that is read along and dropped.
 
     Returns
     -------
     list of bytes
         In the order of ``ranges``.
     """
-    order = sorted(range(len(ranges)), key=lambda i: ranges[i][0])
     parts: list[bytes] = [b""] * len(ranges)
-    group: list[int] = []
-    start = end = 0
-
-    def flush() -> None:
-        if not group:
-            return
-        block = read(start, end - start)
-        for i in group:
-            offset, length = ranges[i]
-            parts[i] = block[offset - start : offset - start + length]
-
-    for i in order:
-        offset, length = ranges[i]
-        if length == 0:
-            continue
-        if group and offset <= end + gap_bytes:
-            group.append(i)
-            end = max(end, offset + length)
-        else:
-            flush()
-            group = [i]
-            start, end = offset, offset + length
-    flush()
+    for request in plan_requests(ranges):
+        block = read(request.offset, request.length)
+        for number, start, stop in request.parts:
+            parts[number] = block[start:stop]
     return parts

@@ -27,13 +27,13 @@ from urllib.parse import SplitResult, urlsplit
 from typing_extensions import override
 
 from vodal.errors import TooLargeError, UsageError
+from vodal.storage.hosts import PORTS, on_list
 
 __all__ = ["FetchRules", "Fetched", "fetch"]
 
 _LOG = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 16
-_PORTS = {"http": 80, "https": 443}
 
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 """IPv4 addresses as an IPv6-only network sees them (RFC 6052)."""
@@ -62,16 +62,6 @@ class Fetched:
     file_name: str
 
 
-def _on_list(host: str, port: int, scheme: str, listed: Sequence[str]) -> bool:
-    for entry in listed:
-        name, _, wanted = entry.lower().partition(":")
-        if port != (int(wanted) if wanted else _PORTS[scheme]):
-            continue
-        if host == name or (name.startswith("*.") and host.endswith(name[1:])):
-            return True
-    return False
-
-
 def _checked(url: str, rules: FetchRules) -> tuple[SplitResult, str, int]:
     """Give the parts of a URL whose host is on the list.
 
@@ -82,17 +72,17 @@ def _checked(url: str, rules: FetchRules) -> tuple[SplitResult, str, int]:
     """
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS.get(parts.scheme, 0)
+        port = parts.port or PORTS.get(parts.scheme, 0)
         host = (parts.hostname or "").rstrip(".").encode("idna").decode("ascii").lower()
     except ValueError:
         raise UsageError(f"'{url[:80]}' is no URL") from None
-    if parts.scheme not in _PORTS:
+    if parts.scheme not in PORTS:
         raise UsageError(f"tables are fetched by http and https, not by '{parts.scheme[:20]}'")
     if parts.username is not None or parts.password is not None:
         raise UsageError("a table's URL may hold no user name and no password")
     if not url.isascii() or any(ord(character) <= 32 for character in url):
         raise UsageError("a table's URL must be percent-encoded")
-    if not host or not _on_list(host, port, parts.scheme, rules.hosts):
+    if not host or not on_list(host, port, parts.scheme, rules.hosts):
         raise UsageError(
             f"tables are not fetched from '{host[:80]}'; this service takes them from"
             f" {', '.join(rules.hosts)}"
@@ -213,7 +203,7 @@ def fetch(url: str, path: Path, rules: FetchRules) -> Fetched:
     parts, host, port = _checked(url, rules)
     clock = _Clock(rules.limit_s)
     try:
-        private = _on_list(host, port, parts.scheme, rules.private_hosts)
+        private = on_list(host, port, parts.scheme, rules.private_hosts)
         addresses = _addresses(host, port, private=private)
         with closing(_connected(addresses, host, port, parts.scheme, clock)) as sock:
             return _received(_PinnedConnection(host, port, sock), parts, path, rules, clock)

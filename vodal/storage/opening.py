@@ -1,0 +1,121 @@
+"""Storage of all kinds, opened by URI."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from typing_extensions import override
+
+from vodal.errors import UsageError
+from vodal.storage.base import RangeReader
+from vodal.storage.local import LocalReader
+from vodal.storage.settings import StorageSettings
+
+if TYPE_CHECKING:
+    from vodal.storage.remote import Remote
+
+__all__ = ["LOCAL", "Storage", "is_local", "local_path", "storage_of"]
+
+
+def is_local(uri: str) -> bool:
+    """Tell whether a file lies on a local or mounted disk."""
+    return uri.startswith("file:")
+
+
+def local_path(uri: str) -> Path:
+    """Give the path of a ``file:`` URI.
+
+    Raises
+    ------
+    UsageError
+        If the URI is of another scheme.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        raise UsageError(f"storage of the scheme '{parts.scheme}:' is not supported; use file:")
+    return Path(unquote(parts.path))
+
+
+class Storage:
+    """Opens files for range reads. Safe to use from several threads.
+
+    Connections are kept in each process for those that come after. Pickled, it is its settings:
+    a process has one for all that have the same.
+
+    Parameters
+    ----------
+    settings
+        Which servers are read.
+    """
+
+    def __init__(self, settings: StorageSettings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._remote: Remote | None = None
+
+    @override
+    def __reduce__(self) -> tuple[object, tuple[StorageSettings]]:
+        return storage_of, (self.settings,)
+
+    def _servers(self) -> Remote:
+        with self._lock:
+            if self._remote is None:
+                # Sites whose files lie on disks load no HTTP client for them.
+                from vodal.storage.remote import Remote  # noqa: PLC0415
+
+                self._remote = Remote(self.settings)
+            return self._remote
+
+    def close(self) -> None:
+        """Close the connections that are kept; they are made anew if it is used again."""
+        with self._lock:
+            remote, self._remote = self._remote, None
+        if remote is not None:
+            remote.close()
+
+    def open(self, uri: str, version: str | None = None) -> RangeReader:
+        """Open a file for range reads.
+
+        Files of servers are not asked for yet: that one is not there or changed shows when it is
+        read.
+
+        Parameters
+        ----------
+        uri
+            ``file:``, ``http:``, ``https:`` or ``s3:``.
+        version
+            That is to be read; reads of another raise ChangedError.
+
+        Raises
+        ------
+        NotFoundError
+            If it is not there.
+        ChangedError
+            If it is of another version.
+        DataError
+            If it lies where the settings do not let it be read.
+        UsageError
+            If its scheme is none of these.
+        """
+        scheme = uri.partition(":")[0].lower()
+        match scheme:
+            case "file":
+                return LocalReader(local_path(uri), version)
+            case "http" | "https" | "s3":
+                return self._servers().open(uri, version)
+            case _:
+                raise UsageError(f"files are read by file:, http:, https: and s3:, not '{scheme}:'")
+
+
+@lru_cache(maxsize=16)
+def storage_of(settings: StorageSettings) -> Storage:
+    """Give this process's storage of some settings."""
+    return Storage(settings)
+
+
+LOCAL = Storage(StorageSettings())
+"""Reads local and mounted disks only."""
