@@ -5,12 +5,10 @@ In the order data flows:
 - `settings`    what can be set
 - `names`       paths, NESTED numbers, which way up a tile is
 - `cells`       the sky inside a HEALPix cell
-- `kernels`     how inner loops are compiled
 - `images`      the images that go in: headers, tiles they reach, pixels decoded once
 - `plan`        depth, common scale, the tiles of each shard
 - `crew`        the processes that work
-- `grid`        where a tile's pixels lie on an image, to 0.005 pixel
-- `render`      images onto a tile
+- `tile`        a tile as what `vodal.resample` brings images onto
 - `pyramid`     the orders above
 - `stretch`     values to grey levels
 - `color`       three bands to colours

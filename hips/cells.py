@@ -11,8 +11,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from hips.kernels import kernel
 from hips.names import xy_of
+from vodal.compiled import kernel
 
 __all__ = ["sky_of"]
 

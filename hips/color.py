@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hips.encode import png_rgba, read_fits
-from hips.kernels import kernel
 from hips.names import tile_path
 from hips.stretch import sky_and_noise
+from vodal.compiled import kernel
 
 __all__ = ["COLOR_FILE", "ColorJob", "ColorScale", "choose_color", "paint", "paint_tiles"]
 

@@ -15,18 +15,16 @@ from typing import Final
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs import WCS
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hips.images import ImageSource, OpenImage, header_number
 from hips.settings import HipsSettings
 from hips.stretch import sky_and_noise
 from vodal.fits.index import HduIndex
-from vodal.fits.wcs import icrs_to_pixel, pixel_to_icrs
+from vodal.resample.mapping import ImageMapping, binned
 
 __all__ = ["Calibration", "ImageCache", "ImageStats", "LoadedImage", "decode", "source_path"]
 
-Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
 _SAMPLE: Final = 1 << 14
@@ -53,32 +51,12 @@ class ImageStats:
     """Some values, none blank."""
 
 
-class _Mapping:
-    """World coordinates of an image whose pixels may have been averaged."""
-
-    def __init__(self, wcs: WCS, binning: int) -> None:
-        self._wcs, self._binning = wcs, binning
-
-    def to_icrs(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-        """Give (ra, dec) in degrees of 0-based pixels."""
-        b = self._binning
-        return pixel_to_icrs(
-            self._wcs, (np.asarray(x) + 0.5) * b - 0.5, (np.asarray(y) + 0.5) * b - 0.5
-        )
-
-    def to_pixel(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[Floats, Floats]:
-        """Give 0-based (x, y), NaN where there is none."""
-        x, y = icrs_to_pixel(self._wcs, ra_deg, dec_deg)
-        b = self._binning
-        return (x + 0.5) / b - 0.5, (y + 0.5) / b - 0.5
-
-
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
     """An image ready to be put on tiles."""
 
     pixels: Pixels
-    mapping: _Mapping
+    mapping: ImageMapping
 
 
 def source_path(target: Path) -> Path:
@@ -149,20 +127,7 @@ def _values(image: OpenImage, mask: HduIndex | None, bits: int, binning: int) ->
         whole = len(values) if stop == image.shape[0] else len(values) // binning * binning
         left = values[whole:]
         if whole:
-            yield _binned(values[:whole], binning)
-
-
-def _binned(values: Pixels, binning: int) -> Pixels:
-    """Average squares of pixels, blank ones left out; squares at the far edges may be cut."""
-    ny, nx = (-(-size // binning) for size in values.shape)
-    padded = np.full((ny * binning, nx * binning), np.nan, np.float32)
-    padded[: values.shape[0], : values.shape[1]] = values
-    blocks = padded.reshape(ny, binning, nx, binning)
-    valid = np.isfinite(blocks)
-    count = valid.sum(axis=(1, 3))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: Pixels = (np.where(valid, blocks, 0.0).sum(axis=(1, 3)) / count).astype(np.float32)
-    return mean
+            yield binned(values[:whole], binning)
 
 
 def _bad_bits(header: fits.Header, settings: HipsSettings) -> int:
@@ -215,7 +180,7 @@ class ImageCache:
         else:
             pixels = np.fromfile(path, np.float32).reshape(shape)
             self._held += pixels.nbytes
-        self._images[path] = image = LoadedImage(pixels, _Mapping(opened.wcs, binning))
+        self._images[path] = image = LoadedImage(pixels, ImageMapping(opened.wcs, binning))
         while self._held > self._limit and len(self._images) > 1:
             _, dropped = self._images.popitem(last=False)
             if not isinstance(dropped.pixels, np.memmap):

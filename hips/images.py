@@ -13,7 +13,6 @@ from astropy.coordinates import Latitude, Longitude
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from hips.grid import TOUCH_CELLS
 from hips.names import TILE_WIDTH, pixel_size_arcsec
 from hips.settings import HipsSettings
 from vodal.errors import DataError
@@ -28,6 +27,7 @@ from vodal.fits.wcs import (
     pixel_to_icrs,
     sky_wcs,
 )
+from vodal.resample.grid import TOUCH_CELLS
 from vodal.storage.base import RangeReader
 
 __all__ = ["ImageFacts", "ImageSource", "OpenImage", "header_number", "look", "touched_parts"]

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from hips.kernels import kernel
 from hips.names import TILE_WIDTH, child_slices
+from vodal.compiled import kernel
 
 __all__ = ["Pyramid", "halve"]
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from hips.decode import ImageCache
 from hips.encode import CardValue, fits_tile, png_grey
-from hips.grid import TOUCH_CELLS, pixel_grid
 from hips.names import tile_path
 from hips.pyramid import Pyramid
-from hips.render import Canvas, Sampling
 from hips.stretch import Stretch
+from hips.tile import TileBlock
+from vodal.resample.canvas import Canvas, Sampling
+from vodal.resample.grid import TOUCH_CELLS, pixel_grid
 
 __all__ = ["ShardJob", "ShardResult", "TileWriter", "build_shard", "top_path"]
 
@@ -119,7 +120,8 @@ def build_shard(job: ShardJob) -> ShardResult:
 def _render(
     job: ShardJob, cache: ImageCache, npix: int, images: tuple[tuple[int, int], ...]
 ) -> Pixels | None:
-    canvas = Canvas(job.sampling)
+    block = TileBlock(job.order, npix)
+    canvas = Canvas(block.layout, job.sampling)
     for number, parts in images:
         if number not in job.images:
             continue
@@ -128,7 +130,7 @@ def _render(
         bits = np.array([parts >> bit & 1 for bit in range(TOUCH_CELLS**2)], np.bool_)
         touched = bits.reshape(TOUCH_CELLS, TOUCH_CELLS)
         shape = (image.pixels.shape[0], image.pixels.shape[1])
-        grid = pixel_grid(image.mapping, job.order, npix, shape, touched)
+        grid = pixel_grid(image.mapping, block, shape, touched)
         if grid is not None:
             canvas.add(image.pixels, grid, weight)
     return canvas.finish()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hips.kernels import kernel
+from vodal.compiled import kernel
 
 __all__ = ["Stretch", "choose_stretch", "sky_and_noise"]
 

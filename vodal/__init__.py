@@ -6,6 +6,7 @@ In the order data flows:
 - `settings`  the frozen base of every settings class
 - `storage`   bytes by offset from wherever they lie
 - `fits`      headers, the byte-offset index, pixels and footprints
+- `resample`  images brought to other pixels: tiles, grids of any WCS
 - `regions`   points, circles, polygons and ranges on the sphere
 - `products`  what a catalogued image is, and the seams `Resolver` and `Catalogue`
 - `params`    DALI request parameters

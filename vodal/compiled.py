@@ -7,9 +7,12 @@ from typing import Any, TypeVar, cast
 
 from numba import njit
 
-__all__ = ["compiled", "uncounted"]
+__all__ = ["compiled", "kernel", "uncounted"]
 
 Function = TypeVar("Function", bound=Callable[..., object])
+
+_FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
+"""Without ``nnan`` and ``ninf``: a blank pixel is a NaN and must stay one."""
 
 
 def compiled(function: Function, **options: Any) -> Function:
@@ -30,6 +33,11 @@ def compiled(function: Function, **options: Any) -> Function:
         return cast(Function, njit(cache=True, nogil=True, **options)(function))
     except RuntimeError:
         return cast(Function, njit(nogil=True, **options)(function))
+
+
+def kernel(function: Function) -> Function:
+    """Compile a function of pixels; its sums may be taken in any order."""
+    return compiled(function, fastmath=_FASTMATH)
 
 
 def uncounted(function: Function) -> Function:

@@ -9,8 +9,9 @@ from astropy.coordinates import Latitude, Longitude
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hips.grid import TOLERANCE_PIXELS, exact_pixels, pixel_grid
+from hips.tile import TileBlock
 from vodal.fits.wcs import icrs_to_pixel, pixel_to_icrs
+from vodal.resample.grid import TOLERANCE_PIXELS, exact_pixels, pixel_grid
 from vodal.testing.skies import make_wcs
 
 SIZE = 400
@@ -37,7 +38,7 @@ def worst_error(ra, dec, rotation=20.0, *, distorted=True, order=11, count=3000,
     """Compare grid and truth at random pixels of the tile at a place, on the image there."""
     mapping = Mapping(make_wcs(ra, dec, SIZE, 0.25, rotation, distorted=distorted))
     npix = tile_at(ra, dec, order)
-    grid = pixel_grid(mapping, order, npix, (SIZE, SIZE))
+    grid = pixel_grid(mapping, TileBlock(order, npix), (SIZE, SIZE))
     assert grid is not None
     return compare(mapping, order, npix, grid, (SIZE, SIZE), count, seed)
 
@@ -45,7 +46,7 @@ def worst_error(ra, dec, rotation=20.0, *, distorted=True, order=11, count=3000,
 def compare(mapping, order, npix, grid, shape, count, seed):
     rng = np.random.default_rng(seed)
     u, v = rng.integers(0, 512, (2, count))
-    x, y = exact_pixels(mapping, order, npix, u + 0.5, v + 0.5)
+    x, y = exact_pixels(mapping, TileBlock(order, npix), u + 0.5, v + 0.5)
     inside = (x > -0.5) & (y > -0.5) & (x < shape[1] - 0.5) & (y < shape[0] - 0.5)
     exact = {
         (int(p), int(q)): k for k, (p, q) in enumerate(zip(grid.exact_u, grid.exact_v, strict=True))
@@ -112,13 +113,13 @@ def test_the_grid_is_right_everywhere(ra, dec, rotation, order):
 
 def test_a_tile_away_from_the_image_has_no_grid():
     mapping = Mapping(make_wcs(10.0, 20.0, SIZE, 0.25, distorted=False))
-    assert pixel_grid(mapping, 11, tile_at(11.0, 20.0, 11), (SIZE, SIZE)) is None
+    assert pixel_grid(mapping, TileBlock(11, tile_at(11.0, 20.0, 11)), (SIZE, SIZE)) is None
 
 
 def test_where_a_distortion_has_no_inverse_there_are_no_pixels():
     mapping = Mapping(make_wcs(10.0, 20.0, SIZE, 0.25))
     for place in ((11.0, 20.0), (190.0, -20.0)):
-        grid = pixel_grid(mapping, 11, tile_at(*place, 11), (SIZE, SIZE))
+        grid = pixel_grid(mapping, TileBlock(11, tile_at(*place, 11)), (SIZE, SIZE))
         assert grid is None or not (grid.interpolate.any() or np.isfinite(grid.exact_x).any())
 
 
@@ -127,7 +128,7 @@ def test_only_the_touched_parts_are_mapped():
     npix = tile_at(10.0, 20.0, 11)
     touched = np.zeros((4, 4), bool)
     touched[2, 1] = True
-    grid = pixel_grid(mapping, 11, npix, (SIZE, SIZE), touched)
+    grid = pixel_grid(mapping, TileBlock(11, npix), (SIZE, SIZE), touched)
     a, b = np.nonzero(grid.interpolate)
     part = 128 // grid.step
     assert set(zip((a // part).tolist(), (b // part).tolist(), strict=True)) == {(2, 1)}
@@ -143,5 +144,5 @@ def test_a_seam_of_an_all_sky_image_is_mapped_exactly():
     mapping = Mapping(wcs)
     for ra, dec in ((180.0, 0.0), (180.0, 50.0), (0.0, 0.0), (90.0, 89.0)):
         npix = tile_at(ra, dec, 3)
-        grid = pixel_grid(mapping, 3, npix, (180, 360))
+        grid = pixel_grid(mapping, TileBlock(3, npix), (180, 360))
         assert compare(mapping, 3, npix, grid, (180, 360), 2000, 1) < TOLERANCE_PIXELS

@@ -16,13 +16,15 @@ from PIL import Image
 from hips.cells import sky_of
 from hips.color import ColorScale, paint
 from hips.encode import fits_image, fits_tile, jpeg, png_grey, png_rgba, read_fits
-from hips.grid import PixelGrid
 from hips.names import TILE_WIDTH, child_slices
 from hips.pyramid import Pyramid, halve
-from hips.render import Canvas
 from hips.stretch import Stretch, choose_stretch
+from vodal.resample.block import Layout
+from vodal.resample.canvas import Canvas
+from vodal.resample.grid import PixelGrid
 
 W = TILE_WIDTH
+TILE = Layout(W, W, flipped=True)
 
 
 def shifted(x0, y0, scale=1.0):
@@ -48,7 +50,7 @@ def as_image(tile):
 
 
 def bilinear(image, x, y):
-    """Sample as `hips.render` says it does, one pixel at a time."""
+    """Sample as `vodal.resample.canvas` says it does, one pixel at a time."""
     if not (-0.5 <= x < image.shape[1] - 0.5 and -0.5 <= y < image.shape[0] - 0.5):
         return np.nan
     i, j = int(np.floor(x)), int(np.floor(y))
@@ -72,7 +74,7 @@ def bilinear(image, x, y):
     scale=st.floats(0.3, 2.0),
 )
 def test_samples_are_those_of_the_slow_twin(image, x0, y0, scale):
-    canvas = Canvas()
+    canvas = Canvas(TILE)
     canvas.add(image, shifted(x0, y0, scale))
     tile = canvas.finish()
     got = np.full((40, 40), np.nan) if tile is None else as_image(tile)[:40, :40]
@@ -95,7 +97,7 @@ def test_cells_and_single_pixels_give_the_same(sampling):
     image[100:104, 50] = np.nan
     tiles = []
     for grid in (shifted(-20.3, 11.7), exactly(-20.3, 11.7)):
-        canvas = Canvas(sampling)
+        canvas = Canvas(TILE, sampling)
         canvas.add(image, grid)
         tiles.append(canvas.finish())
     assert np.isfinite(tiles[0]).sum() > 80_000
@@ -105,7 +107,7 @@ def test_cells_and_single_pixels_give_the_same(sampling):
 def test_whole_pixels_are_copied_by_both_kernels():
     image = np.random.default_rng(2).normal(size=(600, 600)).astype(np.float32)
     for sampling in ("bilinear", "lanczos3"):
-        canvas = Canvas(sampling)
+        canvas = Canvas(TILE, sampling)
         canvas.add(image, shifted(40, 30))
         np.testing.assert_allclose(as_image(canvas.finish()), image[30:542, 40:552], atol=2e-6)
 
@@ -117,7 +119,7 @@ def test_lanczos_keeps_a_star_sharper_than_bilinear():
     true = np.exp(-((x - 39.5) ** 2 + (y - 39.5) ** 2) / (2 * sigma**2))
     off = {}
     for sampling in ("bilinear", "lanczos3"):
-        canvas = Canvas(sampling)
+        canvas = Canvas(TILE, sampling)
         canvas.add(star, shifted(0.5, 0.5))
         off[sampling] = np.nanmax(np.abs(as_image(canvas.finish())[5:70, 5:70] - true[5:70, 5:70]))
     assert off["lanczos3"] < 0.01 < off["bilinear"]
@@ -127,7 +129,7 @@ def test_overlaps_are_weighted_means_and_blank_pixels_do_not_count():
     one, two = np.full((600, 600), 10.0, np.float32), np.full((600, 600), 20.0, np.float32)
     two[100, 100] = np.nan
     one[:, 300:] = np.nan
-    canvas = Canvas()
+    canvas = Canvas(TILE)
     canvas.add(one, shifted(0, 0), 1.0)
     canvas.add(two, shifted(0, 0), 3.0)
     tile = as_image(canvas.finish())
@@ -137,7 +139,7 @@ def test_overlaps_are_weighted_means_and_blank_pixels_do_not_count():
 
 
 def test_an_empty_canvas_gives_no_tile():
-    canvas = Canvas()
+    canvas = Canvas(TILE)
     canvas.add(np.full((600, 600), np.nan, np.float32), shifted(0, 0))
     canvas.add(np.ones((5, 5), np.float32), shifted(1000, 0))
     assert canvas.finish() is None

@@ -1,7 +1,8 @@
-"""Images onto a tile: sampling, and the weighted mean of what overlaps.
+"""Images onto a block: sampling, and the weighted mean of what overlaps.
 
 A sample needs more than half of its bilinear weight on pixels with a value; the values are then
-weighted as if only those were there. A tile pixel is blank (NaN) where no image gives a sample.
+weighted as if only those were there. A pixel of the block is blank (NaN) where no image gives a
+sample.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hips.grid import PixelGrid
-from hips.kernels import kernel
-from hips.names import TILE_WIDTH
+from vodal.compiled import kernel
+from vodal.resample.block import Layout
+from vodal.resample.grid import PixelGrid
 
 __all__ = ["Canvas", "Sampling"]
 
@@ -90,29 +91,32 @@ def _add_cells(  # noqa: C901 - one loop over pixels, in line for speed
     grid_y: Floats,
     wanted: NDArray[np.bool_],
     step: int,
+    first: int,
+    upwards: int,
     lanczos: bool,  # noqa: FBT001 - compiled functions take no keywords
     table: Floats,
     weight: float,
     total: Floats,
     weights: Pixels,
 ) -> None:
-    width = total.shape[0]
+    height, width = total.shape
     ny, nx = image.shape
-    n = wanted.shape[0]
-    for a in range(n):
-        for b in range(n):
+    for a in range(wanted.shape[0]):
+        rows = min(step, height - a * step)
+        for b in range(wanted.shape[1]):
             if not wanted[a, b]:
                 continue
-            for i in range(step):
+            columns = min(step, width - b * step)
+            for i in range(rows):
                 f = (i + 0.5) / step
                 x0 = grid_x[a, b] * (1.0 - f) + grid_x[a + 1, b] * f
                 x1 = grid_x[a, b + 1] * (1.0 - f) + grid_x[a + 1, b + 1] * f
                 y0 = grid_y[a, b] * (1.0 - f) + grid_y[a + 1, b] * f
                 y1 = grid_y[a, b + 1] * (1.0 - f) + grid_y[a + 1, b + 1] * f
                 dx, dy = (x1 - x0) / step, (y1 - y0) / step
-                row = width - 1 - (a * step + i)
+                row = first + upwards * (a * step + i)
                 totals, shares = total[row], weights[row]
-                for j in range(step):
+                for j in range(columns):
                     x, y = x0 + dx * (j + 0.5), y0 + dy * (j + 0.5)
                     if not lanczos and x >= 0.0 and y >= 0.0 and x < nx - 1.0 and y < ny - 1.0:
                         # `_bilinear` once more, in line: twice as fast as the call.
@@ -143,13 +147,14 @@ def _add_pixels(
     v: NDArray[np.int64],
     xs: Floats,
     ys: Floats,
+    first: int,
+    upwards: int,
     lanczos: bool,  # noqa: FBT001 - compiled functions take no keywords
     table: Floats,
     weight: float,
     total: Floats,
     weights: Pixels,
 ) -> None:
-    width = total.shape[0]
     ny, nx = image.shape
     for k in range(u.size):
         x, y = xs[k], ys[k]
@@ -161,17 +166,32 @@ def _add_pixels(
         else:
             value, share = _bilinear(image, x, y)
         if share > 0.0:
-            total[width - 1 - u[k], v[k]] += weight * share * value
-            weights[width - 1 - u[k], v[k]] += weight * share
+            total[first + upwards * u[k], v[k]] += weight * share * value
+            weights[first + upwards * u[k], v[k]] += weight * share
 
 
 class Canvas:
-    """A tile in the making."""
+    """A block in the making.
 
-    def __init__(self, sampling: Sampling = "bilinear") -> None:
+    Parameters
+    ----------
+    layout
+        Of the block.
+    sampling
+        How images are sampled.
+    """
+
+    def __init__(self, layout: Layout, sampling: Sampling = "bilinear") -> None:
         self._lanczos = sampling == "lanczos3"
-        self._total = np.zeros((TILE_WIDTH, TILE_WIDTH), np.float64)
-        self._weights = np.zeros((TILE_WIDTH, TILE_WIDTH), np.float32)
+        self._first = layout.height - 1 if layout.flipped else 0
+        self._upwards = -1 if layout.flipped else 1
+        self._total = np.zeros((layout.height, layout.width), np.float64)
+        self._weights = np.zeros((layout.height, layout.width), np.float32)
+
+    @property
+    def weights(self) -> Pixels:
+        """The sum of weights of each pixel so far, stored as the block is."""
+        return self._weights
 
     def add(self, image: Pixels, grid: PixelGrid, weight: float = 1.0) -> None:
         """Add an image.
@@ -181,22 +201,22 @@ class Canvas:
         image
             Native float32, rows first; NaN is blank.
         grid
-            Where the tile's pixels lie on it.
+            Where the block's pixels lie on it.
         weight
             Of the image among the others; more than 0.
         """
         _add_cells(
-            image, grid.x, grid.y, grid.interpolate, grid.step, self._lanczos, _LANCZOS,
-            weight, self._total, self._weights,
+            image, grid.x, grid.y, grid.interpolate, grid.step, self._first, self._upwards,
+            self._lanczos, _LANCZOS, weight, self._total, self._weights,
         )  # fmt: skip
         if grid.exact_u.size:
             _add_pixels(
-                image, grid.exact_u, grid.exact_v, grid.exact_x, grid.exact_y, self._lanczos,
-                _LANCZOS, weight, self._total, self._weights,
+                image, grid.exact_u, grid.exact_v, grid.exact_x, grid.exact_y, self._first,
+                self._upwards, self._lanczos, _LANCZOS, weight, self._total, self._weights,
             )  # fmt: skip
 
     def finish(self) -> Pixels | None:
-        """Give the tile in FITS order (lowest row first), None if all of it is blank."""
+        """Give the block, None if all of it is blank."""
         if not self._weights.any():
             return None
         with np.errstate(invalid="ignore", divide="ignore"):

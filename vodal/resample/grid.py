@@ -1,6 +1,6 @@
-"""Where the pixels of a tile lie on an image: exact at nodes, interpolated between, checked.
+"""Where the pixels of a block lie on an image: exact at nodes, interpolated between, checked.
 
-The exact mapping (cell to sky to image pixel, with all distortions) is evaluated at the nodes of
+The exact mapping (block to sky to image pixel, with all distortions) is evaluated at the nodes of
 a grid and interpolated bilinearly between them. The interpolation is compared with the exact
 mapping in the middle of each grid cell, at a random place in it, and on every second node; where
 it is off by more than `TOLERANCE_PIXELS` the grid is made finer, and cells that stay off are
@@ -10,20 +10,19 @@ parallels of |dec| = 41.81 degrees, at the poles and near them; and at seams of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from hips.cells import sky_of
-from hips.names import TILE_WIDTH
+from vodal.resample.block import Block, Layout
+from vodal.resample.mapping import SkyMapping
 
 __all__ = [
     "TOLERANCE_PIXELS",
     "TOUCH_CELLS",
     "PixelGrid",
-    "SkyMapping",
     "exact_pixels",
     "pixel_grid",
 ]
@@ -33,115 +32,160 @@ Bools = NDArray[np.bool_]
 
 TOLERANCE_PIXELS: Final = 0.005
 TOUCH_CELLS: Final = 4
-"""Along a tile's side: how finely it is known beforehand which parts an image touches."""
+"""Along a block's side: how finely it is known beforehand which parts an image touches."""
 
 _STEPS: Final = (32, 16, 8, 4)
+_MARGIN: Final = 4
+"""Pixels around a place that a sample can need."""
 _SPARSE: Final = 0.25
 """Up to this fraction of bad cells is mapped pixel by pixel rather than by a finer grid."""
 
 
-class SkyMapping(Protocol):
-    """The world coordinates of an image, as the grid needs them."""
-
-    def to_icrs(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-        """Give (ra, dec) in degrees of 0-based pixels, NaN where there is no sky."""
-        ...
-
-    def to_pixel(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[Floats, Floats]:
-        """Give 0-based (x, y), NaN where a position has no pixel."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class PixelGrid:
-    """The mapping of one tile to one image.
+    """The mapping of one block to one image.
 
-    The first index of the arrays runs along the cell's x (north-east), the second along y
-    (north-west); places count from 0 at the cell's southern corner to 512.
+    The first index of the arrays runs along u, the second along v; the last nodes may lie beyond
+    the block.
     """
 
     step: int
-    """Tile pixels from node to node."""
+    """Pixels of the block from node to node."""
     x: Floats
-    """Image pixel at the nodes, 0-based, ``(512 / step + 1)`` squared."""
+    """Image pixel at the nodes, 0-based."""
     y: Floats
     interpolate: Bools
     """Grid cells inside which the nodes are interpolated."""
     exact_u: NDArray[np.int64]
-    """Tile pixels (x, y from the southern corner) that are mapped one by one."""
+    """Pixels of the block, by their lower edges, that are mapped one by one."""
     exact_v: NDArray[np.int64]
     exact_x: Floats
     """Image pixels of those; NaN where there is none."""
     exact_y: Floats
 
+    def reach(self, shape: tuple[int, int]) -> tuple[int, int, int, int] | None:
+        """Give the pixels of the image that samples can need.
 
-def exact_pixels(
-    mapping: SkyMapping, order: int, npix: int, u: Floats, v: Floats
-) -> tuple[Floats, Floats]:
-    """Map places of a tile (0 to 512 from its southern corner) to image pixels, exactly."""
-    ra, dec = sky_of(order, npix, u / TILE_WIDTH, v / TILE_WIDTH)
-    return mapping.to_pixel(ra, dec)
+        Parameters
+        ----------
+        shape
+            Of the image, rows first.
+
+        Returns
+        -------
+        x0, x1, y0, y1
+            Half open, within the image; None if there are none.
+        """
+        used = np.zeros(self.x.shape, np.bool_)
+        for a in (slice(None, -1), slice(1, None)):
+            for b in (slice(None, -1), slice(1, None)):
+                used[a, b] |= self.interpolate
+        bounds = []
+        for nodes, exact, size in (
+            (self.x, self.exact_x, shape[1]),
+            (self.y, self.exact_y, shape[0]),
+        ):
+            places = np.concatenate([nodes[used], exact[np.isfinite(exact)]])
+            if not places.size:
+                return None
+            places = np.clip(places, -2 * _MARGIN, size + 2 * _MARGIN)
+            low = max(0, int(np.floor(places.min())) - _MARGIN)
+            high = min(size, int(np.ceil(places.max())) + _MARGIN + 1)
+            if low >= high:
+                return None
+            bounds += [low, high]
+        return bounds[0], bounds[1], bounds[2], bounds[3]
+
+    def moved(self, x0: int, y0: int) -> PixelGrid:
+        """Give the grid of a part of the image that begins at a pixel."""
+        return replace(
+            self,
+            x=self.x - x0,
+            y=self.y - y0,
+            exact_x=self.exact_x - x0,
+            exact_y=self.exact_y - y0,
+        )
+
+
+def exact_pixels(mapping: SkyMapping, block: Block, u: Floats, v: Floats) -> tuple[Floats, Floats]:
+    """Map places of a block to image pixels, exactly."""
+    return mapping.to_pixel(*block.sky(u, v))
 
 
 def pixel_grid(
     mapping: SkyMapping,
-    order: int,
-    npix: int,
+    block: Block,
     shape: tuple[int, int],
     touched: Bools | None = None,
 ) -> PixelGrid | None:
-    """Map a tile to an image to within `TOLERANCE_PIXELS`.
+    """Map a block to an image to within `TOLERANCE_PIXELS`.
 
     Parameters
     ----------
     mapping
         World coordinates of the image.
-    order, npix
-        The tile.
+    block
+        What is resampled onto.
     shape
         Of the image, rows first.
     touched
-        Parts of the tile (`TOUCH_CELLS` squared) outside which the image does not reach and which
-        are not looked at; by default the whole tile.
+        Parts of the block (`TOUCH_CELLS` squared) outside which the image does not reach and
+        which are not looked at; by default the whole block.
 
     Returns
     -------
     PixelGrid or None
-        None if no part of the tile meets the image.
+        None if no part of the block meets the image.
     """
     if touched is None:
         touched = np.ones((TOUCH_CELLS, TOUCH_CELLS), np.bool_)
     for step in _STEPS:
-        n = TILE_WIDTH // step
-        repeat = n // TOUCH_CELLS
-        cells = np.repeat(np.repeat(touched, repeat, 0), repeat, 1)
-        x, y = _nodes(mapping, order, npix, step, cells)
+        cells = _cells(block.layout, step, touched)
+        x, y = _nodes(mapping, block, step, cells)
         cells &= _near_image(x, y, shape)
         if not cells.any():
             return None
-        bad = cells & ~_good(mapping, order, npix, step, cells, x, y)
+        bad = cells & ~_good(mapping, block, step, cells, x, y)
         if step == _STEPS[-1] or bad.sum() <= _SPARSE * cells.sum():
             break
-    u, v = _pixels_of(bad, step)
+    u, v = _pixels_of(bad, step, block.layout)
     exact_x, exact_y = exact_pixels(
-        mapping, order, npix, u.astype(np.float64) + 0.5, v.astype(np.float64) + 0.5
+        mapping, block, u.astype(np.float64) + 0.5, v.astype(np.float64) + 0.5
     )
     return PixelGrid(step, x, y, cells & ~bad, u, v, exact_x, exact_y)
 
 
-def _nodes(
-    mapping: SkyMapping, order: int, npix: int, step: int, cells: Bools
-) -> tuple[Floats, Floats]:
+def _cells(layout: Layout, step: int, touched: Bools) -> Bools:
+    """Tell which cells are looked at: those that the block has, in touched parts of it.
+
+    Their numbers are even, as they are checked in pairs; some may lie beyond the block.
+    """
+    parts = []
+    for size in (layout.height, layout.width):
+        first = np.arange(2 * -(-size // (2 * step))) * step
+        last = np.minimum(first + step, size) - 1
+        inside = first < size
+        places = [np.where(inside, k, 0) * TOUCH_CELLS // size for k in (first, last)]
+        parts.append((inside, places))
+    (rows, u), (columns, v) = parts
+    cells = np.zeros((rows.size, columns.size), np.bool_)
+    for a in u:
+        for b in v:
+            cells |= touched[np.ix_(a, b)]
+    return cells & rows[:, None] & columns[None, :]
+
+
+def _nodes(mapping: SkyMapping, block: Block, step: int, cells: Bools) -> tuple[Floats, Floats]:
     """Map the corners of the wanted cells; the other nodes are NaN."""
-    n = len(cells)
-    needed = np.zeros((n + 1, n + 1), np.bool_)
+    n, m = cells.shape
+    needed = np.zeros((n + 1, m + 1), np.bool_)
     for a in (0, 1):
         for b in (0, 1):
-            needed[a : n + a, b : n + b] |= cells
+            needed[a : n + a, b : m + b] |= cells
     u, v = np.nonzero(needed)
     x, y = np.full(needed.shape, np.nan), np.full(needed.shape, np.nan)
     x[needed], y[needed] = exact_pixels(
-        mapping, order, npix, u.astype(np.float64) * step, v.astype(np.float64) * step
+        mapping, block, u.astype(np.float64) * step, v.astype(np.float64) * step
     )
     return x, y
 
@@ -152,7 +196,7 @@ def _corners(nodes: Floats) -> Floats:
 
 def _near_image(x: Floats, y: Floats, shape: tuple[int, int]) -> Bools:
     """Tell which cells may meet the image; those with unmapped corners may."""
-    outside = np.zeros((len(x) - 1, len(x) - 1), np.bool_)
+    outside = np.zeros((x.shape[0] - 1, x.shape[1] - 1), np.bool_)
     for nodes, size in ((x, shape[1]), (y, shape[0])):
         corners = _corners(nodes)
         low, high = corners.min(axis=0), corners.max(axis=0)
@@ -164,8 +208,7 @@ def _near_image(x: Floats, y: Floats, shape: tuple[int, int]) -> Bools:
 
 def _good(
     mapping: SkyMapping,
-    order: int,
-    npix: int,
+    block: Block,
     step: int,
     cells: Bools,
     x: Floats,
@@ -175,12 +218,12 @@ def _good(
     a, b = np.nonzero(cells)
     # Random, so that no regular structure of a distortion hides between the nodes; seeded, so
     # that the same images give the same tiles.
-    random = np.random.default_rng(npix).random((2, a.size))
+    random = np.random.default_rng(block.seed).random((2, a.size))
     fraction_u = np.concatenate([np.full(a.size, 0.5), random[0]])
     fraction_v = np.concatenate([np.full(a.size, 0.5), random[1]])
     a2, b2 = np.tile(a, 2), np.tile(b, 2)
     true_x, true_y = exact_pixels(
-        mapping, order, npix, (a2 + fraction_u) * step, (b2 + fraction_v) * step
+        mapping, block, (a2 + fraction_u) * step, (b2 + fraction_v) * step
     )
     off = np.hypot(
         _interpolate(x, a2, b2, fraction_u, fraction_v) - true_x,
@@ -215,10 +258,13 @@ def _coarse_error(nodes: Floats) -> Floats:
     return worst
 
 
-def _pixels_of(cells: Bools, step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give the tile pixels inside the marked cells."""
+def _pixels_of(
+    cells: Bools, step: int, layout: Layout
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give the pixels inside the marked cells."""
     a, b = np.nonzero(cells)
     inner = np.arange(step)
     u = (a[:, None, None] * step + inner[None, :, None] + 0 * inner[None, None, :]).ravel()
     v = (b[:, None, None] * step + 0 * inner[None, :, None] + inner[None, None, :]).ravel()
-    return u.astype(np.int64), v.astype(np.int64)
+    inside = (u < layout.height) & (v < layout.width)
+    return u[inside].astype(np.int64), v[inside].astype(np.int64)

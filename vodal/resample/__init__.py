@@ -1,0 +1,10 @@
+"""Images brought from their own pixels to those of a target: HEALPix tiles, grids of any WCS.
+
+A target is cut into blocks, and each block into cells between whose corners the way to an image's
+pixels is interpolated, as far as that is right to 0.005 pixel. In the order data flows:
+
+- `block`    what a target tells of itself
+- `mapping`  world coordinates of an image, whose pixels may be averaged first
+- `grid`     where a block's pixels lie on an image
+- `canvas`   sampling, and the weighted mean of images that overlap
+"""
