@@ -28,6 +28,7 @@ In the order data flows:
 - `cut`       a whole cutout, from a product or a file
 - `worker`    what runs in the pool's processes
 - `warmup`    a first cutout, that loads all libraries
+- `inputs`    the parameters as descriptors tell them
 - `links`     the cutout's row and descriptors for DataLink and TAP
 - `outcomes`  what became of each of several cutouts
 - `archives`  tar and zip, written piece by piece

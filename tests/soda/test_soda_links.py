@@ -13,11 +13,11 @@ from vodal.tables.columns import Column
 FOOTPRINT = Polygon(((10.0, 20.0), (10.5, 20.0), (10.5, 20.5), (10.0, 20.5)))
 
 
-def product(region=FOOTPRINT):
+def product(region=FOOTPRINT, **row):
     return Product(
         did="ivo://example.org/survey?a%20b/c&d.fits:CCD,3", collection="c", uri="file:///x",
         file_name="x", content_type="image/fits", size_bytes=1, version="1", modified_unix_s=0.0,
-        hdus=(0,), region=region,
+        hdus=(0,), region=region, obscore=row,
     )  # fmt: skip
 
 
@@ -62,6 +62,23 @@ def test_products_of_other_shapes():
     assert inputs(link.service)["CIRCLE"].maximum is None
 
 
+def test_what_the_row_tells_are_limits_and_options():
+    cube = product(em_min=4.75e-7, em_max=9.35e-7, em_xel=3681, t_min=57000.25, t_max=57000.5,
+                   pol_states="/I/Q/")  # fmt: skip
+    (link,) = SodaLinkMaker().links(cube, "https://x.org")
+    given = inputs(link.service)
+    band, time, pol = given["BAND"], given["TIME"], given["POL"]
+    assert (band.minimum, band.maximum, band.unit) == ("4.75e-07", "9.35e-07", "m")
+    assert (band.xtype, band.arraysize, band.ucd) == ("interval", "2", "em.wl;stat.interval")
+    assert (time.minimum, time.maximum, time.unit) == ("57000.25", "57000.5", "d")
+    assert time.ucd == "time.interval;obs.exposure"
+    assert (pol.options, pol.ucd) == (("I", "Q"), "meta.code;phys.polarization")
+    assert {"PIXELS", "HDU", "TABLES", "KIND"} <= set(given)
+    # What the service would refuse, as nothing is known, is not offered.
+    (link,) = SodaLinkMaker().links(product(), "https://x.org")
+    assert not {"BAND", "TIME", "POL"} & set(inputs(link.service))
+
+
 def test_the_generic_descriptor_points_to_the_column_of_identifiers():
     did = Column(
         "my_id", "char", "*", utype="obscore:Curation.publisherDID", id="obs_publisher_did"
@@ -72,6 +89,8 @@ def test_the_generic_descriptor_points_to_the_column_of_identifiers():
     assert given["ID"].ref == "obs_publisher_did"
     assert given["ID"].value == ""
     assert given["CIRCLE"].maximum is None
+    assert {"BAND", "TIME", "POL", "PIXELS", "HDU", "TABLES", "KIND"} <= set(given)
+    assert given["BAND"].minimum is given["TIME"].maximum is None
     assert descriptor.access_url == "http://localhost:8080/soda/sync"
     assert not SodaAnnotator().descriptors((other,), "http://localhost:8080")
     nameless = dataclasses.replace(did, id=None)
