@@ -208,11 +208,13 @@ def test_states_that_lie_unevenly_are_refused_by_name(tmp_path):
         cut(path, pol=("I", "Q", "V"))
 
 
-def test_an_entangled_axis_is_judged_anywhere_across_it(tmp_path):
-    """Wavelengths that drift with time: a plane is taken if any of its pixels meets."""
-    hdu = cube(("spectral", "time", "ra", "dec"), spectrum="wave", matrix="pc",
-               sizes={"spectral": 30})  # fmt: skip
-    hdu.header["PC1_2"] = 0.5
+@pytest.mark.parametrize("across", ["time", "ra"])
+@pytest.mark.parametrize("matrix", ["pc", "cd"])
+def test_an_entangled_axis_is_judged_anywhere_across_it(tmp_path, across, matrix):
+    """Wavelengths that drift with time or across a slit: any pixel that meets takes its plane."""
+    order = ("spectral", across, *sorted({"time", "ra", "dec"} - {across}))
+    hdu = cube(order, spectrum="wave", matrix=matrix, sizes={"spectral": 30, "ra": 8, "dec": 8})
+    hdu.header["PC1_2" if matrix == "pc" else "CD1_2"] = 0.5 if matrix == "pc" else 0.625
     path = write(tmp_path / "a.fits", hdu)
     wcs = quiet_wcs(fits.getheader(path))
     x, y = np.meshgrid(np.arange(31) - 0.5, np.arange(9) - 0.5)
@@ -223,6 +225,7 @@ def test_an_entangled_axis_is_judged_anywhere_across_it(tmp_path):
     assert len(met) > 4
     found = cut(path, band_m=Interval(low, high))
     assert section(found)[3] == slice(met[0], met[-1] + 1)
+    assert cut(path, stencil=Circle(150.0, 2.0, 0.0012))[f"NAXIS{order.index('ra') + 1}"] < 8
 
 
 def tab_cube(*, index):

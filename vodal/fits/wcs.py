@@ -132,20 +132,38 @@ def sky_wcs(wcs: WCS) -> WCS:
     Raises
     ------
     DataError
-        If there is none, or other axes are entangled with it.
+        If there is none, or it depends on other axes of the image.
     """
     first, second = celestial_axes(wcs)
     if wcs.naxis == 2:
         return wcs
     with quiet():
         try:
-            sky = wcs.sub([first + 1, second + 1])
+            sky = _untangled(wcs, (first, second)).sub([first + 1, second + 1])
             sky.wcs.set()
         except Exception as error:  # noqa: BLE001 - wcslib's errors have no common base
             raise DataError(
                 f"the celestial axes cannot be separated from the others: {_reason(error)}"
             ) from None
     return sky
+
+
+def _untangled(wcs: WCS, sky: tuple[int, int]) -> WCS:
+    """Let other coordinates not depend on the sky's pixels, as wavelengths do across a slit.
+
+    wcslib takes no axes out of a matrix that ties them to others, in whichever direction.
+    """
+    others = [k for k in range(wcs.naxis) if k not in sky]
+    matrix = np.array(wcs.wcs.cd if wcs.wcs.has_cd() else wcs.wcs.get_pc(), np.float64)
+    if not matrix[np.ix_(others, sky)].any():
+        return wcs
+    matrix[np.ix_(others, sky)] = 0.0
+    alone = wcs.deepcopy()
+    if wcs.wcs.has_cd():
+        alone.wcs.cd = matrix
+    else:
+        alone.wcs.pc = matrix
+    return alone
 
 
 def pixel_to_icrs(wcs: WCS, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
