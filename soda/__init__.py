@@ -16,6 +16,7 @@ In the order data flows:
 - `distance`  how far points are from a stencil
 - `box`       boxes of pixels
 - `skyimage`  which pixels a stencil meets
+- `skysearch` the same by compiled code
 - `axes`      which pixels of spectral, time and Stokes axes are wanted
 - `hdus`      which HDUs are wanted, and which tables belong to an image
 - `plan`      which sections of which HDUs make up a cutout

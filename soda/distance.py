@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vodal.regions import Circle, Polygon, Range, Region
 
-__all__ = ["Distance", "signed_distance", "unit_vectors"]
+__all__ = ["Distance", "StencilDistance", "signed_distance", "unit_vectors"]
 
 Floats = NDArray[np.float64]
 Distance = Callable[[Floats], Floats]
@@ -33,16 +33,61 @@ def unit_vectors(ra_deg: Floats, dec_deg: Floats) -> Floats:
     return np.stack([cos_dec * np.cos(ra), cos_dec * np.sin(ra), np.sin(dec)], axis=-1)
 
 
-def signed_distance(region: Region) -> Distance:
-    """Make the function that measures distances from the boundary of a region."""
-    match region:
-        case Circle(ra, dec, radius):
-            centre = unit_vectors(np.array([ra]), np.array([dec]))[0]
-            return partial(_from_circle, centre, math.radians(radius))
-        case Polygon():
-            return partial(_from_polygon, _Sides(region))
-        case Range():
-            return partial(_from_range, region)
+class StencilDistance:
+    """Measures distances from the boundary of a stencil.
+
+    Parameters
+    ----------
+    region
+        The stencil.
+    """
+
+    def __init__(self, region: Region) -> None:
+        self._region = region
+        match region:
+            case Circle(ra, dec, radius):
+                centre = unit_vectors(np.array([ra]), np.array([dec]))[0]
+                self._measure: Distance = partial(_from_circle, centre, math.radians(radius))
+            case Polygon():
+                self._sides = _Sides(region)
+                self._measure = partial(_from_polygon, self._sides)
+            case Range():
+                self._measure = partial(_from_range, region)
+
+    def __call__(self, points: Floats) -> Floats:
+        """Give the distances of points (n, 3), radians."""
+        return self._measure(points)
+
+    @cached_property
+    def numbers(self) -> tuple[int, Floats, Floats]:
+        """The stencil for compiled code (`soda.skysearch`).
+
+        Its kind (0 circle, 1 polygon, 2 range), numbers and sides. Of a circle the centre's unit
+        vector and the radius; of a range south, north, start and width in right ascension, radians.
+        Of the sides one row each, of unit vectors: of a polygon start, normal, from_start and
+        to_end; of a range's two meridians start, end, east, from_start, from_end.
+        """
+        match self._region:
+            case Circle(ra, dec, radius):
+                centre = unit_vectors(np.array([ra]), np.array([dec]))[0]
+                return 0, np.append(centre, math.radians(radius)), np.empty((0, 12))
+            case Polygon():
+                sides = self._sides
+                rows = [sides.start, sides.normal, sides.from_start, sides.to_end]
+                return 1, np.empty(0), np.ascontiguousarray(np.concatenate(rows, axis=1))
+            case Range() as region:
+                south, north = math.radians(region.dec_min_deg), math.radians(region.dec_max_deg)
+                start, width = math.radians(region.ra_min_deg), math.radians(region.ra_width_deg)
+                if region.ra_width_deg >= 360.0:
+                    width = 2.0 * math.pi
+                edges = [_meridian(ra, south, north) for ra in (start, start + width)]
+                numbers = np.array([south, north, start, width])
+                return 2, numbers, np.array([np.concatenate(edge) for edge in edges])
+
+
+def signed_distance(region: Region) -> StencilDistance:
+    """Make what measures distances from the boundary of a region."""
+    return StencilDistance(region)
 
 
 def _angle(points: Floats, other: Floats) -> Floats:
@@ -142,14 +187,19 @@ def _from_range(region: Range, points: Floats) -> Floats:
     return np.where(between & (beyond <= 0.0), -np.minimum(-beyond, to_meridian), outside)
 
 
-def _from_meridian(ra_deg: float, south: float, north: float, points: Floats) -> Floats:
-    """Distance from the piece of a meridian between two declinations in radians."""
-    ra = math.radians(ra_deg)
+def _meridian(ra: float, south: float, north: float) -> tuple[Floats, ...]:
+    """Give vectors of a piece of a meridian, radians: ends, east, and what tells who is beside."""
     cos_ra, sin_ra = math.cos(ra), math.sin(ra)
     start = np.array([math.cos(south) * cos_ra, math.cos(south) * sin_ra, math.sin(south)])
     end = np.array([math.cos(north) * cos_ra, math.cos(north) * sin_ra, math.sin(north)])
     east = np.array([-sin_ra, cos_ra, 0.0])
-    beside = (points @ np.cross(start, east) >= 0.0) & (points @ np.cross(end, east) <= 0.0)
+    return start, end, east, np.cross(start, east), np.cross(end, east)
+
+
+def _from_meridian(ra_deg: float, south: float, north: float, points: Floats) -> Floats:
+    """Distance from the piece of a meridian between two declinations in radians."""
+    start, end, east, from_start, from_end = _meridian(math.radians(ra_deg), south, north)
+    beside = (points @ from_start >= 0.0) & (points @ from_end <= 0.0)
     to_line = np.arcsin(np.minimum(np.abs(points @ east), 1.0))
     to_ends = np.minimum(_angle(points, start), _angle(points, end))
     return np.where(beside, to_line, to_ends)

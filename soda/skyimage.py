@@ -23,10 +23,14 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from soda.box import Box, KnownBox
-from soda.distance import Distance, unit_vectors
+from soda.distance import Distance, StencilDistance, unit_vectors
 from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs
+from vodal.later import LaterModule
 
-__all__ = ["SkyImage"]
+__all__ = ["SkyImage", "compiled"]
+
+compiled = LaterModule("soda.skysearch")
+"""Searches many times faster where the sky is flat, when it is loaded."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -117,6 +121,17 @@ class SkyImage:
         distance
             Of the stencil, from `soda.distance.signed_distance`.
         """
+        module = compiled.module
+        if module is not None and isinstance(distance, StencilDistance):
+            flat, u0, v0, u1, v1 = module.search(
+                self._table, self._blocks.size, self.nx, self.ny, distance.numbers, _MOST_BLOCKS
+            )
+            if flat:
+                return Box(int(u0), int(u1), int(v0), int(v1)) if u1 > u0 else None
+        return self.box_by_arrays(distance)
+
+    def box_by_arrays(self, distance: Distance) -> Box | None:
+        """Do the same without compiled code, and for every image."""
         known = KnownBox(self.nx, self.ny)
         self._search(self._blocks, known, distance, may_probe=True)
         return known.box()
@@ -178,6 +193,15 @@ class SkyImage:
         u, v = np.meshgrid(np.arange(columns) * float(size), np.arange(rows) * float(size))
         blocks = _measure(float(size), u.ravel(), v.ravel(), samples)
         return _see_rims(blocks, rows, columns)
+
+    @cached_property
+    def _table(self) -> Floats:
+        """The same blocks for compiled code (`soda.skysearch`)."""
+        blocks = self._blocks
+        columns = [blocks.u[:, None], blocks.v[:, None], blocks.corners.reshape(-1, 12)]
+        flat = 0.5 * blocks.whole + 0.5 * (blocks.flat & blocks.whole)
+        columns += [blocks.centre, blocks.radius[:, None], flat[:, None]]
+        return np.ascontiguousarray(np.concatenate(columns, axis=1), np.float64)
 
     def _divide(self, blocks: _Blocks, known: KnownBox) -> _Blocks:
         """Divide blocks, leaving out what is not on the image or already known."""

@@ -54,10 +54,12 @@ _STATE = _State()
 
 def warm_up() -> None:
     """Load what is loaded only when a first image is cut."""
-    from soda.warmup import cut_sample  # noqa: PLC0415 - heavy, and for workers only
+    from soda.skyimage import compiled  # noqa: PLC0415 - heavy, and for workers only
+    from soda.warmup import cut_sample  # noqa: PLC0415
     from vodal.fits.tiled import rice  # noqa: PLC0415
 
     rice.wait()
+    compiled.wait()
     # Without a folder for temporary files only the first request is slower.
     with contextlib.suppress(OSError):
         cut_sample()

@@ -8,13 +8,23 @@ from astropy.wcs import WCS
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from soda import skysearch
 from soda.box import Box
 from soda.distance import signed_distance, unit_vectors
-from soda.skyimage import SkyImage
+from soda.skyimage import SkyImage, compiled
 from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs
 from vodal.regions import Circle, Point, Polygon, Range
 from vodal.sphere import contains
 from vodal.testing.skies import make_wcs
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["compiled", "arrays"])
+def way(request, monkeypatch):
+    """Search by compiled code, and by arrays."""
+    compiled.wait()
+    assert compiled.loaded is not None
+    if not request.param:
+        monkeypatch.setattr(SkyImage, "box", SkyImage.box_by_arrays)
 
 
 def sky(code, nx, ny, ra, dec, scale_deg, rotation_deg=0.0, *, swap=False):
@@ -113,6 +123,51 @@ def test_the_box_holds_every_pixel_that_is_met_and_hardly_more(data):
     stencil = data.draw(stencils(image))
     box = image.box(signed_distance(stencil))
     check(image, stencil, box)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+def test_compiled_code_finds_the_box_that_arrays_find(data):
+    image = data.draw(images())
+    distance = signed_distance(data.draw(stencils(image)))
+    found, truth = image.box(distance), image.box_by_arrays(distance)
+    # Numbers are rounded otherwise, which may tell a touch from a miss.
+    if found is None or truth is None:
+        one = found or truth
+        assert one is None or min(one.x1 - one.x0, one.y1 - one.y0) == 1
+    else:
+        for side in ("x0", "x1", "y0", "y1"):
+            assert abs(getattr(found, side) - getattr(truth, side)) <= 1
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+def test_distances_of_compiled_code_are_those_of_arrays(data):
+    image = data.draw(images())
+    measure = signed_distance(data.draw(stencils(image)))
+    points = np.random.default_rng(data.draw(st.integers(0, 99))).normal(0, 1, (50, 3))
+    near = image.vectors(
+        np.random.default_rng(1).uniform(0, image.nx, 50), np.full(50, image.ny / 2)
+    )
+    points = np.concatenate([points, near[np.isfinite(near[:, 0])]])
+    points /= np.linalg.norm(points, axis=1)[:, None]
+    found = [skysearch.distance(*measure.numbers, *point) for point in points]
+    assert found == pytest.approx(measure(points), abs=1e-12, rel=1e-9)
+
+
+@pytest.mark.parametrize("side", [3, 256, 3000])
+def test_stencils_of_a_large_image_are_searched_by_compiled_code(side, monkeypatch):
+    image = SkyImage(make_wcs(150.0, 2.0, 4096, 0.22, distorted=side < 3000), 4096, 4096)
+    ra, dec = pixel_to_icrs(image.sky, np.array([2000.3]), np.array([1990.7]))
+    place, radius = (float(ra[0]), float(dec[0])), side / 2 * 0.22 / 3600
+    corners = [(place[0] - radius, place[1] - radius), (place[0] + radius, place[1] - radius),
+               (place[0], place[1] + radius)]  # fmt: skip
+    some = [Circle(*place, radius), Polygon(tuple(corners)),
+            Range(place[0] - radius, place[0] + radius, place[1] - radius, place[1])]  # fmt: skip
+    truths = [image.box_by_arrays(signed_distance(stencil)) for stencil in some]
+    if SkyImage.box is not SkyImage.box_by_arrays:
+        monkeypatch.setattr(SkyImage, "box_by_arrays", None)
+    assert [image.box(signed_distance(stencil)) for stencil in some] == truths
 
 
 def check(image, stencil, box):

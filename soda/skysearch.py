@@ -1,0 +1,334 @@
+"""Which pixels of an image a stencil meets, by compiled code, where the sky is flat across blocks.
+
+The same search as that of `soda.skyimage`, block by block in plain loops: a stencil of a few
+hundred pixels takes some 30 us instead of a millisecond. Images whose blocks are curved, or partly
+off the sky, near the stencil are left to the other.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vodal.compiled import compiled, uncounted
+
+__all__ = ["CIRCLE", "POLYGON", "RANGE", "load", "search"]
+
+Floats = NDArray[np.float64]
+
+CIRCLE, POLYGON, RANGE = 0, 1, 2
+"""Kinds of stencils; `soda.distance.StencilDistance.numbers` tells what their numbers are."""
+
+Stencil = tuple[int, Floats, Floats]
+
+_U, _V, _CORNERS, _CENTRE, _RADIUS, _FLAT, _WIDTH = 0, 1, 2, 14, 17, 18, 19
+"""Columns of a table of blocks: lower edges in pixels; the unit vectors of the four corners, along
+x first, and of the centre; radius of the circle around it; 1 if it is flat and on the sky, `_WHOLE`
+if it is on the sky, 0 if only a part is."""
+_WHOLE = 0.5
+_U0, _V0, _U1, _V1, _LOOKED_AT = 0, 1, 2, 3, 4
+"""Places of the known box."""
+_PARTS = 4
+_MANY, _FEW = 128, 8
+
+
+@uncounted
+def _dot(one: Floats, x: float, y: float, z: float) -> float:
+    product: float = one[0] * x + one[1] * y + one[2] * z
+    return product
+
+
+@uncounted
+def _angle(x: float, y: float, z: float, other: Floats) -> float:
+    a, b, c = x - other[0], y - other[1], z - other[2]
+    d, e, f = x + other[0], y + other[1], z + other[2]
+    return 2.0 * math.atan2(math.sqrt(a * a + b * b + c * c), math.sqrt(d * d + e * e + f * f))
+
+
+@uncounted
+def _from_polygon(sides: Floats, x: float, y: float, z: float) -> float:
+    """Distance from a polygon; a row of ``sides``: start, normal, from_start, to_end."""
+    least, turned = math.inf, 0.0
+    last = sides[len(sides) - 1]
+    la, lb, lc = last[0] - x, last[1] - y, last[2] - z
+    for number in range(len(sides)):
+        side = sides[number]
+        a, b, c = side[0] - x, side[1] - y, side[2] - z
+        if _dot(side[6:9], x, y, z) >= 0.0 and _dot(side[9:12], x, y, z) >= 0.0:
+            distance = math.asin(min(abs(_dot(side[3:6], x, y, z)), 1.0))
+        else:
+            distance = 2.0 * math.asin(min(math.sqrt(a * a + b * b + c * c) / 2.0, 1.0))
+        least = min(least, distance)
+        across = x * (lb * c - lc * b) + y * (lc * a - la * c) + z * (la * b - lb * a)
+        turned += math.atan2(across, la * a + lb * b + lc * c)
+        la, lb, lc = a, b, c
+    return -least if turned > math.pi / 2.0 else least
+
+
+@uncounted
+def _from_meridian(side: Floats, x: float, y: float, z: float) -> float:
+    """Distance from a piece of a meridian; a side: start, end, east, from_start, from_end."""
+    if _dot(side[9:12], x, y, z) >= 0.0 and _dot(side[12:15], x, y, z) <= 0.0:
+        return math.asin(min(abs(_dot(side[6:9], x, y, z)), 1.0))
+    return min(_angle(x, y, z, side[0:3]), _angle(x, y, z, side[3:6]))
+
+
+@uncounted
+def _from_range(numbers: Floats, sides: Floats, x: float, y: float, z: float) -> float:
+    """Distance from a range; its numbers: south, north, start and width in RA."""
+    south, north, start, width = numbers
+    dec = math.atan2(z, math.hypot(x, y))
+    beyond = -math.inf
+    if north < math.pi / 2.0:
+        beyond = max(beyond, dec - north)
+    if south > -math.pi / 2.0:
+        beyond = max(beyond, south - dec)
+    if width >= 2.0 * math.pi:
+        return max(beyond, -math.pi)
+    aside = min(_from_meridian(sides[0], x, y, z), _from_meridian(sides[1], x, y, z))
+    east = (math.atan2(y, x) - start) % (2.0 * math.pi)
+    if east > width:
+        return aside
+    return beyond if beyond > 0.0 else -min(-beyond, aside)
+
+
+@uncounted
+def distance(kind: int, numbers: Floats, sides: Floats, x: float, y: float, z: float) -> float:
+    """Measure the distance of a point from a stencil's boundary, as `soda.distance` does."""
+    if kind == CIRCLE:
+        from_centre = _angle(x, y, z, numbers[0:3])
+        return from_centre - float(numbers[3])
+    if kind == POLYGON:
+        return _from_polygon(sides, x, y, z)
+    return _from_range(numbers, sides, x, y, z)
+
+
+@uncounted
+def _sticks_out(known: Floats, u: float, v: float, size: float, nx: int, ny: int) -> bool:
+    right, top = min(u + size, nx), min(v + size, ny)
+    return bool(u < known[_U0] or right > known[_U1] or v < known[_V0] or top > known[_V1])
+
+
+@uncounted
+def _take_in(known: Floats, u: float, v: float, right: float, top: float) -> None:
+    known[_U0], known[_V0] = min(known[_U0], math.floor(u)), min(known[_V0], math.floor(v))
+    known[_U1], known[_V1] = max(known[_U1], right), max(known[_V1], top)
+
+
+@uncounted
+def _step(block: Floats, corner: int, k: int) -> float:
+    """Give a coordinate of the way from the first corner to another."""
+    step: float = block[_CORNERS + 3 * corner + k] - block[_CORNERS + k]
+    return step
+
+
+@uncounted
+def _slack(block: Floats, size: float) -> float:
+    """Tell how many pixels a circle reaches along its block's narrow side."""
+    xs, ys, zs = _step(block, 1, 0), _step(block, 1, 1), _step(block, 1, 2)
+    xt, yt, zt = _step(block, 2, 0), _step(block, 2, 1), _step(block, 2, 2)
+    plus = (xs + xt) ** 2 + (ys + yt) ** 2 + (zs + zt) ** 2
+    minus = (xs - xt) ** 2 + (ys - yt) ** 2 + (zs - zt) ** 2
+    a, b, c = ys * zt - zs * yt, zs * xt - xs * zt, xs * yt - ys * xt
+    area = math.sqrt(a * a + b * b + c * c)
+    if area == 0.0:
+        return math.inf
+    slack: float = block[_RADIUS] * size * math.sqrt(max(plus, minus)) / area
+    return slack
+
+
+@uncounted
+def _interpolate(block: Floats, column: int, row: int, size: float, child: Floats) -> None:
+    """Make a part of a flat block; ``size`` is the part's."""
+    step = 1.0 / _PARTS
+    a, b = column * step, row * step
+    plus, minus, twisted, total = 0.0, 0.0, 0.0, 0.0
+    for k in range(3):
+        origin = block[_CORNERS + k]
+        along_x, along_y = _step(block, 1, k), _step(block, 2, k)
+        twist = block[_CORNERS + 9 + k] - block[_CORNERS + 6 + k] - along_x
+        corner = origin + a * along_x + b * along_y + (a * b) * twist
+        side_x, side_y = step * (along_x + b * twist), step * (along_y + a * twist)
+        twist *= step * step
+        child[_CORNERS + k], child[_CORNERS + 3 + k] = corner, corner + side_x
+        child[_CORNERS + 6 + k] = corner + side_y
+        child[_CORNERS + 9 + k] = corner + side_x + side_y + twist
+        centre = corner + 0.5 * (side_x + side_y) + 0.25 * twist
+        child[_CENTRE + k] = centre
+        total += centre * centre
+        plus += (side_x + side_y + twist) ** 2
+        minus += (side_x - side_y) ** 2
+        twisted += twist * twist
+    reach = 0.5 * math.sqrt(max(plus, minus)) + math.sqrt(twisted)
+    length = math.sqrt(total)
+    for k in range(3):
+        child[_CENTRE + k] /= length
+    child[_U], child[_V] = block[_U] + column * size, block[_V] + row * size
+    child[_RADIUS] = stretched(reach, size)
+    child[_FLAT] = 1.0
+
+
+@uncounted
+def stretched(reach: float, size: float) -> float:
+    """Give the radius of the circle around a part of a flat block."""
+    # The interpolation's own error is a part of a pixel, whatever the size of the block.
+    return 1.02 * reach + 2.0 * 0.02 * reach / size
+
+
+@uncounted
+def _move(blocks: Floats, number: int, place: int) -> None:
+    for column in range(_WIDTH):
+        blocks[place, column] = blocks[number, column]
+
+
+@uncounted
+def _advance(blocks: Floats, size: float, known: Floats, nx: int, ny: int, stencil: Stencil) -> int:
+    """Learn from blocks of one size, and bring those that must be divided to the front.
+
+    Gives their number; -1 if one of them is not flat.
+    """
+    near = 0
+    for number in range(len(blocks)):
+        block = blocks[number]
+        away = distance(
+            stencil[0], stencil[1], stencil[2], block[_CENTRE], block[_CENTRE + 1],
+            block[_CENTRE + 2],
+        )  # fmt: skip
+        if not away <= block[_RADIUS]:
+            continue
+        u, v = block[_U], block[_V]
+        whole = block[_FLAT] >= _WHOLE
+        covered = whole and away <= -block[_RADIUS]
+        leaf = size <= 0.25
+        slack = leaf and size > 0.25 / 64 and _slack(block, size) > 0.5
+        if covered:
+            right, top = math.ceil(u + size), math.ceil(v + size)
+            _take_in(known, u, v, min(nx, right), min(ny, top))
+        u, v = u + size / 2, v + size / 2
+        if whole and u < nx and v < ny and (away <= 0.0 or (leaf and not slack)):
+            _take_in(known, u, v, math.floor(u) + 1, math.floor(v) + 1)
+        if not covered and (not leaf or slack):
+            _move(blocks, number, near)
+            near += 1
+    near = _still_out(blocks[:near], size, known, nx, ny)
+    for number in range(near):
+        if blocks[number, _FLAT] < 1.0:
+            return -1
+    return near
+
+
+@uncounted
+def _still_out(blocks: Floats, size: float, known: Floats, nx: int, ny: int) -> int:
+    """Bring the blocks that would widen the box to the front; gives their number."""
+    out = 0
+    for number in range(len(blocks)):
+        if _sticks_out(known, blocks[number, _U], blocks[number, _V], size, nx, ny):
+            _move(blocks, number, out)
+            out += 1
+    return out
+
+
+@compiled
+def _divide(blocks: Floats, size: float, known: Floats, nx: int, ny: int) -> Floats:
+    """Divide blocks to parts of this size, leaving out what cannot widen the box."""
+    parts = np.empty((len(blocks) * _PARTS * _PARTS, _WIDTH))
+    count = 0
+    for number in range(len(blocks)):
+        block = blocks[number]
+        for row in range(_PARTS):
+            for column in range(_PARTS):
+                u, v = block[_U] + column * size, block[_V] + row * size
+                if u < nx and v < ny and _sticks_out(known, u, v, size, nx, ny):
+                    _interpolate(block, column, row, size, parts[count])
+                    count += 1
+    return parts[:count]
+
+
+@compiled
+def _outermost(blocks: Floats) -> Floats:
+    """Choose a few blocks along each of the four sides."""
+    chosen = np.zeros(len(blocks), np.bool_)
+    for axis in (_U, _V):
+        for sign in (-1.0, 1.0):
+            most = (sign * blocks[:, axis]).max()
+            side = np.nonzero(sign * blocks[:, axis] == most)[0]
+            step = max(1, len(side) // _FEW)
+            for number in side[::step]:
+                chosen[number] = True
+    return blocks[chosen]
+
+
+@compiled
+def _probe(
+    blocks: Floats, size: float, known: Floats, nx: int, ny: int, stencil: Stencil, most: int
+) -> None:
+    """Widen the box by what a few flat blocks hold."""
+    while len(blocks) > 0:
+        blocks = blocks[: _advance(blocks, size, known, nx, ny, stencil)]
+        known[_LOOKED_AT] += len(blocks)
+        if known[_LOOKED_AT] > most:
+            _give_up(blocks, size, known, nx, ny)
+            return
+        size /= _PARTS
+        blocks = _divide(blocks, size, known, nx, ny)
+
+
+@uncounted
+def _give_up(blocks: Floats, size: float, known: Floats, nx: int, ny: int) -> None:
+    """Take blocks in as a whole."""
+    for number in range(len(blocks)):
+        u, v = blocks[number, _U], blocks[number, _V]
+        right, top = math.ceil(u + size), math.ceil(v + size)
+        _take_in(known, u, v, min(nx, right), min(ny, top))
+
+
+@compiled
+def search(
+    blocks: Floats, size: float, nx: int, ny: int, stencil: Stencil, most: int
+) -> tuple[bool, float, float, float, float]:
+    """Find the box of the pixels that a stencil meets.
+
+    Parameters
+    ----------
+    blocks
+        Table of the blocks to start from (n, 19); it is not changed.
+    size
+        Of these, pixels.
+    nx, ny
+        Of the image.
+    stencil
+        Kind, numbers and sides (`soda.distance.StencilDistance.numbers`).
+    most
+        Blocks that are divided before the box is left wider than need be.
+
+    Returns
+    -------
+    tuple
+        Whether all blocks that mattered were flat; then the lower edges of the box and the upper
+        ones along x and y, infinite where it is empty.
+    """
+    known = np.array([math.inf, math.inf, -math.inf, -math.inf, 0.0])
+    blocks = blocks.copy()
+    while len(blocks) > 0:
+        count = _advance(blocks, size, known, nx, ny, stencil)
+        if count < 0:
+            return False, 0.0, 0.0, 0.0, 0.0
+        blocks = blocks[:count]
+        if count > _MANY:
+            _probe(_outermost(blocks), size, known, nx, ny, stencil, most)
+            blocks = blocks[: _still_out(blocks, size, known, nx, ny)]
+        known[_LOOKED_AT] += len(blocks)
+        if known[_LOOKED_AT] > most:
+            _give_up(blocks, size, known, nx, ny)
+            break
+        size /= _PARTS
+        blocks = _divide(blocks, size, known, nx, ny)
+    return True, known[_U0], known[_V0], known[_U1], known[_V1]
+
+
+def load() -> None:
+    """Compile, or read from the disk what was compiled before."""
+    nothing = np.empty((0, 12))
+    search(np.empty((0, _WIDTH)), 1.0, 1, 1, (CIRCLE, np.zeros(4), nothing), 1)
