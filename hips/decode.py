@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import pickle
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,11 +16,12 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from hips.images import ImageSource, OpenImage, header_number
+from hips.images import ImageSource, open_image
 from hips.settings import HipsSettings
 from hips.stretch import sky_and_noise
-from vodal.fits.index import HduIndex
-from vodal.resample.mapping import ImageMapping, binned
+from vodal.fits.calibration import bad_bits
+from vodal.resample.mapping import ImageMapping
+from vodal.resample.reading import good_pixels
 
 __all__ = ["Calibration", "ImageCache", "ImageStats", "LoadedImage", "decode", "source_path"]
 
@@ -85,7 +85,7 @@ def decode(
     DataError
         If its pixels cannot be read.
     """
-    image = OpenImage(source)
+    image = open_image(source)
     try:
         binning = calibration.binning
         shape = tuple(-(-size // binning) for size in image.shape)
@@ -93,7 +93,7 @@ def decode(
         mask = image.mask()
         bits = 0 if mask is None else _bad_bits(mask.header, settings)
         filled = 0
-        for values in _values(image, mask if bits else None, bits, binning):
+        for values in good_pixels(image, mask, bits, binning):
             pixels[filled : filled + len(values)] = values
             filled += len(values)
     finally:
@@ -110,38 +110,11 @@ def decode(
     return ImageStats(source.number, sample)
 
 
-def _values(image: OpenImage, mask: HduIndex | None, bits: int, binning: int) -> Iterator[Pixels]:
-    """Give blocks of rows, blank where masked, averaged if asked."""
-    left: Pixels = np.empty((0, image.shape[1]), np.float32)
-    for start, stop in image.row_blocks():
-        values = image.rows(image.hdu, start, stop).astype(np.float32)
-        values[~np.isfinite(values)] = np.nan
-        if mask is not None:
-            flags = image.rows(mask, start, stop)
-            if flags.dtype.kind in "iu":
-                values[flags.astype(np.int64) & bits != 0] = np.nan
-        if binning == 1:
-            yield values
-            continue
-        values = np.concatenate([left, values])
-        whole = len(values) if stop == image.shape[0] else len(values) // binning * binning
-        left = values[whole:]
-        if whole:
-            yield binned(values[:whole], binning)
-
-
 def _bad_bits(header: fits.Header, settings: HipsSettings) -> int:
     """Give the bits whose pixels are left out, as a number."""
     if settings.mask_bits is not None:
         return sum(1 << bit for bit in set(settings.mask_bits) if 0 <= bit < 63)
-    bits = 0
-    wanted = {name.upper() for name in settings.mask_names}
-    for keyword in header:
-        if keyword.startswith("MP_") and keyword[3:].upper() in wanted:
-            bit = header_number(header, keyword)
-            if bit is not None and 0 <= bit < 63:
-                bits |= 1 << int(bit)
-    return bits
+    return bad_bits(header, settings.mask_names)
 
 
 def _sample(pixels: Pixels) -> Pixels:
@@ -173,7 +146,7 @@ class ImageCache:
         # Written by `decode` of this same run, never by a stranger.
         with source_path(path).open("rb") as file:
             source, shape, binning = pickle.load(file)  # noqa: S301
-        opened = OpenImage(source)
+        opened = open_image(source)
         opened.close()
         if 4 * shape[0] * shape[1] > self._limit // 2:
             pixels: Pixels = np.memmap(path, np.float32, "r", shape=shape)

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import cdshealpix.nested as healpix
 import numpy as np
 from astropy.coordinates import Latitude, Longitude
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from hips.names import TILE_WIDTH, pixel_size_arcsec
 from hips.settings import HipsSettings
 from vodal.errors import DataError
-from vodal.fits.index import FileIndex, HduIndex
-from vodal.fits.opening import open_pixels
-from vodal.fits.pixels import physical, read_section
-from vodal.fits.planes import group_planes
+from vodal.fits.calibration import unit_of, zero_point_mag
+from vodal.fits.index import FileIndex
+from vodal.fits.opened import OpenImage
 from vodal.fits.wcs import (
-    celestial_axes,
-    load_wcs,
     pixel_scale_arcsec,
     pixel_to_icrs,
-    sky_wcs,
 )
 from vodal.resample.grid import TOUCH_CELLS
-from vodal.storage.base import RangeReader
 
-__all__ = ["ImageFacts", "ImageSource", "OpenImage", "header_number", "look", "touched_parts"]
+__all__ = ["ImageFacts", "ImageSource", "look", "open_image", "touched_parts"]
 
-_BLOCK_PIXELS: Final = 1 << 23
-"""Pixels that are read at a time."""
 _BITS: Final = TOUCH_CELLS * TOUCH_CELLS
 
 
@@ -66,91 +57,15 @@ class ImageFacts:
     exposure_s: float | None
 
 
-class OpenImage:
-    """The image plane of a source, with its coordinates.
+def open_image(source: ImageSource) -> OpenImage:
+    """Open the image plane of a source.
 
     Raises
     ------
     DataError
         If it cannot be put on the sky.
     """
-
-    def __init__(self, source: ImageSource) -> None:
-        self.source = source
-        self.index = FileIndex.from_bytes(source.index)
-        self.hdu = self._hdu(source.hdus[0])
-        self._reader: RangeReader | None = None
-        try:
-            self._place()
-        except BaseException:
-            self.close()
-            raise
-
-    def _place(self) -> None:
-        """Find the image's axes and coordinates."""
-        try:
-            full = load_wcs(self.hdu, self.index)
-        except DataError:
-            # Distortions in other HDUs need the file; other faults come up again.
-            full = load_wcs(self.hdu, self.index, self.reader)
-        first, second = celestial_axes(full)
-        axes = len(self.hdu.shape)
-        self.y_axis, self.x_axis = axes - 1 - second, axes - 1 - first
-        planes = [n for k, n in enumerate(self.hdu.shape) if k not in {self.x_axis, self.y_axis}]
-        if any(n != 1 for n in planes):
-            raise DataError("it is a cube; only images with two axes become HiPS")
-        self.wcs = sky_wcs(full)
-        self.shape = self.hdu.shape[self.y_axis], self.hdu.shape[self.x_axis]
-        if 0 in self.shape:
-            raise DataError("it has no pixels")
-
-    def _hdu(self, number: int) -> HduIndex:
-        for hdu in self.index.hdus:
-            if hdu.number == number:
-                return hdu
-        raise DataError(f"the file has no HDU {number}")
-
-    @property
-    def reader(self) -> RangeReader:
-        """The file; opened when first asked for."""
-        if self._reader is None:
-            self._reader = open_pixels(self.source.uri, self.index, self.source.hdus)
-        return self._reader
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._reader is not None:
-            self._reader.__exit__(None, None, None)
-
-    def mask(self) -> HduIndex | None:
-        """Give the mask plane, if there is one of the image's shape."""
-        roles = {n: role for group in group_planes(self.index) for n, role in group.roles.items()}
-        for number in self.source.hdus[1:]:
-            hdu = self._hdu(number)
-            flags = roles.get(number) in {"mask", "quality"} or _names_bits(hdu.header)
-            if flags and hdu.shape == self.hdu.shape and hdu.bitpix > 0:
-                return hdu
-        return None
-
-    def rows(self, hdu: HduIndex, start: int, stop: int) -> NDArray[Any]:
-        """Read full rows of a plane, in physical values, as (row, column)."""
-        section = [slice(0, 1)] * len(hdu.shape)
-        section[self.y_axis], section[self.x_axis] = slice(start, stop), slice(None)
-        values = physical(read_section(self.reader, hdu, tuple(section)), hdu.image_header)
-        return values.reshape(stop - start, self.shape[1])
-
-    def row_blocks(self) -> Iterator[tuple[int, int]]:
-        """Give blocks of rows that do not cut the tiles of a compressed image."""
-        size = max(1, _BLOCK_PIXELS // self.shape[1])
-        if self.hdu.tiles is not None:
-            tile = self.hdu.tiles.tile_shape[self.y_axis]
-            size = max(tile, size // tile * tile)
-        for start in range(0, self.shape[0], size):
-            yield start, min(self.shape[0], start + size)
-
-
-def _names_bits(header: fits.Header) -> bool:
-    return any(keyword.startswith("MP_") for keyword in header)
+    return OpenImage(source.uri, FileIndex.from_bytes(source.index), source.hdus)
 
 
 def look(source: ImageSource, settings: HipsSettings) -> ImageFacts:
@@ -161,7 +76,7 @@ def look(source: ImageSource, settings: HipsSettings) -> ImageFacts:
     DataError
         If it cannot be put on the sky.
     """
-    image = OpenImage(source)
+    image = open_image(source)
     try:
         ny, nx = image.shape
         scale = pixel_scale_arcsec(image.wcs, (nx - 1) / 2.0, (ny - 1) / 2.0)
@@ -169,44 +84,16 @@ def look(source: ImageSource, settings: HipsSettings) -> ImageFacts:
             scale = pixel_scale_arcsec(image.wcs)
         if not (math.isfinite(scale) and 0.0 < scale < 3600.0 * 90.0):
             raise DataError("the size of its pixels cannot be told")
-        header = image.hdu.image_header
-        zero_point = _zero_point(header, settings)
-        if zero_point is None and image.index.hdus[0].number != image.hdu.number:
-            zero_point = _zero_point(image.index.hdus[0].header, settings)
-        unit = header.get("BUNIT")
         return ImageFacts(
             source.number,
             image.shape,
             scale,
-            zero_point,
-            unit.strip() if isinstance(unit, str) else "",
+            zero_point_mag(image.headers, settings.zero_point_keywords),
+            unit_of(image.hdu.image_header),
             source.exposure_s,
         )
     finally:
         image.close()
-
-
-def header_number(header: fits.Header, keyword: str) -> float | None:
-    """Give a finite number of a header, None if there is none."""
-    try:
-        value = header.get(keyword)
-    except (fits.VerifyError, ValueError):
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _zero_point(header: fits.Header, settings: HipsSettings) -> float | None:
-    """Give the magnitude of one unit, if the header tells a sensible one."""
-    for keyword in settings.zero_point_keywords:
-        value = header_number(header, keyword)
-        if value is not None and 5.0 < value < 50.0:
-            return value
-    flux = header_number(header, "FLUXMAG0")
-    if flux is not None and 1e2 < flux < 1e20:
-        return 2.5 * math.log10(flux)
-    return None
 
 
 def touched_parts(source: ImageSource, facts: ImageFacts, order: int) -> dict[int, int]:
@@ -224,7 +111,7 @@ def touched_parts(source: ImageSource, facts: ImageFacts, order: int) -> dict[in
     depth = order + int(math.log2(TOUCH_CELLS))
     cell_arcsec = pixel_size_arcsec(order) * TILE_WIDTH / TOUCH_CELLS
     step = max(0.5, 0.4 * cell_arcsec / facts.scale_arcsec)
-    image = OpenImage(source)
+    image = open_image(source)
     try:
         ny, nx = facts.shape
         xs = np.linspace(-0.5, nx - 0.5, math.ceil(nx / step) + 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,12 @@ from hips.images import ImageFacts, ImageSource, look, touched_parts
 from hips.names import MAX_ORDER, pixel_size_arcsec
 from hips.settings import HipsSettings
 from vodal.errors import SkylaneError
+from vodal.fits.calibration import is_per_area
 
 __all__ = ["MIN_ORDER", "Plan", "Shard", "choose_order", "make_plan"]
 
 MIN_ORDER = 3
 """Of the deepest tiles: clients ask for order 3 whatever the properties say."""
-
-_PER_AREA = re.compile(r"sr|arcsec|beam|mag|\bK\b|deg", re.IGNORECASE)
-"""Units whose values do not depend on the size of the pixel."""
 
 Step = Callable[[], None]
 
@@ -166,7 +163,7 @@ def _calibration(
     factor = 1.0
     if zero_point is not None and fact.zero_point_mag is not None:
         factor = 10.0 ** (0.4 * (zero_point - fact.zero_point_mag))
-    if not _PER_AREA.search(fact.unit):
+    if not is_per_area(fact.unit):
         factor *= (pixel_arcsec / fact.scale_arcsec) ** 2
     binning = max(1, int(pixel_size_arcsec(order) / fact.scale_arcsec + 1e-6))
     return Calibration(factor, min(binning, *fact.shape))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS
 from vodal.settings import Settings
 
 __all__ = ["HipsSettings"]
@@ -37,21 +38,10 @@ class HipsSettings(Settings):
     """Bring the images of a band to one zero point, where all of them have one."""
     zero_point_mag: float = 25.0
     """The common zero point: the magnitude of a total of one in the tiles' unit."""
-    zero_point_keywords: tuple[str, ...] = ("MAGZERO", "PHOTZP", "MAGZPT", "MAGZP", "PHOTZPT")
+    zero_point_keywords: tuple[str, ...] = ZERO_POINT_KEYWORDS
     """Header keywords of an image's zero point in magnitudes, the first found counts;
     ``FLUXMAG0`` (flux at magnitude 0) is known besides."""
-    mask_names: tuple[str, ...] = (
-        "BAD",
-        "NO_DATA",
-        "NODATA",
-        "NODAT",
-        "UNMASKEDNAN",
-        "CR",
-        "COSMIC",
-        "DO_NOT_USE",
-        "REJECTED",
-        "VIGNETTED",
-    )
+    mask_names: tuple[str, ...] = MASK_NAMES
     """Names of mask bits (``MP_<name>`` cards of the mask plane) whose pixels are not used.
     Saturated pixels are: without them the hearts of bright stars would be holes."""
     mask_bits: tuple[int, ...] | None = None

@@ -20,6 +20,8 @@ In the order data flows:
 - `tiled`       the same of a tile-compressed image
 - `opening`     files opened by their index, which is held against them, or indexed on the spot
 - `pixels`      sections of images through the index
+- `opened`      the image plane of a product with its coordinates, to be resampled
+- `calibration` zero point, unit and mask bits that headers tell
 - `headers`     header cards and blocks, written
 - `quiet`       silence for libraries that warn of what is handled
 """

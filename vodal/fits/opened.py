@@ -1,0 +1,129 @@
+"""The image plane of a product, opened to be resampled: its coordinates and its pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from vodal.errors import DataError
+from vodal.fits.index import FileIndex, HduIndex
+from vodal.fits.opening import open_pixels
+from vodal.fits.pixels import physical, read_section
+from vodal.fits.planes import group_planes
+from vodal.fits.wcs import celestial_axes, load_wcs, sky_wcs
+from vodal.storage import LOCAL, RangeReader, Storage
+
+__all__ = ["OpenImage"]
+
+
+class OpenImage:
+    """The image plane of a product, with its coordinates.
+
+    Parameters
+    ----------
+    uri
+        Of the file.
+    index
+        Of the same file.
+    hdus
+        The product's HDUs, image plane first.
+    storage
+        Opens the file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be put on the sky, or is a cube.
+    """
+
+    def __init__(
+        self, uri: str, index: FileIndex, hdus: tuple[int, ...], *, storage: Storage = LOCAL
+    ) -> None:
+        self.uri, self.index, self.hdus = uri, index, hdus
+        self._storage = storage
+        self.hdu = self._hdu(hdus[0])
+        self._reader: RangeReader | None = None
+        try:
+            self._place()
+        except BaseException:
+            self.close()
+            raise
+
+    def _place(self) -> None:
+        """Find the image's axes and coordinates."""
+        try:
+            full = load_wcs(self.hdu, self.index)
+        except DataError:
+            # Distortions in other HDUs need the file; other faults come up again.
+            full = load_wcs(self.hdu, self.index, self.reader)
+        first, second = celestial_axes(full)
+        axes = len(self.hdu.shape)
+        self.y_axis, self.x_axis = axes - 1 - second, axes - 1 - first
+        planes = [n for k, n in enumerate(self.hdu.shape) if k not in {self.x_axis, self.y_axis}]
+        if any(n != 1 for n in planes):
+            raise DataError("it is a cube; only images with two axes can be resampled")
+        self.wcs = sky_wcs(full)
+        self.shape = self.hdu.shape[self.y_axis], self.hdu.shape[self.x_axis]
+        """Rows first."""
+        if 0 in self.shape:
+            raise DataError("it has no pixels")
+
+    def _hdu(self, number: int) -> HduIndex:
+        for hdu in self.index.hdus:
+            if hdu.number == number:
+                return hdu
+        raise DataError(f"the file has no HDU {number}")
+
+    @property
+    def reader(self) -> RangeReader:
+        """The file; opened when first asked for."""
+        if self._reader is None:
+            self._reader = open_pixels(self.uri, self.index, self.hdus, storage=self._storage)
+        return self._reader
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is needed."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.__exit__(None, None, None)
+
+    @property
+    def headers(self) -> tuple[fits.Header, ...]:
+        """The headers that tell of the image: its own, then the file's primary one."""
+        own = self.hdu.image_header
+        first = self.index.hdus[0]
+        return (own,) if first.number == self.hdu.number else (own, first.header)
+
+    def mask(self) -> HduIndex | None:
+        """Give the mask plane, if there is one of the image's shape."""
+        roles = {n: role for group in group_planes(self.index) for n, role in group.roles.items()}
+        for number in self.hdus[1:]:
+            hdu = self._hdu(number)
+            flags = roles.get(number) in {"mask", "quality"} or _names_bits(hdu.header)
+            if flags and hdu.shape == self.hdu.shape and hdu.bitpix > 0:
+                return hdu
+        return None
+
+    def section(self, hdu: HduIndex, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read a part of a plane of the image's shape, in physical values, as (row, column)."""
+        section = [slice(0, 1)] * len(hdu.shape)
+        section[self.y_axis], section[self.x_axis] = rows, columns
+        values = physical(read_section(self.reader, hdu, tuple(section)), hdu.image_header)
+        return values.reshape(values.shape[self.y_axis], values.shape[self.x_axis])
+
+    def rows_at_once(self, pixels: int, columns: int) -> int:
+        """Give how many rows make up about so many pixels and cut few tiles of a compressed image.
+
+        Blocks that begin at multiples of it cut none.
+        """
+        size = max(1, pixels // max(1, columns))
+        if self.hdu.tiles is not None:
+            tile = self.hdu.tiles.tile_shape[self.y_axis]
+            size = max(tile, size // tile * tile)
+        return size
+
+
+def _names_bits(header: fits.Header) -> bool:
+    return any(keyword.startswith("MP_") for keyword in header)

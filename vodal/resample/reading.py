@@ -1,0 +1,80 @@
+"""The pixels of an image as they are resampled: float32, bad ones blank, averaged if asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vodal.fits.index import HduIndex
+from vodal.fits.opened import OpenImage
+from vodal.resample.mapping import binned
+
+__all__ = ["good_pixels"]
+
+Pixels = NDArray[np.float32]
+
+_BLOCK_PIXELS: Final = 1 << 23
+"""Pixels that are read at a time."""
+
+
+def good_pixels(
+    image: OpenImage,
+    mask: HduIndex | None = None,
+    bits: int = 0,
+    binning: int = 1,
+    box: tuple[int, int, int, int] | None = None,
+) -> Iterator[Pixels]:
+    """Read pixels in blocks of rows.
+
+    Parameters
+    ----------
+    image
+        What is read.
+    mask
+        Its mask plane.
+    bits
+        Of the mask, whose pixels become blank.
+    binning
+        Pixels along a side that are averaged.
+    box
+        (x0, x1, y0, y1) in averaged pixels, half open; by default all.
+
+    Raises
+    ------
+    DataError
+        If they cannot be read.
+    """
+    ny, nx = image.shape
+    x0, x1, y0, y1 = box or (0, -(-nx // binning), 0, -(-ny // binning))
+    columns = slice(x0 * binning, min(nx, x1 * binning))
+    end = min(ny, y1 * binning)
+    size = image.rows_at_once(_BLOCK_PIXELS, columns.stop - columns.start)
+    left: Pixels = np.empty((0, columns.stop - columns.start), np.float32)
+    start = y0 * binning
+    while start < end:
+        stop = min(end, (start // size + 1) * size)
+        values = _block(image, mask, bits, slice(start, stop), columns)
+        start = stop
+        if binning == 1:
+            yield values
+            continue
+        values = np.concatenate([left, values])
+        whole = len(values) if stop == end else len(values) // binning * binning
+        left = values[whole:]
+        if whole:
+            yield binned(values[:whole], binning)
+
+
+def _block(
+    image: OpenImage, mask: HduIndex | None, bits: int, rows: slice, columns: slice
+) -> Pixels:
+    values = image.section(image.hdu, rows, columns).astype(np.float32)
+    values[~np.isfinite(values)] = np.nan
+    if mask is not None and bits:
+        flags = image.section(mask, rows, columns)
+        if flags.dtype.kind in "iu":
+            values[flags.astype(np.int64) & bits != 0] = np.nan
+    return values
