@@ -150,7 +150,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             resolver, settings.datalink, cache=site.cache, public_url=public_url
         ),
         "/soda": soda.app.create_app(
-            resolver=resolver, pool=pool, settings=settings.soda, public_url=public_url
+            resolver=resolver, pool=pool, settings=settings.soda, public_url=public_url, jobs=jobs
         ),
         "/hips": hips.app.create_app(root=site.hips, settings=settings.hips, public_url=public_url),
     }

@@ -34,9 +34,14 @@ In the order data flows:
 - `outcomes`  what became of each of several cutouts
 - `archives`  tar and zip, written piece by piece
 - `groups`    several cutouts in one FITS file
+- `worklist`  the cutouts of a job, in the order in which they are made
+- `ledger`    what a job has made so far
+- `batches`   the cutouts of a job, made by the pool
+- `jobs`      what a job does
 - `many`      several cutouts in one answer
+- `async_routes` the resources of jobs
 - `routes`    the service's resources
 - `app`       the service
 
-Nothing but `many`, `routes` and `app` knows of HTTP.
+Nothing but `many`, `async_routes`, `routes` and `app` knows of HTTP.
 """

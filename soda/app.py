@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from starlette.applications import Starlette
 
+from soda.async_routes import async_routes
+from soda.finding import Finder
+from soda.jobs import CutoutJobs
 from soda.routes import soda_routes
 from soda.settings import SodaSettings
 from soda.worker import PRELOAD, warm_up
 from vodal.pool import WarmPool
 from vodal.products import Resolver
+from vodal.uws.callers import Identify, anonymous
+from vodal.uws.runner import Runner
 from vodal.web.app import service_app
+from vodal.web.requests import service_url, site_url
 
 __all__ = ["create_app", "make_pool"]
 
@@ -34,6 +43,8 @@ def create_app(
     pool: WarmPool,
     settings: SodaSettings,
     public_url: str | None = None,
+    jobs: Runner | None = None,
+    identify: Identify = anonymous,
 ) -> Starlette:
     """Make the app that serves cutouts, to be mounted at ``/soda``.
 
@@ -47,5 +58,29 @@ def create_app(
         Limits.
     public_url
         Of the site (not of ``/soda``), without a trailing slash; by default taken from requests.
+    jobs
+        Runs jobs; started, and stopped before the app, by who made it. Without it there is no
+        ``/async``.
+    identify
+        Knows who asks for a job.
     """
-    return service_app(soda_routes(resolver, pool, settings, public_url))
+    finder = Finder(resolver)
+    routes = soda_routes(finder, pool, settings, public_url, has_jobs=jobs is not None)
+    if jobs is None:
+        return service_app(routes)
+    work = CutoutJobs(finder, pool, settings)
+    routes += async_routes(
+        jobs,
+        work,
+        settings,
+        service_url=lambda request: service_url(request, public_url),
+        site_url=lambda request: site_url(request, public_url),
+        identify=identify,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        work.start()
+        yield
+
+    return service_app(routes, lifespan=lifespan)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from soda.filters import passes
 from soda.selection import Selection
 from soda.source import Source, source_of
-from vodal.errors import NotFoundError
+from vodal.errors import NotFoundError, ServiceUnavailable, SkylaneError
 from vodal.products import Product, Resolver
 
 __all__ = ["Finder"]
 
 _CACHED_SOURCES = 128
+
+
+def _known(product: Product | None, did: str) -> Product:
+    if product is None:
+        raise NotFoundError(f"there is no dataset '{did[:200]}' here")
+    return product
 
 
 class Finder:
@@ -38,10 +45,7 @@ class Finder:
         NotFoundError
             If there is none of this identifier.
         """
-        product = self._resolver.resolve([did]).get(did)
-        if product is None:
-            raise NotFoundError(f"there is no dataset '{did[:200]}' here")
-        return product
+        return _known(self._resolver.resolve([did]).get(did), did)
 
     def source(self, product: Product) -> Source:
         """Give what a worker needs.
@@ -71,4 +75,33 @@ class Finder:
             If the selection cannot be applied to it.
         """
         product = self.product(did)
-        return product, self.source(product) if passes(product, selection) else None
+        return product, self._source(product, selection)
+
+    def _source(self, product: Product, selection: Selection) -> Source | None:
+        return self.source(product) if passes(product, selection) else None
+
+    def products(self, dids: Sequence[str]) -> dict[str, Product]:
+        """Give the products that exist, by identifier."""
+        return self._resolver.resolve(dids)
+
+    def look_up_all(
+        self, wanted: Sequence[tuple[str, Selection]]
+    ) -> list[Source | SkylaneError | None]:
+        """Look several up at once: what `look_up` finds to cut from, or the error that it raises.
+
+        Raises
+        ------
+        ServiceUnavailable
+            If the catalogue does not answer.
+        """
+        products = self.products(list(dict.fromkeys(did for did, _ in wanted)))
+        found: list[Source | SkylaneError | None] = []
+        for did, selection in wanted:
+            try:
+                product = products.get(did)
+                found.append(self._source(_known(product, did), selection))
+            except ServiceUnavailable:
+                raise
+            except SkylaneError as error:
+                found.append(error)
+        return found

@@ -9,8 +9,9 @@ refers to other HDUs by these (distortion tables, -TAB coordinates) follows them
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from mmap import mmap
 
 from soda.encode import padded
 from soda.outcomes import Outcome
@@ -20,6 +21,8 @@ __all__ = ["MOST_GROUPS", "grouped", "split"]
 
 MOST_GROUPS = 999
 """As many as the keywords of those that are missing can number."""
+
+Body = bytearray | bytes | mmap
 
 _UNNAMED = "CUTOUT"
 _END = b"END".ljust(80)
@@ -56,7 +59,7 @@ def _number(cards: Sequence[str], keyword: str, default: int) -> int:
     return default if text is None else int(float(text))
 
 
-def split(body: bytearray) -> list[_Hdu]:
+def split(body: Body) -> list[_Hdu]:
     """Take a FITS file apart; the data are views of it."""
     view, found, at = memoryview(body), [], 0
     while at < len(body):
@@ -163,7 +166,7 @@ def _primary(outcomes: Sequence[Outcome], present: int) -> list[str]:
 
 
 def grouped(
-    outcomes: Sequence[Outcome], bodies: Sequence[tuple[int, bytearray]]
+    outcomes: Sequence[Outcome], numbers: Sequence[int], body_of: Callable[[int], Body]
 ) -> Iterator[bytes]:
     """Write cutouts as one file, piece by piece.
 
@@ -171,13 +174,15 @@ def grouped(
     ----------
     outcomes
         Of all that were asked for; those without a cutout have a message.
-    bodies
-        Number and FITS file of each cutout that there is.
+    numbers
+        Of the cutouts that there are.
+    body_of
+        Gives the FITS file of each, twice.
     """
-    yield header_block(_primary(outcomes, len(bodies)))
-    groups = [(number, _named(split(body))) for number, body in bodies]
-    stride = max((hdu.version for _, hdus in groups for hdu in hdus), default=1)
-    for number, hdus in groups:
+    yield header_block(_primary(outcomes, len(numbers)))
+    stride = max(hdu.version for number in numbers for hdu in _named(split(body_of(number))))
+    for number in numbers:
+        hdus = _named(split(body_of(number)))
         tables = {hdu.name: hdu.version for hdu in reversed(hdus) if hdu.value("TFIELDS")}
         for hdu in hdus:
             yield header_block(_renumbered(hdu, number, (number - 1) * stride, tables))

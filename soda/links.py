@@ -15,9 +15,10 @@ from vodal.links import Annotator, Link, LinkMaker, ServiceDescriptor
 from vodal.products import Product
 from vodal.tables.columns import Column
 
-__all__ = ["STANDARD_ID", "SodaAnnotator", "SodaLinkMaker"]
+__all__ = ["ASYNC_ID", "STANDARD_ID", "SodaAnnotator", "SodaLinkMaker"]
 
 STANDARD_ID = "ivo://ivoa.net/std/SODA#sync-1.0"
+ASYNC_ID = "ivo://ivoa.net/std/SODA#async-1.0"
 DID_UTYPE = "obscore:Curation.publisherDID"
 
 _DESCRIPTION = (

@@ -22,7 +22,15 @@ from soda.archives import ARCHIVES, Archive, Entry
 from soda.finding import Finder
 from soda.groups import MOST_GROUPS, grouped
 from soda.names import file_name
-from soda.outcomes import Outcome, Status, failed, outcome_stream, selection_text
+from soda.outcomes import (
+    INDEX_NAME,
+    NOTHING,
+    Outcome,
+    Status,
+    failed,
+    outcome_stream,
+    selection_text,
+)
 from soda.output import Output
 from soda.packing import Packing
 from soda.params import CutoutParams
@@ -34,10 +42,7 @@ from vodal.pool import WarmPool
 from vodal.tables.csv import write_csv
 from vodal.web.responses import no_content
 
-__all__ = ["INDEX_NAME", "ManyCutouts"]
-
-INDEX_NAME = "cutouts.csv"
-"""The last file of an archive: what became of each cutout."""
+__all__ = ["ManyCutouts"]
 
 _RETRY_S = 10
 _CHUNK_BYTES = 1 << 20
@@ -156,10 +161,10 @@ class ManyCutouts:
                         f"the cutouts take more than {limit / 1e6:.3g} MB, the limit of one file;"
                         " ask for fewer or smaller ones, or for MULTI=tar"
                     )
-        bodies = [(one.outcome.number, one.body) for one in made if one.body is not None]
+        bodies = {one.outcome.number: one.body for one in made if one.body is not None}
         if not bodies:
             return _nothing(made)
-        pieces = grouped([one.outcome for one in made], bodies)
+        pieces = grouped([one.outcome for one in made], list(bodies), bodies.__getitem__)
         return _PiecesResponse(_in_loop(pieces), "image/fits", "cutouts.fits")
 
     # An archive
@@ -220,8 +225,7 @@ class ManyCutouts:
         except SkylaneError as error:
             return _Made(replace(nothing, status=Status.ERROR, message=failed(error)), None, error)
         if answer is None:
-            message = failed(UsageError("no pixel of the dataset is in the region"))
-            return _Made(replace(nothing, message=message))
+            return _Made(replace(nothing, message=NOTHING))
         assert isinstance(answer.body, bytearray)
         body = answer.body
         digest, crc = await run_in_threadpool(lambda: (sha256(body).hexdigest(), zlib.crc32(body)))

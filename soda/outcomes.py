@@ -12,10 +12,20 @@ import pyarrow as pa
 
 from soda.selection import Selection
 from vodal.errors import SkylaneError
-from vodal.regions import shape_text
+from vodal.regions import Region, shape_text
 from vodal.tables.columns import Column, ResultStream
 
-__all__ = ["COLUMNS", "Outcome", "Status", "failed", "outcome_stream", "selection_text"]
+__all__ = [
+    "COLUMNS",
+    "INDEX_NAME",
+    "NOTHING",
+    "Outcome",
+    "Status",
+    "failed",
+    "outcome_stream",
+    "selection_text",
+    "sorted_stream",
+]
 
 _BATCH_ROWS = 2000
 
@@ -23,6 +33,7 @@ _BATCH_ROWS = 2000
 class Status(StrEnum):
     """How a cutout ended."""
 
+    PENDING = "pending"
     OK = "ok"
     NO_OVERLAP = "no overlap"
     ERROR = "error"
@@ -69,14 +80,25 @@ class Outcome:
         return cls(**{**values, "status": Status(values["status"])})
 
 
+INDEX_NAME = "cutouts.csv"
+"""The last file of an archive: what became of each cutout."""
+
+NOTHING = "UsageError: no pixel of the dataset is in the region"
+"""The message where nothing overlaps; begins with a label as SODA 1.0 section 4.3 wants it."""
+
+
 def failed(error: SkylaneError) -> str:
     """Say in one line why there is no cutout, beginning with a label of SODA 1.0 section 5.3."""
     return f"{error.label}: {' '.join(str(error).split())}"
 
 
+def _stencil_text(stencil: Region) -> str:
+    return "POS=" + shape_text(stencil).replace(" ICRS", "")
+
+
 def selection_text(selection: Selection) -> str:
     """Write a part of a dataset as the parameters of a request say it."""
-    parts = [] if selection.stencil is None else [f"POS={shape_text(selection.stencil)}"]
+    parts = [] if selection.stencil is None else [_stencil_text(selection.stencil)]
     for name, interval in (("BAND", selection.band_m), ("TIME", selection.time_mjd)):
         if interval is not None:
             parts.append(f"{name}={interval.low!r} {interval.high!r}")
@@ -125,6 +147,12 @@ def _batches(outcomes: Iterator[Outcome]) -> Iterator[pa.RecordBatch]:
     while rows := [_cells(one) for one in islice(outcomes, _BATCH_ROWS)]:
         cells = zip(zip(*rows, strict=True), _SCHEMA, strict=True)
         yield pa.record_batch([pa.array(c, field.type) for c, field in cells], schema=_SCHEMA)
+
+
+def sorted_stream(outcomes: Iterable[Outcome]) -> ResultStream:
+    """Give outcomes as `outcome_stream`, ordered by number."""
+    table = pa.Table.from_batches(_batches(iter(outcomes)), _SCHEMA).sort_by("number")
+    return ResultStream(COLUMNS, iter(table.to_batches(_BATCH_ROWS)))
 
 
 def outcome_stream(outcomes: Iterable[Outcome]) -> ResultStream:

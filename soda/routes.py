@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from soda.finding import Finder
 from soda.formats import accepted_format
-from soda.links import STANDARD_ID
+from soda.links import ASYNC_ID, STANDARD_ID
 from soda.many import ManyCutouts
 from soda.names import file_name
 from soda.packing import read_packing
@@ -26,7 +26,6 @@ from soda.settings import SodaSettings
 from soda.worker import CutAnswer, make_cutout
 from vodal.errors import MultiValuedParamNotSupported
 from vodal.pool import WarmPool
-from vodal.products import Resolver
 from vodal.vosi.availability import Availability
 from vodal.vosi.capabilities import Capability, capability, vosi_capabilities
 from vodal.vosi.routes import vosi_routes
@@ -95,13 +94,18 @@ def _single(asked: CutoutParams) -> tuple[str, Selection]:
 
 
 def soda_routes(
-    resolver: Resolver, pool: WarmPool, settings: SodaSettings, public_url: str | None
+    finder: Finder,
+    pool: WarmPool,
+    settings: SodaSettings,
+    public_url: str | None,
+    *,
+    has_jobs: bool,
 ) -> list[BaseRoute]:
     """Make the routes below ``/soda``.
 
     Parameters
     ----------
-    resolver
+    finder
         Finds datasets.
     pool
         Where cutouts are made; started and stopped by the site.
@@ -109,8 +113,9 @@ def soda_routes(
         Limits.
     public_url
         Of the site, without a trailing slash; by default taken from requests.
+    has_jobs
+        Whether there is ``/async``.
     """
-    finder = Finder(resolver)
     many = ManyCutouts(finder, pool, settings)
 
     async def sync(request: Request) -> Response:
@@ -147,7 +152,14 @@ def soda_routes(
             result_type="image/fits",
             version="1.0",
         )
-        return (*vosi_capabilities(service), cut)
+        later = capability(
+            ASYNC_ID,
+            f"{service}/async",
+            query_types=("GET", "POST"),
+            result_type="image/fits",
+            version="1.0",
+        )
+        return (*vosi_capabilities(service), cut, *((later,) if has_jobs else ()))
 
     def availability() -> Availability:
         if pool.stats.workers:

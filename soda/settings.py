@@ -27,6 +27,12 @@ class SodaSettings(Settings):
     """A worker is replaced after about as many cutouts, so that no leak of a library can grow."""
     max_combinations: int = Field(default=1000, ge=1)
     """Cutouts that one request may ask for by several values of its parameters."""
+    max_cutouts: int = Field(default=200_000, ge=1)
+    """Cutouts of one job that puts them into an archive."""
+    job_limit_s: int = Field(default=14_400, ge=1)
+    """Seconds that a job may run, unless it asks for more or less."""
+    job_max_limit_s: int = Field(default=172_800, ge=1)
+    """Seconds that a job can ask for."""
     max_streams: int = Field(default=4, ge=1)
     """Answers with several cutouts (MULTI) that one server process makes at once; one more is told
     to come back later (503). Requests for one cutout go before them all the same."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import pickle
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from soda.output import Output
-from vodal.errors import DataError, NotFoundError
+from vodal.errors import DataError, NotFoundError, SkylaneError
 
 if TYPE_CHECKING:
     from soda.cut import SkyCache
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from soda.source import Source
     from vodal.storage import RangeReader
 
-__all__ = ["PRELOAD", "CutAnswer", "make_cutout", "warm_up"]
+__all__ = ["PRELOAD", "CutAnswer", "make_batch", "make_cutout", "warm_up"]
 
 PRELOAD = ("soda.cut",)
 """Modules that a worker imports before its first request."""
@@ -116,3 +117,67 @@ def _spooled(source: Source) -> RangeReader:
         _, oldest = _STATE.spooled.popitem(last=False)
         oldest.__exit__(None, None, None)
     return reader
+
+
+def make_batch(
+    wanted: Sequence[tuple[Source, Selection]],
+    limit_bytes: int,
+    budget_bytes: int,
+    output: Output = _PLAIN,
+) -> list[CutAnswer | SkylaneError | None]:
+    """Make cutouts of one version of one file, which is opened once.
+
+    Parameters
+    ----------
+    wanted
+        Products of the file, and what to cut out of each.
+    limit_bytes
+        The largest cutout that is made.
+    budget_bytes
+        Once there are so many bytes, the rest is left for another call.
+    output
+        What is made of the pixels of each.
+
+    Returns
+    -------
+    list
+        For each of the first ones, at least one, what `make_cutout` gives or raises.
+    """
+    from soda.cut import SkyCache, cutout_from  # noqa: PLC0415
+    from vodal.fits.pixels import open_pixels  # noqa: PLC0415
+
+    if _STATE.skies is None:
+        _STATE.skies = SkyCache()
+    answers: list[CutAnswer | SkylaneError | None] = []
+    first, total = wanted[0][0], 0
+    with contextlib.ExitStack() as stack:
+        try:
+            if first.index.encoding:
+                reader = _spooled(first)
+            else:
+                reader = stack.enter_context(open_pixels(first.uri, first.index))
+        except NotFoundError:
+            return [DataError("the file of this dataset is not there any more")] * len(wanted)
+        except SkylaneError as error:
+            return [error.with_traceback(None)] * len(wanted)
+        for source, selection in wanted:
+            try:
+                made = cutout_from(
+                    reader,
+                    source,
+                    selection,
+                    output=output,
+                    limit_bytes=limit_bytes,
+                    skies=_STATE.skies,
+                )
+            except SkylaneError as error:
+                answers.append(error.with_traceback(None))
+                continue
+            if made is None:
+                answers.append(None)
+                continue
+            answers.append(CutAnswer(pickle.PickleBuffer(made.body), made.seconds))
+            total += len(made.body)
+            if total >= budget_bytes:
+                break
+    return answers

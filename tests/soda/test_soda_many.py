@@ -207,7 +207,7 @@ def test_what_is_named_alike_gets_versions_of_its_own():
     body = io.BytesIO()
     twice.writeto(body)
     outcomes = [Outcome(n, 0, "d", "", Status.OK) for n in (1, 2)]
-    made = b"".join(grouped(outcomes, [(n, bytearray(body.getvalue())) for n in (1, 2)]))
+    made = b"".join(grouped(outcomes, [1, 2], lambda _: bytearray(body.getvalue())))
     with fits.open(io.BytesIO(made)) as cuts:
         cuts.verify("exception")
         assert len({(hdu.name, hdu.ver) for hdu in cuts}) == 7

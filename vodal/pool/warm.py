@@ -117,6 +117,11 @@ class WarmPool:
         self._answered = self._lost = self._recycled = self._started = 0
 
     @property
+    def running(self) -> bool:
+        """Whether it takes requests."""
+        return self._running
+
+    @property
     def stats(self) -> PoolStats:
         """Give the present state."""
         return PoolStats(

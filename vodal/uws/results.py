@@ -23,7 +23,14 @@ from typing import BinaryIO
 from vodal.errors import ArchiveError, NotFoundError, ServiceUnavailable, TooLargeError
 from vodal.uws.jobs import Job, JobResult, is_job_id
 
-__all__ = ["JobFolder", "ResultFolders", "Sink", "StoppedError", "StorageFullError"]
+__all__ = [
+    "JobFolder",
+    "ResultFolders",
+    "Sink",
+    "StoppedError",
+    "StorageFullError",
+    "disk_errors",
+]
 
 _INPUTS = "inputs"
 _PART = ".part"
@@ -43,7 +50,7 @@ class StoppedError(ServiceUnavailable):
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def disk_errors() -> Iterator[None]:
     """Turn errors of the disk into ours.
 
     Raises
@@ -110,9 +117,9 @@ class Sink:
         if self.size_bytes > self._limit_bytes:
             raise TooLargeError(
                 f"the result is larger than {self._limit_bytes} bytes, the limit of this service;"
-                " ask for fewer rows or columns"
+                " ask for less"
             )
-        with _told():
+        with disk_errors():
             self._file.write(data)
         self._count(self.size_bytes)
 
@@ -138,18 +145,29 @@ class JobFolder:
         """Remove the uploads."""
         shutil.rmtree(self.inputs, ignore_errors=True)
 
-    def _run(self, claim: int) -> Path:
+    def run(self, claim: int) -> Path:
+        """Give the folder of a run, which need not be there."""
         return self.path / str(claim)
+
+    def runs(self) -> list[Path]:
+        """Give the folders of all runs that there are, the latest first."""
+        found = [run for run in self.path.glob("*") if run.name.isdecimal()]
+        return sorted(found, key=lambda run: int(run.name), reverse=True)
+
+    def drop_runs(self) -> None:
+        """Remove the files of all runs."""
+        for run in self.runs():
+            shutil.rmtree(run, ignore_errors=True)
 
     def begin(self, claim: int) -> None:
         """Remove what earlier runs left."""
-        for run in self.path.glob("*"):
-            if run.name.isdecimal() and int(run.name) < claim:
+        for run in self.runs():
+            if int(run.name) < claim:
                 shutil.rmtree(run, ignore_errors=True)
 
     def drop(self, claim: int) -> None:
         """Remove the results of a run."""
-        shutil.rmtree(self._run(claim), ignore_errors=True)
+        shutil.rmtree(self.run(claim), ignore_errors=True)
 
     @contextmanager
     def write(
@@ -178,14 +196,14 @@ class JobFolder:
         ArchiveError
             If the file cannot be written.
         """
-        folder = self._run(claim)
+        folder = self.run(claim)
         part = folder / f"{file_name}{_PART}"
-        with _told():
+        with disk_errors():
             folder.mkdir(parents=True, exist_ok=True)
             file = part.open("wb", buffering=_BUFFER_BYTES)
         try:
             yield Sink(file, limit_bytes, cancelled, count)
-            with _told():
+            with disk_errors():
                 file.flush()
                 os.fsync(file.fileno())
                 file.close()

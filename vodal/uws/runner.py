@@ -271,8 +271,10 @@ class Runner:
         try:
             error: BaseException | None = None
             try:
-                task.folder.begin(task.job.claim)
-                self._works[task.job.service].run(task)
+                work = self._works[task.job.service]
+                if not work.resumes:
+                    task.folder.begin(task.job.claim)
+                work.run(task)
             except BaseException as failure:  # noqa: BLE001 - told to the client, or logged
                 error = failure
             self._end(task, error)
@@ -291,7 +293,8 @@ class Runner:
         if error is None:
             kept = self._persist(task, Phase.COMPLETED, None)
         elif task.stop in {Stop.SHUTDOWN, Stop.LOST}:
-            self._insist(lambda: self.store.release(task.claim))
+            released = self._insist(lambda: self.store.release(task.claim))
+            kept = released and self._works[task.job.service].resumes
         elif task.stop is Stop.OVERTIME:
             # UWS 1.1 section 2.1.4: as if the client had aborted it.
             sentence = (
@@ -314,6 +317,8 @@ class Runner:
             self.folders.remove(job_id)
         elif job.phase in FINAL:
             self.folders.of(job).drop_inputs()
+            if not job.results:
+                self.folders.of(job).drop_runs()
 
     def _persist(self, task: Task, phase: Phase, error: JobError | None) -> bool:
         results = task.results if phase is Phase.COMPLETED else []

@@ -196,6 +196,8 @@ class JobService:
             self._runner.touched(job.id)
             self._runner.wake()
             self.folder(job.id).drop_inputs()
+            # What an earlier run left to go on with, if the job waited in the queue.
+            self.folder(job.id).drop_runs()
 
     def delete(self, job: Job) -> None:
         """Forget a job with its results, and stop it if it runs."""

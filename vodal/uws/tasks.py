@@ -55,7 +55,7 @@ class Task:
         """Seconds it may run, which the client may change meanwhile; 0 for no limit."""
         self.why_long: str | None = None
         """What the work says of a run that used up its time, as the end of a sentence."""
-        self._max_result_bytes = max_result_bytes
+        self.max_result_bytes = max_result_bytes
         self._lock = threading.Lock()
         self._info: dict[str, str] = {}
         self._told: dict[str, str] = {}
@@ -111,17 +111,34 @@ class Task:
         with self.folder.write(
             self.job.claim,
             file_name,
-            self._max_result_bytes,
+            self.max_result_bytes,
             self.cancelled,
             lambda size: self.report(bytes=size),
         ) as sink:
             yield sink
+        self.add_result(name, file_name, media_type)
+
+    def add_result(self, name: str, file_name: str, media_type: str) -> None:
+        """Take a file of the run as a result, which the work has written by itself.
+
+        Parameters
+        ----------
+        name, media_type
+            As for `result`.
+        file_name
+            Within the run's folder.
+        """
+        size_bytes = (self.folder.run(self.job.claim) / file_name).stat().st_size
         path = f"{self.job.claim}/{file_name}"
-        self.results.append(JobResult(name, path, media_type, sink.size_bytes))
+        self.results.append(JobResult(name, path, media_type, size_bytes))
 
 
 class Work(Protocol):
     """What a service does for its jobs; an extension point."""
+
+    resumes: bool = False
+    """Whether a run goes on with what an earlier one made. Then the files of earlier runs are there
+    when it begins, and it removes them itself (`JobFolder.begin`)."""
 
     def run(self, task: Task) -> None:
         """Do a job, in a thread of its own: write its results, or raise why there are none.

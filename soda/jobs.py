@@ -1,0 +1,242 @@
+"""What a job of cutouts does: from its parameters to its results (SODA 1.0 section 4.3)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from hashlib import sha256
+from itertools import islice
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+
+from typing_extensions import override
+
+from soda.archives import ARCHIVES
+from soda.batches import Batches, Made
+from soda.finding import Finder
+from soda.groups import MOST_GROUPS, grouped
+from soda.ledger import FILES, WORKLIST, Ledger
+from soda.names import file_name
+from soda.outcomes import (
+    INDEX_NAME,
+    NOTHING,
+    Outcome,
+    Status,
+    failed,
+    selection_text,
+    sorted_stream,
+)
+from soda.packing import Packing, read_packing
+from soda.params import CutoutParams, parse_params
+from soda.selection import Selection
+from soda.settings import SodaSettings
+from soda.worklist import Item, Worklist, WorklistWriter
+from vodal.errors import (
+    ArchiveError,
+    NotFoundError,
+    ServiceUnavailable,
+    SkylaneError,
+    TooLargeError,
+    UsageError,
+)
+from vodal.params import Params
+from vodal.pool import WarmPool
+from vodal.products import Product
+from vodal.tables.csv import write_csv
+from vodal.tables.parquet import write_parquet
+from vodal.uws.results import disk_errors
+from vodal.uws.tasks import Task, Work
+
+__all__ = ["CutoutJobs"]
+
+_LOOP_LIMIT_S = 30.0
+_PAGE = 500
+
+
+class CutoutJobs(Work):
+    """Makes the cutouts of jobs.
+
+    Parameters
+    ----------
+    finder
+        Finds datasets.
+    pool
+        Where cutouts are made.
+    settings
+        Limits.
+    """
+
+    resumes = True
+
+    def __init__(self, finder: Finder, pool: WarmPool, settings: SodaSettings) -> None:
+        self._finder = finder
+        self._pool = pool
+        self._settings = settings
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started = threading.Event()
+
+    def start(self) -> None:
+        """Remember the event loop of the pool; jobs have threads of their own."""
+        self._loop = asyncio.get_running_loop()
+        self._started.set()
+
+    @override
+    def run(self, task: Task) -> None:
+        if not self._started.wait(_LOOP_LIMIT_S) or self._loop is None:
+            raise ServiceUnavailable("the service is starting; try again in a few seconds")
+        packing, given = read_packing(Params(task.job.params))
+        asked = parse_params(given)
+        kind = ARCHIVES.get(packing or "")
+        archive = None if kind is None else kind(task.job.created_unix_s)
+        with Ledger(task, archive) as ledger:
+            if not ledger.begin():
+                self._list(asked, packing, ledger.run / WORKLIST)
+            worklist = Worklist(ledger.run / WORKLIST)
+            self._report(task, ledger, len(worklist))
+            batches = Batches(
+                task, self._finder, self._pool, self._loop, self._settings.max_output_bytes
+            )
+            with closing(batches.made(worklist.items(ledger.done))) as coming:
+                for item, made in coming:
+                    ledger.add(*_outcome(item, made))
+                    self._report(task, ledger, len(worklist))
+            self._finish(task, ledger, packing)
+
+    @staticmethod
+    def _report(task: Task, ledger: Ledger, total: int) -> None:
+        task.report(
+            cutouts=total,
+            done=ledger.done,
+            made=ledger.counts[Status.OK],
+            noOverlap=ledger.counts[Status.NO_OVERLAP],
+            errors=ledger.counts[Status.ERROR],
+            bytes=ledger.files_bytes,
+        )
+
+    # What to cut
+
+    def _list(self, asked: CutoutParams, packing: Packing | None, path: Path) -> None:
+        most = self._most(packing)
+        wanted = list(islice(asked.combinations(), most + 1))
+        if len(wanted) > most:
+            raise TooLargeError(
+                f"ID, POS, CIRCLE, POLYGON, BAND and TIME have more than {most} combinations, the"
+                f" most for {'one result each' if packing is None else f'MULTI={packing}'};"
+                " ask for fewer at once, for MULTI=tar, or upload a table"
+            )
+        writer = WorklistWriter(path)
+        width = len(str(len(wanted)))
+        numbered = iter(enumerate(wanted, 1))
+        while page := list(islice(numbered, _PAGE)):
+            products = self._finder.products(list(dict.fromkeys(did for _, (did, _) in page)))
+            for number, (did, selection) in page:
+                writer.add(_item(number, width, did, selection, products.get(did)))
+        writer.finish()
+
+    def _most(self, packing: Packing | None) -> int:
+        most = self._settings.max_combinations
+        match packing:
+            case Packing.TAR | Packing.ZIP | Packing.FILES:
+                most = self._settings.max_cutouts
+            case Packing.MEF:
+                most = min(most, MOST_GROUPS)
+            case None:
+                pass
+        return most
+
+    # Results
+
+    def _finish(self, task: Task, ledger: Ledger, packing: Packing | None) -> None:
+        if ledger.counts[Status.ERROR] == ledger.done:
+            raise _failure(ledger.outcomes())
+        match packing:
+            case Packing.TAR | Packing.ZIP:
+                path = ledger.run / INDEX_NAME
+                with disk_errors(), path.open("wb") as file:
+                    file.writelines(write_csv(sorted_stream(ledger.outcomes())))
+                name = ledger.finish(path)
+                task.add_result("cutouts", name, ARCHIVES[packing](0.0).media_type)
+            case Packing.MEF:
+                self._one_file(task, ledger, _in_order(ledger))
+            case None:
+                _one_each(task, _in_order(ledger))
+            case Packing.FILES:
+                pass
+        _write(task, "index", "application/vnd.apache.parquet", "parquet",
+               write_parquet(sorted_stream(ledger.outcomes())))  # fmt: skip
+
+    def _one_file(self, task: Task, ledger: Ledger, outcomes: Sequence[Outcome]) -> None:
+        made = {one.number: one for one in outcomes if one.status is Status.OK}
+        if not made:
+            _one_each(task, outcomes)
+            return
+        limit = self._settings.max_output_bytes
+        if ledger.files_bytes > limit:
+            raise TooLargeError(
+                f"the cutouts take more than {limit / 1e6:.3g} MB, the limit of one file; ask for"
+                " fewer or smaller ones, or for MULTI=tar"
+            )
+
+        def body_of(number: int) -> mmap:
+            with disk_errors(), (ledger.run / FILES / made[number].file_name).open("rb") as file:
+                return mmap(file.fileno(), 0, access=ACCESS_READ)
+
+        _write(task, "cutouts", "image/fits", "fits", grouped(outcomes, list(made), body_of))
+        ledger.drop_files()
+
+
+def _item(number: int, width: int, did: str, selection: Selection, product: Product | None) -> Item:
+    region, stencil = selection_text(selection), selection.stencil
+    if product is None:
+        message = failed(NotFoundError(f"there is no dataset '{did[:200]}' here"))
+        return Item(number, 0, did, "", region, f"{number:0{width}d}", message, selection)
+    name = f"{number:0{width}d}_{file_name(product, stencil)}"
+    return Item(number, 0, did, product.uri, region, name, "", selection)
+
+
+def _outcome(item: Item, made: Made) -> tuple[Outcome, bytearray | None]:
+    known = (item.number, item.row, item.did, item.region)
+    if isinstance(made, SkylaneError):
+        message = item.message or failed(made)
+        return Outcome(*known, Status.ERROR, message), None
+    if made is None:
+        return Outcome(*known, Status.NO_OVERLAP, NOTHING), None
+    digest, crc = sha256(made).hexdigest(), zlib.crc32(made)
+    return Outcome(*known, Status.OK, "", item.name, len(made), digest, crc), made
+
+
+def _in_order(ledger: Ledger) -> list[Outcome]:
+    return sorted(ledger.outcomes(), key=lambda one: one.number)
+
+
+def _failure(outcomes: Iterable[Outcome]) -> SkylaneError:
+    """Make the error of a job of which every cutout failed."""
+    first = next(iter(outcomes), None)
+    if first is None:
+        return UsageError("there is nothing to cut out")
+    label, _, sentence = first.message.partition(": ")
+    kinds: dict[str, type[SkylaneError]] = {kind.label: kind for kind in (
+        UsageError, ServiceUnavailable, ArchiveError
+    )}  # fmt: skip
+    return kinds.get(label, ArchiveError)(sentence)
+
+
+def _write(task: Task, name: str, media_type: str, extension: str, pieces: Iterable[bytes]) -> None:
+    with task.result(name, media_type, extension) as sink:
+        for piece in pieces:
+            sink.write(piece)
+
+
+def _one_each(task: Task, outcomes: Iterable[Outcome]) -> None:
+    """Make a result of each cutout; a text where there is none."""
+    for one in outcomes:
+        if one.status is Status.OK:
+            stem = one.file_name.removesuffix(".fits")
+            task.add_result(stem, f"{FILES}/{one.file_name}", "image/fits")
+        else:
+            text = f"{one.message} ({one.did} {one.region})\n"
+            _write(task, f"{one.number}_{one.status.replace(' ', '-')}", "text/plain", "txt",
+                   [text.encode()])  # fmt: skip
