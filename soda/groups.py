@@ -15,9 +15,11 @@ from mmap import mmap
 
 from soda.encode import padded
 from soda.outcomes import Outcome
+from soda.output import Output
+from vodal.errors import UsageError
 from vodal.fits.headers import header_block, text_cards, value_card
 
-__all__ = ["MOST_GROUPS", "grouped", "split"]
+__all__ = ["MOST_GROUPS", "check_groupable", "grouped", "split"]
 
 MOST_GROUPS = 999
 """As many as the keywords of those that are missing can number."""
@@ -28,6 +30,21 @@ _UNNAMED = "CUTOUT"
 _END = b"END".ljust(80)
 _RECORD = re.compile(r"((?:DP|D2IM)\d) *= *'EXTVER: *(\d+)(?:\.\d*)? *'")
 _TABLE = re.compile(r"PS(\d+)_0([A-Z]?) *= *'([^']*)'")
+
+
+def check_groupable(output: Output) -> None:
+    """Refuse formats that are no FITS.
+
+    Raises
+    ------
+    UsageError
+        If the format is one.
+    """
+    if not output.format.media_type.startswith(("image/fits", "application/fits")):
+        raise UsageError(
+            f"MULTI=mef makes one FITS file, and takes no RESPONSEFORMAT {output.format.name}; ask"
+            " for FITS, or for MULTI=tar"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing_extensions import override
 from soda.archives import ARCHIVES
 from soda.batches import Batches, Made
 from soda.finding import Finder
-from soda.groups import MOST_GROUPS, grouped
+from soda.groups import MOST_GROUPS, check_groupable, grouped
 from soda.ledger import FILES, WORKLIST, Ledger
 from soda.names import file_name
 from soda.outcomes import (
@@ -29,6 +29,7 @@ from soda.outcomes import (
     selection_text,
     sorted_stream,
 )
+from soda.output import Output
 from soda.packing import Packing, read_packing
 from soda.params import CutoutParams, parse_params
 from soda.selection import Selection
@@ -89,6 +90,8 @@ class CutoutJobs(Work):
             raise ServiceUnavailable("the service is starting; try again in a few seconds")
         packing, given = read_packing(Params(task.job.params))
         asked = parse_params(given)
+        if packing is Packing.MEF:
+            check_groupable(asked.output)
         kind = ARCHIVES.get(packing or "")
         archive = None if kind is None else kind(task.job.created_unix_s)
         with Ledger(task, archive) as ledger:
@@ -97,13 +100,18 @@ class CutoutJobs(Work):
             worklist = Worklist(ledger.run / WORKLIST)
             self._report(task, ledger, len(worklist))
             batches = Batches(
-                task, self._finder, self._pool, self._loop, self._settings.max_output_bytes
+                task,
+                self._finder,
+                self._pool,
+                self._loop,
+                self._settings.max_output_bytes,
+                asked.output,
             )
             with closing(batches.made(worklist.items(ledger.done))) as coming:
                 for item, made in coming:
                     ledger.add(*_outcome(item, made))
                     self._report(task, ledger, len(worklist))
-            self._finish(task, ledger, packing)
+            self._finish(task, ledger, packing, asked.output)
 
     @staticmethod
     def _report(task: Task, ledger: Ledger, total: int) -> None:
@@ -133,7 +141,12 @@ class CutoutJobs(Work):
         while page := list(islice(numbered, _PAGE)):
             products = self._finder.products(list(dict.fromkeys(did for _, (did, _) in page)))
             for number, (did, selection) in page:
-                writer.add(_item(number, width, did, selection, products.get(did)))
+                name = f"{number:0{width}d}"
+                product = products.get(did)
+                if product is not None:
+                    suffix = asked.output.format.suffix
+                    name = f"{name}_{file_name(product, selection.stencil, suffix)}"
+                writer.add(_item(number, name, did, selection, product))
         writer.finish()
 
     def _most(self, packing: Packing | None) -> int:
@@ -149,7 +162,7 @@ class CutoutJobs(Work):
 
     # Results
 
-    def _finish(self, task: Task, ledger: Ledger, packing: Packing | None) -> None:
+    def _finish(self, task: Task, ledger: Ledger, packing: Packing | None, output: Output) -> None:
         if ledger.counts[Status.ERROR] == ledger.done:
             raise _failure(ledger.outcomes())
         match packing:
@@ -160,18 +173,20 @@ class CutoutJobs(Work):
                 name = ledger.finish(path)
                 task.add_result("cutouts", name, ARCHIVES[packing](0.0).media_type)
             case Packing.MEF:
-                self._one_file(task, ledger, _in_order(ledger))
+                self._one_file(task, ledger, _in_order(ledger), output)
             case None:
-                _one_each(task, _in_order(ledger))
+                _one_each(task, _in_order(ledger), output)
             case Packing.FILES:
                 pass
         _write(task, "index", "application/vnd.apache.parquet", "parquet",
                write_parquet(sorted_stream(ledger.outcomes())))  # fmt: skip
 
-    def _one_file(self, task: Task, ledger: Ledger, outcomes: Sequence[Outcome]) -> None:
+    def _one_file(
+        self, task: Task, ledger: Ledger, outcomes: Sequence[Outcome], output: Output
+    ) -> None:
         made = {one.number: one for one in outcomes if one.status is Status.OK}
         if not made:
-            _one_each(task, outcomes)
+            _one_each(task, outcomes, output)
             return
         limit = self._settings.max_output_bytes
         if ledger.files_bytes > limit:
@@ -188,12 +203,11 @@ class CutoutJobs(Work):
         ledger.drop_files()
 
 
-def _item(number: int, width: int, did: str, selection: Selection, product: Product | None) -> Item:
-    region, stencil = selection_text(selection), selection.stencil
+def _item(number: int, name: str, did: str, selection: Selection, product: Product | None) -> Item:
+    region = selection_text(selection)
     if product is None:
         message = failed(NotFoundError(f"there is no dataset '{did[:200]}' here"))
-        return Item(number, 0, did, "", region, f"{number:0{width}d}", message, selection)
-    name = f"{number:0{width}d}_{file_name(product, stencil)}"
+        return Item(number, 0, did, "", region, name, message, selection)
     return Item(number, 0, did, product.uri, region, name, "", selection)
 
 
@@ -230,12 +244,12 @@ def _write(task: Task, name: str, media_type: str, extension: str, pieces: Itera
             sink.write(piece)
 
 
-def _one_each(task: Task, outcomes: Iterable[Outcome]) -> None:
+def _one_each(task: Task, outcomes: Iterable[Outcome], output: Output) -> None:
     """Make a result of each cutout; a text where there is none."""
     for one in outcomes:
         if one.status is Status.OK:
-            stem = one.file_name.removesuffix(".fits")
-            task.add_result(stem, f"{FILES}/{one.file_name}", "image/fits")
+            stem = one.file_name.removesuffix(output.format.suffix)
+            task.add_result(stem, f"{FILES}/{one.file_name}", output.format.media_type)
         else:
             text = f"{one.message} ({one.did} {one.region})\n"
             _write(task, f"{one.number}_{one.status.replace(' ', '-')}", "text/plain", "txt",

@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from soda.archives import ARCHIVES, Archive, Entry
 from soda.finding import Finder
-from soda.groups import MOST_GROUPS, grouped
+from soda.groups import MOST_GROUPS, check_groupable, grouped
 from soda.names import file_name
 from soda.outcomes import (
     INDEX_NAME,
@@ -144,6 +144,7 @@ class ManyCutouts:
                 _RETRY_S,
             )
         if packing is Packing.MEF:
+            check_groupable(asked.output)
             return await self._one_file(wanted, asked.output)
         return await self._stream(wanted, asked.output, ARCHIVES[packing](time()))
 

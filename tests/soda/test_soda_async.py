@@ -87,6 +87,29 @@ def test_each_combination_is_one_result(job_server, dids, place, survey, tmp_pat
     assert "POS=CIRCLE 0 -80 0.1" in rows[2]["region"]
 
 
+@pytest.mark.parametrize("packing", [None, "mef", "tar"])
+def test_the_format_is_that_of_each_cutout(job_server, dids, place, tmp_path, packing):
+    given = {"ID": dids[:2], "CIRCLE": f"{place[0]} {place[1]} 0.002",
+             "RESPONSEFORMAT": "fits-rice"}  # fmt: skip
+    job_id = job_server.submit(given | ({"MULTI": packing} if packing else {}))
+    assert job_server.until(job_id, "COMPLETED", "ERROR")["phase"] == "COMPLETED"
+    rows = index_of(job_server, job_id)
+    assert [row["file_name"].endswith(".fits.fz") for row in rows] == [True, True]
+    results = job_server.results(job_id)
+    if packing is None:
+        assert [one["mime-type"] for one in results.values()][:2] == [
+            "image/fits;compression=rice"
+        ] * 2
+    if packing == "mef":
+        path = tmp_path / "all.fits"
+        path.write_bytes(job_server.result(job_id, "cutouts").content)
+        assert verify(path) == ""
+        with fits.open(path) as cuts:
+            images = [hdu for hdu in cuts if isinstance(hdu, fits.CompImageHDU)]
+            assert len(images) == 6
+            assert {hdu.header["CUTNUM"] for hdu in images} == {1, 2}
+
+
 def test_pyvo_reads_a_job(job_server, dids, place):
     job_id = job_server.submit({"ID": dids[0], "CIRCLE": f"{place[0]} {place[1]} 0.002"})
     job_server.until(job_id, "COMPLETED")
