@@ -10,7 +10,7 @@ import contextlib
 import pickle
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from soda.output import Output
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from soda.cut import SkyCache
     from soda.selection import Selection
     from soda.source import Source
+    from vodal.fits.index import FileIndex
     from vodal.storage import RangeReader
 
 __all__ = ["PRELOAD", "CutAnswer", "make_batch", "make_cutout", "warm_up"]
@@ -144,7 +145,7 @@ def make_batch(
         For each of the first ones, at least one, what `make_cutout` gives or raises.
     """
     from soda.cut import SkyCache, cutout_from  # noqa: PLC0415
-    from vodal.fits.pixels import open_pixels  # noqa: PLC0415
+    from vodal.fits.opening import open_pixels  # noqa: PLC0415
 
     if _STATE.skies is None:
         _STATE.skies = SkyCache()
@@ -155,7 +156,8 @@ def make_batch(
             if first.index.encoding:
                 reader = _spooled(first)
             else:
-                reader = stack.enter_context(open_pixels(first.uri, first.index))
+                index, hdus = _together([source for source, _ in wanted])
+                reader = stack.enter_context(open_pixels(first.uri, index, hdus))
         except NotFoundError:
             return [DataError("the file of this dataset is not there any more")] * len(wanted)
         except SkylaneError as error:
@@ -181,3 +183,14 @@ def make_batch(
             if total >= budget_bytes:
                 break
     return answers
+
+
+def _together(sources: Sequence[Source]) -> tuple[FileIndex, tuple[int, ...]]:
+    """Give the index that has the HDUs of all products, and their numbers."""
+    index = sources[0].index
+    hdus, numbers = list(index.hdus), set(sources[0].hdus)
+    for source in sources[1:]:
+        for number in source.hdus:
+            hdus[number] = source.index.hdus[number]
+        numbers.update(source.hdus)
+    return replace(index, hdus=tuple(hdus)), tuple(sorted(numbers))
