@@ -112,6 +112,22 @@ def test_celestial_axes_may_be_any_two_in_any_order(tmp_path: Path) -> None:
     assert np.allclose(y, [3.0, 10.0], atol=1e-6)
 
 
+def test_the_sky_of_a_cube_is_distorted_by_tpv_as_that_of_a_plane(tmp_path: Path) -> None:
+    distorted = {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "PV1_1": 1.0, "PV1_4": 0.3,
+                 "PV2_1": 1.0, "PV2_5": -0.2, "PV1_7": 0.5}  # fmt: skip
+    spectral = {"CTYPE3": "FREQ", "CRVAL3": 1e9, "CRPIX3": 1.0, "CD3_3": 1e6}
+    plane = wcs_of(tmp_path, **distorted)
+    cube = wcs_of(tmp_path, (3, 40, 50), **distorted, **spectral)
+    x, y = np.array([0.0, 49.0, 20.0]), np.array([39.0, 0.0, 10.0])
+    assert np.allclose(pixel_to_icrs(cube, x, y), pixel_to_icrs(plane, x, y), rtol=0, atol=1e-12)
+    undistorted = pixel_to_icrs(wcs_of(tmp_path), x, y)
+    assert not np.allclose(pixel_to_icrs(cube, x, y), undistorted, rtol=0, atol=1e-8)
+    # The other way round too: a cube whose sky changes with the channel has none of its own.
+    tied = wcs_of(tmp_path, (3, 40, 50), **distorted, **spectral, CD1_3=1e-5)
+    with pytest.raises(DataError, match="cannot be separated"):
+        pixel_to_icrs(tied, x, y)
+
+
 def test_shapes_of_arrays_are_kept(tmp_path: Path) -> None:
     wcs = wcs_of(tmp_path)
     ra, dec = pixel_to_icrs(wcs, np.zeros((2, 3, 4)), 5.0)

@@ -10,6 +10,7 @@ In the order data flows:
 - `planes`      which HDUs make up one product
 - `iraf`        TNX and ZPX as projections with SIP
 - `frames`      celestial frames to ICRS
+- `celestial`   the two celestial axes of coordinates that have more
 - `wcs`         pixels to ICRS and back, with every distortion
 - `spectral`    spectral coordinates to wavelengths in vacuum
 - `timescale`   time scales to UTC and back

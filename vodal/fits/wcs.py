@@ -18,6 +18,7 @@ from astropy.wcs import WCS, NoConvergence, Sip
 from numpy.typing import ArrayLike, NDArray
 
 from vodal.errors import DataError
+from vodal.fits.celestial import part_celestial
 from vodal.fits.frames import route_to_icrs, separation_deg, turn, unit_vectors
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.iraf import without_iraf
@@ -139,31 +140,13 @@ def sky_wcs(wcs: WCS) -> WCS:
         return wcs
     with quiet():
         try:
-            sky = _untangled(wcs, (first, second)).sub([first + 1, second + 1])
+            sky = part_celestial(wcs, first, second)
             sky.wcs.set()
         except Exception as error:  # noqa: BLE001 - wcslib's errors have no common base
             raise DataError(
                 f"the celestial axes cannot be separated from the others: {_reason(error)}"
             ) from None
     return sky
-
-
-def _untangled(wcs: WCS, sky: tuple[int, int]) -> WCS:
-    """Let other coordinates not depend on the sky's pixels, as wavelengths do across a slit.
-
-    wcslib takes no axes out of a matrix that ties them to others, in whichever direction.
-    """
-    others = [k for k in range(wcs.naxis) if k not in sky]
-    matrix = np.array(wcs.wcs.cd if wcs.wcs.has_cd() else wcs.wcs.get_pc(), np.float64)
-    if not matrix[np.ix_(others, sky)].any():
-        return wcs
-    matrix[np.ix_(others, sky)] = 0.0
-    alone = wcs.deepcopy()
-    if wcs.wcs.has_cd():
-        alone.wcs.cd = matrix
-    else:
-        alone.wcs.pc = matrix
-    return alone
 
 
 def pixel_to_icrs(wcs: WCS, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
