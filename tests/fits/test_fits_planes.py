@@ -52,6 +52,15 @@ def test_an_exposure_of_the_survey_is_one_product(survey: Survey) -> None:
         assert brief(groups) == [("IMAGE,1", {1: "image", 2: "mask", 3: "variance"})]
 
 
+def test_a_mask_without_coordinates_belongs_to_a_cube_whose_axes_are_in_another_order(
+    tmp_path: Path,
+) -> None:
+    sky = {"CTYPE1": "RA---SIN", "CTYPE2": "FREQ", "CTYPE3": "DEC--SIN"}
+    cube = image("SCI", at=None, shape=(6, 3, 8), **sky)
+    groups = groups_of(tmp_path, cube, image("MASK", at=None, shape=(6, 3, 8)))
+    assert brief(groups) == [("SCI,1", {1: "image", 2: "mask"})]
+
+
 def test_planes_of_lsst_are_known_by_exttype_and_tables_are_in_no_product(tmp_path: Path) -> None:
     groups = groups_of(
         tmp_path, image(EXTTYPE="IMAGE"), image(EXTTYPE="MASK"), image(EXTTYPE="VARIANCE"),

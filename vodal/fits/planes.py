@@ -212,7 +212,12 @@ def _home(orphan: _Candidate, groups: list[list[_Candidate]]) -> list[_Candidate
     """Find the image that a plane without coordinates belongs to."""
     if orphan.role in {None, "image"}:
         return None
-    fitting = [group for group in groups if group[0].shape == orphan.shape]
+    # Whole arrays too, as the celestial axes of the image need not be its first two.
+    fitting = [
+        group
+        for group in groups
+        if group[0].shape == orphan.shape or group[0].hdu.shape == orphan.hdu.shape
+    ]
     # Where EXTVER numbers the images it tells; where all have the same one the order does.
     fitting = [g for g in fitting if g[0].hdu.extver == orphan.hdu.extver] or fitting
     before = [group for group in fitting if group[0].hdu.number < orphan.hdu.number]
