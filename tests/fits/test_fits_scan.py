@@ -178,6 +178,7 @@ def table(*changes: str) -> bytes:
          "the data of HDU 1 ends 17120 bytes early"),
         ([PRIMARY, header(*IMAGE, f"NAXIS1  = {HUGE}", f"NAXIS2  = {HUGE}")], "bytes early"),
         ([PRIMARY, table("PCOUNT  = 4000"), HEAP], "bytes early"),
+        ([PRIMARY, table(f"PCOUNT  = {HUGE}"), HEAP], "in no file"),
         ([PRIMARY, table("PCOUNT  = 12"), HEAP], "tile 1 in HDU 1 points outside the heap"),
         ([PRIMARY, table("ZCMPTYPE= 'ZIP'"), HEAP], "'ZIP' is not supported"),
         ([PRIMARY, table("NAXIS2  = 3"), HEAP], "3 rows for 2 tiles"),

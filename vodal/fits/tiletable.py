@@ -37,6 +37,8 @@ _WIDTHS = {
 _NUMBERS = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _TFORM = re.compile(r"(\d{0,9})([LXBIJKAEDCMPQ])([LBIJKAEDCM]?)")
 _MAX_ROW_BYTES = 1 << 16
+_MAX_DATA_BYTES = 1 << 60
+"""Beyond all files, and far from where 64 bits overflow."""
 _SLAB_BYTES = 1 << 22
 
 
@@ -188,6 +190,8 @@ def plan_tiles(
         raise DataError(f"{place}: the table has {rows} rows for {tiles} tiles")
     if row_bytes > _MAX_ROW_BYTES:
         raise DataError(f"{place}: rows of {row_bytes} bytes are no table of tiles")
+    if data_length > _MAX_DATA_BYTES:
+        raise DataError(f"{place}: a table of {data_length} bytes is in no file")
     columns = _columns(keywords, row_bytes)
     if not any(name in columns for name in DATA_COLUMNS):
         raise DataError(f"{place}: the table has no COMPRESSED_DATA column")
