@@ -30,7 +30,7 @@ from soda.source import Source
 from vodal.errors import TooLargeError
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels
-from vodal.fits.pixels import read_sections
+from vodal.fits.pixels import read_section, read_sections
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
 from vodal.fits.wcs import load_wcs
@@ -156,7 +156,7 @@ def cutout_from(
     planned = time.perf_counter()
     arrays = {} if selection.header_only else _read(reader, index, sections)
     tables = {
-        one.hdu: reader.read(index.hdus[one.hdu].data_offset, index.hdus[one.hdu].data_length)
+        one.hdu: _read_table(reader, index.hdus[one.hdu])
         for one in lookups
         if one.of_coordinates or not selection.header_only
     }
@@ -211,6 +211,13 @@ def _read(
         stepped = next((k for k, part in enumerate(section.slices) if (part.step or 1) > 1), 0)
         arrays[section.hdu] = parts[0] if len(parts) == 1 else np.concatenate(parts, stepped)
     return arrays
+
+
+def _read_table(reader: RangeReader, hdu: HduIndex) -> NDArray[Any] | bytes:
+    """Read the data of an HDU that is carried along; an image is not compressed any more."""
+    if hdu.kind == "compressed":
+        return read_section(reader, hdu, tuple(slice(0, size) for size in hdu.shape))
+    return reader.read(hdu.data_offset, hdu.data_length)
 
 
 def _without_steps(section: Section) -> list[tuple[slice, ...]]:

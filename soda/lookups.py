@@ -71,7 +71,9 @@ def _of_plane(index: FileIndex, hdu: HduIndex, section: Section) -> list[Lookup]
             found += [
                 Lookup(other.number, (section.shift[0], section.shift[1]))
                 for other in index.hdus
-                if other.name == name and other.extver == version and other.kind == "image"
+                if other.name == name
+                and other.extver == version
+                and other.kind in {"image", "compressed"}
             ]
         table = _TABLE_NAME.match(card)
         if table is not None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -198,6 +199,15 @@ def test_distortions_in_tables_go_along(tmp_path):
             assert_same_sky(out[1], before[1], out, before)
             out.writeto(tmp_path / "cut.fits")
     assert verify(tmp_path / "cut.fits") == ""
+
+
+def test_distortions_in_compressed_tables_go_along(tmp_path):
+    plain, packed = lookup_file(tmp_path / "a.fits"), tmp_path / "a.fits.fz"
+    subprocess.run(["fpack", "-g", "-q", "0", "-O", packed, plain], check=True)
+    with fits.open(plain) as before, cut(packed, 6.0, 50.001, 10.001) as out:
+        assert [hdu.name for hdu in out[1:]] == ["SCI", "WCSDVARR", "WCSDVARR", "D2IMARR"]
+        assert_same_sky(out[1], before[1], out, before)
+        np.testing.assert_array_equal(out["WCSDVARR", 2].data, before["WCSDVARR", 2].data)
 
 
 def test_a_distortion_that_cannot_be_cut_is_named(tmp_path):
