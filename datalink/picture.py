@@ -6,17 +6,17 @@ image only some rows are read.
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vodal.errors import DataError
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels
 from vodal.fits.pixels import physical, read_sections
+from vodal.pictures.encode import encode_picture
+from vodal.pictures.levels import Cuts, find_cuts, stretched
 from vodal.storage import RangeReader
 
 __all__ = ["make_preview", "shrink", "stretch"]
@@ -26,9 +26,6 @@ _BAND_BYTES = 32 * 1024 * 1024
 
 _ROWS_PER_PIXEL = 4
 """Rows averaged for one row of a preview; more make it no clearer and cost reading."""
-
-_SOFTENING = 10.0
-"""How much the asinh stretch lifts faint pixels."""
 
 
 def _plane(hdu: HduIndex) -> tuple[slice, ...]:
@@ -112,22 +109,12 @@ def stretch(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     array
         Shape (rows, columns, 2): grey and opacity; NaN is transparent.
     """
-    finite = np.isfinite(values)
+    cuts = find_cuts(values, Cuts("auto"))
+    levels = stretched(np.where(np.isfinite(values), values, np.nan), *cuts, "asinh")
+    known = np.isfinite(levels)
     out = np.zeros((*values.shape, 2), np.uint8)
-    if not finite.any():
-        return out
-    known = values[finite].astype(np.float64)
-    sky = np.median(known)
-    noise = 1.4826 * np.median(np.abs(known - sky))
-    low = max(float(known.min()), float(sky - 1.5 * noise))
-    high = float(np.percentile(known, 99.7))
-    if high <= low:
-        low, high = float(known.min()), float(known.max())
-    span = high - low
-    scaled = np.zeros_like(known) if span <= 0 else np.clip((known - low) / span, 0.0, 1.0)
-    grey = np.arcsinh(_SOFTENING * scaled) / np.arcsinh(_SOFTENING)
-    out[..., 0][finite] = np.round(255 * grey)
-    out[..., 1][finite] = 255
+    out[..., 0][known] = np.round(255.0 * levels[known])
+    out[..., 1][known] = 255
     return out
 
 
@@ -155,7 +142,4 @@ def make_preview(uri: str, index: FileIndex, number: int, pixels: int) -> bytes:
         raise DataError("there is no image to make a preview of")
     with open_pixels(uri, index, (number,)) as reader:
         values = shrink(reader, hdu, pixels)
-    picture = Image.fromarray(np.ascontiguousarray(stretch(values)[::-1]))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=False, compress_level=6)
-    return buffer.getvalue()
+    return encode_picture(stretch(values)[::-1], "image/png")

@@ -1,9 +1,7 @@
-"""Three bands to one picture in colour, after Lupton et al. 2004 (PASP 116, 133).
+"""Three bands to one HiPS in colour, after Lupton et al. 2004 (`vodal.pictures.lupton`).
 
-Brightness goes through an asinh, the ratios of the bands are kept: a star does not turn white
-because it is bright. Black, the bands' balance and the stretch are chosen once from the data of
-all three bands and kept beside the tiles in ``color.json``, so that a later build of the same
-HiPS has the same colours.
+Black, the bands' balance and the stretch are chosen once from the data of all three bands and kept
+beside the tiles in ``color.json``, so that a later build of the same HiPS has the same colours.
 """
 
 from __future__ import annotations
@@ -20,8 +18,8 @@ from numpy.typing import NDArray
 
 from hips.encode import png_rgba, read_fits
 from hips.names import tile_path
-from hips.stretch import sky_and_noise
 from vodal.compiled import kernel
+from vodal.pictures.lupton import SOFTENING, choose_balance
 
 __all__ = ["COLOR_FILE", "ColorJob", "ColorScale", "choose_color", "paint", "paint_tiles"]
 
@@ -29,9 +27,6 @@ Pixels = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 COLOR_FILE: Final = "color.json"
-_Q: Final = 8.0
-_STRETCH_NOISES: Final = 15.0
-"""The stretch in units of the brightness's noise: sky noise then moves a tenth of the levels."""
 _SAMPLE_TILES: Final = 24
 
 
@@ -46,7 +41,7 @@ class ColorScale:
     """Multiplies what is left."""
     stretch: float
     """Brightness up to which the picture is about linear."""
-    softening: float = _Q
+    softening: float = SOFTENING
 
     def to_json(self) -> str:
         """Write as JSON."""
@@ -117,7 +112,10 @@ def _paint(
 
 
 def paint(tiles: Sequence[Pixels], scale: ColorScale) -> Bytes:
-    """Give (row, column, RGBA) of red, green and blue tiles; transparent where all are blank."""
+    """Give (row, column, RGBA) of red, green and blue tiles; transparent where all are blank.
+
+    The same as `vodal.pictures.lupton.paint_bands`, compiled.
+    """
     red, green, blue = tiles
     out = np.empty((*red.shape, 4), np.uint8)
     _paint(
@@ -191,28 +189,5 @@ def choose_color(
         for band, values in enumerate(together[:, valid]):
             samples[band].append(values)
     values = [np.concatenate(parts) if parts else np.empty(0, np.float32) for parts in samples]
-    if not values[0].size:
-        return ColorScale(bands, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1.0)
-    return _scale(bands, np.stack(values).astype(np.float64))
-
-
-def _scale(bands: tuple[str, str, str], values: NDArray[np.float64]) -> ColorScale:
-    """Choose from values of the three bands at the same places."""
-    levels = [sky_and_noise(band.astype(np.float32)) for band in values]
-    sky = np.array([level for level, _ in levels])
-    noise = np.array([max(spread, 1e-30) for _, spread in levels])
-    light = values - sky[:, None]
-    # What stands out in all bands and is not among the few brightest, which may be saturated.
-    clear = (light > 8.0 * noise[:, None]).all(axis=0)
-    if clear.sum() > 50:
-        clear &= (light <= np.percentile(light[:, clear], 99, axis=1)[:, None]).all(axis=0)
-        typical = np.array([np.median(band[clear]) for band in light])
-    else:
-        typical = noise
-    gain = typical.mean() / typical
-    brightness_noise = float(np.sqrt(np.sum((gain * noise) ** 2)) / 3.0)
-    # The same pedestal in all three colours, so that the sky is grey.
-    black = tuple(float(v) for v in sky - brightness_noise / gain)
-    gains = tuple(float(v) for v in gain)
-    stretch = max(_STRETCH_NOISES * brightness_noise, 1e-30)
-    return ColorScale(bands, black, gains, stretch)  # type: ignore[arg-type]
+    balance = choose_balance(values)
+    return ColorScale(bands, balance.black, balance.gain, balance.stretch)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from hips.images import ImageSource, open_image
 from hips.settings import HipsSettings
-from hips.stretch import sky_and_noise
 from vodal.fits.calibration import bad_bits
+from vodal.pictures.levels import sky_and_noise
 from vodal.resample.mapping import ImageMapping
 from vodal.resample.reading import good_pixels
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vodal.compiled import kernel
+from vodal.pictures.levels import sky_and_noise
 
-__all__ = ["Stretch", "choose_stretch", "sky_and_noise"]
+__all__ = ["Stretch", "choose_stretch"]
 
 Pixels = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -49,19 +50,6 @@ def _levels(tile: Pixels, low: float, inverse: float, scale: float, out: Bytes) 
             # The logarithm of the asinh: faster than the function itself.
             level = scale * math.log(at + math.sqrt(at * at + 1.0)) if at > 0.0 else 0.0
             out[r, c] = 1 + int(min(level, 254.0))
-
-
-def sky_and_noise(values: Pixels) -> tuple[float, float]:
-    """Give a robust level and scatter of the faint part of values, none blank."""
-    values = values.astype(np.float64)
-    for _ in range(4):
-        middle = float(np.median(values))
-        spread = 1.4826 * float(np.median(np.abs(values - middle)))
-        kept = values[np.abs(values - middle) <= 3.0 * spread]
-        if spread == 0.0 or kept.size == values.size:
-            break
-        values = kept
-    return float(np.median(values)), spread
 
 
 def choose_stretch(samples: Sequence[Pixels]) -> Stretch:

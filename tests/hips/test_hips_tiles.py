@@ -19,6 +19,7 @@ from hips.encode import fits_image, fits_tile, jpeg, png_grey, png_rgba, read_fi
 from hips.names import TILE_WIDTH, child_slices
 from hips.pyramid import Pyramid, halve
 from hips.stretch import Stretch, choose_stretch
+from vodal.pictures.lupton import Balance, paint_bands
 from vodal.resample.block import Layout
 from vodal.resample.canvas import Canvas
 from vodal.resample.grid import PixelGrid
@@ -318,6 +319,22 @@ def test_colours_keep_the_ratio_of_the_bands_and_are_blank_only_where_all_are():
     assert pixels[1, :3].tolist() == [255, 128, 0]
     assert pixels[3, 0] == pixels[3, 1] == pixels[3, 2] > 0
     assert pixels[4, :3].tolist() == [0, 0, 0]
+
+
+def test_compiled_colours_are_those_of_the_plain_code():
+    rng = np.random.default_rng(8)
+    bands = [(1e3 * rng.random((64, 64)) ** 9 - 1.0).astype(np.float32) for _ in range(3)]
+    for k, band in enumerate(bands):
+        band[rng.random(band.shape) < 0.1] = np.nan
+        band[:5, k:] = np.nan
+    for stretch, softening in ((1.0, 8.0), (50.0, 0.5), (1000.0, 30.0)):
+        scale = ColorScale(("i", "r", "g"), (0.1, 0.2, 0.3), (1.0, 2.0, 0.5), stretch, softening)
+        balance = Balance(scale.black, scale.gain, stretch)
+        slow = paint_bands(bands, balance, softening).astype(int)
+        fast = paint(bands, scale).astype(int)
+        # Another order of roundings may fall to the other side of a half.
+        assert np.abs(slow - fast).max() <= 1
+        assert (slow != fast).mean() < 1e-3
 
 
 def test_a_colour_scale_survives_its_file():
