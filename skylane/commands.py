@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -23,11 +24,13 @@ from skylane.documentation import settings_file
 from skylane.progress import step
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
-from soda.cut import cutout, cutout_file
+from soda.cut import Cutout, color_picture, cutout, file_source
 from soda.formats import format_of_file
-from soda.params import parse_params
+from soda.params import CutoutParams, parse_params
+from soda.source import Source
 from soda.source import source_of as cut_source_of
 from vodal.errors import NotFoundError, SettingsError, UsageError
+from vodal.fits.opening import open_pixels
 from vodal.params import Params
 
 __all__ = ["build_hips", "cut", "demo", "ingest_folders", "init", "serve"]
@@ -265,22 +268,36 @@ def cut(
             raise UsageError(f"--param takes NAME=VALUE, not '{text[:60]}'")
         given.append((name.strip(), value))
     asked = parse_params(Params([("ID", image), *given]), format_of_file(output.name))
-    _, selection = asked.single()
-    form = asked.output
-    if Path(image).is_file():
-        made = cutout_file(Path(image), selection, output=form)
-    else:
-        settings = load_settings(site_path)
-        resolver = SiteFolder(site_path).prepare(settings.store).resolver()
-        try:
-            product = resolver.resolve([image]).get(image)
-            if product is None:
-                raise NotFoundError(f"there is no file and no product '{image}'")
-            source = cut_source_of(product, resolver.index(product))
-            made = cutout(source, selection, output=form)
-        finally:
-            resolver.close()
+    made = _cut(site_path, asked)
     if made is None:
         raise UsageError("nothing of the image is in what was asked for")
     output.write_bytes(made.body)
     console.print(f"Wrote {output}, {len(made.body)} bytes")
+
+
+def _cut(site_path: Path, asked: CutoutParams) -> Cutout | None:
+    """Make a cutout, or a picture of three datasets, each a file or a product."""
+    if not asked.output.color:
+        did, selection = asked.single()
+        return cutout(_image_source(site_path, did), selection, output=asked.output)
+    selection = asked.selection()
+    sources = [_image_source(site_path, did) for did in asked.dids]
+    with ExitStack() as stack:
+        readers = [
+            stack.enter_context(open_pixels(one.uri, one.index, one.hdus)) for one in sources
+        ]
+        return color_picture(readers, sources, selection, output=asked.output)
+
+
+def _image_source(site_path: Path, image: str) -> Source:
+    """Find what to cut from: a file, else a product of the site."""
+    if Path(image).is_file():
+        return file_source(Path(image))
+    resolver = SiteFolder(site_path).prepare(load_settings(site_path).store).resolver()
+    try:
+        product = resolver.resolve([image]).get(image)
+        if product is None:
+            raise NotFoundError(f"there is no file and no product '{image}'")
+        return cut_source_of(product, resolver.index(product))
+    finally:
+        resolver.close()

@@ -26,6 +26,9 @@ In the order data flows:
 - `outside`   pixels outside of the stencil
 - `encode`    FITS bytes
 - `compress`  tile-compressed images
+- `grid`      pixels of pictures on the sky
+- `picture`   a cutout as a picture
+- `color`     three cutouts as one picture in colour
 - `cut`       a whole cutout, from a product or a file
 - `worker`    what runs in the pool's processes
 - `warmup`    a first cutout, that loads all libraries

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,15 @@ from vodal.fits.scan import scan_file
 from vodal.fits.wcs import load_wcs
 from vodal.storage import RangeReader
 
-__all__ = ["Cutout", "SkyCache", "cutout", "cutout_file", "cutout_from"]
+__all__ = [
+    "Cutout",
+    "SkyCache",
+    "color_picture",
+    "cutout",
+    "cutout_file",
+    "cutout_from",
+    "file_source",
+]
 
 _PLAIN = Output()
 
@@ -46,7 +54,7 @@ class Cutout:
     """A cutout and how long its making took."""
 
     body: bytearray
-    """A FITS file."""
+    """A FITS file or a picture."""
     seconds: dict[str, float] = field(default_factory=dict)
     """By step: index (coordinates and plan), read (with decoding), encode."""
 
@@ -141,6 +149,16 @@ def cutout_from(
     begin = time.perf_counter()
     cache = SkyCache() if skies is None else skies
     index = source.index
+    if output.format.kind == "picture":
+        # Decoders of pictures are loaded by who asks for them.
+        from soda.picture import draw  # noqa: PLC0415
+
+        picture = draw(
+            reader, source, selection, output, lambda hdu: cache.get(source, hdu, reader),
+            limit_bytes,
+        )  # fmt: skip
+        seconds = {"encode": time.perf_counter() - begin}
+        return None if picture is None else Cutout(bytearray(picture), seconds)
     sections = plan_sections(
         index,
         source.hdus,
@@ -229,6 +247,46 @@ def _without_steps(section: Section) -> list[tuple[slice, ...]]:
                 for place in range(part.start, part.stop, part.step)
             ]
     return [tuple(slice(part.start, part.stop) for part in section.slices)]
+
+
+def color_picture(
+    readers: Sequence[RangeReader],
+    sources: Sequence[Source],
+    selection: Selection,
+    *,
+    output: Output,
+    limit_bytes: int | None = None,
+    skies: SkyCache | None = None,
+) -> Cutout | None:
+    """Make one picture of three datasets: red, green, blue; see `soda.color.draw_color`."""
+    from soda.color import draw_color  # noqa: PLC0415
+
+    begin = time.perf_counter()
+    cache = SkyCache() if skies is None else skies
+    sky_of = [
+        partial(_sky_from, cache, source, reader)
+        for source, reader in zip(sources, readers, strict=True)
+    ]
+    picture = draw_color(readers, sources, selection, output, sky_of, limit_bytes)
+    seconds = {"encode": time.perf_counter() - begin}
+    return None if picture is None else Cutout(bytearray(picture), seconds)
+
+
+def _sky_from(cache: SkyCache, source: Source, reader: RangeReader, hdu: HduIndex) -> PlaneSky:
+    return cache.get(source, hdu, reader)
+
+
+def file_source(path: Path) -> Source:
+    """Give all images of a file as one source.
+
+    Raises
+    ------
+    DataError
+        If the file is no FITS, damaged, or has no image.
+    """
+    index = scan_file(path)
+    hdus = tuple(number for group in group_planes(index) for number in group.hdus)
+    return Source(path.resolve().as_uri(), index, hdus)
 
 
 def _check_size(
@@ -331,8 +389,4 @@ def cutout_file(
     TooLargeError
         If the cutout would be larger than the limit.
     """
-    index = scan_file(path)
-    groups = group_planes(index)
-    hdus = tuple(number for group in groups for number in group.hdus)
-    source = Source(path.resolve().as_uri(), index, hdus)
-    return cutout(source, selection, output=output, limit_bytes=limit_bytes)
+    return cutout(file_source(path), selection, output=output, limit_bytes=limit_bytes)

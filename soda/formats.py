@@ -15,7 +15,15 @@ from typing import Final, Literal
 from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.params import Params
 
-__all__ = ["FITS", "FORMATS", "Format", "accepted_format", "format_of_file", "requested_format"]
+__all__ = [
+    "FITS",
+    "FORMATS",
+    "PNG",
+    "Format",
+    "accepted_format",
+    "format_of_file",
+    "requested_format",
+]
 
 _PARAMETERS: Final = ("RESPONSEFORMAT", "FORMAT")
 
@@ -30,11 +38,12 @@ class Format:
     """As ``Content-Type`` has it, without blanks."""
     suffix: str
     """Of file names, with the dot."""
-    kind: Literal["fits", "rice", "gzip"]
+    kind: Literal["fits", "rice", "gzip", "picture"]
     aliases: tuple[str, ...] = ()
 
 
 FITS: Final = Format("fits", "image/fits", ".fits", "fits")
+PNG: Final = Format("png", "image/png", ".png", "picture")
 # Firefly takes image/fits for an image without looking, application/fits only perhaps.
 FORMATS: Final = (
     FITS,
@@ -47,6 +56,9 @@ FORMATS: Final = (
         "fits-gzip", "image/fits;compression=gzip", ".fits.fz", "gzip",
         ("application/fits;compression=gzip", "image/x-fits-gzip"),
     ),
+    PNG,
+    Format("jpeg", "image/jpeg", ".jpg", "picture", ("jpg", "image/jpg")),
+    Format("webp", "image/webp", ".webp", "picture"),
 )  # fmt: skip
 """All that are served, the default first."""
 

@@ -89,7 +89,9 @@ class CutoutJobs(Work):
         if not self._started.wait(_LOOP_LIMIT_S) or self._loop is None:
             raise ServiceUnavailable("the service is starting; try again in a few seconds")
         packing, given = read_packing(Params(task.job.params))
-        asked = parse_params(given)
+        asked = parse_params(given, max_side=self._settings.max_picture_side)
+        if asked.output.color:
+            raise UsageError("COMBINE=rgb makes one picture at once: ask /sync for it")
         if packing is Packing.MEF:
             check_groupable(asked.output)
         kind = ARCHIVES.get(packing or "")

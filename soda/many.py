@@ -126,6 +126,8 @@ class ManyCutouts:
         SkylaneError
             If no cutout can be made, the error of the first.
         """
+        if asked.output.color:
+            raise UsageError("COMBINE=rgb makes one picture of all, so that MULTI does not apply")
         if packing is Packing.FILES:
             raise UsageError("MULTI=files is for jobs (/async); here take mef, tar or zip")
         most = self._settings.max_combinations

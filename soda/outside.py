@@ -167,7 +167,8 @@ def _outside_section(
     outside = outside_pixels(sky.image, box, signed_distance(stencil))
     shape = [1] * len(section.slices)
     shape[x_axis], shape[y_axis] = box.x1 - box.x0, box.y1 - box.y0
-    return (outside if y_axis < x_axis else outside.T).reshape(shape)
+    # In the order of the file x comes first, in numpy's last.
+    return outside.reshape(shape)
 
 
 def blank_outside(part: Part, outside: Bools, role: Role | None) -> Part:

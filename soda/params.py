@@ -52,8 +52,19 @@ class CutoutParams:
         MultiValuedParamNotSupported
             If there are several combinations.
         """
+        if len(self.dids) > 1:
+            raise MultiValuedParamNotSupported("ID may be given only once")
+        return self.dids[0], self.selection()
+
+    def selection(self) -> Selection:
+        """Give the one part that is wanted of each dataset.
+
+        Raises
+        ------
+        MultiValuedParamNotSupported
+            If there are several.
+        """
         for name, values in (
-            ("ID", self.dids),
             ("BAND", self.bands_m),
             ("TIME", self.times_mjd),
             ("PIXELS", self.pixels),
@@ -62,7 +73,8 @@ class CutoutParams:
                 raise MultiValuedParamNotSupported(f"{name} may be given only once")
         if len(self.stencils) > 1:
             raise MultiValuedParamNotSupported("give one of POS, CIRCLE and POLYGON, and once")
-        return next(self.combinations())
+        _, selection = next(self.combinations())
+        return selection
 
     def combinations(self) -> Iterator[tuple[str, Selection]]:
         """Give the dataset and the part of each cutout, the last parameter varying first."""
@@ -88,7 +100,9 @@ class CutoutParams:
             )
 
 
-def parse_params(params: Params, default: Format | None = None) -> CutoutParams:
+def parse_params(
+    params: Params, default: Format | None = None, max_side: int = 4096
+) -> CutoutParams:
     """Read the parameters of a request; names that are not known are passed over.
 
     A value that is given twice counts once.
@@ -99,15 +113,22 @@ def parse_params(params: Params, default: Format | None = None) -> CutoutParams:
         Of the request.
     default
         The format where no parameter names one; by default FITS.
+    max_side
+        The largest side of a picture in pixels.
 
     Raises
     ------
     UsageError
         If ID is missing, a value is malformed or the format is not served.
     """
-    dids = tuple(dict.fromkeys(params.all("ID")))
+    output = parse_output(params, default, max_side)
+    dids = tuple(params.all("ID"))
+    if not output.color:
+        dids = tuple(dict.fromkeys(dids))
     if not dids:
         raise UsageError("the parameter ID is missing")
+    if output.color and len(dids) != 3:
+        raise UsageError("COMBINE=rgb takes ID three times, in the order red, green, blue")
     return CutoutParams(
         dids=dids,
         stencils=_stencils(params),
@@ -118,7 +139,7 @@ def parse_params(params: Params, default: Format | None = None) -> CutoutParams:
         hdus=parse_hdus(params),
         tables=parse_tables(params),
         header_only=parse_header_only(params),
-        output=parse_output(params, default),
+        output=output,
     )
 
 

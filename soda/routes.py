@@ -23,7 +23,7 @@ from soda.packing import read_packing
 from soda.params import CutoutParams, parse_params
 from soda.selection import Selection
 from soda.settings import SodaSettings
-from soda.worker import CutAnswer, make_cutout
+from soda.worker import CutAnswer, make_color, make_cutout
 from vodal.errors import MultiValuedParamNotSupported
 from vodal.pool import WarmPool
 from vodal.vosi.availability import Availability
@@ -93,6 +93,37 @@ def _single(asked: CutoutParams) -> tuple[str, Selection]:
         ) from None
 
 
+async def _one_answer(
+    request: Request, asked: CutoutParams, finder: Finder, pool: WarmPool, settings: SodaSettings
+) -> Response:
+    """Answer with one cutout, or one picture of three datasets."""
+    output, limit = asked.output, settings.max_output_bytes
+    selection = asked.selection() if output.color else _single(asked)[1]
+    found = [await run_in_threadpool(finder.look_up, did, selection) for did in asked.dids]
+    sources = [source for _, source in found if source is not None]
+    if len(sources) < len(found):
+        return no_content()
+    begin = time.perf_counter()
+    work = (
+        pool.run(make_color, sources, selection, limit, output)
+        if output.color
+        else pool.run(make_cutout, sources[0], selection, limit, output)
+    )
+    answer = await _unless_gone(request, work)
+    if answer is None:
+        return no_content()
+    assert isinstance(answer.body, bytearray)
+    name = file_name(found[0][0], selection.stencil, output.format.suffix)
+    # A browser shows pictures.
+    place = "inline" if output.format.kind == "picture" else "attachment"
+    headers = {
+        "Content-Disposition": f'{place}; filename="{name}"',
+        "Server-Timing": _timing(answer, time.perf_counter() - begin),
+        "Vary": "Accept",
+    }
+    return _FileResponse(answer.body, output.format.media_type, headers)
+
+
 def soda_routes(
     finder: Finder,
     pool: WarmPool,
@@ -121,27 +152,10 @@ def soda_routes(
     async def sync(request: Request) -> Response:
         packing, given = read_packing(await read_params(request))
         accepted = accepted_format(request.headers.get("accept", ""))
-        asked = parse_params(given, accepted)
-        if packing is not None:
-            return await _unless_gone(request, many.answer(asked, packing))
-        output = asked.output
-        did, selection = _single(asked)
-        product, source = await run_in_threadpool(finder.look_up, did, selection)
-        if source is None:
-            return no_content()
-        begin = time.perf_counter()
-        work = pool.run(make_cutout, source, selection, settings.max_output_bytes, output)
-        answer = await _unless_gone(request, work)
-        if answer is None:
-            return no_content()
-        assert isinstance(answer.body, bytearray)
-        name = file_name(product, selection.stencil, output.format.suffix)
-        headers = {
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Server-Timing": _timing(answer, time.perf_counter() - begin),
-            "Vary": "Accept",
-        }
-        return _FileResponse(answer.body, output.format.media_type, headers)
+        asked = parse_params(given, accepted, settings.max_picture_side)
+        if packing is None:
+            return await _one_answer(request, asked, finder, pool, settings)
+        return await _unless_gone(request, many.answer(asked, packing))
 
     def capabilities(request: Request) -> Sequence[Capability]:
         service = f"{site_url(request, public_url)}/soda"

@@ -23,6 +23,8 @@ class SodaSettings(Settings):
     """Requests that may wait for a worker; one more is told to come back later (503)."""
     max_output_bytes: int = Field(default=1 << 30, ge=2880)
     """Largest cutout that is made; a request for more is refused before anything is read."""
+    max_picture_side: int = Field(default=4096, ge=16, le=16000)
+    """Longest side of pictures in pixels; larger images are shown at a lower resolution."""
     max_jobs: int = Field(default=10_000, ge=1)
     """A worker is replaced after about as many cutouts, so that no leak of a library can grow."""
     max_combinations: int = Field(default=1000, ge=1)

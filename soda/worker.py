@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vodal.fits.index import FileIndex
     from vodal.storage import RangeReader
 
-__all__ = ["PRELOAD", "CutAnswer", "make_batch", "make_cutout", "warm_up"]
+__all__ = ["PRELOAD", "CutAnswer", "make_batch", "make_color", "make_cutout", "warm_up"]
 
 PRELOAD = ("soda.cut",)
 """Modules that a worker imports before its first request."""
@@ -100,6 +100,36 @@ def make_cutout(
     if made is None:
         return None
     return CutAnswer(pickle.PickleBuffer(made.body), made.seconds)
+
+
+def make_color(
+    sources: Sequence[Source], selection: Selection, limit_bytes: int, output: Output
+) -> CutAnswer | None:
+    """Make one picture of three products; see `soda.color.draw_color`.
+
+    Raises
+    ------
+    DataError, TooLargeError, UsageError
+        As `make_cutout`.
+    """
+    from soda.cut import SkyCache, color_picture  # noqa: PLC0415
+    from vodal.fits.opening import open_pixels  # noqa: PLC0415
+
+    if _STATE.skies is None:
+        _STATE.skies = SkyCache()
+    try:
+        with contextlib.ExitStack() as stack:
+            readers = [
+                stack.enter_context(open_pixels(source.uri, source.index, source.hdus))
+                for source in sources
+            ]
+            made = color_picture(
+                readers, sources, selection,
+                output=output, limit_bytes=limit_bytes, skies=_STATE.skies,
+            )  # fmt: skip
+    except NotFoundError:
+        raise DataError("the file of one of these datasets is not there any more") from None
+    return None if made is None else CutAnswer(pickle.PickleBuffer(made.body), made.seconds)
 
 
 def _spooled(source: Source) -> RangeReader:

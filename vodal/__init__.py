@@ -7,6 +7,7 @@ In the order data flows:
 - `storage`   bytes by offset from wherever they lie
 - `fits`      headers, the byte-offset index, pixels and footprints
 - `resample`  images brought to other pixels: tiles, grids of any WCS
+- `pictures`  from pixels to PNG and JPEG
 - `regions`   points, circles, polygons and ranges on the sphere
 - `products`  what a catalogued image is, and the seams `Resolver` and `Catalogue`
 - `params`    DALI request parameters

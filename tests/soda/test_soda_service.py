@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sys
+import tarfile
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 import uvicorn
 from astropy.io import fits
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -324,3 +326,38 @@ def test_formats_by_parameter_and_by_accept(site, ask, first):
     browser = httpx.get(url, params=where, headers={"Accept": "text/html,image/webp,*/*;q=0.8"})
     assert browser.headers["content-type"] == "image/fits"
     assert ask(**where, OUTSIDE="gone").text.startswith("UsageError: OUTSIDE")
+
+
+def test_pictures_by_parameter_and_by_accept(site, ask, first, products, survey):
+    where = {"ID": first.did, "CIRCLE": f"{first.ra} {first.dec} 0.003"}
+    answer = ask(**where, RESPONSEFORMAT="image/png", SIZE=64, COLORMAP="viridis", OUTSIDE="nan")
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["content-disposition"].startswith("inline")
+    assert answer.headers["content-disposition"].endswith('.png"')
+    picture = Image.open(io.BytesIO(answer.content))
+    assert max(picture.size) == 64
+    assert picture.getchannel("A").getextrema() == (0, 255)
+    asked = httpx.get(f"{site.url}/sync", params=where, headers={"Accept": "image/jpeg"})
+    assert asked.headers["content-type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(asked.content)).format == "JPEG"
+    assert ask(ID=first.did, CIRCLE="0 -80 1", FORMAT="png").status_code == 204
+    assert ask(**where, FORMAT="png", STRETCH="best").text.startswith("UsageError: STRETCH")
+    tar = ask(ID=list(products.found)[:2], FORMAT="png", MULTI="tar")
+    with tarfile.open(fileobj=io.BytesIO(tar.content)) as archive:
+        names = archive.getnames()
+        assert [name[-4:] for name in names] == [".png", ".png", ".csv"]
+        assert Image.open(archive.extractfile(names[0])).format == "PNG"
+    assert ask(ID=list(products.found)[:2], FORMAT="png", MULTI="mef").status_code == 400
+
+
+def test_three_datasets_in_colour(ask, first, products):
+    dids = list(products.found)[:3]
+    given = {"ID": dids, "CIRCLE": f"{first.ra} {first.dec} 0.004", "COMBINE": "rgb"}
+    answer = ask(**given)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(answer.content)).mode == "RGBA"
+    assert ask(**{**given, "ID": dids[:2]}).text.startswith("UsageError: COMBINE=rgb")
+    assert ask(**given, MULTI="zip").text.startswith("UsageError: COMBINE=rgb")
+    assert ask(**{**given, "CIRCLE": "0 -80 1"}).status_code == 204
+    assert ask(**{**given, "ID": [*dids[:2], "ivo://nobody/x"]}).status_code == 404

@@ -88,4 +88,5 @@ def enlarged(pixels: NDArray[Any], target: tuple[int, int]) -> NDArray[Any]:
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)
         for new, old in zip(target, pixels.shape[:2], strict=True)
     )
-    return pixels[rows[:, None], columns]
+    larger: NDArray[Any] = pixels[rows[:, None], columns]
+    return larger
