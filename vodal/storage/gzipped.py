@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import Self
 
 from typing_extensions import override
 
-from vodal.errors import DataError
+from vodal.errors import DataError, ServiceUnavailable
 from vodal.storage.base import FileStat
 from vodal.storage.files import FileReader
 
@@ -38,6 +39,8 @@ class SpooledReader(FileReader):
     ------
     DataError
         If the stream is longer than the limit, or is damaged.
+    ServiceUnavailable
+        If there is no room for the temporary file.
     """
 
     def __init__(
@@ -49,9 +52,14 @@ class SpooledReader(FileReader):
         identity: str | None = "",
     ) -> None:
         self._stat, self._identity = stat, identity
-        self._file = tempfile.TemporaryFile(prefix="skylane-")  # noqa: SIM115 - closed on exit
-        super().__init__(self._file.fileno(), name)
         size = 0
+        try:
+            self._file = tempfile.TemporaryFile(  # noqa: SIM115 - closed on exit
+                prefix="skylane-", buffering=0
+            )
+        except OSError as error:
+            raise _no_room(error) from None
+        super().__init__(self._file.fileno(), name)
         try:
             for chunk in chunks:
                 size += len(chunk)
@@ -59,8 +67,7 @@ class SpooledReader(FileReader):
                     raise DataError(  # noqa: TRY301 - the handler only closes the file
                         f"{name} holds more than {limit_bytes} bytes decompressed"
                     )
-                self._file.write(chunk)
-            self._file.flush()
+                _write(self._file.fileno(), chunk)
         except BaseException:
             self._file.close()
             raise
@@ -93,3 +100,18 @@ class SpooledReader(FileReader):
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
+
+
+def _write(fd: int, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    try:
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except OSError as error:
+        raise _no_room(error) from None
+
+
+def _no_room(error: OSError) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        f"there is no room for a decompressed file on the server now ({error.strerror})", 60
+    )
