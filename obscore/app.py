@@ -8,16 +8,17 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
+from obscore.adql.tokens import RESERVED
 from obscore.store.base import Backend
 from obscore.tap.async_routes import async_routes
-from obscore.tap.job_uploads import JobUploads
 from obscore.tap.metrics import QueryMetrics
 from obscore.tap.query import QueryRunner
 from obscore.tap.routes import TapRoutes, votable_error
 from obscore.tap.settings import TapSettings
 from obscore.tap.sync import SyncQueries
-from obscore.tap.uploads import TableUploads
 from vodal.links import Annotator
+from vodal.uploads.jobs import JobUploads
+from vodal.uploads.tables import TableUploads
 from vodal.uws.callers import Identify, anonymous
 from vodal.uws.runner import Runner
 from vodal.web.app import service_app
@@ -66,7 +67,7 @@ def create_app(
     longer = f"As a job in /async a query may take up to {limits.async_max_limit_s} s"
     runner = QueryRunner(engine, limits, otherwise=None if jobs is None else longer)
     runners = [runner]
-    uploads = TableUploads(limits.uploads)
+    uploads = TableUploads(limits.uploads, RESERVED)
     job_uploads = JobUploads(uploads)
     sync = SyncQueries(
         runner,

@@ -15,12 +15,12 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
+from obscore.adql.tokens import RESERVED
 from obscore.explain.told import explanation_lines, explanation_table
 from obscore.tap.answer import write_answer
 from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest
 from obscore.tap.settings import TapSettings
-from obscore.tap.uploads import parse_uploads
 from skylane.settings import SiteSettings, load_settings
 from skylane.site import ANNOTATORS, SiteFolder
 from vodal.errors import SettingsError, SkylaneError, UsageError
@@ -30,6 +30,7 @@ from vodal.tables.formats import FORMATS, Format
 from vodal.tables.negotiation import negotiate
 from vodal.tables.readers.read import read_table
 from vodal.tables.uploads import UploadedTable
+from vodal.uploads.tables import parse_uploads
 
 __all__ = ["run_query"]
 
@@ -170,7 +171,7 @@ def _tables(given: Sequence[str], settings: TapSettings) -> Iterator[tuple[Uploa
     """
     named = [_split(text) for text in given]
     values = [f"{name},param:{number}" for number, (name, _) in enumerate(named)]
-    sources = parse_uploads(values, len(given))
+    sources = parse_uploads(values, len(given), RESERVED)
     with TemporaryDirectory(prefix="skylane-query-") as folder:
         tables: list[UploadedTable] = []
         for (_, path), source in zip(named, sources, strict=True):

@@ -129,6 +129,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     registry = CollectorRegistry()
     backend = site.backend(settings.store)
     resolver = backend.resolver()
+    catalogue = backend.catalogue()
     pool = soda.app.make_pool(settings.soda)
     jobs = site.jobs(settings.jobs, settings.store)
     registry.register(QueueMetrics(jobs.store))
@@ -150,7 +151,12 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             resolver, settings.datalink, cache=site.cache, public_url=public_url
         ),
         "/soda": soda.app.create_app(
-            resolver=resolver, pool=pool, settings=settings.soda, public_url=public_url, jobs=jobs
+            resolver=resolver,
+            pool=pool,
+            settings=settings.soda,
+            public_url=public_url,
+            jobs=jobs,
+            catalogue=catalogue,
         ),
         "/hips": hips.app.create_app(root=site.hips, settings=settings.hips, public_url=public_url),
     }
@@ -186,6 +192,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(resolver.close)
+            stack.callback(catalogue.close)
             backend.warm_up()
             binary.compiled.begin()
             await stack.enter_async_context(pool)

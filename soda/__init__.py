@@ -40,6 +40,7 @@ In the order data flows:
 - `worklist`  the cutouts of a job, in the order in which they are made
 - `ledger`    what a job has made so far
 - `batches`   the cutouts of a job, made by the pool
+- `targets`   from the rows of an uploaded table to cutouts
 - `jobs`      what a job does
 - `many`      several cutouts in one answer
 - `async_routes` the resources of jobs

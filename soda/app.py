@@ -14,10 +14,13 @@ from soda.routes import soda_routes
 from soda.settings import SodaSettings
 from soda.worker import PRELOAD, warm_up
 from vodal.pool import WarmPool
-from vodal.products import Resolver
+from vodal.products import Catalogue, Resolver
+from vodal.uploads.jobs import JobUploads
+from vodal.uploads.tables import TableUploads
 from vodal.uws.callers import Identify, anonymous
 from vodal.uws.runner import Runner
 from vodal.web.app import service_app
+from vodal.web.multipart import MAX_FORM_BYTES
 from vodal.web.requests import service_url, site_url
 
 __all__ = ["create_app", "make_pool"]
@@ -45,6 +48,7 @@ def create_app(
     public_url: str | None = None,
     jobs: Runner | None = None,
     identify: Identify = anonymous,
+    catalogue: Catalogue | None = None,
 ) -> Starlette:
     """Make the app that serves cutouts, to be mounted at ``/soda``.
 
@@ -63,12 +67,16 @@ def create_app(
         ``/async``.
     identify
         Knows who asks for a job.
+    catalogue
+        Finds products by place, for tables of positions; without it tables have to name datasets.
     """
     finder = Finder(resolver)
     routes = soda_routes(finder, pool, settings, public_url, has_jobs=jobs is not None)
     if jobs is None:
         return service_app(routes)
-    work = CutoutJobs(finder, pool, settings)
+    tables = TableUploads(settings.uploads)
+    uploads = JobUploads(tables)
+    work = CutoutJobs(finder, pool, settings, uploads.load, catalogue)
     routes += async_routes(
         jobs,
         work,
@@ -76,11 +84,18 @@ def create_app(
         service_url=lambda request: service_url(request, public_url),
         site_url=lambda request: site_url(request, public_url),
         identify=identify,
+        intake=uploads,
     )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         work.start()
+        uploads.start()
         yield
+        await tables.close()
 
-    return service_app(routes, lifespan=lifespan)
+    return service_app(
+        routes,
+        lifespan=lifespan,
+        max_body_bytes=settings.uploads.max_bytes + 2 * MAX_FORM_BYTES,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from hashlib import sha256
 from itertools import islice
@@ -34,6 +34,7 @@ from soda.packing import Packing, read_packing
 from soda.params import CutoutParams, parse_params
 from soda.selection import Selection
 from soda.settings import SodaSettings
+from soda.targets import Targets, rows_of
 from soda.worklist import Item, Worklist, WorklistWriter
 from vodal.errors import (
     ArchiveError,
@@ -45,10 +46,11 @@ from vodal.errors import (
 )
 from vodal.params import Params
 from vodal.pool import WarmPool
-from vodal.products import Product
+from vodal.products import Catalogue, Product
 from vodal.tables.csv import write_csv
 from vodal.tables.parquet import write_parquet
-from vodal.uws.results import disk_errors
+from vodal.tables.uploads import UploadedTable
+from vodal.uws.results import StoppedError, disk_errors
 from vodal.uws.tasks import Task, Work
 
 __all__ = ["CutoutJobs"]
@@ -68,11 +70,24 @@ class CutoutJobs(Work):
         Where cutouts are made.
     settings
         Limits.
+    uploads
+        Loads what was uploaded with a job.
+    catalogue
+        Finds products by place; without it a table has to name datasets.
     """
 
     resumes = True
 
-    def __init__(self, finder: Finder, pool: WarmPool, settings: SodaSettings) -> None:
+    def __init__(
+        self,
+        finder: Finder,
+        pool: WarmPool,
+        settings: SodaSettings,
+        uploads: Callable[[Task], Sequence[UploadedTable]],
+        catalogue: Catalogue | None = None,
+    ) -> None:
+        self._uploads = uploads
+        self._catalogue = catalogue
         self._finder = finder
         self._pool = pool
         self._settings = settings
@@ -89,7 +104,10 @@ class CutoutJobs(Work):
         if not self._started.wait(_LOOP_LIMIT_S) or self._loop is None:
             raise ServiceUnavailable("the service is starting; try again in a few seconds")
         packing, given = read_packing(Params(task.job.params))
-        asked = parse_params(given, max_side=self._settings.max_picture_side)
+        has_table = bool(given.all("UPLOAD"))
+        packing = packing or (Packing.TAR if has_table else None)
+        each = Params([("ID", "-"), *_common(given)]) if has_table else given
+        asked = parse_params(each, max_side=self._settings.max_picture_side)
         if asked.output.color:
             raise UsageError("COMBINE=rgb makes one picture at once: ask /sync for it")
         if packing is Packing.MEF:
@@ -98,7 +116,11 @@ class CutoutJobs(Work):
         archive = None if kind is None else kind(task.job.created_unix_s)
         with Ledger(task, archive) as ledger:
             if not ledger.begin():
-                self._list(asked, packing, ledger.run / WORKLIST)
+                path = ledger.run / WORKLIST
+                if has_table:
+                    self._list_rows(task, given, packing, asked.output, path)
+                else:
+                    self._list(asked, packing, path)
             worklist = Worklist(ledger.run / WORKLIST)
             self._report(task, ledger, len(worklist))
             batches = Batches(
@@ -149,6 +171,34 @@ class CutoutJobs(Work):
                     suffix = asked.output.format.suffix
                     name = f"{name}_{file_name(product, selection.stencil, suffix)}"
                 writer.add(_item(number, name, did, selection, product))
+        writer.finish()
+
+    def _list_rows(
+        self, task: Task, given: Params, packing: Packing | None, output: Output, path: Path
+    ) -> None:
+        """List what the rows of an uploaded table ask for."""
+        tables = self._uploads(task)
+        if len(tables) != 1:
+            raise UsageError(f"UPLOAD takes one table, not {len(tables)}")
+        targets = Targets(
+            tables[0].columns, given, self._finder, self._catalogue, output.format.suffix
+        )
+
+        def check() -> None:
+            if task.cancelled.is_set():
+                raise StoppedError("the job was stopped")
+
+        most = self._most(packing)
+        writer = WorklistWriter(path)
+        for item in targets.items(rows_of(tables[0]), check):
+            if writer.count >= most:
+                raise TooLargeError(
+                    f"the table asks for more than {most} cutouts, the most for MULTI={packing};"
+                    " divide it, or choose by COLLECTION and FILTER"
+                )
+            writer.add(item)
+            if writer.count % _PAGE == 0:
+                task.report(listed=writer.count)
         writer.finish()
 
     def _most(self, packing: Packing | None) -> int:
@@ -203,6 +253,15 @@ class CutoutJobs(Work):
 
         _write(task, "cutouts", "image/fits", "fits", grouped(outcomes, list(made), body_of))
         ledger.drop_files()
+
+
+def _common(given: Params) -> list[tuple[str, str]]:
+    return [
+        (name, value)
+        for name, values in given.items()
+        for value in values
+        if name not in {"UPLOAD", "ID"}
+    ]
 
 
 def _item(number: int, name: str, did: str, selection: Selection, product: Product | None) -> Item:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from vodal.settings import Settings
+from vodal.uploads.settings import UploadSettings
 
 __all__ = ["SodaSettings"]
 
@@ -35,6 +36,7 @@ class SodaSettings(Settings):
     """Seconds that a job may run, unless it asks for more or less."""
     job_max_limit_s: int = Field(default=172_800, ge=1)
     """Seconds that a job can ask for."""
+    uploads: UploadSettings = UploadSettings()
     max_streams: int = Field(default=4, ge=1)
     """Answers with several cutouts (MULTI) that one server process makes at once; one more is told
     to come back later (503). Requests for one cutout go before them all the same."""

@@ -4,7 +4,6 @@
 - `tap_schema`    the tables of TAP_SCHEMA, declared
 - `metadata`      the published tables: for the translator, TAP_SCHEMA and VOSI
 - `request`       the parameters of a query as one value
-- `uploads`       tables that come with a query, taken, fetched and read
 - `turns`         who runs a query next
 - `translations`  the last queries, translated
 - `query`         a query's text to a stream of Arrow batches
@@ -13,7 +12,6 @@
 - `encoding`      percent-encoding of whole columns, compiled
 - `answer`        a result as the document that was asked for
 - `explained`     what would be done for a query, as the document that was asked for
-- `job_uploads`   tables that come with asynchronous queries
 - `metrics`       what is counted of the queries
 - `sync`          a request's turn, its query, its answer
 - `jobs`          what an asynchronous query does

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from obscore.tap.job_uploads import JobUploads
 from obscore.tap.jobs import TapJobs, no_uploads
 from obscore.tap.query import QueryRunner
 from obscore.tap.settings import TapSettings
 from vodal.links import Annotator
 from vodal.tables.votable import write_error
+from vodal.uploads.jobs import JobUploads
 from vodal.uws.callers import Identify, anonymous
 from vodal.uws.jobs import JobError
 from vodal.uws.routes import JobRoutes

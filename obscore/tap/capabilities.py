@@ -6,8 +6,9 @@ from xml.etree.ElementTree import Element, SubElement
 
 from obscore.adql.functions import GEOMETRY_FUNCTIONS
 from obscore.adql.userdefined.catalogue import user_features
-from obscore.tap.settings import TapSettings, UploadSettings
+from obscore.tap.settings import TapSettings
 from vodal.tables.formats import FORMATS
+from vodal.uploads.settings import UploadSettings
 from vodal.uws.settings import JobSettings
 from vodal.vosi.capabilities import Capability, Interface, capability, vosi_capabilities
 

@@ -21,10 +21,10 @@ from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest, read_request
 from obscore.tap.settings import TapSettings
 from obscore.tap.turns import Place, Turns, client_address
-from obscore.tap.uploads import TableUploads, Taken
 from vodal.links import Annotator
 from vodal.tables.columns import ResultStream
 from vodal.tables.uploads import UploadedTable
+from vodal.uploads.tables import TableUploads, Taken
 from vodal.uws.callers import Identify, anonymous
 from vodal.web.presence import unless_gone
 from vodal.web.requests import site_url

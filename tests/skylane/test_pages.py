@@ -17,7 +17,8 @@ from astropy.io.votable import parse_single_table
 from pyarrow import parquet
 
 from obscore.declared.reading import read_declaration
-from obscore.tap.settings import TapSettings, UploadSettings
+from obscore.tap.settings import TapSettings
+from vodal.uploads.settings import UploadSettings
 
 pytestmark = pytest.mark.xdist_group("site")
 

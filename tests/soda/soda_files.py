@@ -2,6 +2,10 @@
 
 import subprocess
 import warnings
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 from astropy.io import fits
@@ -10,6 +14,8 @@ from astropy.wcs import WCS
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
 from vodal.products import Product
+from vodal.regions import Polygon
+from vodal.sphere import intersects
 from vodal.storage import stat_local
 
 DID = "ivo://example.org/survey?night%201/{}"
@@ -41,6 +47,18 @@ class Products:
                     obscore={"em_min": 4e-7, "em_max": 5e-7, "t_min": 60000.0, "t_max": 60000.1},
                 )
                 self.indexes[did] = index
+
+    def products(self, collection=None, region=None):
+        """Give those whose outline meets a region, as a catalogue does."""
+        for did in sorted(self.found):
+            product = self.found[did]
+            if product.region is None:
+                with fits.open(Path(url2pathname(urlsplit(product.uri).path))) as hdus:
+                    wcs = WCS(hdus[product.hdus[0]].header)
+                corners = tuple((float(a), float(b)) for a, b in wcs.calc_footprint())
+                product = self.found[did] = replace(product, region=Polygon(corners))
+            if collection in {None, product.collection} and intersects(product.region, region):
+                yield product
 
     def resolve(self, dids):
         return {did: self.found[did] for did in dids if did in self.found}

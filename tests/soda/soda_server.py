@@ -45,7 +45,9 @@ def main(folder: Path, given: dict, files: list[Path]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (given["file_limit"],) * 2)
     products = Products(*files)
     pool = make_pool(settings)
-    soda = create_app(resolver=products, pool=pool, settings=settings, jobs=runner)
+    soda = create_app(
+        resolver=products, pool=pool, settings=settings, jobs=runner, catalogue=products
+    )
 
     async def state(_request):
         return JSONResponse({"pids": pool.pids, "bulk": pool.stats.bulk_at_work})

@@ -16,12 +16,14 @@ import pyvo
 from astropy.io.votable import parse_single_table
 from astropy.table import MaskedColumn, Table
 
-from obscore.tap.settings import TapSettings, UploadSettings
-from obscore.tap.uploads import UploadSource, parse_uploads
+from obscore.adql.tokens import RESERVED
+from obscore.tap.settings import TapSettings
 from vodal.errors import TooLargeError, UsageError
 from vodal.regions import Point
 from vodal.sphere import contains
 from vodal.testing.server import serve
+from vodal.uploads.settings import UploadSettings
+from vodal.uploads.tables import UploadSource, parse_uploads
 
 needs_stilts = pytest.mark.skipif(shutil.which("stilts") is None, reason="no stilts command")
 
@@ -77,7 +79,7 @@ def test_names_and_uris():
 )
 def test_what_is_wrong_with_a_value_is_told(value, sentence):
     with pytest.raises(UsageError) as caught:
-        parse_uploads([value], 9)
+        parse_uploads([value], 9, RESERVED)
     assert sentence in caught.value.message
 
 

@@ -1,4 +1,4 @@
-"""Tables that come with a query: from the UPLOAD parameter to tables that can be loaded.
+"""From the UPLOAD parameter to tables that can be loaded.
 
 TAP 1.1 section 2.7.6, DALI 1.1 section 3.4.5.
 """
@@ -9,7 +9,7 @@ import asyncio
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,12 +19,11 @@ from anyio import CancelScope
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 
-from obscore.adql.tokens import RESERVED
-from obscore.tap.settings import UploadSettings
 from vodal.errors import SkylaneError, TooLargeError, UsageError
 from vodal.params import Params
 from vodal.pool import WarmPool
 from vodal.tables.uploads import UploadedTable
+from vodal.uploads.settings import UploadSettings
 from vodal.web.fetch import FetchRules, fetch
 from vodal.web.multipart import FilePart, FileTarget
 from vodal.web.requests import read_form
@@ -42,7 +41,7 @@ _NOWHERE = Path(os.devnull)
 
 @dataclass(frozen=True, slots=True)
 class UploadSource:
-    """One table that a query is to have."""
+    """One table that a request is to have."""
 
     name: str
     """As in ``TAP_UPLOAD.<name>``, without quotes."""
@@ -50,11 +49,22 @@ class UploadSource:
     """``param:...`` for what came with the request."""
 
 
-def parse_uploads(values: Sequence[str], max_tables: int) -> tuple[UploadSource, ...]:
+def parse_uploads(
+    values: Sequence[str], max_tables: int, reserved: Collection[str] = ()
+) -> tuple[UploadSource, ...]:
     """Read the values of UPLOAD.
 
     A name is a regular identifier of ADQL, or one in double quotes. A ``;`` within a URI is
     written ``%3B``.
+
+    Parameters
+    ----------
+    values
+        Of the parameter.
+    max_tables
+        How many there may be.
+    reserved
+        Words in upper case that are no names without quotes.
 
     Raises
     ------
@@ -67,7 +77,7 @@ def parse_uploads(values: Sequence[str], max_tables: int) -> tuple[UploadSource,
     for value in values:
         rest = value.strip().strip(";")
         while rest.strip():
-            source, rest = _parse_one(rest)
+            source, rest = _parse_one(rest, reserved)
             sources.append(source)
             if len(sources) > max_tables:
                 raise TooLargeError(
@@ -83,7 +93,7 @@ def parse_uploads(values: Sequence[str], max_tables: int) -> tuple[UploadSource,
     return tuple(sources)
 
 
-def _parse_one(text: str) -> tuple[UploadSource, str]:
+def _parse_one(text: str, reserved: Collection[str]) -> tuple[UploadSource, str]:
     match = _NAME.match(text)
     if match is None:
         raise UsageError(f"UPLOAD '{text[:60]}' is not understood; {_FORM}")
@@ -94,7 +104,7 @@ def _parse_one(text: str) -> tuple[UploadSource, str]:
                 f"UPLOAD: '{name[:60]}' is no name of a table; take letters, digits and '_', or put"
                 " it in double quotes"
             )
-        if name.upper() in RESERVED:
+        if name.upper() in reserved:
             raise UsageError(
                 f"UPLOAD: {name} is a reserved word of ADQL; put it in double quotes, here and in"
                 " the query"
@@ -128,10 +138,13 @@ class TableUploads:
     ----------
     settings
         Limits.
+    reserved
+        As for `parse_uploads`.
     """
 
-    def __init__(self, settings: UploadSettings) -> None:
+    def __init__(self, settings: UploadSettings, reserved: Collection[str] = ()) -> None:
         self._settings = settings
+        self._reserved = reserved
         self._pool: WarmPool | None = None
         self._starting = asyncio.Lock()
 
@@ -173,7 +186,9 @@ class TableUploads:
         ServiceUnavailable
             If too many are waiting to be read, or its reading takes too long.
         """
-        sources = parse_uploads(taken.params.all("UPLOAD"), self._settings.max_tables)
+        sources = parse_uploads(
+            taken.params.all("UPLOAD"), self._settings.max_tables, self._reserved
+        )
         tables = []
         for number, source in enumerate(sources, 1):
             try:

@@ -1,4 +1,4 @@
-"""Tables that come with asynchronous queries: kept in the job's folder until it runs.
+"""Tables that come with jobs: kept in the job's folder until it runs.
 
 Each request that brings files gets a folder of its own below ``inputs``, with a list of them in
 it, so that a job finds its files after a restart and parameters can be sent one by one.
@@ -18,10 +18,10 @@ from anyio.to_thread import run_sync
 from starlette.requests import Request
 from typing_extensions import override
 
-from obscore.tap.uploads import TableUploads, Taken
 from vodal.errors import ServiceUnavailable
 from vodal.params import Params
 from vodal.tables.uploads import UploadedTable
+from vodal.uploads.tables import TableUploads, Taken
 from vodal.uws.intake import FormIntake
 from vodal.uws.results import JobFolder
 from vodal.uws.tasks import Task
