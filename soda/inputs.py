@@ -8,10 +8,14 @@ refuse, as its row tells no extent, is left out.
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 from soda.filters import extent_of
+from soda.formats import FORMATS
+from soda.output import Orientation, Outside
 from soda.selection import Interval
 from vodal.links import InputParam
+from vodal.pictures.colormaps import COLORMAPS
 from vodal.products import Product
 from vodal.regions import Polygon, Region
 from vodal.sphere import bounding_cap
@@ -42,6 +46,44 @@ _EXTENSIONS = (
         "KIND",
         options=("DATA", "HEADER"),
         description="HEADER for headers without data; an extension",
+    ),
+    # The default is the first option of each, which Firefly sends.
+    InputParam(
+        "RESPONSEFORMAT",
+        options=tuple(one.media_type for one in FORMATS),
+        description="Format of the answer",
+    ),
+    InputParam(
+        "OUTSIDE",
+        options=get_args(Outside),
+        description="Pixels outside of the shape: kept, blanked, or told by a plane; an extension",
+    ),
+    InputParam(
+        "STRETCH",
+        options=("asinh", "linear", "sqrt", "log"),
+        description="Of pictures: the stretch from black to white; an extension",
+    ),
+    InputParam(
+        "CUTS",
+        description="Of pictures: black and white, as auto, minmax, zscale, 99.5% or two values; "
+        "an extension",
+    ),
+    InputParam(
+        "COLORMAP",
+        options=COLORMAPS,
+        description="Of pictures: the colour map; an extension",
+    ),
+    InputParam(
+        "SIZE",
+        datatype="int",
+        arraysize=None,
+        unit="pix",
+        description="Of pictures: pixels of the longer side; an extension",
+    ),
+    InputParam(
+        "ORIENT",
+        options=get_args(Orientation),
+        description="Of pictures: rows as in the file, or north up; an extension",
     ),
 )
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from soda.distance import signed_distance, unit_vectors
 from soda.links import SodaAnnotator, SodaLinkMaker
+from soda.output import Output, parse_output
+from vodal.params import Params
 from vodal.products import Product
 from vodal.regions import Circle, Polygon
 from vodal.tables.columns import Column
@@ -95,3 +97,15 @@ def test_the_generic_descriptor_points_to_the_column_of_identifiers():
     assert not SodaAnnotator().descriptors((other,), "http://localhost:8080")
     nameless = dataclasses.replace(did, id=None)
     assert not SodaAnnotator().descriptors((nameless,), "http://localhost:8080")
+
+
+def test_every_option_of_the_extensions_is_one_that_the_service_takes():
+    (link,) = SodaLinkMaker().links(product(), "https://x.org")
+    given = inputs(link.service)
+    names = {"RESPONSEFORMAT", "OUTSIDE", "STRETCH", "COLORMAP", "ORIENT"}
+    for name in names:
+        for option in given[name].options:
+            parse_output(Params([(name, option)]))
+    # What a client sends that picks the first of each changes nothing.
+    first = Params([(name, given[name].options[0]) for name in names])
+    assert parse_output(first) == Output()
