@@ -128,6 +128,47 @@ def test_the_sky_of_a_cube_is_distorted_by_tpv_as_that_of_a_plane(tmp_path: Path
         pixel_to_icrs(tied, x, y)
 
 
+def tabular(tmp_path: Path, size: int, **cards: Any) -> FileIndex:
+    """Write an image whose positions are in a table, for every second pixel."""
+    v, u = np.mgrid[0:size:2, 0:size:2]
+    places = np.stack([150.0 - u / 3600 - v * v * 1e-8, 2.0 + v / 3600], -1)
+    rows, columns = v.shape
+    column = fits.Column("P", f"{places.size}D", dim=f"(2,{columns},{rows})", array=places[None])
+    table = fits.BinTableHDU.from_columns([column], name="PLACES", ver=1)
+    sky: dict[str, Any] = {}
+    for axis, name in ((1, "RA---TAB"), (2, "DEC--TAB")):
+        sky |= {f"CTYPE{axis}": name, f"CRVAL{axis}": 1.0, f"CRPIX{axis}": 1.0,
+                f"CDELT{axis}": 0.5, f"PS{axis}_0": "PLACES", f"PS{axis}_1": "P",
+                f"PV{axis}_1": 1.0, f"PV{axis}_2": 1.0, f"PV{axis}_3": float(axis)}  # fmt: skip
+    return index_of(tmp_path, {**sky, **cards}, (size, size), table)
+
+
+def test_a_sky_that_is_in_a_table_is_interpolated(tmp_path: Path) -> None:
+    index = tabular(tmp_path, 40)
+    with LocalReader(tmp_path / "w.fits") as reader:
+        wcs = load_wcs(index.hdus[0], index, reader)
+    x, y = np.array([0.0, 7.0, 8.0]), np.array([0.0, 3.0, 38.0])
+    ra, dec = pixel_to_icrs(wcs, x, y)
+    squares = np.array([0.0, (4 + 16) / 2, 38.0**2])
+    assert np.allclose(ra, 150.0 - x / 3600 - squares * 1e-8, rtol=0, atol=1e-11)
+    assert np.allclose(dec, 2.0 + y / 3600, rtol=0, atol=1e-11)
+    assert np.allclose(icrs_to_pixel(wcs, ra, dec), (x, y), atol=1e-6)
+    # CDELT counts in the table's places, not in degrees.
+    assert pixel_scale_arcsec(wcs) == pytest.approx(1.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("cards", [{"PV2_2": 3.0}, {"PV2_3": 1.0}, {"PS2_1": "Q"}])
+def test_axes_of_a_table_that_do_not_belong_together_are_refused(
+    tmp_path: Path, cards: dict[str, Any]
+) -> None:
+    index = tabular(tmp_path, 10, **cards)
+    with (
+        LocalReader(tmp_path / "w.fits") as reader,
+        pytest.raises(DataError, match=r"numbers \(PVi_3\)"),
+    ):
+        load_wcs(index.hdus[0], index, reader)
+
+
 def test_shapes_of_arrays_are_kept(tmp_path: Path) -> None:
     wcs = wcs_of(tmp_path)
     ra, dec = pixel_to_icrs(wcs, np.zeros((2, 3, 4)), 5.0)

@@ -60,6 +60,7 @@ def sound_files() -> dict[str, bytes]:
         "cube": [fits.PrimaryHDU(), fits.ImageHDU(np.stack([image] * 3), cube_header())],
         "lookup": lookup_hdus(image, make_wcs(RA, DEC, SIZE, 1.0, distorted=False).to_header()),
     }  # fmt: skip
+    made["table"] = table_hdus(image)
     for kind in ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1"):
         options: dict[str, Any] = {"compression_type": kind, "tile_shape": (16, 24)}
         made[kind] = [fits.PrimaryHDU(), fits.CompImageHDU(counts, header, name="I", **options)]
@@ -101,6 +102,20 @@ def lookup_hdus(image: np.ndarray, header: fits.Header) -> list[Any]:
         for record in (f"EXTVER: {axis}.0", "NAXES: 2.0", "AXIS.1: 1.0", "AXIS.2: 2.0"):
             sci.header.append(fits.Card(f"DP{axis}", record), end=True)
     return hdus
+
+
+def table_hdus(image: np.ndarray) -> list[Any]:
+    """Make an image whose positions are in a table."""
+    v, u = np.mgrid[0:SIZE:2, 0:SIZE:2]
+    where = np.stack([RA - (u - 24) / 3600, DEC + (v - 24) / 3600], -1)
+    column = fits.Column("P", f"{where.size}D", dim="(2,24,24)", array=where[None])
+    hdu = fits.ImageHDU(image, name="SCI")
+    for axis, name in ((1, "RA---TAB"), (2, "DEC--TAB")):
+        cards = {"CTYPE": name, "CRVAL": 1.0, "CRPIX": 1.0, "CDELT": 0.5}
+        hdu.header.update({f"{key}{axis}": value for key, value in cards.items()})
+        table = {"PS{}_0": "T", "PS{}_1": "P", "PV{}_1": 1.0, "PV{}_2": 1.0, "PV{}_3": float(axis)}
+        hdu.header.update({key.format(axis): value for key, value in table.items()})
+    return [fits.PrimaryHDU(), hdu, fits.BinTableHDU.from_columns([column], name="T", ver=1)]
 
 
 def places(path: Path) -> list[Place]:
@@ -169,7 +184,8 @@ def outcome(path: Path, what: str, stencil: Circle | None, *, is_plain: bool) ->
         return f"{what}: nothing"
     with fits.open(io.BytesIO(bytes(made.body))) as cut:
         for hdu in cut:
-            _ = hdu.data
+            # Tables go along as they are.
+            _ = hdu.data if hdu.is_image else None
             if is_plain and "CUTHDU" in hdu.header:
                 compare(hdu, path)
     return f"{what}: cut"
@@ -225,6 +241,7 @@ def main(folder: Path, count: int, seed: int) -> None:
         name = names[rng.integers(len(names))]
         data, what = damage(files[name], where[name], rng)
         path.write_bytes(data)
+        (folder / "seed").write_text(str(number))
         stencil = stencils[rng.integers(len(stencils))]
         signal.alarm(120)
         begin = time.process_time()

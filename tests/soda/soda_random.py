@@ -50,10 +50,9 @@ class Sky:
 @st.composite
 def skies(draw) -> Sky:
     """Draw coordinates: projection, place, scale, orientation, axes, distortion."""
-    distortion = draw(st.sampled_from(["none"] * 3 + ["SIP", "TPV", "LOOKUP", "TAB"]))
+    distortion = draw(st.sampled_from(["none"] * 3 + ["SIP", "TPV", "LOOKUP", "TAB", "SKY TABLE"]))
     code = "TAN" if distortion in {"SIP", "LOOKUP"} else draw(st.sampled_from(sorted(PROJECTIONS)))
-    if distortion == "TPV":
-        code = "TPV"
+    code = {"TPV": "TPV", "SKY TABLE": "TAB"}.get(distortion, code)
     extra = draw(st.integers(0, 2)) if distortion in {"none", "TPV"} else 0
     extra = 1 if distortion == "TAB" else extra
     kinds = ["lon", "lat", *["wave", "stokes"][:extra]]
@@ -104,6 +103,8 @@ def skies(draw) -> Sky:
             _add_lookup(sky, rng)
         case "TAB":
             _add_table(sky, kinds.index("wave") + 1, sizes["wave"], rng)
+        case "SKY TABLE":
+            _make_tabular(sky)
     assume(_is_sound(sky))
     return sky
 
@@ -170,6 +171,33 @@ def _add_table(sky: Sky, axis: int, size: int, rng: np.random.Generator) -> None
         header[f"CD{axis}_{axis}"] = 1.0
     header[f"PS{axis}_0"], header[f"PS{axis}_1"] = "SPECTRA", "WAVES"
     header[f"PV{axis}_1"], header[f"PV{axis}_2"], header[f"PV{axis}_3"] = 1.0, 1.0, 1.0
+
+
+def _make_tabular(sky: Sky) -> None:
+    """Put the positions of some pixels into a table, between which they are interpolated."""
+    ny, nx = sky.shape
+    cos = max(0.01, np.cos(np.deg2rad(sky.header["CRVAL2"])))
+    v, u = np.mgrid[0 : ny + 1 : 2, 0 : nx + 1 : 2]
+    places = np.stack([40.0 - (u + 1e-3 * v * v) / 3600 / cos, 5.0 + (v + 2e-3 * u * u) / 3600], -1)
+    if min(places.shape[:2]) < 2:
+        places = np.concatenate([places, places + np.array([-2e-4, 3e-4])], int(np.argmin(v.shape)))
+    rows, columns = places.shape[:2]
+    column = fits.Column(
+        "PLACES", f"{places.size}D", dim=f"(2,{columns},{rows})", array=places[None]
+    )
+    table = fits.BinTableHDU.from_columns([column], name="WCS-TABLE")
+    table.ver = 1
+    sky.tables.append(table)
+    names = [card for card in sky.header if card.startswith(("CD", "PC", "CROTA", "PV"))]
+    for keyword in names:
+        del sky.header[keyword]
+    for axis, name in ((1, "RA---TAB"), (2, "DEC--TAB")):
+        sky.header[f"CTYPE{axis}"] = name
+        sky.header[f"CRVAL{axis}"], sky.header[f"CRPIX{axis}"] = 1.0, 1.0
+        sky.header[f"CDELT{axis}"] = 0.5
+        sky.header[f"PS{axis}_0"], sky.header[f"PS{axis}_1"] = "WCS-TABLE", "PLACES"
+        sky.header[f"PV{axis}_1"], sky.header[f"PV{axis}_2"] = 1.0, 1.0
+        sky.header[f"PV{axis}_3"] = float(axis)
 
 
 def tables_of(sky: Sky) -> fits.HDUList:

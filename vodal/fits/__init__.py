@@ -11,6 +11,7 @@ In the order data flows:
 - `iraf`        TNX and ZPX as projections with SIP
 - `frames`      celestial frames to ICRS
 - `celestial`   the two celestial axes of coordinates that have more
+- `lookup`      tables in other HDUs that coordinates refer to
 - `wcs`         pixels to ICRS and back, with every distortion
 - `spectral`    spectral coordinates to wavelengths in vacuum
 - `timescale`   time scales to UTC and back

@@ -22,6 +22,7 @@ from vodal.fits.celestial import part_celestial
 from vodal.fits.frames import route_to_icrs, separation_deg, turn, unit_vectors
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.iraf import without_iraf
+from vodal.fits.lookup import lookup_tables
 from vodal.fits.quiet import quiet
 from vodal.storage import RangeReader
 
@@ -41,7 +42,7 @@ _SKY_TYPES = {"RA", "DEC", "GLON", "GLAT", "ELON", "ELAT", "SLON", "SLAT"}
 _PROJECTIONS = {
     "AZP", "SZP", "TAN", "STG", "SIN", "NCP", "ARC", "ZPN", "ZEA", "AIR", "CYP", "CEA", "CAR",
     "MER", "SFL", "GLS", "PAR", "MOL", "AIT", "COP", "COE", "COD", "COO", "BON", "PCO", "TSC",
-    "CSC", "QSC", "HPX", "XPH", "TPV", "TPD", "TPU", "DSS", "TNX", "ZPX",
+    "CSC", "QSC", "HPX", "XPH", "TAB", "TPV", "TPD", "TPU", "DSS", "TNX", "ZPX",
 }  # fmt: skip
 _NUMERIC = re.compile(r"(CRVAL\d|CRPIX\d|CDELT\d|CROTA\d|CD\d_\d|PC\d_\d|PV\d_\d+)$")
 _WCS_CARD = re.compile(
@@ -55,8 +56,6 @@ _WCS_CARD = re.compile(
 """What the coordinates can depend on; all other cards are kept from wcslib, for speed and peace."""
 _ORDERS = {"WCSAXES": 99, "A_ORDER": 9, "B_ORDER": 9, "AP_ORDER": 9, "BP_ORDER": 9}
 """The highest values of what sizes memory; SIP's are those of its definition."""
-_LOOKUP_BYTES = 1 << 28
-"""The most that is read of lookup tables in other HDUs."""
 _ROUND_TRIP_PIXELS = 0.01
 
 
@@ -85,7 +84,7 @@ def load_wcs(
     """
     header = hdu.image_header
     _check(header)
-    tables = _lookup_tables(header, index, reader)
+    tables = lookup_tables(header, index, reader)
     with quiet():
         try:
             plain, sip = without_iraf(_wcs_cards(header))
@@ -222,9 +221,12 @@ def pixel_scale_arcsec(wcs: WCS, x: float | None = None, y: float | None = None)
         As `load_wcs` or `sky_wcs` gives it.
     x, y
         0-based place, where it is wanted with the distortion there; else that of the linear part
-        at the reference point. NaN where the place is outside the projection.
+        at the reference point, or in the middle of an image whose sky is in a table. NaN where the
+        place is outside the projection.
     """
     sky = sky_wcs(wcs)
+    if (x is None or y is None) and _is_tabular(sky) and sky.pixel_shape is not None:
+        x, y = ((size - 1) / 2.0 for size in sky.pixel_shape)
     if x is None or y is None:
         return float(np.sqrt(abs(np.linalg.det(sky.pixel_scale_matrix)))) * 3600.0
     ra, dec = pixel_to_icrs(sky, x + np.array([-0.5, 0.5, 0, 0]), y + np.array([0, 0, -0.5, 0.5]))
@@ -243,6 +245,11 @@ def _undistorted(sky: WCS, world: Floats) -> Floats:
 
 def _is_distorted(wcs: WCS) -> bool:
     return bool(wcs.has_distortion)
+
+
+def _is_tabular(sky: WCS) -> bool:
+    """Tell whether positions are in a table (FITS paper III section 6), not in degrees a pixel."""
+    return any(str(ctype).endswith("-TAB") for ctype in sky.wcs.ctype)
 
 
 def _axes(header: fits.Header) -> int:
@@ -296,12 +303,23 @@ def _check(header: fits.Header) -> None:
 def _check_tables(header: fits.Header, types: dict[int, str]) -> None:
     """Refuse -TAB axes whose parameters point outside their table (FITS paper III section 6.1).
 
-    wcslib sizes its memory by PVi_3 without a look at the table.
+    wcslib sizes and frees its memory by PVi_3 without a look at the table: the axes that share an
+    array must be numbered from 1 without a gap.
     """
-    tables = [axis for axis, name in types.items() if name[4:].rstrip() in {"-TAB", "--TAB"}]
-    for axis in tables:
-        for number, most in ((1, 99999), (2, 99999), (3, len(tables))):
+    axes = [axis for axis, name in types.items() if name[4:].rstrip() in {"-TAB", "--TAB"}]
+    arrays: dict[tuple[object, ...], list[int]] = {}
+    for axis in axes:
+        for number, most in ((1, 99999), (2, 99999), (3, len(axes))):
             _check_whole(header, f"PV{axis}_{number}", 1, most)
+        named = (str(header.get(f"PS{axis}_{k}", "")).strip().upper() for k in (0, 1))
+        versions = (int(header.get(f"PV{axis}_{k}", 1)) for k in (1, 2))
+        arrays.setdefault((*named, *versions), []).append(int(header.get(f"PV{axis}_3", 1)))
+    for numbers in arrays.values():
+        if sorted(numbers) != list(range(1, len(numbers) + 1)):
+            raise DataError(
+                "the world coordinates are broken: the -TAB axes of one array have the numbers "
+                f"(PVi_3) {', '.join(map(str, numbers))}"
+            )
 
 
 def _check_whole(header: fits.Header, keyword: str, least: int, most: int) -> None:
@@ -364,33 +382,3 @@ def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("ERROR ")] or lines
     return (lines[-1] if lines else type(error).__name__).rstrip(".")[:200]
-
-
-def _lookup_tables(
-    header: fits.Header, index: FileIndex | None, reader: RangeReader | None
-) -> fits.HDUList | None:
-    """Read the HDUs that the coordinates refer to, as astropy wants them."""
-    names = set()
-    for keyword in header:
-        if re.match(r"C[PQ]DIS\d$", keyword):
-            names.add("WCSDVARR")
-        elif re.match(r"(D2IMDIS\d|D2IMARR|AXISCORR)$", keyword):
-            names.add("D2IMARR")
-        elif re.match(r"PS\d+_0$", keyword) and "-TAB" in str(header.get(f"CTYPE{keyword[2:-2]}")):
-            names.add(str(header[keyword]).strip().upper())
-    if not names:
-        return None
-    if index is None or reader is None:
-        raise DataError(f"the world coordinates need the file's HDU {min(names)}")
-    wanted = [other for other in index.hdus if other.name in names and other.number > 0]
-    if sum(other.data_length for other in wanted) > _LOOKUP_BYTES:
-        raise DataError("the lookup tables of the world coordinates are too large")
-    raw = [fits.PrimaryHDU().header.tostring().encode()]
-    for other in wanted:
-        raw.append(reader.read(other.header_offset, other.header_length))
-        raw.append(reader.read(other.data_offset, other.data_length))
-        raw.append(bytes(-other.data_length % 2880))
-    with quiet():
-        tables = fits.HDUList.fromstring(b"".join(raw))
-        len(tables)  # reads them all now, in silence
-    return tables
