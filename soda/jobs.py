@@ -136,6 +136,8 @@ class CutoutJobs(Work):
                     ledger.add(*_outcome(item, made))
                     self._report(task, ledger, len(worklist))
             self._finish(task, ledger, packing, asked.output)
+            # Once more: each result has told of its own bytes.
+            self._report(task, ledger, len(worklist))
 
     @staticmethod
     def _report(task: Task, ledger: Ledger, total: int) -> None:

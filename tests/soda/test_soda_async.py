@@ -83,6 +83,7 @@ def test_each_combination_is_one_result(job_server, dids, place, survey, tmp_pat
             assert answer.text.startswith("UsageError: ")
             assert row["obs_publisher_did"] in answer.text
     assert len(results) == 10
+    assert int(job["bytes"]) == sum(row["content_length"] or 0 for row in rows)
     assert {row["status"] for row in rows[6:]} == {"error"}
     assert "POS=CIRCLE 0 -80 0.1" in rows[2]["region"]
 
