@@ -157,6 +157,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             public_url=public_url,
             jobs=jobs,
             catalogue=catalogue,
+            registry=registry,
         ),
         "/hips": hips.app.create_app(root=site.hips, settings=settings.hips, public_url=public_url),
     }

@@ -42,10 +42,13 @@ In the order data flows:
 - `batches`   the cutouts of a job, made by the pool
 - `targets`   from the rows of an uploaded table to cutouts
 - `jobs`      what a job does
+- `metrics`   what is counted
+- `sending`   the body of an answer on its way
+- `one`       one cutout as an answer
 - `many`      several cutouts in one answer
 - `async_routes` the resources of jobs
 - `routes`    the service's resources
 - `app`       the service
 
-Nothing but `many`, `async_routes`, `routes` and `app` knows of HTTP.
+Nothing but `sending`, `one`, `many`, `async_routes`, `routes` and `app` knows of HTTP.
 """

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from soda.async_routes import async_routes
 from soda.finding import Finder
 from soda.jobs import CutoutJobs
+from soda.metrics import CutoutMetrics
 from soda.routes import soda_routes
 from soda.settings import SodaSettings
 from soda.worker import PRELOAD, warm_up
@@ -36,6 +38,7 @@ def make_pool(settings: SodaSettings) -> WarmPool:
         memory_limit_bytes=settings.memory_limit_bytes,
         max_queue=settings.max_queue,
         max_jobs=settings.max_jobs,
+        shared_bytes=settings.max_output_bytes,
         name="cutout",
     )
 
@@ -49,6 +52,7 @@ def create_app(
     jobs: Runner | None = None,
     identify: Identify = anonymous,
     catalogue: Catalogue | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> Starlette:
     """Make the app that serves cutouts, to be mounted at ``/soda``.
 
@@ -69,9 +73,14 @@ def create_app(
         Knows who asks for a job.
     catalogue
         Finds products by place, for tables of positions; without it tables have to name datasets.
+    registry
+        Where metrics are asked for.
     """
     finder = Finder(resolver)
-    routes = soda_routes(finder, pool, settings, public_url, has_jobs=jobs is not None)
+    metrics = CutoutMetrics(registry or CollectorRegistry())
+    routes = soda_routes(
+        finder, pool, settings, public_url, has_jobs=jobs is not None, metrics=metrics
+    )
     if jobs is None:
         return service_app(routes)
     tables = TableUploads(settings.uploads)

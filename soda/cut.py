@@ -5,9 +5,10 @@ The same function serves the service's workers and files on the command line.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soda.encode import Part, encode, padded
+from soda.encode import Part, encode, lay_out, padded
 from soda.hdus import chosen_tables
 from soda.header import Provenance, cut_cards, moved_cards, primary_cards, rowless_cards
 from soda.lookups import Lookup, find_lookups
@@ -28,9 +29,10 @@ from soda.plan import PlaneSky, Section, image_planes, plan_sections, plane_skie
 from soda.selection import Selection
 from soda.source import Source
 from vodal.errors import TooLargeError
+from vodal.fits.compressed import pixel_type
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels
-from vodal.fits.pixels import read_section, read_sections
+from vodal.fits.pixels import Tally, read_section, read_sections
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
 from vodal.fits.wcs import load_wcs
@@ -53,10 +55,22 @@ _PLAIN = Output()
 class Cutout:
     """A cutout and how long its making took."""
 
-    body: bytearray
+    body: bytearray | memoryview
     """A FITS file or a picture."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """By step: index (coordinates and plan), read (with decoding), encode."""
+    """By step: index (coordinates and plan), read, decode, encode."""
+    read_bytes: int = 0
+    """Of the file, for pixels."""
+    needed_bytes: int = 0
+    """Of these, those of the pixels themselves, and of the tiles that hold them."""
+
+
+Allocate = Callable[[int], memoryview]
+"""Gives memory for so many bytes, which holds anything at first."""
+
+
+def _allocate(length: int) -> memoryview:
+    return memoryview(bytearray(length))
 
 
 class SkyCache:
@@ -99,6 +113,7 @@ def cutout(
     output: Output = _PLAIN,
     limit_bytes: int | None = None,
     skies: SkyCache | None = None,
+    allocate: Allocate = _allocate,
 ) -> Cutout | None:
     """Cut a part out of all planes of a product.
 
@@ -114,6 +129,8 @@ def cutout(
         The largest cutout that is made, counted as plain FITS.
     skies
         Where to look for coordinates and keep them.
+    allocate
+        Gives the memory of the body, unless it is compressed.
 
     Returns
     -------
@@ -132,7 +149,13 @@ def cutout(
     """
     with open_pixels(source.uri, source.index, source.hdus) as reader:
         return cutout_from(
-            reader, source, selection, output=output, limit_bytes=limit_bytes, skies=skies
+            reader,
+            source,
+            selection,
+            output=output,
+            limit_bytes=limit_bytes,
+            skies=skies,
+            allocate=allocate,
         )
 
 
@@ -144,6 +167,7 @@ def cutout_from(
     output: Output = _PLAIN,
     limit_bytes: int | None = None,
     skies: SkyCache | None = None,
+    allocate: Allocate = _allocate,
 ) -> Cutout | None:
     """Cut with a reader that is open; else as `cutout`."""
     begin = time.perf_counter()
@@ -172,7 +196,16 @@ def cutout_from(
     if not selection.header_only:
         _check_size(index, sections, lookups, limit_bytes)
     planned = time.perf_counter()
-    arrays = {} if selection.header_only else _read(reader, index, sections)
+    tally = Tally()
+    if _is_plain(selection, output) and not any(map(_has_steps, sections)):
+        cards = _all_cards(
+            index, sections, lookups, _provenance(source, selection), output, header_only=False
+        )
+        encoded = time.perf_counter()
+        body = _write_directly(reader, index, sections, lookups, cards, allocate, tally)
+        end = time.perf_counter()
+        return _made(body, tally, planned - begin, end - encoded, encoded - planned)
+    arrays = {} if selection.header_only else _read(reader, index, sections, tally)
     tables = {
         one.hdu: _read_table(reader, index.hdus[one.hdu])
         for one in lookups
@@ -197,11 +230,18 @@ def cutout_from(
         from soda.compress import compress  # noqa: PLC0415
 
         treated = compress(treated, output.format.kind, output.compression)
-    body = encode(treated)
+    whole = encode(treated)
     end = time.perf_counter()
-    return Cutout(
-        body, {"index": planned - begin, "read": has_read - planned, "encode": end - has_read}
-    )
+    return _made(whole, tally, planned - begin, has_read - planned, end - has_read)
+
+
+def _made(
+    body: bytearray | memoryview, tally: Tally, index_s: float, read_s: float, encode_s: float
+) -> Cutout:
+    """Put a cutout together with what it took; the reading with the decoding."""
+    seconds = {"index": index_s, "read": max(0.0, read_s - tally.decode_s)}
+    seconds |= {"decode": tally.decode_s, "encode": encode_s}
+    return Cutout(body, seconds, tally.read_bytes, tally.needed_bytes)
 
 
 def _carried(
@@ -217,12 +257,60 @@ def _carried(
     return tuple(lookups[number] for number in sorted(lookups))
 
 
+def _is_plain(selection: Selection, output: Output) -> bool:
+    """Tell whether pixels are given as they are stored."""
+    outside = selection.stencil is not None and output.outside != "keep"
+    packed = output.format.kind in {"rice", "gzip"}
+    return not (outside or packed or selection.header_only)
+
+
+def _has_steps(section: Section) -> bool:
+    return any((part.step or 1) > 1 for part in section.slices)
+
+
+def _write_directly(
+    reader: RangeReader,
+    index: FileIndex,
+    sections: Sequence[Section],
+    lookups: Sequence[Lookup],
+    cards: Sequence[tuple[int, list[str]]],
+    allocate: Allocate,
+    tally: Tally,
+) -> memoryview:
+    """Read pixels and tables to where they belong in the file that is made.
+
+    Does the same as `_read` and `encode`, without arrays between them.
+    """
+    by_hdu = {section.hdu: section for section in sections}
+    tables = {one.hdu: _bytes_of(_read_table(reader, index.hdus[one.hdu])) for one in lookups}
+    sizes = {number: len(data) for number, data in tables.items()}
+    sizes |= {
+        number: math.prod(section.shape) * abs(index.hdus[number].bitpix) // 8
+        for number, section in by_hdu.items()
+    }
+    rooms = lay_out([(part, sizes.get(number, 0)) for number, part in cards])
+    body = allocate(rooms[-1].end)
+    wanted, into = [], []
+    for (number, _), room in zip(cards, rooms, strict=True):
+        room.write_header(body)
+        if number in by_hdu:
+            section = by_hdu[number]
+            wanted.append((index.hdus[number], section.slices))
+            kind = pixel_type(index.hdus[number].bitpix).newbyteorder(">")
+            pixels = math.prod(section.shape)
+            into.append(np.frombuffer(body, kind, pixels, room.data_at).reshape(section.shape))
+        elif number in tables:
+            body[room.data_at : room.data_at + room.length] = tables[number]
+    read_sections(reader, wanted, into, tally)
+    return body
+
+
 def _read(
-    reader: RangeReader, index: FileIndex, sections: Sequence[Section]
+    reader: RangeReader, index: FileIndex, sections: Sequence[Section], tally: Tally
 ) -> dict[int, NDArray[Any]]:
     """Read the pixels by HDU; where there are steps, one place of that axis after the other."""
     wanted = [(index.hdus[one.hdu], part) for one in sections for part in _without_steps(one)]
-    found = iter(read_sections(reader, wanted))
+    found = iter(read_sections(reader, wanted, tally=tally))
     arrays = {}
     for section in sections:
         parts = [next(found) for _ in _without_steps(section)]
@@ -236,6 +324,12 @@ def _read_table(reader: RangeReader, hdu: HduIndex) -> NDArray[Any] | bytes:
     if hdu.kind == "compressed":
         return read_section(reader, hdu, tuple(slice(0, size) for size in hdu.shape))
     return reader.read(hdu.data_offset, hdu.data_length)
+
+
+def _bytes_of(data: NDArray[Any] | bytes) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    return data.astype(data.dtype.newbyteorder(">")).tobytes()
 
 
 def _without_steps(section: Section) -> list[tuple[slice, ...]]:
@@ -362,6 +456,7 @@ def cutout_file(
     *,
     output: Output = _PLAIN,
     limit_bytes: int | None = None,
+    allocate: Allocate = _allocate,
 ) -> Cutout | None:
     """Cut a part out of all images of a file.
 
@@ -375,6 +470,8 @@ def cutout_file(
         What is made of the pixels.
     limit_bytes
         The largest cutout that is made, counted as plain FITS.
+    allocate
+        Gives the memory of the body, unless it is compressed.
 
     Returns
     -------
@@ -389,4 +486,5 @@ def cutout_file(
     TooLargeError
         If the cutout would be larger than the limit.
     """
-    return cutout(file_source(path), selection, output=output, limit_bytes=limit_bytes)
+    source = file_source(path)
+    return cutout(source, selection, output=output, limit_bytes=limit_bytes, allocate=allocate)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vodal.fits.headers import header_block
 
-__all__ = ["Part", "encode", "encoded_size", "padded"]
+__all__ = ["Part", "Room", "encode", "encoded_size", "lay_out", "padded"]
 
 _BLOCK = 2880
 
@@ -24,6 +24,41 @@ class Part:
     """Of 80 characters, without END."""
     data: NDArray[Any] | bytes = b""
     """Stored values, of the type that BITPIX tells; or bytes as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where the parts of an HDU are in a file."""
+
+    header: bytes
+    at: int
+    """Of the header's first byte."""
+    length: int
+    """Of the data, in bytes, without what fills its last block."""
+
+    @property
+    def data_at(self) -> int:
+        """Of the data's first byte."""
+        return self.at + len(self.header)
+
+    @property
+    def end(self) -> int:
+        """Of the byte behind the HDU's last block."""
+        return self.data_at + padded(self.length)
+
+    def write_header(self, body: memoryview) -> None:
+        """Write the header, and zeros to fill the data's last block."""
+        body[self.at : self.data_at] = self.header
+        filled = self.data_at + self.length
+        body[filled : self.end] = bytes(self.end - filled)
+
+
+def lay_out(parts: Sequence[tuple[Sequence[str], int]]) -> list[Room]:
+    """Find where HDUs lie in a file, by their cards and the bytes of their data."""
+    rooms: list[Room] = []
+    for cards, length in parts:
+        rooms.append(Room(header_block(cards), rooms[-1].end if rooms else 0, length))
+    return rooms
 
 
 def padded(length: int) -> int:

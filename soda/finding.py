@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -11,9 +13,16 @@ from soda.source import Source, source_of
 from vodal.errors import NotFoundError, ServiceUnavailable, SkylaneError
 from vodal.products import Product, Resolver
 
-__all__ = ["Finder"]
+__all__ = ["Finder", "Found"]
 
 _CACHED_SOURCES = 128
+_RECENT_S = 1.0
+"""Seconds for which a product is not looked up again."""
+_RECENT = 1024
+"""Products that are known from before."""
+
+Found = tuple[Product, Source | None]
+"""A product, and what to cut from; None if the selection leaves nothing of it."""
 
 
 def _known(product: Product | None, did: str) -> Product:
@@ -25,7 +34,7 @@ def _known(product: Product | None, did: str) -> Product:
 class Finder:
     """Finds products and what a worker needs of them; keeps the last ones found.
 
-    All methods block and are called in threads.
+    All methods but `recent` and `forget` block and are called in threads.
 
     Parameters
     ----------
@@ -36,6 +45,7 @@ class Finder:
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
         self._known: OrderedDict[tuple[str, str, tuple[int, ...]], Source] = OrderedDict()
+        self._recent: OrderedDict[str, tuple[float, Product]] = OrderedDict()
 
     def product(self, did: str) -> Product:
         """Give a product.
@@ -45,7 +55,32 @@ class Finder:
         NotFoundError
             If there is none of this identifier.
         """
-        return _known(self._resolver.resolve([did]).get(did), did)
+        asked = time.monotonic()
+        product = self._resolver.resolve([did]).get(did)
+        if product is None:
+            self.forget(did)
+        else:
+            self._recent[did] = asked, product
+            while len(self._recent) > _RECENT:
+                self._recent.popitem(last=False)
+        return _known(product, did)
+
+    def recent(self, did: str, selection: Selection) -> Found | None:
+        """Do as `look_up` with a product that was looked up a moment ago; None if there is none.
+
+        It may have been replaced or withdrawn meanwhile; then its file is not what it was.
+        """
+        asked, product = self._recent.get(did, (-math.inf, None))
+        if product is None or time.monotonic() - asked > _RECENT_S:
+            return None
+        source = self._known.get((product.did, product.version, product.hdus))
+        if source is None:
+            return None
+        return product, source if passes(product, selection) else None
+
+    def forget(self, did: str) -> None:
+        """Look the product up when it is asked for next."""
+        self._recent.pop(did, None)
 
     def source(self, product: Product) -> Source:
         """Give what a worker needs.
@@ -64,7 +99,7 @@ class Finder:
                 self._known.popitem(last=False)
         return source
 
-    def look_up(self, did: str, selection: Selection) -> tuple[Product, Source | None]:
+    def look_up(self, did: str, selection: Selection) -> Found:
         """Give a product, and what to cut from; None if the selection leaves nothing of it.
 
         Raises

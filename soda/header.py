@@ -40,6 +40,9 @@ _SECTION_KEYWORD = re.compile(r"[A-Z]+SEC[A-Z0-9]{0,2}$")
 _SECTION_VALUE = re.compile(r"'\s*\[\s*\d+\s*:\s*\d+\s*,\s*\d+\s*:\s*\d+\s*\]")
 _SHIFTED = re.compile(r"(CRPIX|LTV|CNPIX)(\d{1,2})([A-Z]?)$")
 _COORDINATE = re.compile(r"(?:CTYPE|CRVAL|CDELT|CUNIT)(\d{1,2})([A-Z]?)$")
+_STARTS = {"CR", "LT", "CN", "CT", "CD", "CU"}
+"""With what the keywords of the two above begin."""
+_LINEAR = re.compile(r"(LTM\d_\d|LTV\d) *=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +127,17 @@ def _kept(cards: Iterable[str]) -> list[str]:
     return kept
 
 
+def _kept_of(hdu: HduIndex) -> list[str]:
+    """Give the cards of an image that a cutout keeps; not to be changed."""
+    kept: list[str] | None = hdu.derived.get("kept cards")
+    if kept is None:
+        kept = hdu.derived["kept cards"] = _kept(_split(hdu))
+    return kept
+
+
 def primary_cards(hdu: HduIndex, provenance: Provenance) -> list[str]:
     """Write a primary header without data, with the cards of the file's own."""
-    kept = _kept(_split(hdu))
+    kept = _kept_of(hdu)
     if hdu.shape:
         # Its own image is not part of the cutout, nor are the coordinates of that.
         kept = [card for card in kept if not _of_pixels(card[:8].rstrip())]
@@ -166,7 +177,7 @@ def cut_cards(
         Whether no data follow: the last NAXISn is 0 then (FITS 4.0 section 4.4.1.1), and CUTSEC
         tells its size.
     """
-    cards = _shifted(_kept(_split(hdu)), section.shift)
+    cards = _shifted(_kept_of(hdu), section.shift)
     for axis, step in enumerate(section.steps, 1):
         if step > 1:
             cards = stepped_cards(cards, axis, step)
@@ -193,6 +204,9 @@ def _shifted(cards: list[str], shift: tuple[int, ...]) -> list[str]:
     described: dict[tuple[int, str], int] = {}
     out = []
     for card in cards:
+        if card[:2] not in _STARTS:
+            out.append(card)
+            continue
         keyword = card[:8].rstrip()
         match = _SHIFTED.match(keyword)
         if match is not None and card[8:10] == "= ":
@@ -253,7 +267,7 @@ def rowless_cards(cards: Sequence[str]) -> list[str]:
 
 
 def _has_linear_terms(cards: list[str]) -> bool:
-    return any(re.match(r"(LTM\d_\d|LTV\d) *=", card[:9]) for card in cards)
+    return any(card[:2] == "LT" and _LINEAR.match(card[:9]) for card in cards)
 
 
 def _moved(card: str, by: int) -> str:

@@ -148,6 +148,13 @@ class PlaneSky:
 
 def wcs_cards(hdu: HduIndex) -> tuple[str, ...]:
     """Give the cards of an HDU that tell its coordinates, without comments; for comparison."""
+    known: tuple[str, ...] | None = hdu.derived.get("wcs cards")
+    if known is None:
+        known = hdu.derived["wcs cards"] = _find_wcs_cards(hdu)
+    return known
+
+
+def _find_wcs_cards(hdu: HduIndex) -> tuple[str, ...]:
     found = []
     for start in range(0, len(hdu.cards), 80):
         keyword = hdu.cards[start : start + 8].rstrip()

@@ -18,8 +18,10 @@ class SodaSettings(Settings):
     deadline_s: float = Field(default=60.0, gt=0.0)
     """Seconds that a cutout may take, waiting included. Whole images from slow disks take long."""
     memory_limit_bytes: int = Field(default=4 << 30, ge=1 << 28)
-    """Writable memory of each worker, its libraries included. A cutout takes about three times its
-    size; 4 GiB serves the default of max_output_bytes."""
+    """Writable memory of each worker, its libraries included. A cutout takes up to about three
+    times its size; 4 GiB serves the default of max_output_bytes. What is given as it is stored is
+    written to memory that workers and server share, which does not count here; of that, 64 MiB
+    stay for each worker and for two more."""
     max_queue: int = Field(default=64, ge=0)
     """Requests that may wait for a worker; one more is told to come back later (503)."""
     max_output_bytes: int = Field(default=1 << 30, ge=2880)

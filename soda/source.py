@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from typing_extensions import override
+
 from soda.filters import Extent, extent_of
 from vodal.fits.index import FileIndex
+from vodal.pool.kept import Kept, new_number
 from vodal.products import Product
 
 __all__ = ["Source", "source_of"]
@@ -14,7 +17,7 @@ _LOOKUP_NAMES = {"WCSDVARR", "D2IMARR"}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Source(Kept):
     """A product, or the planes of a file."""
 
     uri: str
@@ -26,6 +29,13 @@ class Source:
     """Identifier of the dataset; empty for a plain file."""
     extent: Extent = field(default_factory=Extent)
     """What its row tells; nothing for a plain file."""
+    number: int = field(default_factory=new_number, init=False, compare=False, repr=False)
+    """By which a worker knows it again."""
+
+    @property
+    @override
+    def kept_number(self) -> int:
+        return self.number
 
 
 def source_of(product: Product, index: FileIndex) -> Source:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import pickle
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from soda.output import Output
 from vodal.errors import DataError, NotFoundError, SkylaneError
+from vodal.pool.memory import SharedPart
+from vodal.pool.worker import result_memory
 
 if TYPE_CHECKING:
-    from soda.cut import SkyCache
+    from soda.cut import Cutout, SkyCache
     from soda.selection import Selection
     from soda.source import Source
     from vodal.fits.index import FileIndex
@@ -37,10 +40,14 @@ _SPOOLED = 2
 class CutAnswer:
     """A cutout on its way to the server."""
 
-    body: pickle.PickleBuffer | bytearray
-    """Sent without a copy; arrives as a bytearray."""
+    body: pickle.PickleBuffer | bytearray | SharedPart
+    """Sent without a copy, and arrives as a bytearray; or in the request's shared memory."""
     seconds: dict[str, float]
     """By step."""
+    read_bytes: int = 0
+    """Of the file, for pixels."""
+    needed_bytes: int = 0
+    """Of these, those of the pixels themselves, and of the tiles that hold them."""
 
 
 class _State:
@@ -86,20 +93,38 @@ def make_cutout(
     if _STATE.skies is None:
         _STATE.skies = SkyCache()
     skies = _STATE.skies
+    shared: SharedPart | None = None
+
+    def allocate(length: int) -> memoryview:
+        nonlocal shared
+        memory, shared = result_memory(length)
+        return memory
+
     try:
         if source.index.encoding:
             reader = _spooled(source)
-            made = cutout_from(
-                reader, source, selection, output=output, limit_bytes=limit_bytes, skies=skies
-            )
+            cut: Callable[..., Cutout | None] = partial(cutout_from, reader)
         else:
-            made = cutout(source, selection, output=output, limit_bytes=limit_bytes, skies=skies)
+            cut = cutout
+        made = cut(
+            source,
+            selection,
+            output=output,
+            limit_bytes=limit_bytes,
+            skies=skies,
+            allocate=allocate,
+        )
     except NotFoundError:
         # The user named a dataset that exists; that its file is gone is the archive's fault.
         raise DataError("the file of this dataset is not there any more") from None
     if made is None:
         return None
-    return CutAnswer(pickle.PickleBuffer(made.body), made.seconds)
+    body: pickle.PickleBuffer | SharedPart
+    if isinstance(made.body, memoryview) and shared is not None:
+        body = shared
+    else:
+        body = pickle.PickleBuffer(made.body)
+    return CutAnswer(body, made.seconds, made.read_bytes, made.needed_bytes)
 
 
 def make_color(

@@ -6,10 +6,13 @@ import pickle
 import signal
 import sys
 import time
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from vodal.errors import MultiValuedParamNotSupported, QueryError, ServiceUnavailable
+from vodal.pool.kept import Kept, new_number
+from vodal.pool.worker import result_memory
 
 started = []
 
@@ -86,3 +89,54 @@ def size(array):
 
 def hog(megabytes):
     return len(np.ones(megabytes << 20, np.uint8))
+
+
+@dataclass(frozen=True)
+class Large(Kept):
+    """Something that a worker keeps."""
+
+    name: str
+    filling: bytes
+    number: int = field(default_factory=new_number, init=False)
+
+    @property
+    def kept_number(self):
+        return self.number
+
+
+@dataclass(frozen=True)
+class Unreadable(Kept):
+    """Something that no worker can read."""
+
+    number: int = field(default_factory=new_number, init=False)
+
+    @property
+    def kept_number(self):
+        return self.number
+
+    def __reduce__(self):
+        return os.listdir, ("/there/is/no/such",)
+
+
+seen = {}
+
+
+def look(large):
+    """Tell the worker, the name, and whether it is the very object of the last time."""
+    again = seen.get(large.number) is large
+    seen[large.number] = large
+    return os.getpid(), large.name, again
+
+
+def write_shared(value, length, seconds=0.0):
+    """Write bytes to the request's memory."""
+    memory, part = result_memory(length)
+    time.sleep(seconds)
+    memory[:] = bytes([value]) * length
+    return pickle.PickleBuffer(memory) if part is None else part
+
+
+def write_and_die(path):
+    memory, _ = result_memory(10)
+    memory[:] = b"x" * 10
+    die_once(path)

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import io
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -18,6 +19,7 @@ from astropy.wcs import WCS
 sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import Products, assert_same_pixels, assert_same_sky, section, verify, write
 
+from soda import cut as cut_module
 from soda.cut import cutout, cutout_file
 from soda.selection import Selection
 from soda.source import source_of
@@ -300,6 +302,26 @@ def test_only_the_needed_bytes_are_read(tmp_path, monkeypatch, compressed):
     cutout(source, selection)
     assert sum(taken) <= 24 * 4000
     assert len(taken) == 1
+
+
+def test_files_written_directly_are_those_put_together_from_arrays(survey, monkeypatch):
+    def bodies():
+        found = []
+        for exposure in survey.exposures:
+            for stencil in (None, circle(exposure.wcs, 130, 40, 25, 0.4)):
+                made = cutout_file(
+                    exposure.path,
+                    Selection(stencil),
+                    # Memory that was used before holds anything.
+                    allocate=lambda length: memoryview(bytearray(b"\xa5" * length)),
+                )
+                found.append(re.sub(rb"CUTDATE = '[^']*'", b"", bytes(made.body)))
+        return found
+
+    direct = bodies()
+    monkeypatch.setattr(cut_module, "_is_plain", lambda *_: False)
+    monkeypatch.setattr(cut_module, "_write_directly", None)
+    assert direct == bodies()
 
 
 def test_a_truncated_file_is_an_error(survey, tmp_path):

@@ -228,7 +228,7 @@ def slow(tmp_path_factory):
         wcs = make_wcs(40.0, 5.0 + number, 1000, 0.5)
         path = folder / f"slow{number}.fits"
         fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(
-            data, wcs.to_header(relax=True), compression_type="RICE_1", name="IMAGE")
+            data, wcs.to_header(relax=True), compression_type="HCOMPRESS_1", name="IMAGE")
         ]).writeto(path)  # fmt: skip
         paths.append(path)
     return paths

@@ -21,6 +21,7 @@ import pytest
 import uvicorn
 from astropy.io import fits
 from PIL import Image
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -28,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import Products, section
 
 from soda.app import create_app, make_pool
+from soda.metrics import CUT_OUTCOMES, STEPS
 from soda.settings import SodaSettings
 from vodal.testing.skies import make_wcs
 
@@ -37,7 +39,8 @@ def served(products, **options):
     """Serve products on a real port; gives the URL and the pool."""
     settings = SodaSettings(**{"workers": 2, "max_output_bytes": 2_000_000, **options})
     pool = make_pool(settings)
-    soda = create_app(resolver=products, pool=pool, settings=settings)
+    registry = CollectorRegistry()
+    soda = create_app(resolver=products, pool=pool, settings=settings, registry=registry)
 
     @asynccontextmanager
     async def lifespan(_app):
@@ -55,7 +58,8 @@ def served(products, **options):
             assert thread.is_alive()
             assert time.monotonic() < end
             time.sleep(0.02)
-        yield SimpleNamespace(url=f"http://127.0.0.1:{sock.getsockname()[1]}/soda", pool=pool)
+        url = f"http://127.0.0.1:{sock.getsockname()[1]}/soda"
+        yield SimpleNamespace(url=url, pool=pool, value=registry.get_sample_value)
     finally:
         server.should_exit = True
         thread.join()
@@ -207,6 +211,74 @@ def test_a_file_that_changed_or_went_away_is_a_clean_error(survey, tmp_path):
         assert gone.status_code == 500
         assert gone.text.startswith("Error: ")
         assert str(tmp_path) not in gone.text
+
+
+def test_a_file_that_was_replaced_is_cut_as_it_is_now(survey, tmp_path):
+    path = tmp_path / "night.fits"
+    path.write_bytes(survey.exposures[0].path.read_bytes())
+    products = Products(path)
+    with served(products, workers=1) as site:
+        params = {"ID": next(iter(products.found))}
+        for number in range(3):
+            with fits.open(path, mode="update") as hdus:
+                hdus["IMAGE"].data[0, 0] = number
+            os.utime(path, ns=(number + 1, number + 1))
+            now = Products(path)
+            products.found, products.indexes = now.found, now.indexes
+            answer = httpx.get(f"{site.url}/sync", params=params)
+            assert answer.status_code == 200
+            with fits.open(io.BytesIO(answer.content)) as cut:
+                assert cut["IMAGE"].data[0, 0] == number
+        products.found.clear()
+        path.unlink()
+        assert httpx.get(f"{site.url}/sync", params=params).status_code == 404
+
+
+def test_a_crowd_gets_each_its_own_cutout(products, first):
+    places = [(first.ra + 0.0004 * k, 0.0003 + 0.0001 * (k % 5)) for k in range(12)]
+    with served(products, workers=2, max_queue=100) as site, httpx.Client(timeout=60) as client:
+
+        def fetch(k):
+            ra, radius = places[k % 12]
+            given = {"ID": first.did, "CIRCLE": f"{ra} {first.dec} {radius}"}
+            answer = client.get(f"{site.url}/sync", params=given)
+            assert answer.status_code == 200
+            return re.sub(rb"CUTDATE = '[^']*'", b"", answer.content)
+
+        truths = [fetch(k) for k in range(12)]
+        assert len(set(truths)) == 12
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(fetch, range(120)))
+        assert all(one == truths[k % 12] for k, one in enumerate(found))
+
+
+def test_what_was_done_is_told_and_counted(products, first):
+    with served(products, workers=1, max_output_bytes=100_000) as site:
+
+        def outcomes():
+            return [
+                int(site.value("skylane_soda_cutouts_total", {"outcome": name}))
+                for name in CUT_OUTCOMES
+            ]
+
+        place = f"{first.ra} {first.dec}"
+        answer = httpx.get(f"{site.url}/sync", params={"ID": first.did, "CIRCLE": f"{place} 1e-3"})
+        steps = [part.partition(";dur=") for part in answer.headers["Server-Timing"].split(", ")]
+        assert tuple(name for name, _, _ in steps) == STEPS
+        assert all(float(duration) >= 0 for _, _, duration in steps)
+        assert outcomes() == [1, 0, 0, 0, 0, 0, 0]
+        for step in STEPS:
+            assert site.value("skylane_soda_step_seconds_count", {"step": step}) == 1
+        assert site.value("skylane_soda_cutout_bytes_sum") == len(answer.content)
+        with fits.open(io.BytesIO(answer.content)) as cut:
+            pixels = sum(hdu.data.nbytes for hdu in cut if hdu.data is not None)
+        needed = site.value("skylane_soda_needed_bytes_total")
+        assert pixels // 8 < needed <= site.value("skylane_soda_read_bytes_total")
+        for params in ({"CIRCLE": "0 -80 1"}, {}):
+            httpx.get(f"{site.url}/sync", params={"ID": first.did, **params})
+        assert outcomes() == [1, 1, 1, 0, 0, 0, 0]
+        # What was read is more than was needed by what lies between short rows alone.
+        assert site.value("skylane_soda_read_bytes_total") < 1.2 * needed + 3 * 25 * 4096
 
 
 def test_head_tells_the_length_without_the_body(site, first):

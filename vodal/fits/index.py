@@ -100,6 +100,11 @@ class HduIndex:
         return image_header(self.header)
 
     @cached_property
+    def derived(self) -> dict[str, Any]:
+        """What others have made of this HDU and keep with it, by names of theirs."""
+        return {}
+
+    @cached_property
     def tile_decoder(self) -> TileDecoder:
         """What decodes the tiles of a tile-compressed image.
 

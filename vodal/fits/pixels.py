@@ -7,7 +7,9 @@ applies BSCALE, BZERO and BLANK.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,19 @@ from vodal.fits.tiled import TileJob
 from vodal.storage import RangeReader
 from vodal.storage.files import FileReader
 
-__all__ = ["physical", "read_section", "read_sections"]
+__all__ = ["Tally", "physical", "read_section", "read_sections"]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the reading of pixels took."""
+
+    decode_s: float = 0.0
+    """Seconds in which bytes were decoded, or put in order."""
+    read_bytes: int = 0
+    """Asked for from storage."""
+    needed_bytes: int = 0
+    """Those of the pixels themselves, and of the tiles that hold them."""
 
 
 def read_section(reader: RangeReader, hdu: HduIndex, section: tuple[slice, ...]) -> NDArray[Any]:
@@ -55,6 +69,7 @@ def read_sections(
     reader: RangeReader,
     requests: Sequence[tuple[HduIndex, tuple[slice, ...]]],
     into: Sequence[NDArray[Any]] | None = None,
+    tally: Tally | None = None,
 ) -> list[NDArray[Any]]:
     """Read sections of several images of one file, their bytes in as few reads as can be.
 
@@ -65,6 +80,8 @@ def read_sections(
     into
         Arrays for the values, of the sections' shapes and types, in the machine's byte order or
         in that of the file, C-contiguous. By default they are made.
+    tally
+        Where what was done is added up.
 
     Raises
     ------
@@ -75,10 +92,12 @@ def read_sections(
     every = [
         _job(hdu, section, target) for (hdu, section), target in zip(requests, targets, strict=True)
     ]
+    tally = Tally() if tally is None else tally
     jobs = []
     for job in every:
+        tally.needed_bytes += job.needed_bytes
         if isinstance(job, PlainJob) and isinstance(reader, FileReader):
-            job.read(reader)
+            tally.read_bytes += job.read(reader)
         else:
             jobs.append(job)
     pieces: Iterator[tuple[int, tuple[int, int]]] = (
@@ -86,8 +105,11 @@ def read_sections(
     )
     for batch in _batches(pieces):
         parts = reader.read_many([piece for _, piece in batch])
+        begin = time.perf_counter()
         for (number, _), part in zip(batch, parts, strict=True):
             jobs[number].put(part)
+            tally.read_bytes += len(part)
+        tally.decode_s += time.perf_counter() - begin
     return [job.out for job in every]
 
 

@@ -47,6 +47,11 @@ class SectionJob:
         if not self.out.flags.c_contiguous:
             raise ValueError("the pixels of a section lie side by side")
 
+    @property
+    def needed_bytes(self) -> int:
+        """Stored bytes of the section's pixels, or of the tiles that hold them."""
+        return self.out.nbytes
+
     def ranges(self) -> Iterator[tuple[int, int]]:
         """Give (offset, length) of each part."""
         raise NotImplementedError
@@ -118,13 +123,15 @@ class PlainJob(SectionJob):
         self._flat[self._filled : end].reshape(count, columns)[...] = rows
         self._filled = end
 
-    def read(self, reader: FileReader) -> None:
-        """Read all rows from an open file to where they belong, without another copy."""
+    def read(self, reader: FileReader) -> int:
+        """Read all rows from an open file to where they belong; gives the bytes that were read."""
+        count = 0
         width = (self._x1 - self._x0) * self._item
         plane = (self._y1 - self._y0) * width
         target = self._flat.view(np.uint8).data
         for number, offset in enumerate(self._planes()):
             rows = target[number * plane : (number + 1) * plane]
-            reader.read_rows(offset, self._stride, width, rows)
+            count += reader.read_rows(offset, self._stride, width, rows)
         if self.out.dtype.isnative and self._item > 1:
             self.out.byteswap(inplace=True)
+        return count

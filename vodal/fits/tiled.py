@@ -115,6 +115,11 @@ class TileJob(SectionJob):
                 begin = cut
         return runs
 
+    @property
+    @override
+    def needed_bytes(self) -> int:
+        return int(self._lengths.sum())
+
     @override
     def ranges(self) -> Iterator[tuple[int, int]]:
         for run in self._find_runs():

@@ -16,6 +16,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from vodal.pool.kept import KeptByWorker, dumps, loads
+
 __all__ = ["pack", "receive", "receive_async", "send", "send_async", "unpack"]
 
 _COUNT = struct.Struct("<Q")
@@ -28,8 +30,15 @@ _CHUNK_BYTES = 1 << 20
 Parts = list[memoryview]
 
 
-def pack(value: object) -> Parts:
+def pack(value: object, known: KeptByWorker | None = None) -> Parts:
     """Turn a value into the parts of a message.
+
+    Parameters
+    ----------
+    value
+        What is sent.
+    known
+        What the worker that it is for has already; brought up to date.
 
     Raises
     ------
@@ -37,7 +46,11 @@ def pack(value: object) -> Parts:
         If it cannot be pickled.
     """
     buffers: list[pickle.PickleBuffer] = []
-    body = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    body: bytes | memoryview
+    if known is None:
+        body = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    else:
+        body = dumps(value, buffers.append, known)
     parts = [memoryview(body), *(buffer.raw() for buffer in buffers)]
     head = struct.pack(f"<{len(parts) + 1}Q", len(parts), *(len(part) for part in parts))
     return _join_small([memoryview(head), *parts])
@@ -60,8 +73,10 @@ def _join_small(parts: Sequence[memoryview]) -> Parts:
     return joined
 
 
-def unpack(parts: Sequence[bytearray]) -> Any:
+def unpack(parts: Sequence[bytearray], known: KeptByWorker | None = None) -> Any:
     """Turn received parts into the value. Writable buffers come back as bytearrays."""
+    if known is not None:
+        return loads(parts[0], parts[1:], known)
     return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 - our own worker or server
 
 
@@ -113,10 +128,45 @@ async def send_async(sock: socket.socket, parts: Parts) -> None:
         await loop.sock_sendall(sock, part)
 
 
-async def _receive_exactly_async(sock: socket.socket, length: int) -> bytearray:
+async def receive_async(sock: socket.socket) -> list[bytearray]:
+    """Receive the parts of a message on a non-blocking socket on which no other follows yet.
+
+    Raises
+    ------
+    EOFError
+        If the other end is gone.
+    """
     loop = asyncio.get_running_loop()
-    data = bytearray(length)
-    view = memoryview(data)
+    # Most messages are short and come whole.
+    start = bytearray()
+    needed = _COUNT.size
+    lengths: tuple[int, ...] = ()
+    while len(start) < needed or not lengths:
+        data = await loop.sock_recv(sock, _JOINED_BYTES)
+        if not data:
+            raise EOFError
+        start += data
+        if len(start) >= _COUNT.size:
+            count = _count(start[: _COUNT.size])
+            needed = (1 + count) * _COUNT.size
+            if len(start) >= needed:
+                lengths = _lengths(start[_COUNT.size : needed], count)
+    parts, at = [], needed
+    for length in lengths:
+        if at + length <= len(start):
+            parts.append(start[at : at + length])
+        else:
+            part = bytearray(length)
+            here = start[at : at + length]
+            part[: len(here)] = here
+            await _fill_async(sock, memoryview(part)[len(here) :])
+            parts.append(part)
+        at += length
+    return parts
+
+
+async def _fill_async(sock: socket.socket, view: memoryview) -> None:
+    loop = asyncio.get_running_loop()
     since_yield = 0
     while view:
         count = await loop.sock_recv_into(sock, view)
@@ -128,17 +178,3 @@ async def _receive_exactly_async(sock: socket.socket, length: int) -> bytearray:
             # A sock_recv_into that finds data does not give way to other tasks by itself.
             since_yield = 0
             await asyncio.sleep(0)
-    return data
-
-
-async def receive_async(sock: socket.socket) -> list[bytearray]:
-    """Receive the parts of a message on a non-blocking socket.
-
-    Raises
-    ------
-    EOFError
-        If the other end is gone.
-    """
-    count = _count(await _receive_exactly_async(sock, _COUNT.size))
-    lengths = _lengths(await _receive_exactly_async(sock, count * _COUNT.size), count)
-    return [await _receive_exactly_async(sock, length) for length in lengths]

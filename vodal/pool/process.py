@@ -7,16 +7,19 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 
 from vodal.errors import ArchiveError
 from vodal.pool import frames
+from vodal.pool.kept import KeptByWorker
+from vodal.pool.memory import SharedBuffer
 from vodal.pool.worker import Reply, Setup
 
 __all__ = ["WorkerProcess"]
 
 _MAIN = (
-    "import sys; sys.path[:] = sys.argv[3:]; "
-    "from vodal.pool.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
+    "import sys; sys.path[:] = sys.argv[4:]; from vodal.pool.worker import main; "
+    "main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
 )
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -32,9 +35,15 @@ _SOCKET_BUFFER_BYTES = 1 << 20
 
 
 class WorkerProcess:
-    """One worker: its process and its socket. Belongs to one event loop."""
+    """One worker: its process and its socket. Belongs to one event loop.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    shared
+        Descriptors of the pool's shared buffers.
+    """
+
+    def __init__(self, shared: Sequence[int] = ()) -> None:
         ours, theirs = socket.socketpair()
         try:
             for sock in (ours, theirs):
@@ -50,10 +59,11 @@ class WorkerProcess:
                     _MAIN,
                     str(theirs.fileno()),
                     str(os.getpid()),
+                    ",".join(map(str, shared)),
                     *(path for path in sys.path if path),
                 ],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *shared),
                 env={**os.environ, **_SINGLE_THREADED, **_ARROW_MEMORY},
             )
         except BaseException:
@@ -63,6 +73,9 @@ class WorkerProcess:
             theirs.close()
         self._sock = ours
         self._exchange: asyncio.Task[Reply] | None = None
+        self._known = KeptByWorker()
+        self.buffer: SharedBuffer | None = None
+        """Where the present request's result may be written."""
         self.jobs = 0
         """Requests answered."""
 
@@ -105,10 +118,25 @@ class WorkerProcess:
         self.jobs += 1
         return reply
 
-    def begin(self, request: list[memoryview]) -> asyncio.Task[Reply]:
-        """Start `ask` as a task, which ends with the worker."""
+    def begin(
+        self, function: Callable[..., object], args: tuple[object, ...]
+    ) -> asyncio.Task[Reply]:
+        """Start a call as a task, which ends with the worker.
+
+        Raises
+        ------
+        pickle.PicklingError, TypeError, AttributeError
+            If the arguments cannot be pickled; nothing has been sent then.
+        """
+        number = None if self.buffer is None else self.buffer.number
+        request = frames.pack((function, args, number), self._known)
         self._exchange = asyncio.ensure_future(self.ask(request))
         return self._exchange
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone for certain."""
+        return self._process.poll() is not None
 
     async def end(self, grace_s: float = 0.0) -> None:
         """End the process and reap it.

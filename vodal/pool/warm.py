@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple
 
 from vodal.errors import ArchiveError, DeadlineError, ServiceUnavailable
-from vodal.pool import frames
 from vodal.pool.lanes import Lane
+from vodal.pool.memory import SharedBuffer, SharedMemory
 from vodal.pool.process import WorkerProcess
 from vodal.pool.worker import Setup
 
@@ -25,6 +25,8 @@ _Ts = TypeVarTuple("_Ts")
 
 _START_DEADLINE_S = 120.0
 _MAX_BACKOFF_S = 10.0
+_SPARE_BUFFERS = 2
+"""For results on their way to clients while the workers make others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class WarmPool:
     grace_s
         How long the worker of a cancelled request may go on before it is killed: killing costs a
         start, and most work is over sooner.
+    shared_bytes
+        Size of the largest result that is handed over in shared memory (`run_shared`); 0 for none.
     name
         For messages and logs.
     """
@@ -90,6 +94,7 @@ class WarmPool:
         max_queue: int = 64,
         max_jobs: int = 10_000,
         grace_s: float = 1.0,
+        shared_bytes: int = 0,
         name: str = "worker",
     ) -> None:
         if workers < 1:
@@ -101,6 +106,8 @@ class WarmPool:
         self.name = name
         self._grace_s = grace_s
         self._setup = Setup(tuple(preload), initializer, memory_limit_bytes)
+        self._shared_bytes = shared_bytes
+        self._memory: SharedMemory | None = None
         self._running = False
         self._alive: set[WorkerProcess] = set()
         self._idle: list[WorkerProcess] = []
@@ -151,6 +158,8 @@ class WarmPool:
         if self._running:
             return
         self._running = True
+        if self._shared_bytes:
+            self._memory = SharedMemory(self.workers + _SPARE_BUFFERS, self._shared_bytes)
         try:
             starts = (self._new_worker() for _ in range(self.workers))
             outcomes = await asyncio.gather(*starts, return_exceptions=True)
@@ -174,6 +183,8 @@ class WarmPool:
         for worker in list(self._alive):
             self._dismiss(worker, replace=False)
         await asyncio.gather(*self._endings, return_exceptions=True)
+        if self._memory is not None:
+            self._memory.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -227,9 +238,36 @@ class WarmPool:
         ArchiveError
             If the function raised anything else; the trace is logged.
         """
+        value, _ = await self._run(function, args, deadline_s, retry=retry, bulk=bulk)
+        return value
+
+    async def run_shared(
+        self, function: Callable[[*_Ts], _T], *args: *_Ts, deadline_s: float | None = None
+    ) -> tuple[_T, SharedBuffer | None]:
+        """Run a function in a worker, which may leave its result in shared memory.
+
+        As `run`. Whoever gets a buffer gives it back (`give_back`) when the result, of which
+        `vodal.pool.memory.SharedPart` tells the length, has been used.
+        """
+        return await self._run(function, args, deadline_s, shared=True)
+
+    def give_back(self, buffer: SharedBuffer) -> None:
+        """Take back a buffer of `run_shared`."""
+        if self._memory is not None:
+            self._memory.give_back(buffer)
+
+    async def _run(
+        self,
+        function: Callable[..., _T],
+        args: tuple[Any, ...],
+        deadline_s: float | None,
+        *,
+        retry: bool = True,
+        bulk: bool = False,
+        shared: bool = False,
+    ) -> tuple[_T, SharedBuffer | None]:
         if not self._running:
             raise ServiceUnavailable(f"the {self.name} processes are not running", 1)
-        request = frames.pack((function, args))
         seconds = self.deadline_s if deadline_s is None else deadline_s
         deadline = asyncio.get_running_loop().time() + seconds
         for may_retry in (retry, False):
@@ -238,15 +276,15 @@ class WarmPool:
                 deadline = asyncio.get_running_loop().time() + seconds
             else:
                 worker = await self._take(deadline, seconds)
+            if shared and self._memory is not None:
+                worker.buffer = self._memory.take()
             try:
-                result = await self._ask(worker, request, deadline, seconds)
+                return await self._ask(worker, function, args, deadline, seconds)
             except _WorkerLostError:
                 _log.warning("%s %d was lost under a request", self.name, worker.pid)
                 if may_retry and self._running:
                     continue
                 break
-            # Typed by `function`, whatever the wire says.
-            return result  # type: ignore[no-any-return]
         raise ServiceUnavailable(f"the {self.name} process ended while it worked on this request")
 
     async def _take(self, deadline: float, seconds: float) -> WorkerProcess:
@@ -304,11 +342,21 @@ class WarmPool:
         future.cancel()
 
     async def _ask(
-        self, worker: WorkerProcess, request: list[memoryview], deadline: float, seconds: float
-    ) -> Any:
+        self,
+        worker: WorkerProcess,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        deadline: float,
+        seconds: float,
+    ) -> tuple[Any, SharedBuffer | None]:
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        exchange = worker.begin(request)
+        try:
+            exchange = worker.begin(function, args)
+        except BaseException:
+            self._regain_buffer(worker)
+            self._release(worker)
+            raise
         try:
             await asyncio.wait({exchange}, timeout=max(0.0, deadline - begin))
         except asyncio.CancelledError:
@@ -331,12 +379,21 @@ class WarmPool:
         if worker not in self._bulk:
             self._seconds_each += 0.1 * (loop.time() - begin - self._seconds_each)
         self._answered += 1
+        if reply.error is not None:
+            self._regain_buffer(worker)
+        buffer, worker.buffer = worker.buffer, None
         self._release(worker, worn=reply.worn)
         if reply.error is not None:
             if reply.trace:
                 _log.error("a request failed in a %s:\n%s", self.name, reply.trace)
             raise reply.error
-        return reply.value
+        return reply.value, buffer
+
+    def _regain_buffer(self, worker: WorkerProcess) -> None:
+        """Free the buffer of a worker that does not write to it any more."""
+        if worker.buffer is not None and self._memory is not None:
+            self._memory.give_back(worker.buffer)
+            worker.buffer = None
 
     async def _drain(self, worker: WorkerProcess, exchange: asyncio.Future[Any]) -> None:
         """Let the worker of a cancelled request come to its end, or bring it there."""
@@ -344,6 +401,7 @@ class WarmPool:
             await asyncio.wait({exchange}, timeout=self._grace_s)
         finally:
             if exchange.done() and not exchange.cancelled() and exchange.exception() is None:
+                self._regain_buffer(worker)
                 self._release(worker, worn=exchange.result().worn)
             else:
                 self._lose(worker)
@@ -388,11 +446,16 @@ class WarmPool:
         self._aged.discard(worker)
         self._relieved.discard(worker)
         self._bulk.discard(worker)
-        ending = asyncio.ensure_future(worker.end(grace_s=0.0))
+        ending = asyncio.ensure_future(self._end(worker))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
         if replace and self._running:
             self._background(self._replace())
+
+    async def _end(self, worker: WorkerProcess) -> None:
+        await worker.end(grace_s=0.0)
+        if worker.has_ended:
+            self._regain_buffer(worker)
 
     async def _relieve(self, worker: WorkerProcess) -> None:
         """Replace an aged worker, which works on until the new one is warm."""
@@ -420,7 +483,7 @@ class WarmPool:
 
     async def _new_worker(self) -> None:
         """Start one worker and take it in when it is warm."""
-        worker = WorkerProcess()
+        worker = WorkerProcess(() if self._memory is None else self._memory.fds)
         try:
             await asyncio.wait_for(worker.set_up(self._setup), _START_DEADLINE_S)
         except TimeoutError:

@@ -22,8 +22,13 @@ from typing import Any
 
 from vodal.errors import ArchiveError, ServiceUnavailable, SkylaneError, TooLargeError
 from vodal.pool import frames
+from vodal.pool.kept import KeptByWorker
+from vodal.pool.memory import SharedPart, WorkerMemory
 
-__all__ = ["Reply", "Setup", "main"]
+__all__ = ["Reply", "Setup", "main", "result_memory"]
+
+_memory = WorkerMemory()
+"""Of this process; without buffers in one that is no worker."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -74,9 +79,18 @@ def _set_up(setup: Setup) -> None:
     gc.freeze()
 
 
-def _answer(parts: list[bytearray], memory_limit_bytes: int | None) -> Reply:
+def _answer(parts: list[bytearray], known: KeptByWorker, memory_limit_bytes: int | None) -> Reply:
     try:
-        function, args = frames.unpack(parts)
+        function, args, number = frames.unpack(parts, known)
+        _memory.begin(number)
+    except Exception as error:  # noqa: BLE001 - what is kept may not be what the server believes
+        kind = type(error).__name__
+        return Reply(
+            error=ArchiveError(f"the request failed inside the service ({kind})"),
+            trace=traceback.format_exc(),
+            worn=True,
+        )
+    try:
         return Reply(value=function(*args))
     except SkylaneError as error:
         return Reply(error=error.with_traceback(None))
@@ -104,7 +118,12 @@ def _pack(reply: Reply) -> list[memoryview]:
         return frames.pack(Reply(error=error, trace=traceback.format_exc()))
 
 
-def main(fd: int, parent_pid: int) -> None:
+def result_memory(length: int) -> tuple[memoryview, SharedPart | None]:
+    """Give memory for the present request's result; see `WorkerMemory.allocate`."""
+    return _memory.allocate(length)
+
+
+def main(fd: int, parent_pid: int, shared: str = "") -> None:
     """Serve requests from the socket ``fd`` until it closes.
 
     Parameters
@@ -113,7 +132,12 @@ def main(fd: int, parent_pid: int) -> None:
         A connected stream socket that this process has inherited.
     parent_pid
         Process that must live.
+    shared
+        Descriptors of the shared buffers, which it has inherited too, with commas.
     """
+    global _memory  # noqa: PLW0603 - a process has one
+    _memory = WorkerMemory(tuple(int(item) for item in shared.split(",") if item))
+    known = KeptByWorker()
     # Ctrl-C on a terminal goes to the whole group; it is the server's to act on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent_pid)
@@ -134,7 +158,7 @@ def main(fd: int, parent_pid: int) -> None:
         try:
             frames.send(sock, _pack(Reply(value=os.getpid())))
             while True:
-                reply = _answer(frames.receive(sock), setup.memory_limit_bytes)
+                reply = _answer(frames.receive(sock), known, setup.memory_limit_bytes)
                 frames.send(sock, _pack(reply))
                 del reply
         except (EOFError, ConnectionError):

@@ -1,0 +1,85 @@
+"""What is counted of cutouts that are answered at once, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from vodal.errors import DeadlineError, ServiceUnavailable, UsageError
+
+__all__ = ["CUT_OUTCOMES", "STEPS", "CutoutMetrics", "cut_outcome"]
+
+CUT_OUTCOMES = ("ok", "empty", "refused", "busy", "deadline", "gone", "failed")
+"""How a cutout can end: given; nothing there; wrong or too large; sent away because too many
+waited; out of time; its client went away; the archive's fault."""
+
+STEPS = ("find", "queue", "index", "read", "decode", "encode")
+"""The dataset is looked up; a worker is waited for and told; the pixels are found; bytes are read;
+tiles are decoded; what was read becomes FITS. The same as in the header Server-Timing."""
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
+_BYTES = tuple(float(1 << power) for power in range(14, 33, 2))
+
+
+def cut_outcome(error: BaseException) -> str:
+    """Give the outcome of a cutout that an error ended."""
+    match error:
+        case UsageError():
+            return "refused"
+        case DeadlineError():
+            return "deadline"
+        case ServiceUnavailable():
+            return "busy"
+        case Exception():
+            return "failed"
+        case _:
+            # What is no Exception cancels.
+            return "gone"
+
+
+class CutoutMetrics:
+    """Counts cutouts.
+
+    Parameters
+    ----------
+    registry
+        Where the metrics are asked for.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        cutouts = Counter(
+            "skylane_soda_cutouts", "Cutouts that ended", ["outcome"], registry=registry
+        )
+        seconds = Histogram(
+            "skylane_soda_step_seconds",
+            "Time of the steps of a cutout",
+            ["step"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._cutouts = {name: cutouts.labels(name) for name in CUT_OUTCOMES}
+        self._seconds = {step: seconds.labels(step) for step in STEPS}
+        self._size = Histogram(
+            "skylane_soda_cutout_bytes", "Sizes of cutouts", buckets=_BYTES, registry=registry
+        )
+        self._read = Counter("skylane_soda_read_bytes", "Read for cutouts", registry=registry)
+        self._needed = Counter(
+            "skylane_soda_needed_bytes",
+            "Of these, bytes of pixels and of tiles that were cut",
+            registry=registry,
+        )
+
+    def ended(self, outcome: str) -> None:
+        """Count a cutout that has ended, one of `CUT_OUTCOMES`."""
+        self._cutouts[outcome].inc()
+
+    def made(
+        self, seconds: Mapping[str, float], size_bytes: int, read_bytes: int, needed_bytes: int
+    ) -> None:
+        """Count what a cutout took, by `STEPS`, its size, what was read and needed."""
+        for step, spent in seconds.items():
+            self._seconds[step].observe(spent)
+        self._size.observe(size_bytes)
+        self._read.inc(read_bytes)
+        self._needed.inc(needed_bytes)

@@ -1,0 +1,54 @@
+"""An answer's body on its way: large, perhaps in shared memory, given back when it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+__all__ = ["FileResponse"]
+
+_CHUNK_BYTES = 1 << 20
+
+
+class FileResponse(Response):
+    """Sends a large body in pieces, so that no more than a piece waits for a slow client.
+
+    Parameters
+    ----------
+    body
+        Not changed while it is sent.
+    media_type
+        Value of Content-Type.
+    headers
+        More headers.
+    release
+        Called when the body is not needed any more, whether or not it was sent.
+    """
+
+    def __init__(
+        self,
+        body: bytearray | memoryview,
+        media_type: str,
+        headers: dict[str, str],
+        release: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(
+            headers={**headers, "Content-Length": str(len(body))}, media_type=media_type
+        )
+        self._whole = memoryview(body)
+        self._release = release
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            for start in range(0, len(self._whole), _CHUNK_BYTES):
+                # A copy: the server may hold a piece on after it has taken the next.
+                piece = bytes(self._whole[start : start + _CHUNK_BYTES])
+                more = start + _CHUNK_BYTES < len(self._whole)
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+        finally:
+            self._release()
