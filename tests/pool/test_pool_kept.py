@@ -107,6 +107,22 @@ def test_results_in_shared_memory_are_whole_and_their_buffers_come_back():
     run(scenario, workers=1, shared_bytes=1 << 20)
 
 
+def test_without_shared_memory_results_are_sent(monkeypatch):
+    def refuse(fd, length):
+        raise OSError(27, "File too large")
+
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    before = {path.name for path in Path("/proc/self/fd").iterdir()}
+
+    async def scenario(pool):
+        found, buffer = await pool.run_shared(jobs.write_shared, 7, 1000)
+        assert buffer is None
+        assert found == b"\x07" * 1000
+
+    run(scenario, workers=1, shared_bytes=1 << 20)
+    assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
+
+
 def test_a_large_result_leaves_no_more_memory_than_is_kept():
     async def scenario(pool):
         found, buffer = await pool.run_shared(jobs.write_shared, 1, 100 << 20)

@@ -56,7 +56,11 @@ class SharedBuffer:
     def __init__(self, number: int, size: int) -> None:
         self.number, self._size = number, size
         self.fd = _make_file(size)
-        self._map = mmap.mmap(self.fd, size)
+        try:
+            self._map = mmap.mmap(self.fd, size)
+        except OSError:
+            os.close(self.fd)
+            raise
         self._written: int | None = None
 
     def view(self, part: SharedPart) -> memoryview:
@@ -88,12 +92,23 @@ class SharedMemory:
         Of buffers. Where all are in use, results are sent.
     size
         Of each in bytes, hence of the largest result that is not sent.
+
+    Raises
+    ------
+    OSError
+        If the system gives no such memory, as with a limit of the size of files.
     """
 
     def __init__(self, count: int, size: int) -> None:
-        self._free = [SharedBuffer(number, size) for number in range(count)]
-        self.fds = tuple(buffer.fd for buffer in self._free)
-        self._all = list(self._free)
+        self._all: list[SharedBuffer] = []
+        try:
+            for number in range(count):
+                self._all.append(SharedBuffer(number, size))
+        except OSError:
+            self.close()
+            raise
+        self._free = list(self._all)
+        self.fds = tuple(buffer.fd for buffer in self._all)
 
     def take(self) -> SharedBuffer | None:
         """Give a buffer that is free, the last one used first."""

@@ -159,7 +159,10 @@ class WarmPool:
             return
         self._running = True
         if self._shared_bytes:
-            self._memory = SharedMemory(self.workers + _SPARE_BUFFERS, self._shared_bytes)
+            try:
+                self._memory = SharedMemory(self.workers + _SPARE_BUFFERS, self._shared_bytes)
+            except OSError as error:
+                _log.warning("results of a %s are sent: no shared memory, %s", self.name, error)
         try:
             starts = (self._new_worker() for _ in range(self.workers))
             outcomes = await asyncio.gather(*starts, return_exceptions=True)
