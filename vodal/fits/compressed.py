@@ -243,7 +243,11 @@ class TileDecoder:
         blank = None if zblank is None else values == zblank
         if self.quantized:
             values = self._restore(number, values)
-        values = values.astype(pixel_type(self.hdu.bitpix))
+        stored = pixel_type(self.hdu.bitpix)
+        if stored.kind != "f" and values.dtype.itemsize > stored.itemsize:
+            # What Hcompress lost may carry a value out of its range; CFITSIO stops there as well.
+            values = np.clip(values, np.iinfo(stored).min, np.iinfo(stored).max)
+        values = values.astype(stored)
         if blank is not None and blank.any():
             if self.hdu.bitpix < 0:
                 values[blank] = np.nan
