@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.io.fits.hdu.compressed._codecs import Rice1
-from hypothesis import HealthCheck, given, settings
+from astropy.io.fits.hdu.compressed._compression import CfitsioException
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from vodal.errors import DataError
@@ -86,7 +87,13 @@ def test_values_are_those_of_astropys_codec(data: st.DataObject, width: int) -> 
     values = data.draw(values_of(width))
     block = data.draw(st.sampled_from([1, 2, 8, 16, 31, 32, 33, 64, 500]))
     stored = values.astype(f"u{width}" if width == 1 else f"i{width}")
-    stream = Rice1(blocksize=block, bytepix=width, tilesize=len(values)).encode(stored)
+    codec = Rice1(blocksize=block, bytepix=width, tilesize=len(values))
+    stream = codec.encode(stored)
+    try:
+        codec.decode(np.frombuffer(stream, np.uint8))
+    except CfitsioException:
+        # A few wild values in a long block are longer than the room that its encoder has.
+        assume(False)
     count = data.draw(st.integers(1, len(values)))
     assert np.array_equal(decoded(stream, width, block, count), values[:count])
 
