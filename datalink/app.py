@@ -13,6 +13,7 @@ from datalink.routes import file_routes, links_error, links_routes
 from datalink.settings import DatalinkSettings
 from vodal.links import LinkMaker
 from vodal.products import Resolver
+from vodal.storage import LOCAL, Storage
 from vodal.web.app import service_app
 
 __all__ = ["create_files_app", "create_links_app"]
@@ -46,6 +47,7 @@ def create_files_app(
     *,
     cache: Path,
     public_url: str | None = None,  # noqa: ARG001 - every app is made with it; no URL is told here
+    storage: Storage = LOCAL,
 ) -> Starlette:
     """Make the retrieval of files and their previews; it belongs under ``/files``.
 
@@ -61,8 +63,10 @@ def create_files_app(
         Folder for what can be made again.
     public_url
         Where clients see the site.
+    storage
+        Opens the products' files.
     """
-    previews = Previews(resolver, settings, cache / "previews")
+    previews = Previews(resolver, settings, cache / "previews", storage)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -71,4 +75,4 @@ def create_files_app(
         finally:
             await previews.close()
 
-    return service_app(file_routes(resolver, previews), lifespan=lifespan)
+    return service_app(file_routes(resolver, previews, storage), lifespan=lifespan)

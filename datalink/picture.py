@@ -17,7 +17,7 @@ from vodal.fits.opening import open_pixels
 from vodal.fits.pixels import physical, read_sections
 from vodal.pictures.encode import encode_picture
 from vodal.pictures.levels import Cuts, find_cuts, stretched
-from vodal.storage import RangeReader
+from vodal.storage import LOCAL, RangeReader, Storage
 
 __all__ = ["make_preview", "shrink", "stretch"]
 
@@ -118,7 +118,9 @@ def stretch(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return out
 
 
-def make_preview(uri: str, index: FileIndex, number: int, pixels: int) -> bytes:
+def make_preview(
+    uri: str, index: FileIndex, number: int, pixels: int, storage: Storage = LOCAL
+) -> bytes:
     """Make the PNG of one image, the way the sky is drawn: first row at the bottom.
 
     Parameters
@@ -131,6 +133,8 @@ def make_preview(uri: str, index: FileIndex, number: int, pixels: int) -> bytes:
         Of the HDU.
     pixels
         Longest side.
+    storage
+        Opens the file.
 
     Raises
     ------
@@ -140,6 +144,6 @@ def make_preview(uri: str, index: FileIndex, number: int, pixels: int) -> bytes:
     hdu = next((item for item in index.hdus if item.number == number), None)
     if hdu is None or len(hdu.shape) < 2 or 0 in hdu.shape:
         raise DataError("there is no image to make a preview of")
-    with open_pixels(uri, index, (number,)) as reader:
+    with open_pixels(uri, index, (number,), storage=storage) as reader:
         values = shrink(reader, hdu, pixels)
     return encode_picture(stretch(values)[::-1], "image/png")

@@ -15,6 +15,7 @@ from datalink.settings import DatalinkSettings
 from vodal.errors import NotFoundError
 from vodal.pool import WarmPool
 from vodal.products import Product, Resolver
+from vodal.storage import LOCAL, Storage
 
 __all__ = ["Previews"]
 
@@ -91,9 +92,18 @@ class Previews:
         Size, limits.
     folder
         Where pictures are kept; may be deleted at any time.
+    storage
+        Opens the products' files.
     """
 
-    def __init__(self, resolver: Resolver, settings: DatalinkSettings, folder: Path) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        settings: DatalinkSettings,
+        folder: Path,
+        storage: Storage = LOCAL,
+    ) -> None:
+        self._storage = storage
         self._resolver = resolver
         self._settings = settings
         self._kept = _Folder(folder, settings.preview_cache_bytes)
@@ -136,7 +146,12 @@ class Previews:
         index = await run_sync(self._resolver.index, product)
         pool = await self._started()
         data = await pool.run(
-            make_preview, product.uri, index, product.hdus[0], self._settings.preview_pixels
+            make_preview,
+            product.uri,
+            index,
+            product.hdus[0],
+            self._settings.preview_pixels,
+            self._storage,
         )
         await run_sync(self._kept.put, key, data)
         return data

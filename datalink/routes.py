@@ -19,6 +19,7 @@ from vodal.errors import NotFoundError, SkylaneError
 from vodal.links import LinkMaker
 from vodal.params import Params
 from vodal.products import Product, Resolver
+from vodal.storage import LOCAL, Storage
 from vodal.tables.formats import Format
 from vodal.tables.negotiation import is_browser, negotiate
 from vodal.tables.votable import write_error, write_votable
@@ -113,7 +114,9 @@ def links_routes(
     return [Route("/links", get_links, methods=["GET", "POST"]), *vosi_routes(capabilities)]
 
 
-def file_routes(resolver: Resolver, previews: Previews) -> list[BaseRoute]:
+def file_routes(
+    resolver: Resolver, previews: Previews, storage: Storage = LOCAL
+) -> list[BaseRoute]:
     """Make ``/{name}`` and ``/preview/{name}``; a name is made by `datalink.names`.
 
     An identifier that is percent-encoded instead is understood too, where servers on the way
@@ -131,7 +134,7 @@ def file_routes(resolver: Resolver, previews: Previews) -> list[BaseRoute]:
 
     async def get_file(request: Request) -> Response:
         product = await run_sync(find, request.path_params["name"])
-        return await file_response(request, product)
+        return await file_response(request, product, storage)
 
     async def get_preview(request: Request) -> Response:
         product = await run_sync(find, request.path_params["name"])

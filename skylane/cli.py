@@ -408,10 +408,11 @@ def query(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     required=True,
-    help="File to write; its name tells the format.",
+    help="File to write; its name tells the format. '-' is standard output.",
 )
+@click.option("--header", is_flag=True, help="Only the headers that the cutout would have.")
 @click.option(
     "-p",
     "--param",
@@ -430,18 +431,29 @@ def cut(
     time: str | None,
     pol: tuple[str, ...],
     pixels: str | None,
+    header: bool,
     output: Path,
     parameters: tuple[str, ...],
     site: Path,
 ) -> None:
-    """Cut a piece out of an image: a FITS file or an identifier of the site.
+    r"""Cut a piece out of an image: a FITS file, a URL of one, or an identifier of the site.
 
-    Example: skylane cut image.fits --circle "150.1 2.2 0.01" -o out.fits
+    Files may be tile-compressed or in a whole-file gzip. Of a URL (http, https, s3) only the
+    headers and the bytes of the piece are fetched; credentials of S3 are those of the settings
+    or the environment.
+
+    \b
+    Examples: skylane cut image.fits --circle "150.1 2.2 0.01" -o out.fits
+              skylane cut https://example.org/17.fits.fz --pixels "[1:99,1:99]" -o out.fits.fz
+              skylane cut s3://survey/cube.fits --band "0.0029 0.0031" -o - > out.fits
+              skylane cut "ivo://example.org/survey?visit17.fits" --header -o headers.fits
     """
     from skylane import commands
 
     given = {"CIRCLE": circle, "POLYGON": polygon, "POS": pos, "BAND": band, "TIME": time,
              "PIXELS": pixels}  # fmt: skip
     named = [f"{name}={text}" for name, text in given.items() if text]
+    if header:
+        named.append("KIND=HEADER")
     named += [f"POL={state}" for state in pol]
-    commands.cut(console, site, image, output, [*named, *parameters])
+    commands.cut(notices, site, image, output, [*named, *parameters])

@@ -24,6 +24,7 @@ from skylane.portal.settings import PortalSettings
 from soda.settings import SodaSettings
 from vodal.errors import SettingsError
 from vodal.settings import Settings
+from vodal.storage import StorageSettings
 from vodal.uws.settings import JobSettings
 from vodal.web.encoding import CompressionMode
 
@@ -67,6 +68,7 @@ class SiteSettings(Settings):
     jobs: JobSettings = JobSettings()
     datalink: DatalinkSettings = DatalinkSettings()
     soda: SodaSettings = SodaSettings()
+    storage: StorageSettings = StorageSettings()
     hips: HipsSettings = HipsSettings()
     portal: PortalSettings = PortalSettings()
 

@@ -32,6 +32,7 @@ from skylane.portal.routes import portal_routes
 from skylane.settings import SiteSettings, load_settings
 from soda.links import SodaAnnotator, SodaLinkMaker
 from vodal.errors import SettingsError, SkylaneError
+from vodal.storage import Storage
 from vodal.tables import binary
 from vodal.tables.formats import LOOSE_TYPES
 from vodal.uws.metrics import QueueMetrics, queue_state
@@ -134,6 +135,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     jobs = site.jobs(settings.jobs, settings.store)
     registry.register(QueueMetrics(jobs.store))
     public_url = settings.server.public_url
+    storage = Storage(settings.storage)
     makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker(), HipsLinks(site.hips))
     services = {
         "/tap": obscore.app.create_app(
@@ -148,7 +150,11 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             resolver, makers, settings.datalink, public_url=public_url
         ),
         "/files": datalink.app.create_files_app(
-            resolver, settings.datalink, cache=site.cache, public_url=public_url
+            resolver,
+            settings.datalink,
+            cache=site.cache,
+            public_url=public_url,
+            storage=storage,
         ),
         "/soda": soda.app.create_app(
             resolver=resolver,
@@ -158,6 +164,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             jobs=jobs,
             catalogue=catalogue,
             registry=registry,
+            storage=storage,
         ),
         "/hips": hips.app.create_app(root=site.hips, settings=settings.hips, public_url=public_url),
     }
@@ -194,6 +201,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
         async with AsyncExitStack() as stack:
             stack.callback(resolver.close)
             stack.callback(catalogue.close)
+            stack.callback(storage.close)
             backend.warm_up()
             binary.compiled.begin()
             await stack.enter_async_context(pool)

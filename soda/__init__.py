@@ -30,6 +30,7 @@ In the order data flows:
 - `picture`   a cutout as a picture
 - `color`     three cutouts as one picture in colour
 - `cut`       a whole cutout, from a product or a file
+- `files`     files to cut from, also those that changed since they were catalogued
 - `worker`    what runs in the pool's processes
 - `warmup`    a first cutout, that loads all libraries
 - `inputs`    the parameters as descriptors tell them

@@ -17,6 +17,7 @@ from soda.settings import SodaSettings
 from soda.worker import PRELOAD, warm_up
 from vodal.pool import WarmPool
 from vodal.products import Catalogue, Resolver
+from vodal.storage import LOCAL, Storage
 from vodal.uploads.jobs import JobUploads
 from vodal.uploads.tables import TableUploads
 from vodal.uws.callers import Identify, anonymous
@@ -53,6 +54,7 @@ def create_app(
     identify: Identify = anonymous,
     catalogue: Catalogue | None = None,
     registry: CollectorRegistry | None = None,
+    storage: Storage = LOCAL,
 ) -> Starlette:
     """Make the app that serves cutouts, to be mounted at ``/soda``.
 
@@ -75,8 +77,10 @@ def create_app(
         Finds products by place, for tables of positions; without it tables have to name datasets.
     registry
         Where metrics are asked for.
+    storage
+        Opens the datasets' files.
     """
-    finder = Finder(resolver)
+    finder = Finder(resolver, storage)
     metrics = CutoutMetrics(registry or CollectorRegistry())
     routes = soda_routes(
         finder, pool, settings, public_url, has_jobs=jobs is not None, metrics=metrics

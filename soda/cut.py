@@ -31,14 +31,14 @@ from soda.source import Source
 from vodal.errors import TooLargeError
 from vodal.fits.compressed import pixel_type
 from vodal.fits.index import FileIndex, HduIndex
-from vodal.fits.opening import open_pixels
+from vodal.fits.opening import open_pixels, open_scanned
 from vodal.fits.pixels import Tally, read_section, read_sections
 from vodal.fits.planes import group_planes
-from vodal.fits.scan import scan_file
 from vodal.fits.wcs import load_wcs
-from vodal.storage import RangeReader
+from vodal.storage import LOCAL, RangeReader, Storage
 
 __all__ = [
+    "Allocate",
     "Cutout",
     "SkyCache",
     "color_picture",
@@ -84,7 +84,7 @@ class SkyCache:
 
     def __init__(self, size: int = 256) -> None:
         self._size = size
-        self._known: OrderedDict[tuple[str, str, int], PlaneSky] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, int, int], PlaneSky] = OrderedDict()
 
     def get(self, source: Source, hdu: HduIndex, reader: RangeReader) -> PlaneSky:
         """Give the sky of an image.
@@ -94,7 +94,7 @@ class SkyCache:
         DataError
             If it has none.
         """
-        key = (source.uri, source.index.version, hdu.number)
+        key = (source.uri, source.index.version, hdu.number, hdu.checksum)
         sky = self._known.get(key)
         if sky is None:
             sky = PlaneSky(hdu, load_wcs(hdu, source.index, reader), source.index.hdus[0])
@@ -142,12 +142,13 @@ def cutout(
     TooLargeError
         If the cutout would be larger than the limit; nothing has been read then.
     DataError
-        If the file changed since its index was made, is damaged, or has coordinates that cannot be
-        cut.
+        If the file is damaged, or has coordinates that cannot be cut.
+    ChangedError
+        If the file is not the one that was indexed.
     NotFoundError
         If the file is not there.
     """
-    with open_pixels(source.uri, source.index, source.hdus) as reader:
+    with open_pixels(source.uri, source.index, source.hdus, storage=source.storage) as reader:
         return cutout_from(
             reader,
             source,
@@ -370,17 +371,31 @@ def _sky_from(cache: SkyCache, source: Source, reader: RangeReader, hdu: HduInde
     return cache.get(source, hdu, reader)
 
 
-def file_source(path: Path) -> Source:
+def file_source(file: Path | str, storage: Storage = LOCAL) -> Source:
     """Give all images of a file as one source.
+
+    Parameters
+    ----------
+    file
+        Its path, or its URI.
+    storage
+        Opens a URI.
 
     Raises
     ------
     DataError
         If the file is no FITS, damaged, or has no image.
     """
-    index = scan_file(path)
+    source, reader = _scanned(file, storage)
+    reader.__exit__(None, None, None)
+    return source
+
+
+def _scanned(file: Path | str, storage: Storage) -> tuple[Source, RangeReader]:
+    uri = file.resolve().as_uri() if isinstance(file, Path) else file
+    index, reader = open_scanned(uri, storage=storage)
     hdus = tuple(number for group in group_planes(index) for number in group.hdus)
-    return Source(path.resolve().as_uri(), index, hdus)
+    return Source(uri, index, hdus, storage=storage), reader
 
 
 def _check_size(
@@ -451,19 +466,20 @@ def _all_cards(
 
 
 def cutout_file(
-    path: Path,
+    file: Path | str,
     selection: Selection,
     *,
     output: Output = _PLAIN,
     limit_bytes: int | None = None,
     allocate: Allocate = _allocate,
+    storage: Storage = LOCAL,
 ) -> Cutout | None:
     """Cut a part out of all images of a file.
 
     Parameters
     ----------
-    path
-        A FITS file, plain, tile-compressed or in a whole-file gzip.
+    file
+        A FITS file, plain, tile-compressed or in a whole-file gzip: its path, or its URI.
     selection
         What part of it.
     output
@@ -472,6 +488,8 @@ def cutout_file(
         The largest cutout that is made, counted as plain FITS.
     allocate
         Gives the memory of the body, unless it is compressed.
+    storage
+        Opens a URI.
 
     Returns
     -------
@@ -486,5 +504,8 @@ def cutout_file(
     TooLargeError
         If the cutout would be larger than the limit.
     """
-    source = file_source(path)
-    return cutout(source, selection, output=output, limit_bytes=limit_bytes, allocate=allocate)
+    source, reader = _scanned(file, storage)
+    with reader:
+        return cutout_from(
+            reader, source, selection, output=output, limit_bytes=limit_bytes, allocate=allocate
+        )

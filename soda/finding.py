@@ -12,6 +12,7 @@ from soda.selection import Selection
 from soda.source import Source, source_of
 from vodal.errors import NotFoundError, ServiceUnavailable, SkylaneError
 from vodal.products import Product, Resolver
+from vodal.storage import LOCAL, Storage
 
 __all__ = ["Finder", "Found"]
 
@@ -40,10 +41,12 @@ class Finder:
     ----------
     resolver
         Finds datasets.
+    storage
+        Opens their files.
     """
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+    def __init__(self, resolver: Resolver, storage: Storage = LOCAL) -> None:
+        self._resolver, self._storage = resolver, storage
         self._known: OrderedDict[tuple[str, str, tuple[int, ...]], Source] = OrderedDict()
         self._recent: OrderedDict[str, tuple[float, Product]] = OrderedDict()
 
@@ -93,7 +96,7 @@ class Finder:
         key = (product.did, product.version, product.hdus)
         source = self._known.get(key)
         if source is None:
-            source = source_of(product, self._resolver.index(product))
+            source = source_of(product, self._resolver.index(product), self._storage)
             self._known[key] = source
             while len(self._known) > _CACHED_SOURCES:
                 self._known.popitem(last=False)

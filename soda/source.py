@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
@@ -10,8 +11,9 @@ from soda.filters import Extent, extent_of
 from vodal.fits.index import FileIndex
 from vodal.pool.kept import Kept, new_number
 from vodal.products import Product
+from vodal.storage import LOCAL, Storage
 
-__all__ = ["Source", "source_of"]
+__all__ = ["Source", "source_of", "stripped"]
 
 _LOOKUP_NAMES = {"WCSDVARR", "D2IMARR"}
 
@@ -29,6 +31,8 @@ class Source(Kept):
     """Identifier of the dataset; empty for a plain file."""
     extent: Extent = field(default_factory=Extent)
     """What its row tells; nothing for a plain file."""
+    storage: Storage = LOCAL
+    """Opens the file."""
     number: int = field(default_factory=new_number, init=False, compare=False, repr=False)
     """By which a worker knows it again."""
 
@@ -38,13 +42,29 @@ class Source(Kept):
         return self.number
 
 
-def source_of(product: Product, index: FileIndex) -> Source:
-    """Make the source of a product.
+def source_of(product: Product, index: FileIndex, storage: Storage = LOCAL) -> Source:
+    """Make the source of a product, with what of its file's index is needed to cut it."""
+    return Source(
+        product.uri,
+        stripped(index, product.hdus),
+        product.hdus,
+        product.did,
+        extent_of(product),
+        storage,
+    )
 
-    The other images of the file are stripped from the index: a camera's file holds a hundred
-    chips, of which one is cut.
+
+def stripped(index: FileIndex, numbers: Sequence[int]) -> FileIndex:
+    """Strip an index of images that are not cut: a camera's file holds a hundred chips.
+
+    Parameters
+    ----------
+    index
+        Of the whole file.
+    numbers
+        Of the HDUs that are cut.
     """
-    needed = {0, *product.hdus}
+    needed = {0, *numbers}
     hdus = tuple(
         # A copy leaves behind the parsed header, which the server has no need to send.
         replace(hdu)
@@ -52,6 +72,4 @@ def source_of(product: Product, index: FileIndex) -> Source:
         else replace(hdu, cards="", tiles=None, kind="other")
         for hdu in index.hdus
     )
-    return Source(
-        product.uri, replace(index, hdus=hdus), product.hdus, product.did, extent_of(product)
-    )
+    return replace(index, hdus=hdus)

@@ -8,32 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from soda.output import Output
-from vodal.errors import DataError, NotFoundError, SkylaneError
+from vodal.errors import ChangedError, DataError, NotFoundError, SkylaneError
 from vodal.pool.memory import SharedPart
 from vodal.pool.worker import result_memory
 
 if TYPE_CHECKING:
-    from soda.cut import Cutout, SkyCache
+    from soda.files import Files
     from soda.selection import Selection
     from soda.source import Source
-    from vodal.fits.index import FileIndex
-    from vodal.storage import RangeReader
 
 __all__ = ["PRELOAD", "CutAnswer", "make_batch", "make_color", "make_cutout", "warm_up"]
 
-PRELOAD = ("soda.cut",)
+PRELOAD = ("soda.files",)
 """Modules that a worker imports before its first request."""
 
 _PLAIN = Output()
-_SPOOLED = 2
-"""Decompressed gzips that a worker keeps, each a temporary file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +48,7 @@ class _State:
     """What a worker keeps from request to request."""
 
     def __init__(self) -> None:
-        self.skies: SkyCache | None = None
-        self.spooled: OrderedDict[tuple[str, str], RangeReader] = OrderedDict()
+        self.files: Files | None = None
 
 
 _STATE = _State()
@@ -74,6 +67,16 @@ def warm_up() -> None:
         cut_sample()
 
 
+def _files() -> Files:
+    """Give what this process keeps of files."""
+    from soda.cut import SkyCache  # noqa: PLC0415
+    from soda.files import Files  # noqa: PLC0415
+
+    if _STATE.files is None:
+        _STATE.files = Files(SkyCache())
+    return _STATE.files
+
+
 def make_cutout(
     source: Source, selection: Selection, limit_bytes: int, output: Output = _PLAIN
 ) -> CutAnswer | None:
@@ -82,17 +85,15 @@ def make_cutout(
     Raises
     ------
     DataError
-        If the file changed, is damaged or gone, or has coordinates that cannot be cut.
+        If the file is damaged, gone or replaced by another image, or has coordinates that cannot
+        be cut.
+    ServiceUnavailable
+        If the file is being written, or its storage does not answer.
     TooLargeError
         If the cutout would be larger than the limit.
     UsageError
         If the output cannot be made of these pixels.
     """
-    from soda.cut import SkyCache, cutout, cutout_from  # noqa: PLC0415
-
-    if _STATE.skies is None:
-        _STATE.skies = SkyCache()
-    skies = _STATE.skies
     shared: SharedPart | None = None
 
     def allocate(length: int) -> memoryview:
@@ -101,19 +102,7 @@ def make_cutout(
         return memory
 
     try:
-        if source.index.encoding:
-            reader = _spooled(source)
-            cut: Callable[..., Cutout | None] = partial(cutout_from, reader)
-        else:
-            cut = cutout
-        made = cut(
-            source,
-            selection,
-            output=output,
-            limit_bytes=limit_bytes,
-            skies=skies,
-            allocate=allocate,
-        )
+        made = _files().cut(source, selection, output, limit_bytes, allocate)
     except NotFoundError:
         # The user named a dataset that exists; that its file is gone is the archive's fault.
         raise DataError("the file of this dataset is not there any more") from None
@@ -134,45 +123,14 @@ def make_color(
 
     Raises
     ------
-    DataError, TooLargeError, UsageError
+    DataError, ServiceUnavailable, TooLargeError, UsageError
         As `make_cutout`.
     """
-    from soda.cut import SkyCache, color_picture  # noqa: PLC0415
-    from vodal.fits.opening import open_pixels  # noqa: PLC0415
-
-    if _STATE.skies is None:
-        _STATE.skies = SkyCache()
     try:
-        with contextlib.ExitStack() as stack:
-            readers = [
-                stack.enter_context(open_pixels(source.uri, source.index, source.hdus))
-                for source in sources
-            ]
-            made = color_picture(
-                readers, sources, selection,
-                output=output, limit_bytes=limit_bytes, skies=_STATE.skies,
-            )  # fmt: skip
+        made = _files().color(sources, selection, output, limit_bytes)
     except NotFoundError:
         raise DataError("the file of one of these datasets is not there any more") from None
     return None if made is None else CutAnswer(pickle.PickleBuffer(made.body), made.seconds)
-
-
-def _spooled(source: Source) -> RangeReader:
-    """Give a reader of a decompressed gzip, kept for the next cutout from the same file."""
-    from vodal.fits.opening import open_pixels  # noqa: PLC0415
-    from vodal.storage import LOCAL  # noqa: PLC0415
-
-    with LOCAL.open(source.uri) as now:
-        version = now.stat().version
-    key = (source.uri, version)
-    reader = _STATE.spooled.pop(key, None)
-    if reader is None or version != source.index.version:
-        reader = open_pixels(source.uri, source.index, source.hdus)
-    _STATE.spooled[key] = reader
-    if len(_STATE.spooled) > _SPOOLED:
-        _, oldest = _STATE.spooled.popitem(last=False)
-        oldest.__exit__(None, None, None)
-    return reader
 
 
 def make_batch(
@@ -199,34 +157,31 @@ def make_batch(
     list
         For each of the first ones, at least one, what `make_cutout` gives or raises.
     """
-    from soda.cut import SkyCache, cutout_from  # noqa: PLC0415
-    from vodal.fits.opening import open_pixels  # noqa: PLC0415
+    from soda.cut import cutout_from  # noqa: PLC0415
 
-    if _STATE.skies is None:
-        _STATE.skies = SkyCache()
+    files = _files()
     answers: list[CutAnswer | SkylaneError | None] = []
-    first, total = wanted[0][0], 0
+    total = 0
     with contextlib.ExitStack() as stack:
-        try:
-            if first.index.encoding:
-                reader = _spooled(first)
-            else:
-                index, hdus = _together([source for source, _ in wanted])
-                reader = stack.enter_context(open_pixels(first.uri, index, hdus))
-        except NotFoundError:
-            return [DataError("the file of this dataset is not there any more")] * len(wanted)
-        except SkylaneError as error:
-            return [error.with_traceback(None)] * len(wanted)
+        reader = None
+        # If it changed, each cutout is made by itself.
+        with contextlib.suppress(SkylaneError):
+            reader = stack.enter_context(files.opened(_together([one for one, _ in wanted])))
         for source, selection in wanted:
             try:
-                made = cutout_from(
-                    reader,
-                    source,
-                    selection,
-                    output=output,
-                    limit_bytes=limit_bytes,
-                    skies=_STATE.skies,
-                )
+                try:
+                    if reader is None:
+                        raise ChangedError("the file is to be opened anew")  # noqa: TRY301
+                    made = cutout_from(
+                        reader, source, selection,
+                        output=output, limit_bytes=limit_bytes, skies=files.skies,
+                    )  # fmt: skip
+                except ChangedError:
+                    reader = None
+                    made = files.cut(source, selection, output, limit_bytes)
+            except NotFoundError:
+                answers.append(DataError("the file of this dataset is not there any more"))
+                continue
             except SkylaneError as error:
                 answers.append(error.with_traceback(None))
                 continue
@@ -240,12 +195,13 @@ def make_batch(
     return answers
 
 
-def _together(sources: Sequence[Source]) -> tuple[FileIndex, tuple[int, ...]]:
-    """Give the index that has the HDUs of all products, and their numbers."""
-    index = sources[0].index
-    hdus, numbers = list(index.hdus), set(sources[0].hdus)
+def _together(sources: Sequence[Source]) -> Source:
+    """Give a source that has the HDUs of all products of one file."""
+    first = sources[0]
+    hdus, numbers = list(first.index.hdus), set(first.hdus)
     for source in sources[1:]:
         for number in source.hdus:
             hdus[number] = source.index.hdus[number]
         numbers.update(source.hdus)
-    return replace(index, hdus=tuple(hdus)), tuple(sorted(numbers))
+    index = replace(first.index, hdus=tuple(hdus))
+    return replace(first, index=index, hdus=tuple(sorted(numbers)))

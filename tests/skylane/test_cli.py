@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 
 import httpx
 import numpy as np
@@ -13,6 +16,7 @@ import pytest
 from astropy.io import fits
 
 from skylane.commands import _listen
+from vodal.testing.archive import serve_archive
 from vodal.testing.skies import make_survey
 
 
@@ -141,6 +145,48 @@ def test_query_and_cut_work_without_a_server(tmp_path, cli):
             assert packed["IMAGE"].shape == piece.shape
             assert np.isnan(packed["IMAGE"].data[0, 0])
             np.testing.assert_array_equal(packed["MASK"].data, piece)
+
+
+def test_cut_takes_urls_and_writes_to_standard_output(tmp_path, cli):
+    survey = make_survey(tmp_path / "night", exposures=2, size=128, seed=5)
+    (tmp_path / "packed.fits.gz").write_bytes(gzip.compress(survey.exposures[0].path.read_bytes()))
+    shutil.copy(survey.exposures[1].path, tmp_path / "b.fits.fz")
+    with serve_archive(tmp_path) as archive:
+        for exposure, name in zip(survey.exposures, ("packed.fits.gz", "b.fits.fz"), strict=True):
+            ra, dec = exposure.wcs.all_pix2world(60, 60, 0)
+            where = ("--circle", f"{ra} {dec} 0.002")
+            cli.run("cut", exposure.path, *where, "-o", tmp_path / "local.fits")
+            cli.run("cut", f"{archive.url}/{name}", *where, "-o", tmp_path / "remote.fits")
+            url = f"{archive.url}/{name}"
+            done = subprocess.run(
+                [sys.executable, "-m", "skylane", "cut", url, *where, "-o", "-"],
+                capture_output=True, check=True,
+            )  # fmt: skip
+            assert done.stderr == b""  # progress is for terminals
+            (tmp_path / "piped.fits").write_bytes(done.stdout)
+            for found in ("remote.fits", "piped.fits"):
+                for plane in ("IMAGE", "MASK"):
+                    np.testing.assert_array_equal(
+                        fits.getdata(tmp_path / found, plane),
+                        fits.getdata(tmp_path / "local.fits", plane),
+                    )
+        cli.run("cut", f"{archive.url}/b.fits.fz", *where, "--header", "-o", tmp_path / "h.fits")
+        assert (tmp_path / "h.fits").stat().st_size % 2880 == 0
+        for image, said in (
+            (f"{archive.url}/none.fits", "none.fits is not there"),
+            ("https://", "address"),
+            ("s3://survey", "s3://bucket/key"),
+            ("none.fits", "there is no file 'none.fits'"),
+            ("ivo://example.org/none", "no file and no product"),
+        ):
+            site = tmp_path / "site"
+            done = subprocess.run(
+                [sys.executable, "-m", "skylane", "cut", image, "-o", "-", "--site", site],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 1
+            assert said in done.stderr
+            assert "Traceback" not in done.stderr
 
 
 def test_several_server_processes_serve_one_site(tmp_path, cli):

@@ -200,8 +200,14 @@ def test_a_file_that_changed_or_went_away_is_a_clean_error(survey, tmp_path):
     products = Products(path)
     with served(products, workers=1) as site:
         params = {"ID": next(iter(products.found))}
-        assert httpx.get(f"{site.url}/sync", params=params).status_code == 200
+        first = httpx.get(f"{site.url}/sync", params=params)
+        assert first.status_code == 200
+        # Of another time and the same otherwise: it is looked at anew, and served.
         os.utime(path, ns=(1, 1))
+        touched = httpx.get(f"{site.url}/sync", params=params)
+        assert touched.status_code == 200
+        assert len(touched.content) == len(first.content)
+        os.truncate(path, path.stat().st_size // 2)
         changed = httpx.get(f"{site.url}/sync", params=params)
         assert changed.status_code == 500
         assert changed.text.startswith("Error: ")

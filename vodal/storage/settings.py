@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -66,3 +67,18 @@ class StorageSettings(Settings):
             if not re.fullmatch(r"(\*\.)?[A-Za-z0-9._-]+(:\d{1,5})?", host):
                 raise ValueError(f"'{host}' is no host; write archive.example.org or host:8443")
         return hosts
+
+    def with_place(self, uri: str) -> StorageSettings:
+        """Give settings that also let one file be read, whose URI the operator gives himself."""
+        parts = urlsplit(uri)
+        if parts.scheme in {"http", "https"} and parts.hostname:
+            try:
+                port = f":{parts.port}" if parts.port else ""
+            except ValueError:
+                return self
+            hosts = (*self.http_hosts, f"{parts.hostname}{port}")
+            return self.model_copy(update={"http_hosts": hosts})
+        if parts.scheme == "s3" and parts.netloc:
+            buckets = (*self.s3.buckets, parts.netloc)
+            return self.model_copy(update={"s3": self.s3.model_copy(update={"buckets": buckets})})
+        return self
