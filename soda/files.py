@@ -9,6 +9,7 @@ assembly line.
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,18 +28,20 @@ from vodal.errors import ChangedError, DataError, ServiceUnavailable
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels, open_scanned
 from vodal.fits.wcs import claims_sky, load_wcs
-from vodal.storage import RangeReader
+from vodal.storage import RangeReader, is_local
 
 __all__ = ["Files"]
 
 _LOG = logging.getLogger(__name__)
 
 _SPOOLED = 3
-"""Decompressed gzips that are kept, each a temporary file; a picture in colour needs three at once."""
+"""Decompressed gzips that are kept, each a temporary file; colour needs three at once."""
 _RENEWED = 256
 _TRIES = 3
-_RETRY_S = 15
+_RETRY_S = 10
 """A file that is being written may be whole after so long."""
+_QUIET_S = 2.0
+"""A file on a disk that was written less long ago is taken for one that is still being written."""
 
 
 class Files:
@@ -115,9 +118,7 @@ class Files:
                 with suppress(ChangedError):
                     for source in sources:
                         self._renew(source)
-        raise ServiceUnavailable(
-            "the file of this dataset is being written; try again later", retry_after_s=_RETRY_S
-        )
+        raise _being_written()
 
     def _known(self, source: Source) -> Source:
         """Give a source with the index that was last made of its file."""
@@ -163,6 +164,11 @@ class Files:
 
     def _renew(self, source: Source) -> None:
         """Index a file that changed, and see that it still holds the dataset's image."""
+        if is_local(source.uri):
+            with source.storage.open(source.uri) as file:
+                age_s = time.time() - file.stat().modified_unix_s
+            if abs(age_s) < _QUIET_S:
+                raise _being_written()
         try:
             index, reader = open_scanned(source.uri, storage=source.storage)
         except ChangedError:
@@ -198,6 +204,12 @@ class Files:
         for reader in self._spooled.values():
             reader.__exit__(None, None, None)
         self._spooled.clear()
+
+
+def _being_written() -> ServiceUnavailable:
+    return ServiceUnavailable(
+        "the file of this dataset is being written; try again later", retry_after_s=_RETRY_S
+    )
 
 
 def _key(source: Source) -> tuple[object, ...]:

@@ -50,6 +50,16 @@ def write(path, value, *, kind="plain", size=200, noise=False, cards=None, **pla
     fits.HDUList(hdus).writeto(path, overwrite=True)
     if kind == "gzip":
         path.write_bytes(gzip.compress(path.read_bytes(), 1))
+    return aged(path)
+
+
+TIMES = itertools.count(10**18, 10**9)
+
+
+def aged(path):
+    """Give a file a time of its own, long ago: one that was just written counts as unfinished."""
+    moment = next(TIMES)
+    os.utime(path, ns=(moment, moment))
     return path
 
 
@@ -142,6 +152,7 @@ def test_a_truncated_file_is_an_error(tmp_path, files, kind, part):
     old = source(path)
     files.cut(old, STENCIL, Output())
     os.truncate(path, int(path.stat().st_size * part))
+    aged(path)
     with pytest.raises(DataError, match="changed since it was catalogued and cannot be read"):
         files.cut(old, STENCIL, Output())
 
@@ -153,7 +164,7 @@ def test_a_file_that_is_written_in_place_while_it_is_read_is_read_again(
     old = source(path)
     files.cut(old, STENCIL, Output())
     other = write(tmp_path / "b.fits", 8).read_bytes()
-    original, times, stamps = LocalReader._fill, [], itertools.count(10**18)
+    original, times, stamps = LocalReader._fill, [], itertools.count(10**17)
 
     def fill(self, offset, parts):
         middle = len(parts) // 2
@@ -189,7 +200,7 @@ def test_while_a_file_is_replaced_again_and_again_no_cutout_is_mixed(tmp_path, f
         turn = 0
         while not done.is_set():
             spare = tmp_path / "spare.fits"
-            shutil.copy(versions[turn % 3], spare)
+            shutil.copy2(versions[turn % 3], spare)
             spare.replace(path)
             turn += 1
 
@@ -207,6 +218,18 @@ def test_while_a_file_is_replaced_again_and_again_no_cutout_is_mixed(tmp_path, f
         writer.join()
     assert all(len(one) == 1 for one in seen)
     assert values(files, old) <= {1, 2, 3}
+
+
+def test_a_file_that_was_just_written_may_not_be_whole(tmp_path, files):
+    path = write(tmp_path / "a.fits", 3)
+    old = source(path)
+    with path.open("r+b") as file:
+        file.seek(2880)
+        file.write(bytes(4000))
+    with pytest.raises(ServiceUnavailable, match="being written"):
+        files.cut(old, STENCIL, Output())
+    write(path, 8)
+    assert values(files, old) == {8}
 
 
 def test_a_file_that_is_gone_is_told_as_such(tmp_path, files):

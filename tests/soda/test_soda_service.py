@@ -208,6 +208,10 @@ def test_a_file_that_changed_or_went_away_is_a_clean_error(survey, tmp_path):
         assert touched.status_code == 200
         assert len(touched.content) == len(first.content)
         os.truncate(path, path.stat().st_size // 2)
+        busy = httpx.get(f"{site.url}/sync", params=params)
+        assert busy.status_code == 503
+        assert int(busy.headers["retry-after"]) > 0
+        os.utime(path, ns=(2, 2))
         changed = httpx.get(f"{site.url}/sync", params=params)
         assert changed.status_code == 500
         assert changed.text.startswith("Error: ")
