@@ -397,7 +397,8 @@ def query(
 
 
 @main.command()
-@click.argument("image")
+@click.argument("images", nargs=-1, metavar="IMAGE...")
+@click.option("--stitch", is_flag=True, help="Make one image of all, on one grid.")
 @click.option("--circle", metavar='"RA DEC RADIUS"', help="Circle, ICRS degrees.")
 @click.option("--polygon", metavar='"RA DEC RA DEC RA DEC ..."', help="Polygon, ICRS degrees.")
 @click.option("--pos", metavar="SHAPE", help="CIRCLE ..., RANGE ... or POLYGON ..., as in SODA.")
@@ -423,7 +424,8 @@ def query(
 )
 @command
 def cut(
-    image: str,
+    images: tuple[str, ...],
+    stitch: bool,
     circle: str | None,
     polygon: str | None,
     pos: str | None,
@@ -442,18 +444,30 @@ def cut(
     headers and the bytes of the piece are fetched; credentials of S3 are those of the settings
     or the environment.
 
+    With --stitch one image is made of several files, datasets of the site, or those of one of its
+    collections (-p COLLECTION=...), as by the service's /stitched.
+
     \b
     Examples: skylane cut image.fits --circle "150.1 2.2 0.01" -o out.fits
               skylane cut https://example.org/17.fits.fz --pixels "[1:99,1:99]" -o out.fits.fz
               skylane cut s3://survey/cube.fits --band "0.0029 0.0031" -o - > out.fits
               skylane cut "ivo://example.org/survey?visit17.fits" --header -o headers.fits
+              skylane cut chip*.fits --stitch -p PIXSCALE=0.2 -o stitched.fits
     """
     from skylane import commands
 
-    given = {"CIRCLE": circle, "POLYGON": polygon, "POS": pos, "BAND": band, "TIME": time,
+    values = {"CIRCLE": circle, "POLYGON": polygon, "POS": pos, "BAND": band, "TIME": time,
              "PIXELS": pixels}  # fmt: skip
-    named = [f"{name}={text}" for name, text in given.items() if text]
+    named = [f"{name}={text}" for name, text in values.items() if text]
     if header:
         named.append("KIND=HEADER")
     named += [f"POL={state}" for state in pol]
-    commands.cut(notices, site, image, output, [*named, *parameters])
+    given = commands.cutout_parameters([*named, *parameters])
+    if stitch:
+        from skylane.stitching import stitch_images
+
+        stitch_images(notices, site, images, output, given)
+        return
+    if len(images) != 1:
+        raise click.UsageError("cut takes one image; with --stitch several become one")
+    commands.cut(notices, site, images[0], output, given)

@@ -244,12 +244,29 @@ Try:
   curl -s -G "{url}/soda/sync?ID={did}" --data-urlencode CIRCLE="{circle}" -o cutout.fits"""  # noqa: S608 - printed, never run
 
 
+def cutout_parameters(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Read parameters of the cutout service, each written ``NAME=VALUE``.
+
+    Raises
+    ------
+    UsageError
+        If one is not.
+    """
+    given = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--param takes NAME=VALUE, not '{text[:60]}'")
+        given.append((name.strip(), value))
+    return given
+
+
 def cut(
     console: Console,
     site_path: Path,
     image: str,
     output: Path,
-    parameters: Sequence[str] = (),
+    given: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Cut a piece out of a file, or out of a product of the site.
 
@@ -264,28 +281,33 @@ def cut(
     output
         What is written, ``-`` for standard output; without a parameter FORMAT its name tells the
         format.
-    parameters
-        The cutout service's parameters, each ``NAME=VALUE``.
+    given
+        The cutout service's parameters, as names and values.
     """
-    given = []
-    for text in parameters:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"--param takes NAME=VALUE, not '{text[:60]}'")
-        given.append((name.strip(), value))
     asked = parse_params(Params([("ID", image), *given]), format_of_file(output.name))
     with console.status(f"Cutting {image}") if console.is_terminal else nullcontext():
         made = _cut(site_path, asked)
     if made is None:
         raise UsageError("nothing of the image is in what was asked for")
+    write_cutout(console, output, made.body)
+
+
+def write_cutout(console: Console, output: Path, body: bytearray | memoryview) -> None:
+    """Write a file, or to standard output.
+
+    Raises
+    ------
+    UsageError
+        If that cannot be written.
+    """
     if output == STDOUT:
-        sys.stdout.buffer.write(made.body)
+        sys.stdout.buffer.write(body)
         return
     try:
-        output.write_bytes(made.body)
+        output.write_bytes(body)
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}") from None
-    console.print(f"Wrote {output}, {len(made.body)} bytes")
+    console.print(f"Wrote {output}, {len(body)} bytes")
 
 
 def _cut(site_path: Path, asked: CutoutParams) -> Cutout | None:

@@ -48,8 +48,10 @@ In the order data flows:
 - `one`       one cutout as an answer
 - `many`      several cutouts in one answer
 - `async_routes` the resources of jobs
+- `stitch`    several images on one grid of pixels
 - `routes`    the service's resources
 - `app`       the service
 
-Nothing but `sending`, `one`, `many`, `async_routes`, `routes` and `app` knows of HTTP.
+Nothing but `sending`, `one`, `many`, `async_routes`, `stitch.routes`, `routes` and `app` knows of
+HTTP.
 """

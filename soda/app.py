@@ -14,6 +14,7 @@ from soda.jobs import CutoutJobs
 from soda.metrics import CutoutMetrics
 from soda.routes import soda_routes
 from soda.settings import SodaSettings
+from soda.stitch.routes import stitch_routes
 from soda.worker import PRELOAD, warm_up
 from vodal.pool import WarmPool
 from vodal.products import Catalogue, Resolver
@@ -74,7 +75,8 @@ def create_app(
     identify
         Knows who asks for a job.
     catalogue
-        Finds products by place, for tables of positions; without it tables have to name datasets.
+        Finds products by place, for tables of positions and ``/stitched``; without it tables have
+        to name datasets, and no images are stitched.
     registry
         Where metrics are asked for.
     storage
@@ -85,6 +87,8 @@ def create_app(
     routes = soda_routes(
         finder, pool, settings, public_url, has_jobs=jobs is not None, metrics=metrics
     )
+    if catalogue is not None:
+        routes += stitch_routes(finder, catalogue, pool, settings)
     if jobs is None:
         return service_app(routes)
     tables = TableUploads(settings.uploads)

@@ -10,9 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import lru_cache, partial
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,10 +196,9 @@ def cutout_from(
         _check_size(index, sections, lookups, limit_bytes)
     planned = time.perf_counter()
     tally = Tally()
+    origin = Provenance.now(source.did, selection)
     if _is_plain(selection, output) and not any(map(_has_steps, sections)):
-        cards = _all_cards(
-            index, sections, lookups, _provenance(source, selection), output, header_only=False
-        )
+        cards = _all_cards(index, sections, lookups, origin, output, header_only=False)
         encoded = time.perf_counter()
         body = _write_directly(reader, index, sections, lookups, cards, allocate, tally)
         end = time.perf_counter()
@@ -213,9 +210,7 @@ def cutout_from(
         if one.of_coordinates or not selection.header_only
     }
     has_read = time.perf_counter()
-    cards = _all_cards(
-        index, sections, lookups, _provenance(source, selection), output, selection.header_only
-    )
+    cards = _all_cards(index, sections, lookups, origin, output, selection.header_only)
     parts = {
         number: Part(part, arrays[number] if number in arrays else tables.get(number, b""))
         for number, part in cards
@@ -420,19 +415,6 @@ def _check_size(
             f"the cutout would take {total / 1e6:.3g} MB, over the limit of "
             f"{limit_bytes / 1e6:.3g} MB; ask for a smaller region or fetch the whole file"
         )
-
-
-@lru_cache(maxsize=1)
-def _maker() -> str:
-    try:
-        return f"Skylane {metadata.version('skylane')}"
-    except metadata.PackageNotFoundError:
-        return "Skylane"
-
-
-def _provenance(source: Source, selection: Selection) -> Provenance:
-    now = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
-    return Provenance(source.did, selection, now, _maker())
 
 
 def _all_cards(

@@ -20,6 +20,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import metadata
 
 from soda.plan import Section
 from soda.selection import Interval, Selection
@@ -58,6 +61,12 @@ class Provenance:
     maker: str
     """Name and version of the software."""
 
+    @classmethod
+    def now(cls, did: str, selection: Selection) -> Provenance:
+        """Give that of what is made now by this software."""
+        date = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00")
+        return cls(did, selection, date, _maker())
+
     def cards(self) -> list[str]:
         """Give the cards for the first HDU."""
         cards = []
@@ -74,6 +83,14 @@ class Provenance:
             cards += text_cards("CUTPOL", " ".join(asked.pol), "polarization states")
         cards += text_cards("CUTDATE", self.date, "UTC when this was cut")
         return cards + text_cards("CUTBY", self.maker, "what made the cutout")
+
+
+@lru_cache(maxsize=1)
+def _maker() -> str:
+    try:
+        return f"Skylane {metadata.version('skylane')}"
+    except metadata.PackageNotFoundError:
+        return "Skylane"
 
 
 def _interval_text(interval: Interval) -> str:

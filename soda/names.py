@@ -7,7 +7,7 @@ import re
 from vodal.products import Product
 from vodal.regions import Circle, Polygon, Range, Region
 
-__all__ = ["file_name"]
+__all__ = ["file_name", "stitched_name"]
 
 
 def _centre(stencil: Region | None) -> str:
@@ -22,6 +22,12 @@ def _centre(stencil: Region | None) -> str:
             return f"_{ra_min:.5f}{dec_min:+.5f}"
         case None:
             return ""
+
+
+def stitched_name(collection: str | None, stencil: Region | None, suffix: str) -> str:
+    """Make the name that a stitched image is saved under, of plain ASCII characters."""
+    name = f"{collection or 'stitched'}{_centre(stencil)}"
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", name)[-120:] + suffix
 
 
 def file_name(product: Product, stencil: Region | None, suffix: str = ".fits") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from starlette.responses import Response
@@ -13,7 +13,7 @@ from soda.metrics import CutoutMetrics, cut_outcome
 from soda.names import file_name
 from soda.output import Output
 from soda.selection import Selection
-from soda.sending import FileResponse
+from soda.sending import FileResponse, cut_headers
 from soda.settings import SodaSettings
 from soda.worker import make_color, make_cutout
 from vodal.errors import DataError, NotFoundError
@@ -109,17 +109,8 @@ class OneCutout:
             name = file_name(found[0][0], selection.stencil, output.format.suffix)
             # A browser shows pictures.
             place = "inline" if output.format.kind == "picture" else "attachment"
-            headers = _headers(f'{place}; filename="{name}"', spent)
+            headers = cut_headers(f'{place}; filename="{name}"', spent)
             return FileResponse(shared, output.format.media_type, headers, release)
         except BaseException:
             release()
             raise
-
-
-def _headers(disposition: str, spent: Mapping[str, float]) -> dict[str, str]:
-    timing = (f"{step};dur={1e3 * seconds:.2f}" for step, seconds in spent.items())
-    return {
-        "Content-Disposition": disposition,
-        "Server-Timing": ", ".join(timing),
-        "Vary": "Accept",
-    }

@@ -101,7 +101,11 @@ class CutoutParams:
 
 
 def parse_params(
-    params: Params, default: Format | None = None, max_side: int = 4096
+    params: Params,
+    default: Format | None = None,
+    max_side: int = 4096,
+    *,
+    needs_id: bool = True,
 ) -> CutoutParams:
     """Read the parameters of a request; names that are not known are passed over.
 
@@ -115,6 +119,8 @@ def parse_params(
         The format where no parameter names one; by default FITS.
     max_side
         The largest side of a picture in pixels.
+    needs_id
+        Whether a request without ID is refused.
 
     Raises
     ------
@@ -125,7 +131,7 @@ def parse_params(
     dids = tuple(params.all("ID"))
     if not output.color:
         dids = tuple(dict.fromkeys(dids))
-    if not dids:
+    if needs_id and not dids:
         raise UsageError("the parameter ID is missing")
     if output.color and len(dids) != 3:
         raise UsageError("COMBINE=rgb takes ID three times, in the order red, green, blue")

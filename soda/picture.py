@@ -32,7 +32,16 @@ from vodal.pictures.resize import Shrinker, enlarged
 from vodal.regions import Region
 from vodal.storage import RangeReader
 
-__all__ = ["Piece", "SkyOf", "blank_outside", "draw", "find_piece", "finished", "size_of"]
+__all__ = [
+    "Piece",
+    "SkyOf",
+    "blank_outside",
+    "draw",
+    "find_piece",
+    "finished",
+    "painted",
+    "size_of",
+]
 
 Pixels = NDArray[np.float32]
 SkyOf = Callable[[HduIndex], PlaneSky]
@@ -174,18 +183,32 @@ def draw(
         values = regridded(piece.read(reader, small), grid, target)
     if target is not None and output.outside != "keep" and selection.stencil is not None:
         values = blank_outside(values, target, selection.stencil)
+    return painted(values, target, output, source.did)
+
+
+def painted(values: Pixels, grid: Grid | None, output: Output, did: str) -> bytes:
+    """Stretch and colour values, and write the picture.
+
+    Parameters
+    ----------
+    values
+        Rows from the bottom up, NaN where blank.
+    grid, output, did
+        As `finished`.
+    """
+    look = output.look
     low, high = find_cuts(values, look.cuts)
     levels = stretched(values, low, high, look.stretch)
-    pixels = _painted(levels, look)
+    pixels = _colors(levels, look)
     notes = [
         value_card("PICBLACK", repr(low), "value shown as black"),
         value_card("PICWHITE", repr(high), "value shown as white"),
         *text_cards("PICSTRCH", look.stretch, "stretch between them"),
     ]
-    return finished(pixels, target, output, source.did, notes)
+    return finished(pixels, grid, output, did, notes)
 
 
-def _painted(levels: Pixels, look: Look) -> NDArray[np.uint8]:
+def _colors(levels: Pixels, look: Look) -> NDArray[np.uint8]:
     """Give the colours of levels, with opacity."""
     known = np.isfinite(levels)
     steps = np.round(255.0 * np.where(known, levels, 0.0)).astype(np.uint8)

@@ -36,8 +36,8 @@ def _single(asked: CutoutParams) -> tuple[str, Selection]:
         return asked.single()
     except MultiValuedParamNotSupported as error:
         raise MultiValuedParamNotSupported(
-            f"{error}; MULTI=mef, MULTI=tar or MULTI=zip puts several cutouts into one answer, and"
-            " a job (/async) makes one result of each"
+            f"{error}; MULTI=mef, MULTI=tar or MULTI=zip puts several cutouts into one answer, a"
+            " job (/async) makes one result of each, and /stitched one image of several datasets"
         ) from None
 
 

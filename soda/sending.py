@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-__all__ = ["FileResponse"]
+__all__ = ["FileResponse", "cut_headers"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -52,3 +52,21 @@ class FileResponse(Response):
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
         finally:
             self._release()
+
+
+def cut_headers(disposition: str, spent: Mapping[str, float]) -> dict[str, str]:
+    """Give the headers of a cutout.
+
+    Parameters
+    ----------
+    disposition
+        Value of Content-Disposition.
+    spent
+        Seconds of each step.
+    """
+    timing = (f"{step};dur={1e3 * seconds:.2f}" for step, seconds in spent.items())
+    return {
+        "Content-Disposition": disposition,
+        "Server-Timing": ", ".join(timing),
+        "Vary": "Accept",
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS
 from vodal.settings import Settings
 from vodal.uploads.settings import UploadSettings
 
@@ -42,3 +43,10 @@ class SodaSettings(Settings):
     max_streams: int = Field(default=4, ge=1)
     """Answers with several cutouts (MULTI) that one server process makes at once; one more is told
     to come back later (503). Requests for one cutout go before them all the same."""
+    max_stitched: int = Field(default=100, ge=1)
+    """Images that one stitched image may be made of."""
+    mask_names: tuple[str, ...] = MASK_NAMES
+    """Names of mask bits (``MP_<name>`` cards of the mask plane) whose pixels are not stitched."""
+    zero_point_keywords: tuple[str, ...] = ZERO_POINT_KEYWORDS
+    """Header keywords of an image's zero point in magnitudes, by which stitched images are brought
+    to one scale; the first found counts, and ``FLUXMAG0`` is known besides."""

@@ -21,8 +21,17 @@ if TYPE_CHECKING:
     from soda.files import Files
     from soda.selection import Selection
     from soda.source import Source
+    from soda.stitch.request import Rules, StitchInput, StitchRequest
 
-__all__ = ["PRELOAD", "CutAnswer", "make_batch", "make_color", "make_cutout", "warm_up"]
+__all__ = [
+    "PRELOAD",
+    "CutAnswer",
+    "make_batch",
+    "make_color",
+    "make_cutout",
+    "make_stitched",
+    "warm_up",
+]
 
 PRELOAD = ("soda.files",)
 """Modules that a worker imports before its first request."""
@@ -114,6 +123,28 @@ def make_cutout(
     else:
         body = pickle.PickleBuffer(made.body)
     return CutAnswer(body, made.seconds, made.read_bytes, made.needed_bytes)
+
+
+def make_stitched(
+    inputs: Sequence[StitchInput], asked: StitchRequest, rules: Rules, limit_bytes: int
+) -> CutAnswer | None:
+    """Make one image of several; see `soda.stitch.make.stitch`.
+
+    Raises
+    ------
+    DataError
+        If a file changed, is damaged or gone, or cannot be resampled.
+    ServiceUnavailable
+        If its storage does not answer.
+    TooLargeError
+        If the image would be larger than the limit.
+    UsageError
+        If the request cannot be followed with these images.
+    """
+    from soda.stitch.make import stitch  # noqa: PLC0415
+
+    made = stitch(inputs, asked, rules=rules, limit_bytes=limit_bytes)
+    return None if made is None else CutAnswer(pickle.PickleBuffer(made.body), made.seconds)
 
 
 def make_color(

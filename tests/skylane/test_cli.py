@@ -189,6 +189,42 @@ def test_cut_takes_urls_and_writes_to_standard_output(tmp_path, cli):
             assert "Traceback" not in done.stderr
 
 
+def test_files_and_a_collection_become_one_image(tmp_path, cli):
+    survey = make_survey(tmp_path / "night", exposures=6, size=128, seed=5)
+    site, out = tmp_path / "site", tmp_path / "out.fits"
+    cli.run("ingest", tmp_path / "night", "--site", site)
+    files = [one.path for one in survey.exposures if one.band == "r"]
+    circle = "{} {} 0.01".format(*survey.centre)
+    cli.run("cut", *files, "--stitch", "--circle", circle, "--site", site, "-o", out)
+    stitched = fits.getdata(out)
+    assert np.isfinite(stitched).any()
+    assert fits.getdata(out, "INPUTS")["obs_publisher_did"].tolist() == [f.name for f in files]
+    cli.run("cut", "--stitch", "-p", "COLLECTION=night", "-p", "FILTER=r", "--circle", circle,
+            "--site", site, "-o", out)  # fmt: skip
+    np.testing.assert_allclose(fits.getdata(out), stitched, rtol=1e-6)
+    dids = fits.getdata(out, "INPUTS")["obs_publisher_did"].tolist()
+    assert all(did.startswith("ivo://") for did in dids)
+    cli.run("cut", dids[0], files[1], "--stitch", "--circle", circle, "--site", site, "-o", out)
+    np.testing.assert_allclose(fits.getdata(out), stitched, rtol=1e-6)
+    cli.run("cut", *files, "--stitch", "--site", site, "-o", tmp_path / "all.png")
+    assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
+    for words, message in (
+        ((*files,), "cut takes one image; with --stitch several become one"),
+        (("--stitch",), "the parameter ID is missing"),
+        (
+            (*files, "--stitch", "--band", "1 2"),
+            "BAND, TIME and POL choose among images of the site",
+        ),
+        ((*files, "--stitch", "--circle", "0 -60 0.001"), "no image has pixels"),
+    ):
+        failed = subprocess.run(
+            [cli.path, "cut", *words, "--site", site, "-o", out],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert failed.returncode != 0
+        assert message in " ".join(failed.stderr.split())
+
+
 def test_several_server_processes_serve_one_site(tmp_path, cli):
     make_survey(tmp_path / "night", exposures=1, size=64, seed=5)
     cli.run("ingest", tmp_path / "night", "--site", tmp_path / "site")

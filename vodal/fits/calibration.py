@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from astropy.io import fits
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 __all__ = [
     "MASK_NAMES",
@@ -41,9 +42,11 @@ _PER_AREA: Final = re.compile(r"sr|arcsec|beam|mag|\bK\b|deg", re.IGNORECASE)
 
 def header_number(header: fits.Header, keyword: str) -> float | None:
     """Give a finite number of a header, None if there is none."""
+    from astropy.io.fits import VerifyError  # noqa: PLC0415 - settings import this module
+
     try:
         value = header.get(keyword)
-    except (fits.VerifyError, ValueError):
+    except (VerifyError, ValueError):
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None

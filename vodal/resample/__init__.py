@@ -7,5 +7,6 @@ pixels is interpolated, as far as that is right to 0.005 pixel. In the order dat
 - `mapping`  world coordinates of an image, whose pixels may be averaged first
 - `reading`  its pixels, bad ones blank
 - `grid`     where a block's pixels lie on an image
+- `areas`    how large an image's pixels are on the sky
 - `canvas`   sampling, and the weighted mean of images that overlap
 """
