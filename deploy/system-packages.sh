@@ -23,6 +23,7 @@ test)
     need stilts test -e /usr/bin/stilts
     need aladin test -e /usr/share/java/aladin.jar
     need fitsverify test -e /usr/bin/fitsverify
+    need libcfitsio-bin test -e /usr/bin/funpack
     need chromium test -e /usr/bin/chromium
     need chromium-driver test -e /usr/bin/chromedriver
     need curl curl --version

@@ -9,7 +9,7 @@ from test_published_tables import Site, backend_at, rows_of, star_data, stars
 
 
 def load(where: str, folder: str, count: str) -> None:
-    """Load many stars, and say when some are there."""
+    """Load many stars, say when some are there, and go on when told to."""
     site = Site(backend_at(where), where)
     schema = stars()
     rows = rows_of(Path(folder), schema.tables[0], star_data(int(count)))
@@ -20,6 +20,7 @@ def load(where: str, folder: str, count: str) -> None:
         if not said:
             print("loading", flush=True)
             said = True
+            sys.stdin.readline()
 
     site.tables.publish(schema, {"stars": rows}, progress=progress)
 

@@ -441,15 +441,16 @@ def test_names_differ_by_more_than_case(site, tmp_path):
 
 def run_job(job: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(JOBS), job, *arguments], stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, str(JOBS), job, *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def test_a_process_that_dies_leaves_the_old_rows(site, tmp_path):
     site.load(tmp_path, stars(), stars=star_data(10))
     process = run_job("load", site.where, str(tmp_path), "300000")
     assert process.stdout is not None
-    # It says so once some rows are there.
+    # It says so once some rows are there, and waits.
     assert process.stdout.readline() == "loading\n"
     with pytest.raises(ServiceUnavailable, match="another process is publishing"):
         site.load(tmp_path, stars(), stars=star_data(3))
@@ -460,8 +461,7 @@ def test_a_process_that_dies_leaves_the_old_rows(site, tmp_path):
     assert process.poll() is None
     assert site.ask("SELECT COUNT(*) FROM ivoa.obscore") == [(2,)]
     process.send_signal(signal.SIGKILL)
-    process.wait(20)
-    process.stdout.close()
+    process.communicate(timeout=20)
     assert site.ask("SELECT COUNT(*) FROM stars") == [(10,)]
     site.load(tmp_path, stars(), stars=star_data(3))
     assert site.ask("SELECT COUNT(*) FROM stars") == [(3,)]
