@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import threading
 import time
 from collections import deque
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from typing_extensions import override
@@ -199,6 +200,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False
     archive: Archive
     lock: threading.Lock
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Let clients that go away go; other faults are told."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
