@@ -34,8 +34,9 @@ from wire import Load, Report, run_load
 
 from skylane.settings import load_settings
 from skylane.site import SiteFolder
-from soda.cut import SkyCache, cutout
+from soda.cut import cutout
 from soda.selection import Selection
+from soda.skies import SkyCache
 from soda.skyimage import compiled
 from soda.source import Source
 from vodal.fits.index import FileIndex

@@ -25,10 +25,11 @@ from skylane.documentation import settings_file
 from skylane.progress import step
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
-from soda.cut import Cutout, SkyCache, cutout_file, file_source
+from soda.cut import Cutout, cutout_file, file_source
 from soda.files import Files
 from soda.formats import format_of_file
 from soda.params import CutoutParams, parse_params
+from soda.skies import SkyCache
 from soda.source import Source
 from soda.source import source_of as cut_source_of
 from vodal.errors import NotFoundError, SettingsError, UsageError

@@ -22,7 +22,9 @@ In the order data flows:
 - `plan`      which sections of which HDUs make up a cutout
 - `header`    the cards of a section: coordinates shifted, what is stale left out
 - `steps`     cards of an axis of which every n-th pixel is kept
+- `skies`     skies that were used last
 - `lookups`   tables that coordinates refer to, carried along
+- `reading`   the pixels and tables of a cutout
 - `outside`   pixels outside of the stencil
 - `encode`    FITS bytes
 - `compress`  tile-compressed images

@@ -5,46 +5,39 @@ The same function serves the service's workers and files on the command line.
 
 from __future__ import annotations
 
-import math
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from soda.encode import Part, encode, lay_out, padded
+from soda.encode import Part, encode, padded
 from soda.hdus import chosen_tables
 from soda.header import Provenance, cut_cards, moved_cards, primary_cards, rowless_cards
 from soda.lookups import Lookup, find_lookups
 from soda.output import Output
 from soda.outside import apply_outside
 from soda.plan import PlaneSky, Section, image_planes, plan_sections, plane_skies
+from soda.reading import (
+    Allocate,
+    allocate_plain,
+    has_steps,
+    read_arrays,
+    read_table,
+    stored_bytes,
+    write_directly,
+)
 from soda.selection import Selection
+from soda.skies import SkyCache
 from soda.source import Source
 from vodal.errors import TooLargeError
-from vodal.fits.compressed import pixel_type
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels, open_scanned
-from vodal.fits.pixels import Tally, read_section, read_sections
+from vodal.fits.pixels import Tally
 from vodal.fits.planes import group_planes
-from vodal.fits.wcs import load_wcs
 from vodal.storage import LOCAL, RangeReader, Storage
 
-__all__ = [
-    "Allocate",
-    "Cutout",
-    "SkyCache",
-    "color_picture",
-    "cutout",
-    "cutout_file",
-    "cutout_from",
-    "file_source",
-]
+__all__ = ["Cutout", "color_picture", "cutout", "cutout_file", "cutout_from", "file_source"]
 
 _PLAIN = Output()
 
@@ -63,47 +56,6 @@ class Cutout:
     """Of these, those of the pixels themselves, and of the tiles that hold them."""
 
 
-Allocate = Callable[[int], memoryview]
-"""Gives memory for so many bytes, which holds anything at first."""
-
-
-def _allocate(length: int) -> memoryview:
-    return memoryview(bytearray(length))
-
-
-class SkyCache:
-    """The skies that were used last, as making them from a header takes milliseconds.
-
-    Parameters
-    ----------
-    size
-        Number of images; each takes 50 to 200 kB.
-    """
-
-    def __init__(self, size: int = 256) -> None:
-        self._size = size
-        self._known: OrderedDict[tuple[str, str, int, int], PlaneSky] = OrderedDict()
-
-    def get(self, source: Source, hdu: HduIndex, reader: RangeReader) -> PlaneSky:
-        """Give the sky of an image.
-
-        Raises
-        ------
-        DataError
-            If it has none.
-        """
-        key = (source.uri, source.index.version, hdu.number, hdu.checksum)
-        sky = self._known.get(key)
-        if sky is None:
-            sky = PlaneSky(hdu, load_wcs(hdu, source.index, reader), source.index.hdus[0])
-            self._known[key] = sky
-            if len(self._known) > self._size:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(key)
-        return sky
-
-
 def cutout(
     source: Source,
     selection: Selection,
@@ -111,7 +63,7 @@ def cutout(
     output: Output = _PLAIN,
     limit_bytes: int | None = None,
     skies: SkyCache | None = None,
-    allocate: Allocate = _allocate,
+    allocate: Allocate = allocate_plain,
 ) -> Cutout | None:
     """Cut a part out of all planes of a product.
 
@@ -166,7 +118,7 @@ def cutout_from(
     output: Output = _PLAIN,
     limit_bytes: int | None = None,
     skies: SkyCache | None = None,
-    allocate: Allocate = _allocate,
+    allocate: Allocate = allocate_plain,
 ) -> Cutout | None:
     """Cut with a reader that is open; else as `cutout`."""
     begin = time.perf_counter()
@@ -197,15 +149,15 @@ def cutout_from(
     planned = time.perf_counter()
     tally = Tally()
     origin = Provenance.now(source.did, selection)
-    if _is_plain(selection, output) and not any(map(_has_steps, sections)):
+    if _is_plain(selection, output) and not any(map(has_steps, sections)):
         cards = _all_cards(index, sections, lookups, origin, output, header_only=False)
         encoded = time.perf_counter()
-        body = _write_directly(reader, index, sections, lookups, cards, allocate, tally)
+        body = write_directly(reader, index, sections, lookups, cards, allocate, tally)
         end = time.perf_counter()
         return _made(body, tally, planned - begin, end - encoded, encoded - planned)
-    arrays = {} if selection.header_only else _read(reader, index, sections, tally)
+    arrays = {} if selection.header_only else read_arrays(reader, index, sections, tally)
     tables = {
-        one.hdu: _read_table(reader, index.hdus[one.hdu])
+        one.hdu: read_table(reader, index.hdus[one.hdu])
         for one in lookups
         if one.of_coordinates or not selection.header_only
     }
@@ -240,6 +192,13 @@ def _made(
     return Cutout(body, seconds, tally.read_bytes, tally.needed_bytes)
 
 
+def _is_plain(selection: Selection, output: Output) -> bool:
+    """Tell whether pixels are given as they are stored."""
+    outside = selection.stencil is not None and output.outside != "keep"
+    packed = output.format.kind in {"rice", "gzip"}
+    return not (outside or packed or selection.header_only)
+
+
 def _carried(
     source: Source, selection: Selection, sections: Sequence[Section]
 ) -> tuple[Lookup, ...]:
@@ -251,92 +210,6 @@ def _carried(
     for number in asked:
         lookups.setdefault(number, Lookup(number, (0, 0), of_coordinates=False))
     return tuple(lookups[number] for number in sorted(lookups))
-
-
-def _is_plain(selection: Selection, output: Output) -> bool:
-    """Tell whether pixels are given as they are stored."""
-    outside = selection.stencil is not None and output.outside != "keep"
-    packed = output.format.kind in {"rice", "gzip"}
-    return not (outside or packed or selection.header_only)
-
-
-def _has_steps(section: Section) -> bool:
-    return any((part.step or 1) > 1 for part in section.slices)
-
-
-def _write_directly(
-    reader: RangeReader,
-    index: FileIndex,
-    sections: Sequence[Section],
-    lookups: Sequence[Lookup],
-    cards: Sequence[tuple[int, list[str]]],
-    allocate: Allocate,
-    tally: Tally,
-) -> memoryview:
-    """Read pixels and tables to where they belong in the file that is made.
-
-    Does the same as `_read` and `encode`, without arrays between them.
-    """
-    by_hdu = {section.hdu: section for section in sections}
-    tables = {one.hdu: _bytes_of(_read_table(reader, index.hdus[one.hdu])) for one in lookups}
-    sizes = {number: len(data) for number, data in tables.items()}
-    sizes |= {
-        number: math.prod(section.shape) * abs(index.hdus[number].bitpix) // 8
-        for number, section in by_hdu.items()
-    }
-    rooms = lay_out([(part, sizes.get(number, 0)) for number, part in cards])
-    body = allocate(rooms[-1].end)
-    wanted, into = [], []
-    for (number, _), room in zip(cards, rooms, strict=True):
-        room.write_header(body)
-        if number in by_hdu:
-            section = by_hdu[number]
-            wanted.append((index.hdus[number], section.slices))
-            kind = pixel_type(index.hdus[number].bitpix).newbyteorder(">")
-            pixels = math.prod(section.shape)
-            into.append(np.frombuffer(body, kind, pixels, room.data_at).reshape(section.shape))
-        elif number in tables:
-            body[room.data_at : room.data_at + room.length] = tables[number]
-    read_sections(reader, wanted, into, tally)
-    return body
-
-
-def _read(
-    reader: RangeReader, index: FileIndex, sections: Sequence[Section], tally: Tally
-) -> dict[int, NDArray[Any]]:
-    """Read the pixels by HDU; where there are steps, one place of that axis after the other."""
-    wanted = [(index.hdus[one.hdu], part) for one in sections for part in _without_steps(one)]
-    found = iter(read_sections(reader, wanted, tally=tally))
-    arrays = {}
-    for section in sections:
-        parts = [next(found) for _ in _without_steps(section)]
-        stepped = next((k for k, part in enumerate(section.slices) if (part.step or 1) > 1), 0)
-        arrays[section.hdu] = parts[0] if len(parts) == 1 else np.concatenate(parts, stepped)
-    return arrays
-
-
-def _read_table(reader: RangeReader, hdu: HduIndex) -> NDArray[Any] | bytes:
-    """Read the data of an HDU that is carried along; an image is not compressed any more."""
-    if hdu.kind == "compressed":
-        return read_section(reader, hdu, tuple(slice(0, size) for size in hdu.shape))
-    return reader.read(hdu.data_offset, hdu.data_length)
-
-
-def _bytes_of(data: NDArray[Any] | bytes) -> bytes:
-    if isinstance(data, bytes):
-        return data
-    return data.astype(data.dtype.newbyteorder(">")).tobytes()
-
-
-def _without_steps(section: Section) -> list[tuple[slice, ...]]:
-    """Give sections without steps that make up one together; no more than one axis has any."""
-    for axis, part in enumerate(section.slices):
-        if (part.step or 1) > 1:
-            return [
-                (*section.slices[:axis], slice(place, place + 1), *section.slices[axis + 1 :])
-                for place in range(part.start, part.stop, part.step)
-            ]
-    return [tuple(slice(part.start, part.stop) for part in section.slices)]
 
 
 def color_picture(
@@ -404,10 +277,7 @@ def _check_size(
     total = 0
     for section in sections:
         hdu = index.hdus[section.hdu]
-        pixels = 1
-        for size in section.shape:
-            pixels *= size
-        total += padded(pixels * abs(hdu.bitpix) // 8) + len(hdu.cards)
+        total += padded(stored_bytes(hdu, section)) + len(hdu.cards)
     for lookup in lookups:
         total += index.hdus[lookup.hdu].data_length
     if total > limit_bytes:
@@ -453,7 +323,7 @@ def cutout_file(
     *,
     output: Output = _PLAIN,
     limit_bytes: int | None = None,
-    allocate: Allocate = _allocate,
+    allocate: Allocate = allocate_plain,
     storage: Storage = LOCAL,
 ) -> Cutout | None:
     """Cut a part out of all images of a file.

@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soda.cut import Allocate, Cutout, SkyCache, color_picture, cutout_from
+from soda.cut import Cutout, color_picture, cutout_from
 from soda.output import Output
 from soda.plan import PlaneSky, wcs_cards
+from soda.reading import Allocate
 from soda.selection import Selection
+from soda.skies import SkyCache
 from soda.source import Source, stripped
 from vodal.errors import ChangedError, DataError, ServiceUnavailable
 from vodal.fits.index import FileIndex, HduIndex

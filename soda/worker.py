@@ -78,8 +78,8 @@ def warm_up() -> None:
 
 def _files() -> Files:
     """Give what this process keeps of files."""
-    from soda.cut import SkyCache  # noqa: PLC0415
     from soda.files import Files  # noqa: PLC0415
+    from soda.skies import SkyCache  # noqa: PLC0415
 
     if _STATE.files is None:
         _STATE.files = Files(SkyCache())

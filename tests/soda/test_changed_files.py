@@ -17,10 +17,10 @@ from astropy.wcs import WCS
 sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import Products
 
-from soda.cut import SkyCache
 from soda.files import Files
 from soda.output import Output
 from soda.selection import Selection
+from soda.skies import SkyCache
 from soda.source import source_of
 from soda.worker import make_batch
 from vodal.errors import DataError, NotFoundError, ServiceUnavailable

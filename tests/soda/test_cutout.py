@@ -320,7 +320,7 @@ def test_files_written_directly_are_those_put_together_from_arrays(survey, monke
 
     direct = bodies()
     monkeypatch.setattr(cut_module, "_is_plain", lambda *_: False)
-    monkeypatch.setattr(cut_module, "_write_directly", None)
+    monkeypatch.setattr(cut_module, "write_directly", None)
     assert direct == bodies()
 
 

@@ -17,10 +17,11 @@ from astropy.wcs import WCS
 sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import Products
 
-from soda.cut import SkyCache, cutout_file
+from soda.cut import cutout_file
 from soda.files import Files
 from soda.output import Output
 from soda.selection import Selection
+from soda.skies import SkyCache
 from soda.source import source_of
 from vodal.errors import DataError, NotFoundError, ServiceUnavailable
 from vodal.fits.opening import open_scanned

@@ -10,10 +10,11 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from soda.cut import SkyCache, cutout_file
+from soda.cut import cutout_file
 from soda.files import Files
 from soda.output import Output
 from soda.selection import Selection
+from soda.skies import SkyCache
 from soda.source import Source
 from vodal.errors import ChangedError, DataError, NotFoundError, SettingsError
 from vodal.fits.opening import open_scanned
