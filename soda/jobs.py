@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -50,12 +48,12 @@ from vodal.products import Catalogue, Product
 from vodal.tables.csv import write_csv
 from vodal.tables.parquet import write_parquet
 from vodal.tables.uploads import UploadedTable
+from vodal.uws.loop import ServiceLoop
 from vodal.uws.results import StoppedError, disk_errors
 from vodal.uws.tasks import Task, Work
 
 __all__ = ["CutoutJobs"]
 
-_LOOP_LIMIT_S = 30.0
 _PAGE = 500
 
 
@@ -91,18 +89,15 @@ class CutoutJobs(Work):
         self._finder = finder
         self._pool = pool
         self._settings = settings
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._started = threading.Event()
+        self._loop = ServiceLoop()
 
     def start(self) -> None:
         """Remember the event loop of the pool; jobs have threads of their own."""
-        self._loop = asyncio.get_running_loop()
-        self._started.set()
+        self._loop.start()
 
     @override
     def run(self, task: Task) -> None:
-        if not self._started.wait(_LOOP_LIMIT_S) or self._loop is None:
-            raise ServiceUnavailable("the service is starting; try again in a few seconds")
+        loop = self._loop.get()
         packing, given = read_packing(Params(task.job.params))
         has_table = bool(given.all("UPLOAD"))
         packing = packing or (Packing.TAR if has_table else None)
@@ -127,7 +122,7 @@ class CutoutJobs(Work):
                 task,
                 self._finder,
                 self._pool,
-                self._loop,
+                loop,
                 self._settings.max_output_bytes,
                 asked.output,
             )

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from time import time
 
-import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -40,6 +40,7 @@ from soda.worker import make_cutout
 from vodal.errors import ServiceUnavailable, SkylaneError, TooLargeError, UsageError
 from vodal.pool import WarmPool
 from vodal.tables.csv import write_csv
+from vodal.web.presence import send_unless_gone
 from vodal.web.responses import no_content
 
 __all__ = ["ManyCutouts"]
@@ -67,28 +68,15 @@ class _PiecesResponse(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
+        async with aclosing(self._pieces):
+            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await send(start)
+            await send_unless_gone(receive, partial(self._send_all, send))
 
-            async def listen() -> None:
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-                tasks.cancel_scope.cancel()
-
-            try:
-                async with aclosing(self._pieces):
-                    await send({
-                        "type": "http.response.start", "status": 200, "headers": self.raw_headers,
-                    })  # fmt: skip
-                    tasks.start_soon(listen)
-                    async for piece in self._pieces:
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-            except Exception as error:  # noqa: BLE001 - raised anew outside of the task group
-                failure = error
-            tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+    async def _send_all(self, send: Send) -> None:
+        async for piece in self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class ManyCutouts:

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from vodal.errors import DeadlineError, ServiceUnavailable, UsageError
-
-__all__ = ["CUT_OUTCOMES", "STEPS", "CutoutMetrics", "cut_outcome"]
+__all__ = ["CUT_OUTCOMES", "STEPS", "CutoutMetrics"]
 
 CUT_OUTCOMES = ("ok", "empty", "refused", "busy", "deadline", "gone", "failed")
 """How a cutout can end: given; nothing there; wrong or too large; sent away because too many
@@ -20,22 +18,6 @@ tiles are decoded; what was read becomes FITS. The same as in the header Server-
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _BYTES = tuple(float(1 << power) for power in range(14, 33, 2))
-
-
-def cut_outcome(error: BaseException) -> str:
-    """Give the outcome of a cutout that an error ended."""
-    match error:
-        case UsageError():
-            return "refused"
-        case DeadlineError():
-            return "deadline"
-        case ServiceUnavailable():
-            return "busy"
-        case Exception():
-            return "failed"
-        case _:
-            # What is no Exception cancels.
-            return "gone"
 
 
 class CutoutMetrics:

@@ -9,7 +9,7 @@ from functools import partial
 from starlette.responses import Response
 
 from soda.finding import Finder, Found
-from soda.metrics import CutoutMetrics, cut_outcome
+from soda.metrics import CutoutMetrics
 from soda.names import file_name
 from soda.output import Output
 from soda.selection import Selection
@@ -17,6 +17,7 @@ from soda.sending import FileResponse, cut_headers
 from soda.settings import SodaSettings
 from soda.worker import make_color, make_cutout
 from vodal.errors import DataError, NotFoundError
+from vodal.outcomes import outcome_of
 from vodal.pool import WarmPool
 from vodal.pool.memory import SharedPart
 from vodal.web.responses import no_content
@@ -57,7 +58,7 @@ class OneCutout:
         try:
             response = await self._answer(dids, selection, output)
         except BaseException as error:
-            self._metrics.ended(cut_outcome(error))
+            self._metrics.ended(outcome_of(error))
             raise
         self._metrics.ended("ok" if isinstance(response, FileResponse) else "empty")
         return response

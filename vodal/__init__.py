@@ -3,6 +3,7 @@
 In the order data flows:
 
 - `errors`    the one tree of errors, each with its DALI label and HTTP status
+- `outcomes`  how requests end, as metrics tell it
 - `settings`  the frozen base of every settings class
 - `storage`   bytes by offset from wherever they lie
 - `fits`      headers, the byte-offset index, pixels and footprints

@@ -7,29 +7,17 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from vodal.errors import DeadlineError, ServiceUnavailable, SkylaneError, UsageError
+from vodal.errors import SkylaneError
+from vodal.outcomes import outcome_of
 from vodal.tables.columns import ResultStream
 
-__all__ = ["OUTCOMES", "QueryMetrics", "outcome_of", "stream_outcome"]
+__all__ = ["OUTCOMES", "QueryMetrics", "stream_outcome"]
 
 OUTCOMES = ("ok", "overflow", "refused", "busy", "deadline", "gone", "failed")
 """How a query can end: whole; cut at MAXREC; wrong or too large; sent away because too many ran;
 out of time; its client went away; the archive's fault."""
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
-
-
-def outcome_of(error: BaseException) -> str:
-    """Give the outcome of a query that an error ended."""
-    match error:
-        case UsageError():
-            return "refused"
-        case DeadlineError():
-            return "deadline"
-        case ServiceUnavailable():
-            return "busy"
-        case _:
-            return "failed"
 
 
 class QueryMetrics:

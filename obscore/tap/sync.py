@@ -16,12 +16,13 @@ from typing_extensions import override
 from obscore.store.pace import Lane
 from obscore.tap.answer import write_answer
 from obscore.tap.explained import explanation_answer, limits_of
-from obscore.tap.metrics import QueryMetrics, outcome_of, stream_outcome
+from obscore.tap.metrics import QueryMetrics, stream_outcome
 from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest, read_request
 from obscore.tap.settings import TapSettings
 from obscore.tap.turns import Place, Turns, client_address
 from vodal.links import Annotator
+from vodal.outcomes import outcome_of
 from vodal.tables.columns import ResultStream
 from vodal.tables.uploads import UploadedTable
 from vodal.uploads.tables import TableUploads, Taken
@@ -137,8 +138,7 @@ class SyncQueries:
         except BaseException as error:
             if query.place is not None:
                 self._turns.give_back(query.place)
-            known = isinstance(error, Exception) and not query.cancelled.is_set()
-            query.end(outcome_of(error) if known else "gone")
+            query.end("gone" if query.cancelled.is_set() else outcome_of(error))
             raise
         return _Guarded(response, query, self._turns, self._settings.stall_limit_s)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as NotDoneError
@@ -23,6 +22,7 @@ from vodal.params import Params
 from vodal.tables.uploads import UploadedTable
 from vodal.uploads.tables import TableUploads, Taken
 from vodal.uws.intake import FormIntake
+from vodal.uws.loop import ServiceLoop
 from vodal.uws.results import JobFolder
 from vodal.uws.tasks import Task
 from vodal.web.multipart import FilePart
@@ -32,7 +32,6 @@ __all__ = ["JobUploads"]
 
 _LIST = "files.json"
 _POLL_S = 0.1
-_LOOP_LIMIT_S = 30.0
 
 
 class JobUploads(FormIntake):
@@ -46,13 +45,11 @@ class JobUploads(FormIntake):
 
     def __init__(self, uploads: TableUploads) -> None:
         self._uploads = uploads
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._started = threading.Event()
+        self._loop = ServiceLoop()
 
     def start(self) -> None:
         """Remember the event loop in which tables are read; jobs have threads of their own."""
-        self._loop = asyncio.get_running_loop()
-        self._started.set()
+        self._loop.start()
 
     @override
     async def read(self, request: Request, folder: JobFolder) -> Params:
@@ -84,12 +81,11 @@ class JobUploads(FormIntake):
         params = Params(task.job.params)
         if not params.all("UPLOAD"):
             return ()
-        if not self._started.wait(_LOOP_LIMIT_S) or self._loop is None:
-            raise ServiceUnavailable("the service is starting; try again in a few seconds")
+        loop = self._loop.get()
         inputs = task.folder.inputs
         taken = Taken(params, tuple(_listed_files(inputs)), inputs / f"tables{task.job.claim}")
         taken.folder.mkdir(parents=True, exist_ok=True)
-        future = asyncio.run_coroutine_threadsafe(self._uploads.tables(taken), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._uploads.tables(taken), loop)
         while True:
             try:
                 return future.result(_POLL_S)

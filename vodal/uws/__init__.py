@@ -11,6 +11,7 @@ In the order data flows:
 - `results`    files of a job: what was uploaded, what came out
 - `watch`      who waits for a job to change
 - `tasks`      a job at work, and the seam `Work` that a service fills
+- `loop`       the service's event loop, for the threads of jobs
 - `runner`     threads that take jobs from the queue and run them
 - `service`    what a client may ask of jobs
 - `documents`  jobs as XML

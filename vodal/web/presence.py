@@ -10,8 +10,9 @@ from typing import TypeVar
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
-__all__ = ["unless_gone"]
+__all__ = ["send_unless_gone", "unless_gone"]
 
 _T = TypeVar("_T")
 
@@ -64,3 +65,31 @@ async def unless_gone(
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
     raise ClientDisconnect
+
+
+async def send_unless_gone(receive: Receive, send_all: Callable[[], Awaitable[None]]) -> None:
+    """Send the body of an answer; if its client goes away, cancel the sending and return.
+
+    Parameters
+    ----------
+    receive
+        Of the request, whose body must have been read.
+    send_all
+        Sends; what it raises is raised here, not in a group.
+    """
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+
+        async def listen() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(listen)
+        try:
+            await send_all()
+        except Exception as error:  # noqa: BLE001 - raised anew outside the task group
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from vodal.errors import ServiceUnavailable, SkylaneError
+from vodal.web.presence import send_unless_gone
 from vodal.web.threads import in_thread
 
 __all__ = ["IteratorResponse", "error_headers", "no_content", "stream", "text_error"]
@@ -104,22 +105,7 @@ class IteratorResponse(Response):
             if scope["method"] == "HEAD":
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
-            failure: Exception | None = None
-            async with anyio.create_task_group() as tasks:
-
-                async def listen() -> None:
-                    while (await receive())["type"] != "http.disconnect":
-                        pass
-                    tasks.cancel_scope.cancel()
-
-                tasks.start_soon(listen)
-                try:
-                    await self._send_all(send)
-                except Exception as error:  # noqa: BLE001 - raised anew outside the task group
-                    failure = error
-                tasks.cancel_scope.cancel()
-            if failure is not None:
-                raise failure
+            await send_unless_gone(receive, partial(self._send_all, send))
         finally:
             with anyio.CancelScope(shield=True):
                 await in_thread(partial(_close, self._rest))
