@@ -5,6 +5,7 @@
 - `portal`    the page at ``/``
 - `demo`      a synthetic survey from nothing to a running site
 - `query`     ADQL without a server, in every format
+- `cutting`   cutouts from files, URLs and the site; `stitching`: several on one grid
 - `jobs`      what the operator sees of the queue of jobs
 - `cli`       the ``skylane`` command
 """

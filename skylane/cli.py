@@ -1,4 +1,6 @@
-"""The ``skylane`` command: its commands and options. What they do is in `skylane.commands`.
+"""The ``skylane`` command: its commands and options.
+
+What they do is in `skylane.commands` and in the module of each larger one: `cutting`, `query` ...
 
 The modules that do the work are imported by the command that needs them, so that ``--help`` and a
 mistyped option answer at once.
@@ -454,7 +456,7 @@ def cut(
               skylane cut "ivo://example.org/survey?visit17.fits" --header -o headers.fits
               skylane cut chip*.fits --stitch -p PIXSCALE=0.2 -o stitched.fits
     """
-    from skylane import commands
+    from skylane import cutting
 
     values = {"CIRCLE": circle, "POLYGON": polygon, "POS": pos, "BAND": band, "TIME": time,
              "PIXELS": pixels}  # fmt: skip
@@ -462,7 +464,7 @@ def cut(
     if header:
         named.append("KIND=HEADER")
     named += [f"POL={state}" for state in pol]
-    given = commands.cutout_parameters([*named, *parameters])
+    given = cutting.cutout_parameters([*named, *parameters])
     if stitch:
         from skylane.stitching import stitch_images
 
@@ -470,4 +472,4 @@ def cut(
         return
     if len(images) != 1:
         raise click.UsageError("cut takes one image; with --stitch several become one")
-    commands.cut(notices, site, images[0], output, given)
+    cutting.cut(notices, site, images[0], output, given)

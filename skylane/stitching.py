@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from skylane.commands import write_cutout
+from skylane.cutting import write_cutout
 from skylane.settings import load_settings
 from skylane.site import SiteFolder
 from soda.finding import Finder

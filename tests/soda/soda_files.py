@@ -121,3 +121,26 @@ def assert_same_sky(cut, original, cut_file, original_file, key=" "):
 def write(path, *hdus):
     fits.HDUList(list(hdus)).writeto(path, overwrite=True)
     return path
+
+
+def assert_same_product(body, did, survey, tmp_path):
+    """Compare a cutout with its original, by astropy."""
+    original = next(e.path for e in survey.exposures if did.endswith(e.path.name))
+    path = tmp_path / "one.fits"
+    path.write_bytes(body)
+    assert verify(path) == ""
+    with fits.open(path) as cut, fits.open(original) as whole:
+        assert cut[0].header["CUTID"] == did
+        for name in ("IMAGE", "MASK", "VARIANCE"):
+            assert_same_pixels(cut[name], whole[name])
+        assert_same_sky(cut["IMAGE"], whole["IMAGE"], cut, whole)
+
+
+def all_sky_header() -> fits.Header:
+    """Give the header of a map of the whole sky, 180 by 90 pixels, whose corners are off it."""
+    return fits.Header(
+        {
+            "CTYPE1": "RA---AIT", "CTYPE2": "DEC--AIT", "CRVAL1": 0.0, "CRVAL2": 0.0,
+            "CRPIX1": 90.5, "CRPIX2": 45.5, "CDELT1": -2.0, "CDELT2": 2.0,
+        }
+    )  # fmt: skip

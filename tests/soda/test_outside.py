@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
-from soda_files import section, verify, write
+from soda_files import all_sky_header, section, verify, write
 
 from soda.box import Box
 from soda.cut import cutout_file
@@ -221,12 +221,7 @@ def test_a_gap_between_values_serves_and_without_one_it_is_refused(tmp_path):
 
 
 def test_pixels_off_the_sky_are_outside(tmp_path):
-    header = fits.Header(
-        {
-            "CTYPE1": "RA---AIT", "CTYPE2": "DEC--AIT", "CRVAL1": 0.0, "CRVAL2": 0.0,
-            "CRPIX1": 90.5, "CRPIX2": 45.5, "CDELT1": -2.0, "CDELT2": 2.0,
-        }
-    )  # fmt: skip
+    header = all_sky_header()
     path = write(tmp_path / "sky.fits", fits.PrimaryHDU(np.ones((90, 180), np.float32), header))
     with opened(path, NAN, Range(0.0, 360.0, -90.0, 90.0)) as cut:
         cut_section = section(cut[0].header)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
-from soda_files import write
+from soda_files import all_sky_header, write
 
 from soda import grid as grids
 from soda.cut import cutout_file
@@ -300,12 +300,7 @@ def test_the_coordinates_of_a_picture_are_those_of_its_pixels(tmp_path, distorte
 
 
 def test_a_map_of_the_sky_has_no_tangent_plane(tmp_path):
-    header = fits.Header(
-        {
-            "CTYPE1": "RA---AIT", "CTYPE2": "DEC--AIT", "CRVAL1": 0.0, "CRVAL2": 0.0,
-            "CRPIX1": 90.5, "CRPIX2": 45.5, "CDELT1": -2.0, "CDELT2": 2.0,
-        }
-    )  # fmt: skip
+    header = all_sky_header()
     path = write(tmp_path / "sky.fits", fits.PrimaryHDU(np.ones((90, 180), np.float32), header))
     assert "CTYPE1" not in header_of(drawn(path))
     with pytest.raises(UsageError, match="up to 60 degrees"):
@@ -359,12 +354,7 @@ def four_pixels(values, x, y):
 
 
 def test_where_interpolation_would_be_off_places_are_computed(monkeypatch):
-    header = fits.Header(
-        {
-            "CTYPE1": "RA---AIT", "CTYPE2": "DEC--AIT", "CRVAL1": 0.0, "CRVAL2": 0.0,
-            "CRPIX1": 90.5, "CRPIX2": 45.5, "CDELT1": -2.0, "CDELT2": 2.0,
-        }
-    )  # fmt: skip
+    header = all_sky_header()
     sky = Grid(WCS(header), 0.0, 0.0, 1.0, 1.0, 180, 90)
     y, x = np.indices((90, 180))
     values = np.sin(x / 9.0) + np.cos(y / 7.0)
