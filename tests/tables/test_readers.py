@@ -382,6 +382,35 @@ def test_what_the_service_writes_as_text_it_reads(write, hint, tmp_path):
     assert rows == [list(row) for row in zip(*values, strict=True)]
 
 
+@pytest.mark.parametrize("hint", ["", "t.csv", "t.tsv", "t.txt"])
+@pytest.mark.parametrize("separator", [",", "\t", ";", "|"])
+def test_the_separator_is_found_whatever_the_file_is_called(separator, hint, tmp_path):
+    lines = [["name", "ra", "dec"], ["a b", "150.1", "2.2"], ["c", "", "-3"]]
+    data = "".join(separator.join(line) + "\r\n" for line in lines).encode()
+    columns, rows = upload(tmp_path, data, file_name=hint)
+    assert [c.name for c in columns] == lines[0]
+    assert rows == [["a b", 150.1, 2.2], ["c", None, -3.0]]
+
+
+@pytest.mark.parametrize(
+    ("data", "names", "first"),
+    [
+        # Commas of numbers as parts of Europe write them.
+        (b"ra;dec\n150,1;2,2\n", ["ra", "dec"], ["150,1", "2,2"]),
+        (b"ra;dec;flux (a, b)\n1;2;3\n", ["ra", "dec", "flux (a, b)"], [1, 2, 3]),
+        (b'"a;b",c\n"1\n;2",3\n', ["a;b", "c"], ["1\n;2", 3]),
+        (b"flux;err\n1\n2\n", ["flux;err"], [1]),
+        (b"ID\nivo://a/b?c;d\n", ["ID"], ["ivo://a/b?c;d"]),
+        (b"ra dec\n1 2\n", ["ra dec"], ["1 2"]),
+        (b"a;b\n", ["a", "b"], None),
+    ],
+)
+def test_what_separates_cells_is_in_all_lines(data, names, first, tmp_path):
+    columns, rows = upload(tmp_path, data, file_name="t.csv")
+    assert [c.name for c in columns] == names
+    assert rows[:1] == ([] if first is None else [first])
+
+
 def test_one_column_of_text_may_have_empty_lines(tmp_path):
     assert upload(tmp_path, b"s\na\n\nb\n")[1] == [["a"], [None], ["b"]]
 

@@ -13,7 +13,8 @@ a database.
 - `tabledata`  cells as text to Arrow
 - `packed`     cells as bytes to Arrow; `rows`: the rows of BINARY and BINARY2
 - `votable`    VOTables in every serialisation
-- `csv`        comma- and tab-separated text, types found by looking
+- `separator`  what stands between the cells of a text
+- `csv`        separated text, types found by looking
 - `parquet`    Parquet, with the metadata of VOParquet
 - `bintable`   columns of a FITS table; `fits`: the first table of a file
 - `sink`       where they all write: an Arrow file, limits watched

@@ -1,4 +1,4 @@
-"""Comma- and tab-separated text with a line of names (RFC 4180), types found by looking.
+"""Separated text with a line of names (RFC 4180), types found by looking.
 
 Two passes: the first sees which types every cell of a column can have, the second reads.
 """
@@ -167,7 +167,7 @@ def read_csv(
     limits
         Of the table.
     separator
-        Between cells: a comma or a tab.
+        Between cells, as `find_separator` tells it.
     texts
         Names, lower case, of columns that are texts whatever they look like.
 

@@ -11,6 +11,7 @@ from vodal.tables.readers.fits import read_fits
 from vodal.tables.readers.gunzip import gunzip
 from vodal.tables.readers.limits import ReadLimits, over
 from vodal.tables.readers.parquet import read_parquet
+from vodal.tables.readers.separator import find_separator
 from vodal.tables.readers.sink import TableSink
 from vodal.tables.readers.sniff import HEAD_BYTES, sniff
 from vodal.tables.readers.votable import read_votable
@@ -91,10 +92,9 @@ def _read(
     match form:
         case "votable":
             return read_votable(source, target, limits)
-        case "csv":
-            return read_csv(source, target, limits, texts=texts)
-        case "tsv":
-            return read_csv(source, target, limits, separator="\t", texts=texts)
+        case "text":
+            separator = find_separator(_head(source), media_type, file_name)
+            return read_csv(source, target, limits, separator=separator, texts=texts)
         case "parquet":
             return read_parquet(source, target, limits)
         case "fits":
