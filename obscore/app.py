@@ -67,12 +67,13 @@ def create_app(
     longer = f"As a job in /async a query may take up to {limits.async_max_limit_s} s"
     runner = QueryRunner(engine, limits, otherwise=None if jobs is None else longer)
     runners = [runner]
-    uploads = TableUploads(limits.uploads, RESERVED)
+    uploads = TableUploads(limits.uploads, RESERVED, section="tap.uploads")
     job_uploads = JobUploads(uploads)
+    metrics = QueryMetrics(CollectorRegistry() if registry is None else registry)
     sync = SyncQueries(
         runner,
         limits,
-        QueryMetrics(CollectorRegistry() if registry is None else registry),
+        metrics,
         uploads,
         annotators=annotators,
         public_url=public_url,
@@ -99,6 +100,7 @@ def create_app(
             annotators=annotators,
             identify=identify,
             uploads=job_uploads,
+            metrics=metrics,
         )
 
     @asynccontextmanager

@@ -91,9 +91,9 @@ def create_app(
         routes += stitch_routes(finder, catalogue, pool, settings)
     if jobs is None:
         return service_app(routes)
-    tables = TableUploads(settings.uploads)
+    tables = TableUploads(settings.uploads, section="soda.uploads")
     uploads = JobUploads(tables)
-    work = CutoutJobs(finder, pool, settings, uploads.load, catalogue)
+    work = CutoutJobs(finder, pool, settings, uploads.load, catalogue, metrics)
     routes += async_routes(
         jobs,
         work,

@@ -11,11 +11,13 @@ from concurrent.futures import TimeoutError as NotDoneError
 from dataclasses import dataclass
 
 from soda.finding import Finder
+from soda.metrics import CutoutMetrics
 from soda.output import Output
 from soda.source import Source
 from soda.worker import CutAnswer, make_batch
 from soda.worklist import Item
 from vodal.errors import ServiceUnavailable, SkylaneError, UsageError
+from vodal.outcomes import outcome_of
 from vodal.pool import WarmPool
 from vodal.uws.results import StoppedError
 from vodal.uws.tasks import Task
@@ -42,13 +44,6 @@ class _Batch:
     def wanted(self) -> list[tuple[Source, Item]]:
         pairs = zip(self.found, self.items, strict=True)
         return [(source, item) for source, item in pairs if isinstance(source, Source)]
-
-
-def _body(answer: CutAnswer | SkylaneError | None) -> Made:
-    if isinstance(answer, CutAnswer):
-        assert isinstance(answer.body, bytearray)
-        return answer.body
-    return answer
 
 
 def _same_file(batch: _Batch) -> Iterator[_Batch]:
@@ -78,6 +73,8 @@ class Batches:
         The largest cutout that is made.
     output
         What is made of the pixels of each.
+    metrics
+        Counts the cutouts.
     """
 
     def __init__(
@@ -88,7 +85,9 @@ class Batches:
         loop: asyncio.AbstractEventLoop,
         limit_bytes: int,
         output: Output,
+        metrics: CutoutMetrics,
     ) -> None:
+        self._metrics = metrics
         self._task = task
         self._finder = finder
         self._pool = pool
@@ -156,9 +155,9 @@ class Batches:
         done = 0
         for item, found in zip(batch.items, batch.found, strict=True):
             if not isinstance(found, Source):
-                yield item, found
+                yield item, self._counted(found)
             elif answers:
-                yield item, _body(answers.popleft())
+                yield item, self._counted(answers.popleft())
             else:
                 break
             done += 1
@@ -167,6 +166,17 @@ class Batches:
         if rest.items:
             self._submit(rest)
             self._window.appendleft(rest)
+
+    def _counted(self, answer: CutAnswer | SkylaneError | None) -> Made:
+        if isinstance(answer, CutAnswer):
+            body = answer.body
+            assert isinstance(body, bytearray)
+            read = answer.read_bytes, answer.needed_bytes
+            self._metrics.made(answer.seconds, len(body), *read, "async")
+            self._metrics.ended("ok", "async")
+            return body
+        self._metrics.ended("empty" if answer is None else outcome_of(answer), "async")
+        return answer
 
     def _answers(self, batch: _Batch) -> deque[CutAnswer | SkylaneError | None] | None:
         """Wait for the answers of a batch; None if it failed as a whole."""

@@ -10,6 +10,7 @@ from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from soda.archives import ARCHIVES
@@ -17,6 +18,7 @@ from soda.batches import Batches, Made
 from soda.finding import Finder
 from soda.groups import MOST_GROUPS, check_groupable, grouped
 from soda.ledger import FILES, WORKLIST, Ledger
+from soda.metrics import CutoutMetrics
 from soda.names import file_name
 from soda.outcomes import (
     INDEX_NAME,
@@ -72,6 +74,8 @@ class CutoutJobs(Work):
         Loads what was uploaded with a job.
     catalogue
         Finds products by place; without it a table has to name datasets.
+    metrics
+        Counts cutouts; by default nobody asks.
     """
 
     resumes = True
@@ -83,7 +87,9 @@ class CutoutJobs(Work):
         settings: SodaSettings,
         uploads: Callable[[Task], Sequence[UploadedTable]],
         catalogue: Catalogue | None = None,
+        metrics: CutoutMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or CutoutMetrics(CollectorRegistry())
         self._uploads = uploads
         self._catalogue = catalogue
         self._finder = finder
@@ -125,6 +131,7 @@ class CutoutJobs(Work):
                 loop,
                 self._settings.max_output_bytes,
                 asked.output,
+                self._metrics,
             )
             with closing(batches.made(worklist.items(ledger.done))) as coming:
                 for item, made in coming:

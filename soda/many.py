@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from itertools import islice
-from time import time
+from time import perf_counter, time
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -21,6 +21,7 @@ from typing_extensions import override
 from soda.archives import ARCHIVES, Archive, Entry
 from soda.finding import Finder
 from soda.groups import MOST_GROUPS, check_groupable, grouped
+from soda.metrics import CutoutMetrics
 from soda.names import file_name
 from soda.outcomes import (
     INDEX_NAME,
@@ -38,6 +39,7 @@ from soda.selection import Selection
 from soda.settings import SodaSettings
 from soda.worker import make_cutout
 from vodal.errors import ServiceUnavailable, SkylaneError, TooLargeError, UsageError
+from vodal.outcomes import outcome_of
 from vodal.pool import WarmPool
 from vodal.tables.csv import write_csv
 from vodal.web.presence import send_unless_gone
@@ -92,9 +94,14 @@ class ManyCutouts:
         Where cutouts are made.
     settings
         Limits.
+    metrics
+        Counts.
     """
 
-    def __init__(self, finder: Finder, pool: WarmPool, settings: SodaSettings) -> None:
+    def __init__(
+        self, finder: Finder, pool: WarmPool, settings: SodaSettings, metrics: CutoutMetrics
+    ) -> None:
+        self._metrics = metrics
         self._finder = finder
         self._pool = pool
         self._settings = settings
@@ -204,10 +211,23 @@ class ManyCutouts:
     async def _make(
         self, number: int, width: int, did: str, selection: Selection, output: Output
     ) -> _Made:
+        try:
+            made = await self._cut(number, width, did, selection, output)
+        except BaseException as error:
+            self._metrics.ended(outcome_of(error), "multi")
+            raise
+        nothing = "empty" if made.error is None else outcome_of(made.error)
+        self._metrics.ended(nothing if made.body is None else "ok", "multi")
+        return made
+
+    async def _cut(
+        self, number: int, width: int, did: str, selection: Selection, output: Output
+    ) -> _Made:
+        began = perf_counter()
         nothing = Outcome(number, 0, did, selection_text(selection), Status.NO_OVERLAP)
         try:
             product, source = await run_in_threadpool(self._finder.look_up, did, selection)
-            answer = None
+            found, answer = perf_counter(), None
             if source is not None:
                 limit = self._settings.max_output_bytes
                 answer = await self._pool.run(
@@ -219,6 +239,9 @@ class ManyCutouts:
             return _Made(replace(nothing, message=NOTHING))
         assert isinstance(answer.body, bytearray)
         body = answer.body
+        waited = perf_counter() - found - sum(answer.seconds.values())
+        spent = {"find": found - began, "queue": max(0.0, waited), **answer.seconds}
+        self._metrics.made(spent, len(body), answer.read_bytes, answer.needed_bytes, "multi")
         digest, crc = await run_in_threadpool(lambda: (sha256(body).hexdigest(), zlib.crc32(body)))
         name = file_name(product, selection.stencil, output.format.suffix)
         outcome = replace(

@@ -1,12 +1,16 @@
-"""What is counted of cutouts that are answered at once, for Prometheus."""
+"""What is counted of cutouts, for Prometheus."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-__all__ = ["CUT_OUTCOMES", "STEPS", "CutoutMetrics"]
+__all__ = ["CUT_OUTCOMES", "STEPS", "CutoutMetrics", "Mode"]
+
+Mode = Literal["sync", "multi", "async"]
+"""Whether a cutout is an answer, one of several in an answer (MULTI), or one of a job."""
 
 CUT_OUTCOMES = ("ok", "empty", "refused", "busy", "deadline", "gone", "failed")
 """How a cutout can end: given; nothing there; wrong or too large; sent away because too many
@@ -31,20 +35,30 @@ class CutoutMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         cutouts = Counter(
-            "skylane_soda_cutouts", "Cutouts that ended", ["outcome"], registry=registry
+            "skylane_soda_cutouts", "Cutouts that ended", ["mode", "outcome"], registry=registry
         )
         seconds = Histogram(
             "skylane_soda_step_seconds",
             "Time of the steps of a cutout",
-            ["step"],
+            ["mode", "step"],
             buckets=_SECONDS,
             registry=registry,
         )
-        self._cutouts = {name: cutouts.labels(name) for name in CUT_OUTCOMES}
-        self._seconds = {step: seconds.labels(step) for step in STEPS}
-        self._size = Histogram(
-            "skylane_soda_cutout_bytes", "Sizes of cutouts", buckets=_BYTES, registry=registry
+        size = Histogram(
+            "skylane_soda_cutout_bytes",
+            "Sizes of cutouts",
+            ["mode"],
+            buckets=_BYTES,
+            registry=registry,
         )
+        modes = get_args(Mode)
+        self._cutouts = {
+            (mode, name): cutouts.labels(mode, name) for mode in modes for name in CUT_OUTCOMES
+        }
+        self._seconds = {
+            (mode, step): seconds.labels(mode, step) for mode in modes for step in STEPS
+        }
+        self._size = {mode: size.labels(mode) for mode in modes}
         self._read = Counter("skylane_soda_read_bytes", "Read for cutouts", registry=registry)
         self._needed = Counter(
             "skylane_soda_needed_bytes",
@@ -52,16 +66,24 @@ class CutoutMetrics:
             registry=registry,
         )
 
-    def ended(self, outcome: str) -> None:
+    def ended(self, outcome: str, mode: Mode = "sync") -> None:
         """Count a cutout that has ended, one of `CUT_OUTCOMES`."""
-        self._cutouts[outcome].inc()
+        self._cutouts[mode, outcome].inc()
 
     def made(
-        self, seconds: Mapping[str, float], size_bytes: int, read_bytes: int, needed_bytes: int
+        self,
+        seconds: Mapping[str, float],
+        size_bytes: int,
+        read_bytes: int,
+        needed_bytes: int,
+        mode: Mode = "sync",
     ) -> None:
-        """Count what a cutout took, by `STEPS`, its size, what was read and needed."""
+        """Count what a cutout took, by `STEPS`, its size, what was read and needed.
+
+        Of the cutouts of a job the steps of the worker alone are known.
+        """
         for step, spent in seconds.items():
-            self._seconds[step].observe(spent)
-        self._size.observe(size_bytes)
+            self._seconds[mode, step].observe(spent)
+        self._size[mode].observe(size_bytes)
         self._read.inc(read_bytes)
         self._needed.inc(needed_bytes)

@@ -65,10 +65,10 @@ def soda_routes(
     has_jobs
         Whether there is ``/async``.
     metrics
-        Counts what ``/sync`` gives.
+        Counts cutouts.
     """
     one = OneCutout(finder, pool, settings, metrics)
-    many = ManyCutouts(finder, pool, settings)
+    many = ManyCutouts(finder, pool, settings, metrics)
 
     async def sync(request: Request) -> Response:
         packing, given = read_packing(await read_params(request))

@@ -219,7 +219,8 @@ def make_batch(
             if made is None:
                 answers.append(None)
                 continue
-            answers.append(CutAnswer(pickle.PickleBuffer(made.body), made.seconds))
+            body = pickle.PickleBuffer(made.body)
+            answers.append(CutAnswer(body, made.seconds, made.read_bytes, made.needed_bytes))
             total += len(made.body)
             if total >= budget_bytes:
                 break

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from obscore.tap.jobs import TapJobs, no_uploads
+from obscore.tap.metrics import QueryMetrics
 from obscore.tap.query import QueryRunner
 from obscore.tap.settings import TapSettings
 from vodal.links import Annotator
@@ -42,6 +43,7 @@ def async_routes(
     annotators: Sequence[Annotator] = (),
     identify: Identify = anonymous,
     uploads: JobUploads | None = None,
+    metrics: QueryMetrics | None = None,
 ) -> list[BaseRoute]:
     """Make the routes of asynchronous queries.
 
@@ -62,11 +64,14 @@ def async_routes(
         Knows who asks.
     uploads
         Takes and reads the tables that come with jobs; without it there are none.
+    metrics
+        Where queries are counted; by default nobody asks.
     """
+    load = no_uploads if uploads is None else uploads.load
     service = JobService(
         runner,
         "tap",
-        TapJobs(queries, settings, annotators, no_uploads if uploads is None else uploads.load),
+        TapJobs(queries, settings, annotators, load, metrics),
         default_duration_s=settings.async_limit_s,
         max_duration_s=settings.async_max_limit_s,
     )

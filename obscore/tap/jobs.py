@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
+from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from obscore.tap.answer import write_answer
 from obscore.tap.explained import explanation_answer, limits_of
+from obscore.tap.metrics import QueryMetrics, stream_outcome
 from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest, read_request
 from obscore.tap.settings import TapSettings
@@ -17,6 +20,7 @@ from vodal.links import Annotator
 from vodal.params import Params
 from vodal.tables.columns import ResultStream
 from vodal.tables.uploads import UploadedTable
+from vodal.uws.outcomes import stopped_outcome
 from vodal.uws.tasks import Stop, Task, Work
 
 __all__ = ["LoadUploads", "TapJobs", "no_uploads"]
@@ -66,6 +70,8 @@ class TapJobs(Work):
         Make the service descriptors that go with a result.
     uploads
         Loads what was uploaded with a job.
+    metrics
+        Where queries are counted; not if they are begun again by another server process.
     """
 
     def __init__(
@@ -74,30 +80,48 @@ class TapJobs(Work):
         settings: TapSettings,
         annotators: Sequence[Annotator] = (),
         uploads: LoadUploads = no_uploads,
+        metrics: QueryMetrics | None = None,
     ) -> None:
         self._queries = queries
         self._settings = settings
         self._annotators = tuple(annotators)
         self._uploads = uploads
+        self._metrics = metrics or QueryMetrics(CollectorRegistry())
 
     @override
     def run(self, task: Task) -> None:
+        try:
+            outcome = stream_outcome(self._run(task), gone=False)
+        except BaseException as error:
+            told = stopped_outcome(task, error)
+            if told is not None:
+                self._ended(task, told)
+            raise
+        self._ended(task, outcome)
+
+    def _ended(self, task: Task, outcome: str) -> None:
+        self._metrics.ended(outcome, time.monotonic() - task.began, "async")
+
+    def _run(self, task: Task) -> ResultStream:
         job = task.job
         asked = read_request(Params(job.params), self._settings)
         uploads = self._uploads(task)
         try:
-            self._answer(task, asked, uploads)
+            return self._answer(task, asked, uploads)
         except SkylaneError:
             if task.stop is Stop.OVERTIME:
                 task.why_long = self._queries.why(asked.query, uploads)
             raise
 
-    def _answer(self, task: Task, asked: QueryRequest, uploads: Sequence[UploadedTable]) -> None:
+    def _answer(
+        self, task: Task, asked: QueryRequest, uploads: Sequence[UploadedTable]
+    ) -> ResultStream:
         if asked.explain:
             explanation = self._queries.explain(asked.query, asked.max_rows, uploads=uploads)
             limits = limits_of(asked, self._settings, jobs=True)
-            self._write(task, asked, *explanation_answer(explanation, asked, limits))
-            return
+            result, pieces = explanation_answer(explanation, asked, limits)
+            self._write(task, asked, result, pieces)
+            return result
         job = task.job
         result = self._queries.run(
             asked.query,
@@ -110,9 +134,10 @@ class TapJobs(Work):
             limit_s=self._settings.async_max_limit_s + _MARGIN_S,
         )
         task.report(rows=0)
-        result.batches = _counted(result.batches, task)
+        result.batches = _counted(self._metrics.counted(result.batches, "async"), task)
         pieces = write_answer(result, asked, self._annotators, job.site_url)
         self._write(task, asked, result, pieces)
+        return result
 
     def _write(
         self, task: Task, asked: QueryRequest, result: ResultStream, pieces: Iterator[bytes]

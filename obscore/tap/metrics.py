@@ -35,7 +35,8 @@ class QueryMetrics:
         )
         self._seconds = Histogram(
             "skylane_tap_query_seconds",
-            "From the request's arrival to the end of the answer",
+            "From the request's arrival to the end of the answer; of jobs, without waiting in the"
+            " queue",
             ["mode"],
             buckets=_BUCKETS,
             registry=registry,
@@ -61,7 +62,7 @@ class QueryMetrics:
         outcome
             One of `OUTCOMES`.
         seconds
-            From the request's arrival to the end of the answer.
+            From the request's arrival to the end of the answer; of a job, for which it ran.
         mode
             ``sync`` or ``async``.
         """

@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 XLINK = "{http://www.w3.org/1999/xlink}href"
 
@@ -70,6 +71,12 @@ class Server:
 
     def state(self) -> dict:
         return httpx.get(self.url.removesuffix("/soda") + "/state").json()
+
+    def metric(self, name, **labels) -> float:
+        """Give a value of /metrics."""
+        text = httpx.get(self.url.removesuffix("/soda") + "/metrics").text
+        samples = (s for family in text_string_to_metric_families(text) for s in family.samples)
+        return next(s.value for s in samples if s.name == name and s.labels == labels)
 
     def suspend(self) -> None:
         """Let it do nothing."""

@@ -14,8 +14,9 @@ import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -44,20 +45,26 @@ def main(folder: Path, given: dict, files: list[Path]) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (given["file_limit"],) * 2)
     products = Products(*files)
+    registry = CollectorRegistry()
     pool = make_pool(settings)
     soda = create_app(
-        resolver=products, pool=pool, settings=settings, jobs=runner, catalogue=products
-    )
+        resolver=products, pool=pool, settings=settings, jobs=runner, catalogue=products,
+        registry=registry,
+    )  # fmt: skip
 
     async def state(_request):
         return JSONResponse({"pids": pool.pids, "bulk": pool.stats.bulk_at_work})
+
+    async def metrics(_request):
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     @asynccontextmanager
     async def lifespan(_app):
         async with pool, soda.router.lifespan_context(soda), runner:
             yield
 
-    app = Starlette(routes=[Mount("/soda", soda), Route("/state", state)], lifespan=lifespan)
+    routes = [Mount("/soda", soda), Route("/state", state), Route("/metrics", metrics)]
+    app = Starlette(routes=routes, lifespan=lifespan)
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with serve(app) as server:

@@ -166,6 +166,24 @@ def test_rows_that_are_wrong_fail_alone(job_server, survey, dids):
     assert set(tar_of(job_server, job_id)) == {*names, "cutouts.csv"}
 
 
+def test_the_cutouts_of_a_job_are_counted(start, survey, dids):
+    server = start([e.path for e in survey.exposures])
+    table = big_table(survey, dids, 70)
+    table["ID"] = [*table["ID"][:-2], "ivo://nobody/x", dids[0]]
+    table["ra"][-1], table["dec"][-1] = 0.0, -80.0
+    job_id = submit(server, table)
+    assert server.until(job_id, "COMPLETED", "ERROR")["phase"] == "COMPLETED"
+    rows = index_of(server, job_id)
+    for outcome, count in (("ok", 68), ("empty", 1), ("refused", 1)):
+        labels = {"mode": "async", "outcome": outcome}
+        assert server.metric("skylane_soda_cutouts_total", **labels) == count
+    total = sum(row["content_length"] or 0 for row in rows)
+    assert server.metric("skylane_soda_cutout_bytes_sum", mode="async") == total
+    assert server.metric("skylane_soda_step_seconds_count", mode="async", step="read") == 68
+    needed = server.metric("skylane_soda_needed_bytes_total")
+    assert 0 < needed <= server.metric("skylane_soda_read_bytes_total")
+
+
 @pytest.mark.parametrize(
     ("table", "more", "word"),
     [

@@ -32,6 +32,7 @@ from test_soda_service import served
 
 from soda.archives import Entry, TarArchive, ZipArchive
 from soda.groups import grouped
+from soda.metrics import STEPS
 from soda.outcomes import Outcome, Status
 from vodal.testing.skies import make_wcs
 
@@ -322,3 +323,21 @@ def test_a_zip_beyond_four_gigabytes(tmp_path):
     with zipfile.ZipFile(path) as found:
         assert [info.file_size for info in found.infolist()] == [size, 5]
         assert found.read("after") == b"after"
+
+
+def test_each_of_several_cutouts_is_counted(products, asked):
+    with served(products, max_output_bytes=3_000_000) as site:
+        files = tar_files(ask(site, MULTI="tar", **asked).content)
+        bodies = [body for name, body in files.items() if name != "cutouts.csv"]
+
+        def count(name, **labels):
+            return site.value(name, {"mode": "multi", **labels})
+
+        rows = [row["status"] for row in rows_of(files["cutouts.csv"].decode())]
+        for outcome, status in (("ok", "ok"), ("empty", "no overlap"), ("refused", "error")):
+            found = count("skylane_soda_cutouts_total", outcome=outcome)
+            assert found == rows.count(status) > 0
+        assert count("skylane_soda_cutout_bytes_sum") == sum(map(len, bodies))
+        for step in STEPS:
+            assert count("skylane_soda_step_seconds_count", step=step) == len(bodies)
+        assert site.value("skylane_soda_cutouts_total", {"mode": "sync", "outcome": "ok"}) == 0

@@ -267,7 +267,7 @@ def test_what_was_done_is_told_and_counted(products, first):
 
         def outcomes():
             return [
-                int(site.value("skylane_soda_cutouts_total", {"outcome": name}))
+                int(site.value("skylane_soda_cutouts_total", {"mode": "sync", "outcome": name}))
                 for name in CUT_OUTCOMES
             ]
 
@@ -278,8 +278,9 @@ def test_what_was_done_is_told_and_counted(products, first):
         assert all(float(duration) >= 0 for _, _, duration in steps)
         assert outcomes() == [1, 0, 0, 0, 0, 0, 0]
         for step in STEPS:
-            assert site.value("skylane_soda_step_seconds_count", {"step": step}) == 1
-        assert site.value("skylane_soda_cutout_bytes_sum") == len(answer.content)
+            labels = {"mode": "sync", "step": step}
+            assert site.value("skylane_soda_step_seconds_count", labels) == 1
+        assert site.value("skylane_soda_cutout_bytes_sum", {"mode": "sync"}) == len(answer.content)
         with fits.open(io.BytesIO(answer.content)) as cut:
             pixels = sum(hdu.data.nbytes for hdu in cut if hdu.data is not None)
         needed = site.value("skylane_soda_needed_bytes_total")

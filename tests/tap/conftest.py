@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -56,7 +57,10 @@ class Tap:
 
 
 def make_site(
-    database: Path | Backend, settings: TapSettings | None = None, jobs: Runner | None = None
+    database: Path | Backend,
+    settings: TapSettings | None = None,
+    jobs: Runner | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> Starlette:
     """Make a site with a TAP service; without a runner it has no asynchronous queries."""
     tap = create_app(
@@ -64,6 +68,7 @@ def make_site(
         settings=settings,
         annotators=[LinksAnnotator()],
         jobs=jobs,
+        registry=registry,
     )
 
     @asynccontextmanager

@@ -17,8 +17,10 @@ import httpx
 import pytest
 import pyvo
 from astropy.io.votable import parse_single_table
+from prometheus_client import CollectorRegistry
 
 from obscore.store.sqlite.store import SqliteStore
+from obscore.tap.metrics import OUTCOMES
 from obscore.tap.settings import TapSettings
 from obscore.testing import make_catalogue
 from vodal.testing.jobs import make_runner
@@ -256,6 +258,36 @@ def test_the_execution_duration_is_kept(tap, site_app, tmp_path):
         said = error_text(job)
         assert "stopped after 1 s, its execution duration" in said
         assert re.search(r"compares every row of ivoa.obscore AS \w \(401\) with every row", said)
+
+
+def test_the_queries_of_jobs_are_counted(tap, site_app, tmp_path):
+    registry = CollectorRegistry()
+    runner = make_runner(tmp_path, concurrency=1)
+    with serve(site_app(tap.database, None, runner, registry)) as server:
+        url = f"{server.url}/tap"
+        jobs = [
+            submit(url, "SELECT obs_id FROM ivoa.obscore", MAXREC="5", PHASE="RUN"),
+            submit(url, "SELECT TOP 7 obs_id FROM ivoa.obscore", PHASE="RUN"),
+            submit(url, "SELECT nothing FROM ivoa.obscore", PHASE="RUN"),
+            submit(url, ENDLESS, PHASE="RUN", EXECUTIONDURATION="1"),
+        ]
+        for job in jobs:
+            end(job)
+        aborted = submit(url, ENDLESS, PHASE="RUN")
+        assert document(aborted, WAIT="5", PHASE="QUEUED").findtext(f"{UWS}phase") == "EXECUTING"
+        httpx.post(f"{aborted}/phase", data={"PHASE": "ABORT"})
+        # It has the only place until the aborted one has ended.
+        end(submit(url, EXPLAIN="true", PHASE="RUN"))
+    value = registry.get_sample_value
+    counted = {
+        outcome: value("skylane_tap_queries_total", {"mode": "async", "outcome": outcome})
+        for outcome in OUTCOMES
+    }
+    expected = {"overflow": 1, "ok": 2, "refused": 1, "deadline": 1, "gone": 1}
+    assert {name: count for name, count in counted.items() if count} == expected
+    assert value("skylane_tap_query_seconds_count", {"mode": "async"}) == 6
+    assert value("skylane_tap_query_seconds_sum", {"mode": "async"}) > 1
+    assert value("skylane_tap_rows_total", {"mode": "async"}) == 12
 
 
 def test_the_execution_duration_can_be_changed_while_a_job_runs(tap, site_app, tmp_path):

@@ -180,15 +180,17 @@ def test_each_limit_has_its_own_error(tap, site_app):
             (b"a\n" + b"x" * 60, "(max_cell_bytes is 50)"),
             (gzip.compress(b"a\n" + b"1\n" * 5000), "(max_table_bytes is 3000)"),
             (b"a\n" + b"1" * 2500, ("the uploaded files have more bytes than this service takes"
-                " (max_bytes is 2000)")),
+                " (tap.uploads.max_bytes is 2000)")),
         ]:  # fmt: skip
             answer = ask(tap, query, {"x": ("t", content)}, url, UPLOAD="t,param:x")
             assert sentence in fault(answer, 413)
         two = [("x", ("t", b"a\n1\n")), ("y", ("t", b"a\n1\n"))]
-        assert "max_tables is 1" in fault(
+        assert "(tap.uploads.max_tables is 1)" in fault(
             ask(tap, query, two[:1], url, UPLOAD="t,param:x;u,param:y"), 413
         )
-        assert "max_tables is 1" in fault(ask(tap, query, two, url, UPLOAD="t,param:x"), 413)
+        assert "(tap.uploads.max_tables is 1)" in fault(
+            ask(tap, query, two, url, UPLOAD="t,param:x"), 413
+        )
 
 
 def test_a_body_beyond_all_limits_is_not_read(tap, site_app):
@@ -208,7 +210,7 @@ def test_no_uploads_can_be_had(tap, site_app):
             tap, "SELECT * FROM TAP_UPLOAD.t", {"x": ("t", CSV)}, f"{server.url}/tap/sync",
             UPLOAD="t,param:x",
         )  # fmt: skip
-        assert "max_tables is 0" in fault(answer, 413)
+        assert "(tap.uploads.max_tables is 0)" in fault(answer, 413)
         assert b"uploadMethod" not in httpx.get(f"{server.url}/tap/capabilities").content
     capabilities = httpx.get(f"{tap.url}/capabilities").text
     assert "TAPRegExt#upload-inline" in capabilities

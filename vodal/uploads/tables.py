@@ -50,7 +50,11 @@ class UploadSource:
 
 
 def parse_uploads(
-    values: Sequence[str], max_tables: int, reserved: Collection[str] = ()
+    values: Sequence[str],
+    max_tables: int,
+    reserved: Collection[str] = (),
+    *,
+    setting: str = "max_tables",
 ) -> tuple[UploadSource, ...]:
     """Read the values of UPLOAD.
 
@@ -65,6 +69,8 @@ def parse_uploads(
         How many there may be.
     reserved
         Words in upper case that are no names without quotes.
+    setting
+        Name of the limit, for errors.
 
     Raises
     ------
@@ -81,7 +87,7 @@ def parse_uploads(
             sources.append(source)
             if len(sources) > max_tables:
                 raise TooLargeError(
-                    f"UPLOAD names more tables than this service takes (max_tables is {max_tables})"
+                    f"UPLOAD names more tables than this service takes ({setting} is {max_tables})"
                 )
     seen: dict[str, str] = {}
     for source in sources:
@@ -140,17 +146,23 @@ class TableUploads:
         Limits.
     reserved
         As for `parse_uploads`.
+    section
+        Where the settings are, for errors: ``tap.uploads``.
     """
 
-    def __init__(self, settings: UploadSettings, reserved: Collection[str] = ()) -> None:
+    def __init__(
+        self, settings: UploadSettings, reserved: Collection[str] = (), *, section: str = ""
+    ) -> None:
         self._settings = settings
+        self._section = section
         self._reserved = reserved
         self._pool: WarmPool | None = None
         self._starting = asyncio.Lock()
 
     def target(self, folder: Path) -> FileTarget:
         """Say where the files of a request go."""
-        return FileTarget(folder, self._settings.max_tables, self._settings.max_bytes)
+        settings = self._settings
+        return FileTarget(folder, settings.max_tables, settings.max_bytes, self._section)
 
     @asynccontextmanager
     async def taking(self, request: Request) -> AsyncIterator[Taken]:
@@ -174,6 +186,18 @@ class TableUploads:
             with CancelScope(shield=True):
                 await run_sync(directory.cleanup)
 
+    def named(self, params: Params) -> tuple[UploadSource, ...]:
+        """Give the tables that UPLOAD names.
+
+        Raises
+        ------
+        UsageError, TooLargeError
+            As `parse_uploads`.
+        """
+        setting = self.target(_NOWHERE).setting("max_tables")
+        most = self._settings.max_tables
+        return parse_uploads(params.all("UPLOAD"), most, self._reserved, setting=setting)
+
     async def tables(self, taken: Taken) -> tuple[UploadedTable, ...]:
         """Read the tables that UPLOAD names.
 
@@ -186,9 +210,7 @@ class TableUploads:
         ServiceUnavailable
             If too many are waiting to be read, or its reading takes too long.
         """
-        sources = parse_uploads(
-            taken.params.all("UPLOAD"), self._settings.max_tables, self._reserved
-        )
+        sources = self.named(taken.params)
         tables = []
         for number, source in enumerate(sources, 1):
             try:

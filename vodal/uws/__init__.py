@@ -20,5 +20,6 @@ In the order data flows:
 - `controls`   what a request asks of a job, beside the parameters of the job
 - `intake`     the parameters of a job from a request, and the seam for uploads
 - `routes`     the resources
+- `outcomes`   how runs end, for metrics
 - `metrics`    what is told of the queue to Prometheus
 """

@@ -50,6 +50,12 @@ class FileTarget:
     max_files: int
     max_bytes: int
     """Of all files together."""
+    section: str = ""
+    """Of the settings in which `max_tables` and `max_bytes` are, for errors: ``tap.uploads``."""
+
+    def setting(self, name: str) -> str:
+        """Give the whole name of a setting."""
+        return f"{self.section}.{name}" if self.section else name
 
 
 @dataclass(slots=True)
@@ -143,7 +149,7 @@ class _Reader:
             if len(self.files) + len(self._open) >= self._target.max_files:
                 raise TooLargeError(
                     f"the request has more files than this service takes"
-                    f" (max_tables is {self._target.max_files})"
+                    f" ({self._target.setting('max_tables')} is {self._target.max_files})"
                 )
             part.path = self._target.folder / f"part{self._count}"
             self._open.append(part)
@@ -160,7 +166,7 @@ class _Reader:
             if self._file_bytes > self._target.max_bytes:
                 raise TooLargeError(
                     "the uploaded files have more bytes than this service takes"
-                    f" (max_bytes is {self._target.max_bytes})"
+                    f" ({self._target.setting('max_bytes')} is {self._target.max_bytes})"
                 )
             part.data += data[start:end]
             part.size += size
