@@ -15,13 +15,8 @@ from obscore.observation import CataloguedFile
 from obscore.store.base import Backend
 from obscore.store.choice import make_backend as choose_backend
 from obscore.store.settings import StoreSettings
-from soda.skyimage import compiled as skysearch
-from vodal.fits.tiled import rice
 from vodal.testing.postgres import Cluster, cluster, find_programs
 from vodal.testing.skies import Survey, make_survey
-
-_READ_PIXELS = {"assembly", "datalink", "fits", "hips", "skylane", "soda"}
-"""Folders of tests that read images."""
 
 
 def _real_images() -> Path | None:
@@ -38,18 +33,6 @@ def real_images() -> Path:
     if images is None:
         pytest.skip("no folder of real FITS files (SKYLANE_TEST_DATA or ../shared/data)")
     return images
-
-
-@pytest.fixture(scope="session", autouse=True)
-def loaded_cutouts(request: pytest.FixtureRequest) -> None:
-    """Load the compiled code of cutouts before what needs it, rather than beside it in a thread.
-
-    The compiler swaps the process's warning filters while it works, so that a warning which the
-    code under test has silenced would come up as an error.
-    """
-    if any(item.path.parent.name in _READ_PIXELS for item in request.session.items):
-        rice.wait()
-        skysearch.wait()
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar, cast
 
 from numba import njit
+from numba.core import compiler, errors
 
 __all__ = ["compiled", "kernel", "uncounted"]
 
@@ -13,6 +16,27 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 _FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 """Without ``nnan`` and ``ninf``: a blank pixel is a NaN and must stay one."""
+
+
+class _Unswapped:
+    """The module `warnings` for the compiler, but for what changes filters of the process.
+
+    numba 0.68 swaps them some thousand times while it compiles, to tell no warning of its own
+    twice. Other threads would lose the filters that they set meanwhile, or get back old ones.
+    """
+
+    def catch_warnings(self, **_: object) -> AbstractContextManager[list[Any]]:
+        return nullcontext([])
+
+    def simplefilter(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(warnings, name)
+
+
+for _module in (compiler, errors):
+    vars(_module)["warnings"] = _Unswapped()
 
 
 def compiled(function: Function, **options: Any) -> Function:
