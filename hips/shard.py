@@ -15,7 +15,8 @@ from hips.names import tile_path
 from hips.pyramid import Pyramid
 from hips.stretch import Stretch
 from hips.tile import TileBlock
-from vodal.resample.canvas import Canvas, Sampling
+from vodal.resample.block import Sampling
+from vodal.resample.canvas import Canvas
 from vodal.resample.grid import TOUCH_CELLS, pixel_grid
 
 __all__ = ["ShardJob", "ShardResult", "TileWriter", "build_shard", "top_path"]

@@ -1,8 +1,8 @@
 """Three cutouts as one picture in colour.
 
 The grid of the picture is that of the first dataset, or north up; the two others are brought to it
-by interpolation between their pixels, averaged before where they are much finer. So seeing and
-zero points are not matched: black, balance and stretch are chosen from the pixels themselves.
+by `vodal.resample`, averaged before where they are much finer. Seeing and zero points are not
+matched: black, balance and stretch are chosen from the pixels themselves.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from vodal.errors import UsageError
 from vodal.fits.headers import text_cards, value_card
 from vodal.pictures.lupton import choose_balance, paint_bands
 from vodal.regions import Circle
+from vodal.resample.block import Sampling
 from vodal.storage import RangeReader
 
 __all__ = ["draw_color"]
@@ -79,7 +80,7 @@ def draw_color(
         piece = find_piece(source, around, sky_of, limit_bytes)
         if piece is None:
             return None
-        bands.append(_band(name, piece, reader, first, target))
+        bands.append(_band(name, piece, reader, first, target, output.look.sampling))
     if output.outside != "keep" and selection.stencil is not None:
         bands = [blank_outside(band, target, selection.stencil) for band in bands]
     together = np.stack([band.ravel() for band in bands])
@@ -118,7 +119,7 @@ def _target(first: Piece, output: Output) -> Grid:
 
 
 def _band(
-    name: str, piece: Piece, reader: RangeReader, first: Piece, target: Grid
+    name: str, piece: Piece, reader: RangeReader, first: Piece, target: Grid, sampling: Sampling
 ) -> NDArray[np.float32]:
     if piece.grid is None or first.grid is None:
         raise UsageError(f"COMBINE=rgb: the dataset for {name} has no coordinates on the sky")
@@ -132,4 +133,5 @@ def _band(
     # Finer pixels are averaged to about the size of the picture's.
     factor = max(1.0, wanted / own)
     shape = math.ceil(piece.height / factor), math.ceil(piece.width / factor)
-    return regridded(piece.read(reader, shape), piece.grid.scaled(shape[1], shape[0]), target)
+    grid = piece.grid.scaled(shape[1], shape[0])
+    return regridded(piece.read(reader, shape), grid, target, sampling)

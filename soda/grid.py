@@ -8,28 +8,30 @@ from typing import Any, Final
 
 import numpy as np
 from astropy.wcs import WCS
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import override
 
 from soda.distance import unit_vectors
 from vodal.errors import UsageError
 from vodal.fits.headers import text_cards, value_card
 from vodal.fits.wcs import icrs_to_pixel, pixel_scale_arcsec, pixel_to_icrs
+from vodal.resample.block import Sampling, windows
+from vodal.resample.grid import pixel_grid
+from vodal.resample.mapping import SkyMapping
 
 __all__ = ["Grid", "north_grid", "regridded", "tangent_cards"]
 
 Floats = NDArray[np.float64]
 
-_NODE_STEP: Final = 8
-"""Pixels between the places that are computed; those between are interpolated."""
-_NODE_ERROR: Final = 0.05
-"""Where interpolation would be off by more pixels, each place is computed."""
+_SIDE: Final = 1024
+"""Of a block that is resampled at a time, in pixels."""
 _LARGEST_NORTH_DEG: Final = 60.0
 _CARDS_ERROR: Final = 1.0 / 200.0
 """Part of a picture's longer side that a tangent plane may be off for its header to be written."""
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(SkyMapping):
     """Pixels that lie evenly on those of an image."""
 
     sky: WCS
@@ -48,16 +50,16 @@ class Grid:
         step_x, step_y = self.step_x * self.nx / nx, self.step_y * self.ny / ny
         return Grid(self.sky, self.x0, self.y0, step_x, step_y, nx, ny)
 
-    def to_icrs(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Give right ascension and declination of places, 0-based from the first pixel's centre."""
+    @override
+    def to_icrs(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         return pixel_to_icrs(
             self.sky,
-            self.x0 + (x + 0.5) * self.step_x - 0.5,
-            self.y0 + (y + 0.5) * self.step_y - 0.5,
+            self.x0 + (np.asarray(x) + 0.5) * self.step_x - 0.5,
+            self.y0 + (np.asarray(y) + 0.5) * self.step_y - 0.5,
         )
 
-    def to_pixel(self, ra_deg: Floats, dec_deg: Floats) -> tuple[Floats, Floats]:
-        """Give the places of positions, NaN where there is none."""
+    @override
+    def to_pixel(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[Floats, Floats]:
         x, y = icrs_to_pixel(self.sky, ra_deg, dec_deg)
         return (
             (x + 0.5 - self.x0) / self.step_x - 0.5,
@@ -136,77 +138,37 @@ def north_grid(grid: Grid) -> Grid:
     return Grid(sky, x0, y0, 1.0, 1.0, nx, ny)
 
 
-def regridded(values: NDArray[Any], grid: Grid, target: Grid) -> NDArray[np.float32]:
-    """Bring an image to another grid by interpolation between its pixels.
-
-    Four pixels are interpolated bilinearly, leaving out blank ones; a pixel of the result is blank
-    where these have more than half of the weight, or none of the image is.
-    """
-    out = np.full((target.ny, target.nx), np.nan, np.float32)
-    xs = np.arange(0, target.nx + _NODE_STEP, _NODE_STEP)
-    ys = np.arange(0, target.ny + _NODE_STEP, _NODE_STEP)
-    nodes_x, nodes_y = np.meshgrid(xs.astype(np.float64), ys.astype(np.float64))
-    nodes = np.stack(grid.to_pixel(*target.to_icrs(nodes_x, nodes_y)))
-    for band in range(len(ys) - 1):
-        top = int(ys[band])
-        rows = min(_NODE_STEP, target.ny - top)
-        x, y = _places(nodes[:, max(0, band - 1) : band + 3], min(1, band), rows, target.nx)
-        unknown = ~(np.isfinite(x) & np.isfinite(y))
-        if unknown.any():
-            at_y, at_x = np.nonzero(unknown)
-            places = target.to_icrs(at_x.astype(np.float64), (at_y + top).astype(np.float64))
-            x[unknown], y[unknown] = grid.to_pixel(*places)
-        out[top : top + rows] = _bilinear(values, x, y)
-    return out
-
-
-def _places(nodes: Floats, first: int, rows: int, columns: int) -> Floats:
-    """Interpolate places between two rows of nodes; NaN where that would not be exact enough.
+def regridded(
+    values: NDArray[Any], grid: Grid, target: Grid, sampling: Sampling = "bilinear"
+) -> NDArray[np.float32]:
+    """Bring an image to another grid, by the rules of `vodal.resample.canvas`.
 
     Parameters
     ----------
-    nodes
-        Shape (2, rows of nodes, columns of nodes): the two rows and what is beside them.
-    first
-        Which row of nodes is the upper one.
-    rows, columns
-        Of the result.
+    values
+        The image, rows first; what is not finite is blank.
+    grid
+        Where its pixels are.
+    target
+        The grid to bring it to.
+    sampling
+        How it is sampled.
     """
-    few = np.full(nodes.shape[2], np.inf)
-    across = down = few
-    if nodes.shape[2] > 2:
-        across = np.pad(np.abs(np.diff(nodes, 2, axis=2)).max(axis=(0, 1)), 1, mode="edge")
-    if nodes.shape[1] > 2:
-        down = np.abs(np.diff(nodes, 2, axis=1)).max(axis=(0, 1))
-    error = np.maximum(across, down) / 8.0
-    # A cell is as good as the nodes on both of its sides.
-    good = np.maximum(error[:-1], error[1:]) <= _NODE_ERROR
-    part = np.arange(rows)[:, None] / _NODE_STEP
-    sides = nodes[:, first, None, :] * (1.0 - part) + nodes[:, first + 1, None, :] * part
-    at, inside = np.divmod(np.arange(columns), _NODE_STEP)
-    share = inside / _NODE_STEP
-    places = sides[:, :, at] * (1.0 - share) + sides[:, :, at + 1] * share
-    places[:, :, ~good[at]] = np.nan
-    return np.asarray(places, np.float64)
+    # Its compiled parts are loaded by who asks for it.
+    from vodal.resample.canvas import Canvas  # noqa: PLC0415
 
-
-def _bilinear(values: NDArray[Any], x: Floats, y: Floats) -> NDArray[np.float32]:
-    height, width = values.shape
-    with np.errstate(invalid="ignore"):
-        inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
-    x, y = np.where(inside, x, 0.0), np.where(inside, y, 0.0)
-    left, low = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
-    right_part, high_part = x - left, y - low
-    total, weight = np.zeros(x.shape), np.zeros(x.shape)
-    for k, part_y in ((0, 1.0 - high_part), (1, high_part)):
-        for j, part_x in ((0, 1.0 - right_part), (1, right_part)):
-            one = values[np.clip(low + k, 0, height - 1), np.clip(left + j, 0, width - 1)]
-            known = np.isfinite(one)
-            part = part_y * part_x * known
-            total += part * np.where(known, one, 0.0)
-            weight += part
-    enough = inside & (weight >= 0.5)
-    return np.where(enough, total / np.where(enough, weight, 1.0), np.nan).astype(np.float32)
+    image = np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+    out = np.full((target.ny, target.nx), np.nan, np.float32)
+    for block in windows(target, target.nx, target.ny, _SIDE):
+        places = pixel_grid(grid, block, image.shape)
+        if places is None:
+            continue
+        canvas = Canvas(block.layout, sampling)
+        canvas.add(image, places)
+        made = canvas.finish()
+        if made is not None:
+            out[block.y0 : block.y0 + len(made), block.x0 : block.x0 + made.shape[1]] = made
+    return out
 
 
 def tangent_cards(grid: Grid) -> list[str]:

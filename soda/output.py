@@ -14,6 +14,7 @@ from vodal.pictures.colormaps import COLORMAPS
 from vodal.pictures.levels import Cuts, StretchName
 from vodal.pictures.lupton import SOFTENING
 from vodal.regions import parse_numbers
+from vodal.resample.block import Sampling
 
 __all__ = ["Compression", "Look", "Orientation", "Output", "Outside", "parse_output"]
 
@@ -50,6 +51,8 @@ class Look:
     invert: bool = False
     orient: Orientation = "pixels"
     """Rows from the bottom up as FITS has them, or north up and east to the left."""
+    sampling: Sampling = "bilinear"
+    """How pixels are brought to another grid: of pictures in colour, and with north up."""
     size: int | None = None
     """Pixels of the longer side; None for one pixel each of the image's, up to ``max_side``."""
     max_side: int = _MAX_SIDE
@@ -158,6 +161,7 @@ def _look(params: Params, max_side: int, *, color: bool) -> Look:
         colormap=_choice(params, "COLORMAP", COLORMAPS, "gray"),
         invert=_flag(params, "INVERT"),
         orient=_choice(params, "ORIENT", get_args(Orientation), "pixels"),
+        sampling=_choice(params, "SAMPLING", get_args(Sampling), "bilinear"),
         size=size,
         max_side=max_side,
         brightness=brightness,

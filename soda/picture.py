@@ -180,7 +180,7 @@ def draw(
         small = math.ceil(piece.height / factor), math.ceil(piece.width / factor)
         grid = piece.grid.scaled(small[1], small[0])
         target = target.scaled(shape[1], shape[0])
-        values = regridded(piece.read(reader, small), grid, target)
+        values = regridded(piece.read(reader, small), grid, target, look.sampling)
     if target is not None and output.outside != "keep" and selection.stencil is not None:
         values = blank_outside(values, target, selection.stencil)
     return painted(values, target, output, source.did)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soda.stitch.request import Combination
-from vodal.resample.block import Layout
-from vodal.resample.canvas import Canvas, Sampling
+from vodal.resample.block import Layout, Sampling
+from vodal.resample.canvas import Canvas
 from vodal.resample.grid import PixelGrid
 
 __all__ = ["STACK_BYTES", "Combiner"]

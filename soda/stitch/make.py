@@ -27,10 +27,11 @@ from soda.stitch.combine import STACK_BYTES, Combiner
 from soda.stitch.inputs import Input, OpenFiles, blamed, look
 from soda.stitch.request import Rules, StitchInput, StitchRequest
 from soda.stitch.scaling import Scaling, make_scaling
-from soda.stitch.target import GridBlock, Target, make_target, outline
+from soda.stitch.target import Target, make_target, outline
 from vodal.errors import TooLargeError, UsageError
 from vodal.fits.wcs import pixel_scale_arcsec
 from vodal.resample.areas import pixel_areas
+from vodal.resample.block import Window
 from vodal.resample.grid import PixelGrid, pixel_grid
 from vodal.resample.mapping import ImageMapping
 from vodal.resample.reading import good_pixels
@@ -223,7 +224,7 @@ class _Work:
         for block in self.target.blocks(side):
             self._make(block)
 
-    def _make(self, block: GridBlock) -> None:
+    def _make(self, block: Window) -> None:
         y = slice(block.y0, block.y0 + block.layout.height)
         x = slice(block.x0, block.x0 + block.layout.width)
         outside = self._outside(Box(x.start, x.stop, y.start, y.stop))
@@ -256,7 +257,7 @@ class _Work:
     def _add(
         self,
         number: int,
-        block: GridBlock,
+        block: Window,
         combiner: Combiner,
         wanted: NDArray[np.bool_] | None,
     ) -> None:

@@ -15,6 +15,7 @@ from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS
 from vodal.params import Params
 from vodal.regions import Region, parse_numbers
+from vodal.resample.block import Sampling
 
 __all__ = [
     "CYLINDRICAL",
@@ -35,7 +36,6 @@ CYLINDRICAL: Final = ("CAR", "CEA", "MER", "SFL", "AIT", "MOL")
 
 Frame = Literal["icrs", "galactic"]
 Combination = Literal["mean", "weighted", "median", "first"]
-_Sampling = Literal["bilinear", "lanczos3"]
 _Conserved = Literal["auto", "flux", "brightness"]
 _Photometry = Literal["zeropoint", "none"]
 _Choice = TypeVar("_Choice", bound=str)
@@ -59,7 +59,7 @@ class StitchRequest:
     frame: Frame = "icrs"
     npix: tuple[int, int] | None = None
     """Columns and rows about the stencil's middle; None for as many as hold the stencil."""
-    sampling: _Sampling = "bilinear"
+    sampling: Sampling = "bilinear"
     combination: Combination = "mean"
     conserved: _Conserved = "auto"
     """Total flux, surface brightness, or what the images' unit asks for."""
@@ -185,7 +185,7 @@ def _image(params: Params, selection: Selection, output: Output) -> StitchReques
         rotation_deg=0.0 if rotation is None else rotation % 360.0,
         frame=_choice(params, "FRAME", get_args(Frame)),
         npix=_npix(params, selection.stencil),
-        sampling=_choice(params, "SAMPLING", get_args(_Sampling)),
+        sampling=_choice(params, "SAMPLING", get_args(Sampling)),
         combination=_choice(params, "STACK", get_args(Combination)),
         conserved=_choice(params, "CONSERVE", get_args(_Conserved)),
         photometry=_choice(params, "PHOTOMETRY", get_args(_Photometry)),

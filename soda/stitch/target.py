@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
-from typing_extensions import override
 
 from soda.distance import signed_distance
 from soda.stitch.request import ZENITHAL, StitchRequest
@@ -19,10 +18,11 @@ from vodal.fits.frames import route_to_icrs, turn, unit_vectors
 from vodal.fits.wcs import icrs_to_pixel, pixel_to_icrs
 from vodal.outlines import arcs_of
 from vodal.regions import Circle, Range, Region
-from vodal.resample.block import Block, Layout
+from vodal.resample.block import Window, windows
+from vodal.resample.mapping import ImageMapping
 from vodal.sphere import bounding_cap
 
-__all__ = ["GridBlock", "Target", "make_target", "outline"]
+__all__ = ["Target", "make_target", "outline"]
 
 Floats = NDArray[np.float64]
 
@@ -34,25 +34,6 @@ _MOST_PIXELS: Final = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
-class GridBlock(Block):
-    """A part of a grid; u runs along its y, v along its x."""
-
-    wcs: WCS
-    x0: int
-    y0: int
-    layout: Layout
-
-    @property
-    @override
-    def seed(self) -> int:
-        return self.x0 + self.y0
-
-    @override
-    def sky(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
-        return pixel_to_icrs(self.wcs, v - 0.5 + self.x0, u - 0.5 + self.y0)
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
     """A grid of pixels on the sky."""
 
@@ -61,12 +42,9 @@ class Target:
     width: int
     height: int
 
-    def blocks(self, side: int) -> Iterator[GridBlock]:
+    def blocks(self, side: int) -> Iterator[Window]:
         """Divide it into blocks, row by row."""
-        for y0 in range(0, self.height, side):
-            for x0 in range(0, self.width, side):
-                layout = Layout(min(side, self.height - y0), min(side, self.width - x0))
-                yield GridBlock(self.wcs, x0, y0, layout)
+        return windows(ImageMapping(self.wcs), self.width, self.height, side)
 
 
 def outline(wcs: WCS, shape: tuple[int, int]) -> tuple[Floats, Floats]:

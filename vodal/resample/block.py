@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-__all__ = ["Block", "Layout"]
+if TYPE_CHECKING:
+    from vodal.resample.mapping import SkyMapping
+
+__all__ = ["Block", "Layout", "Sampling", "Window", "windows"]
 
 Floats = NDArray[np.float64]
+
+Sampling = Literal["bilinear", "lanczos3"]
+"""How an image is sampled, see `vodal.resample.canvas`; the first is the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +53,32 @@ class Block(Protocol):
         of that.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Block):
+    """A part of an image's own grid of pixels; u runs along its y, v along its x."""
+
+    mapping: SkyMapping
+    """Of the whole grid."""
+    x0: int
+    """The first pixel, 0-based."""
+    y0: int
+    layout: Layout
+
+    @property
+    @override
+    def seed(self) -> int:
+        return self.x0 + self.y0
+
+    @override
+    def sky(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
+        return self.mapping.to_icrs(v - 0.5 + self.x0, u - 0.5 + self.y0)
+
+
+def windows(mapping: SkyMapping, width: int, height: int, side: int) -> Iterator[Window]:
+    """Divide a grid of pixels into blocks of up to ``side`` squared, row by row."""
+    for y0 in range(0, height, side):
+        for x0 in range(0, width, side):
+            layout = Layout(min(side, height - y0), min(side, width - x0))
+            yield Window(mapping, x0, y0, layout)

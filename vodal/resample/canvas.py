@@ -1,25 +1,26 @@
 """Images onto a block: sampling, and the weighted mean of what overlaps.
 
-A sample needs more than half of its bilinear weight on pixels with a value; the values are then
-weighted as if only those were there. A pixel of the block is blank (NaN) where no image gives a
-sample.
+Edges are the same for all that is resampled. An image reaches from the outer edge of its first
+pixel to that of its last, -0.5 to n - 0.5 along an axis. A sample needs more than half of its
+bilinear weight on pixels with a value, those beyond the edge having none; the values are then
+weighted as if only those were there. So the outermost half pixel repeats what is next to it, but
+for its corners. Lanczos-3 needs all of its 6 x 6 pixels, and is bilinear where one is blank or
+missing. A pixel of the block is blank (NaN) where no image gives a sample.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vodal.compiled import kernel
-from vodal.resample.block import Layout
+from vodal.resample.block import Layout, Sampling
 from vodal.resample.grid import PixelGrid
 
-__all__ = ["Canvas", "Sampling"]
-
-Sampling = Literal["bilinear", "lanczos3"]
+__all__ = ["Canvas", "load"]
 
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.float32]
@@ -168,6 +169,18 @@ def _add_pixels(
         if share > 0.0:
             total[first + upwards * u[k], v[k]] += weight * share * value
             weights[first + upwards * u[k], v[k]] += weight * share
+
+
+def load() -> None:
+    """Have the compiled code ready, for a process that is to answer its first request soon."""
+    image = np.zeros((8, 8), np.float32)
+    places = np.array([[2.5, 2.5], [4.5, 4.5]])
+    some = np.zeros(1, np.int64)
+    grid = PixelGrid(4, places, places.T, np.ones((1, 1), np.bool_), some, some, places[0, :1],
+                     places[0, :1])  # fmt: skip
+    samplings: tuple[Sampling, ...] = ("bilinear", "lanczos3")
+    for sampling in samplings:
+        Canvas(Layout(4, 4), sampling).add(image, grid)
 
 
 class Canvas:
