@@ -1,9 +1,10 @@
 """Tile-compressed images (FITS 4.0 section 10.1) made of the images of a cutout.
 
-Integers are compressed without loss by RICE_1, or GZIP_2 where they have 64 bits. Floats are
-quantised to a fraction of each tile's noise with SUBTRACTIVE_DITHER_2, which keeps zeros, and then
-go through RICE_1; or they go through GZIP_2 without loss. A tile that cannot be quantised (it is
-constant, or holds infinities) is kept without loss in the column GZIP_COMPRESSED_DATA.
+Integers are compressed without loss by RICE_1. Floats are quantised to a fraction of each tile's
+noise with SUBTRACTIVE_DITHER_2, which keeps zeros, and then go through RICE_1; or they go through
+GZIP_2 without loss. A tile that cannot be quantised (it is constant, or holds infinities) is kept
+without loss in the column GZIP_COMPRESSED_DATA. What CFITSIO (4.2) does not unpack stays a plain
+image: integers of 64 bits, and more than six axes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ _DITHER: Final = "SUBTRACTIVE_DITHER_2"
 _BLANK: Final = -(1 << 31)
 """ZBLANK of quantised floats."""
 _RICE_BLOCK: Final = 32
+_TILE_PIXELS: Final = 1 << 16
+"""About what a tile of whole rows holds."""
+_MOST_AXES: Final = 6
+"""Of a compressed image in CFITSIO."""
 _LARGEST: Final = 1e30
 """Squares of differences of larger values leave the range of the noise's floats."""
 _STRUCTURE: Final = re.compile(
@@ -61,13 +66,13 @@ class _Tile:
 def compress(
     parts: Sequence[Part], method: Literal["rice", "gzip"], compression: Compression
 ) -> list[Part]:
-    """Compress all images among the HDUs of a file; tables stay as they are.
+    """Compress the images among the HDUs of a file; tables stay as they are.
 
     An image of the primary HDU moves to an extension behind a primary without data.
     """
     out: list[Part] = []
     for number, part in enumerate(parts):
-        image = isinstance(part.data, np.ndarray) and part.data.ndim > 0 and part.data.size > 0
+        image = _is_packed(part.data)
         if number == 0 and image:
             out.append(_empty_primary())
         if image:
@@ -75,6 +80,13 @@ def compress(
         else:
             out.append(part)
     return out
+
+
+def _is_packed(data: NDArray[Any] | bytes) -> bool:
+    """Tell whether it is an image that others can unpack."""
+    if not isinstance(data, np.ndarray) or data.size == 0:
+        return False
+    return 1 <= data.ndim <= _MOST_AXES and (data.dtype.kind == "f" or data.dtype.itemsize < 8)
 
 
 def _empty_primary() -> Part:
@@ -92,8 +104,9 @@ def _compressed(part: Part, method: Literal["rice", "gzip"], compression: Compre
     data = part.data
     assert isinstance(data, np.ndarray)
     floats = data.dtype.kind == "f"
-    rice = method == "rice" and (floats or data.dtype.itemsize < 8)
-    columns, rows = compression.tile
+    rice = method == "rice"
+    whole = data.shape[-1], max(1, _TILE_PIXELS // data.shape[-1])
+    columns, rows = compression.tile or whole
     wanted = (*(1 for _ in data.shape[:-2]), rows, columns)[-data.ndim :]
     shape = tuple(min(step, size) for step, size in zip(wanted, data.shape, strict=True))
     seed = 1 + zlib.crc32(data.reshape(-1)[: math.prod(shape)].tobytes()) % 10_000

@@ -37,8 +37,9 @@ class Compression:
     quantize: float = 4.0
     """Steps of quantised floats in one standard deviation of the tile's noise; 4 is what fpack
     takes by default, and adds 0.3 % to the noise."""
-    tile: tuple[int, int] = (256, 256)
-    """Columns and rows of a tile, at most those of the image."""
+    tile: tuple[int, int] | None = None
+    """Columns and rows of a tile, at most those of the image; None for whole rows. CFITSIO (4.2)
+    puts blank pixels of narrower tiles at wrong places."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ tiles = st.tuples(st.integers(1, 50), st.integers(1, 50))
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), tile=tiles, method=st.sampled_from(["rice", "gzip"]))
 def test_integers_come_back_equal(data, tile, method):
-    dtype = data.draw(st.sampled_from(["u1", "i2", "i4", "i8"]))
+    dtype = data.draw(st.sampled_from(["u1", "i2", "i4"]))
     pixels = data.draw(arrays(dtype, data.draw(shapes)))
     found, _ = read(packed(pixels, method, Compression(tile=tile)))
     assert found.dtype.newbyteorder("=") == pixels.dtype
@@ -148,6 +148,24 @@ def test_tiles_of_both_kinds_in_one_image(tmp_path):
     np.testing.assert_array_equal(ours, found)
 
 
+@pytest.mark.parametrize("shape", [(30, 40), (1, 1, 1, 1, 1, 30, 40)], ids=["64 bits", "axes"])
+@pytest.mark.parametrize("method", ["rice", "gzip"])
+def test_what_funpack_cannot_unpack_stays_plain(tmp_path, method, shape):
+    dtype = np.int64 if len(shape) == 2 else np.int16
+    pixels = np.arange(1200, dtype=dtype).reshape(shape)
+    other = np.arange(600, dtype=np.int16).reshape(20, 30)
+    cards = fits.ImageHDU(other).header.tostring(sep="", endcard=False, padding=False)
+    second = [cards[start : start + 80] for start in range(0, len(cards), 80)]
+    parts = [Part(cards_of(pixels), pixels), Part(second, other)]
+    path, plain = tmp_path / "a.fits.fz", tmp_path / "a.fits"
+    path.write_bytes(encode(compress(parts, method, Compression())))
+    assert not verify(path)
+    subprocess.run(["funpack", path], check=True, cwd=tmp_path)
+    with fits.open(plain) as file:
+        np.testing.assert_array_equal(file[0].data, pixels)
+        np.testing.assert_array_equal(file[1].data, other)
+
+
 def test_funpack_gives_the_original_back(tmp_path):
     rng = np.random.default_rng(2)
     pixels = rng.integers(-1000, 1000, (70, 90)).astype(np.int16)
@@ -161,6 +179,20 @@ def test_funpack_gives_the_original_back(tmp_path):
         assert file[0].header["OBJECT"] == "M 31"
         assert (file[0].header["BZERO"], file[0].header["BLANK"]) == (32768, -5)
     assert not verify(path)
+
+
+@pytest.mark.parametrize("shape", [(300, 700), (3, 150, 500), (9, 70_000)])
+def test_funpack_finds_blank_pixels_where_they_are(tmp_path, shape):
+    rng = np.random.default_rng(8)
+    pixels = rng.normal(100.0, 10.0, shape).astype(np.float32)
+    pixels[rng.random(shape) < 0.05] = np.nan
+    path, plain = tmp_path / "a.fits.fz", tmp_path / "a.fits"
+    path.write_bytes(packed(pixels))
+    subprocess.run(["funpack", path], check=True, cwd=tmp_path)
+    ours, _ = read(path.read_bytes())
+    with fits.open(plain) as file:
+        np.testing.assert_array_equal(file[0].data, ours)
+    np.testing.assert_array_equal(np.isnan(ours), np.isnan(pixels))
 
 
 @pytest.fixture
@@ -224,7 +256,7 @@ def test_real_cutouts_compressed(real_images, tmp_path):
 
 
 def compare(ours, theirs, form, path):
-    wanted = [hdu for hdu in theirs if hdu.is_image and hdu.size]
+    wanted = [hdu for hdu in theirs if hdu.is_image and hdu.size and hdu.header["BITPIX"] != 64]
     found = [hdu for hdu in ours if isinstance(hdu, fits.CompImageHDU)]
     assert len(found) == len(wanted), path
     for one, other in zip(found, wanted, strict=True):
