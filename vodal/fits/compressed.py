@@ -41,6 +41,8 @@ _DROPPED = {
     "SIMPLE", "EXTEND", "BLOCKED",
 }  # fmt: skip
 _LONGEST = np.iinfo(np.int64).max
+_UNSIGNED = 32768
+"""BZERO of unsigned 16-bit integers (FITS 4.0 section 5.2.5)."""
 _GZIP_OR_ZLIB = 47
 """Window bits that accept a gzip or a zlib header, as both are met in tiles."""
 
@@ -272,6 +274,10 @@ class TileDecoder:
                 return _numbers(data, None, shape, lossless_bitpix)
             case "PLIO_1":
                 values = PLIO1(tilesize=pixels).decode(_line_list(data))
+                if self.hdu.bitpix == 16 and self.hdu.header.get("BZERO") == _UNSIGNED:
+                    # CFITSIO has unsigned integers in the list as what they stand for, as it holds
+                    # nothing negative; astropy (8.0) reads them as stored.
+                    values = values - _UNSIGNED
             case "HCOMPRESS_1":
                 values = self._hcompress(data, shape)
             case _:
