@@ -42,9 +42,10 @@ _STALE = re.compile(
 _SECTION_KEYWORD = re.compile(r"[A-Z]+SEC[A-Z0-9]{0,2}$")
 _SECTION_VALUE = re.compile(r"'\s*\[\s*\d+\s*:\s*\d+\s*,\s*\d+\s*:\s*\d+\s*\]")
 _SHIFTED = re.compile(r"(CRPIX|LTV|CNPIX)(\d{1,2})([A-Z]?)$")
-_COORDINATE = re.compile(r"(?:CTYPE|CRVAL|CDELT|CUNIT)(\d{1,2})([A-Z]?)$")
-_STARTS = {"CR", "LT", "CN", "CT", "CD", "CU"}
-"""With what the keywords of the two above begin."""
+_COORDINATE = re.compile(r"(CRPIX|CTYPE|CRVAL|CDELT|CUNIT)(\d{1,2})([A-Z]?)$")
+_AXES = re.compile(r"WCSAXES([A-Z ]) *= *(\d+)")
+_STARTS = {"CR", "LT", "CN", "CT", "CD", "CU", "WC"}
+"""With what the keywords of the three above begin."""
 _LINEAR = re.compile(r"(LTM\d_\d|LTV\d) *=")
 
 
@@ -195,6 +196,9 @@ def cut_cards(
         tells its size.
     """
     cards = _shifted(_kept_of(hdu), section.shift)
+    if max(section.steps, default=1) > 1:
+        nowhere = (0,) * len(section.steps)
+        cards = _with_references(cards, nowhere, [step > 1 for step in section.steps])
     for axis, step in enumerate(section.steps, 1):
         if step > 1:
             cards = stepped_cards(cards, axis, step)
@@ -217,38 +221,58 @@ def _shifted(cards: list[str], shift: tuple[int, ...]) -> list[str]:
     """Move what counts pixels by what was cut off."""
     if not any(shift):
         return cards
-    found: set[tuple[str, int, str]] = set()
-    described: dict[tuple[int, str], int] = {}
+    found: set[str] = set()
     out = []
     for card in cards:
-        if card[:2] not in _STARTS:
-            out.append(card)
-            continue
-        keyword = card[:8].rstrip()
-        match = _SHIFTED.match(keyword)
-        if match is not None and card[8:10] == "= ":
-            name, axis, alternate = match[1], int(match[2]), match[3]
-            if 1 <= axis <= len(shift) and shift[axis - 1]:
-                sign = 1 if name == "CNPIX" else -1
-                card = _moved(card, sign * shift[axis - 1])  # noqa: PLW2901
-                found.add((name, axis, alternate))
-        described_here = _COORDINATE.match(keyword)
+        if card[:2] in _STARTS:
+            match = _SHIFTED.match(card[:8].rstrip())
+            if match is not None and card[8:10] == "= ":
+                name, axis = match[1], int(match[2])
+                if 1 <= axis <= len(shift) and shift[axis - 1]:
+                    sign = 1 if name == "CNPIX" else -1
+                    card = _moved(card, sign * shift[axis - 1])  # noqa: PLW2901
+                    found.add(name)
         out.append(card)
-        if described_here is not None:
-            described[int(described_here[1]), described_here[2]] = len(out)
-    # A reference pixel that is not given is 0 (FITS paper I, table 1), and moves as well.
-    missing = [
-        (place, axis, alternate)
-        for (axis, alternate), place in described.items()
-        if 1 <= axis <= len(shift) and shift[axis - 1] and ("CRPIX", axis, alternate) not in found
-    ]
-    for place, axis, alternate in sorted(missing, reverse=True):
-        out.insert(place, value_card(f"CRPIX{axis}{alternate}", repr(0.0 - shift[axis - 1])))
-    if not any(name == "LTV" for name, _, _ in found) and not _has_linear_terms(out):
+    out = _with_references(out, shift, [cut > 0 for cut in shift])
+    if "LTV" not in found and not _has_linear_terms(out):
         # The pixels of the original are IRAF's and DS9's physical coordinates.
         for axis, cut in enumerate(shift, 1):
             out.append(value_card(f"LTV{axis}", repr(0.0 - cut)))
             out.append(value_card(f"LTM{axis}_{axis}", "1.0"))
+    return out
+
+
+def _with_references(
+    cards: Sequence[str], shift: tuple[int, ...], chosen: Sequence[bool]
+) -> list[str]:
+    """Write the reference pixels that are not given for the axes that are chosen.
+
+    Such a one is 0 (FITS paper I, table 1) in the original; also along an axis of which nothing is
+    told, whose coordinate is the number of the pixel.
+    """
+    given: set[tuple[int, str]] = set()
+    described: dict[str, dict[int, int]] = {}
+    axes: dict[str, int] = {}
+    for place, card in enumerate(cards, 1):
+        if card[:2] not in _STARTS:
+            continue
+        match = _COORDINATE.match(card[:8].rstrip())
+        if match is not None and match[1] == "CRPIX":
+            given.add((int(match[2]), match[3]))
+        elif match is not None:
+            described.setdefault(match[3], {})[int(match[2])] = place
+        count = _AXES.match(card)
+        if count is not None:
+            axes[count[1].strip()] = int(count[2])
+    missing = sorted(
+        (places.get(axis, max(places.values())), axis, alternate)
+        for alternate, places in described.items()
+        for axis, wanted in enumerate(chosen[: axes.get(alternate)], 1)
+        if wanted and (axis, alternate) not in given
+    )
+    out = list(cards)
+    for place, axis, alternate in reversed(missing):
+        out.insert(place, value_card(f"CRPIX{axis}{alternate}", repr(0.0 - shift[axis - 1])))
     return out
 
 

@@ -45,10 +45,10 @@ def _scaled_coordinates(cards: list[str], axis: int, alternate: str, step: int) 
     matrix = re.compile(rf"(CD|PC)\d+_\d+{alternate}$")
     kinds = {match[1] for card in cards if (match := matrix.match(card[:8].rstrip()))}
     if not kinds:
-        return [
-            _times(card, step) if card[:8].rstrip() == f"CDELT{axis}{alternate}" else card
-            for card in cards
-        ]
+        scale = f"CDELT{axis}{alternate}"
+        if not any(card[:8].rstrip() == scale for card in cards):
+            return [*cards, value_card(scale, repr(float(step)))]
+        return [_times(card, step) if card[:8].rstrip() == scale else card for card in cards]
     out = [_times(card, step) if column.match(card[:8].rstrip()) else card for card in cards]
     diagonal = f"{min(kinds)}{axis}_{axis}{alternate}"
     if kinds == {"PC"} and not any(card[:8].rstrip() == diagonal for card in out):

@@ -307,6 +307,9 @@ def test_alternate_coordinates_move_along(tmp_path):
     ):  # fmt: skip
         hdu.header[f"CTYPE{i}A"], hdu.header[f"CRVAL{i}A"] = ctype, value
         hdu.header[f"CRPIX{i}A"], hdu.header[f"CDELT{i}A"] = 1.0, step
+        if i < 3:
+            # Of the other axes nothing is told: their coordinates are the pixels' numbers.
+            hdu.header[f"CTYPE{i}B"], hdu.header[f"CRVAL{i}B"] = ctype, value
     hdu.header["RESTFRQA"] = 1e11
     path = write(tmp_path / "a.fits", hdu)
     waves = wavelengths("FREQ", edges(fits.getheader(path), 2))
@@ -314,7 +317,7 @@ def test_alternate_coordinates_move_along(tmp_path):
     with fits.open(io.BytesIO(bytes(made.body))) as out, fits.open(path) as before:
         part = section(out[0].header)
         assert part[0] == slice(0, 3, 2)
-        for key in (" ", "A"):
+        for key in (" ", "A", "B"):
             ours, theirs = quiet_wcs(out[0].header, key=key), quiet_wcs(before[0].header, key=key)
             found = ours.all_pix2world([[2.0, 3.0, 1.0, 1.0]], 0)
             expected = theirs.all_pix2world([[2.0, 3.0, 1.0 + part[1].start, 2.0]], 0)

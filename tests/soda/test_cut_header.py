@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import assert_same_sky, section, verify, write
 
 from soda.cut import cutout_file
-from soda.selection import Selection
+from soda.selection import PixelRange, Selection
 from vodal.errors import DataError
 from vodal.fits.headers import text_cards
 from vodal.regions import Circle
@@ -110,6 +110,30 @@ def test_all_alternate_coordinates_move(tmp_path):
         assert (header["LTV1"], header["LTV2"]) == (-3.0 - x, -3.0 - y)
         # A reference pixel that was not given is 0, and moved.
         assert header["CRPIX1P"] == -x
+
+
+def test_axes_of_which_an_alternate_tells_nothing_move_as_well(tmp_path):
+    """Their reference pixel is 0 and their step 1 (FITS paper I, table 1)."""
+    pixels = np.arange(4 * 64 * 64, dtype=np.int32).reshape(4, 64, 64)
+    hdu = fits.PrimaryHDU(pixels, make_wcs(200.0, -30.0, 64, 1.0, distorted=False).to_header())
+    hdu.header.update(make_wcs(200.001, -30.0, 64, 1.0, 12.0, distorted=False).to_header(key="B"))
+    del hdu.header["WCSAXES"], hdu.header["WCSAXESB"]
+    path = write(tmp_path / "a.fits", hdu)
+    made = cutout_file(path, Selection(pixels=(PixelRange(5, 9), None, PixelRange(3, 4))))
+    with fits.open(io.BytesIO(bytes(made.body))) as out, fits.open(path) as before:
+        for key in (" ", "B"):
+            assert WCS(out[0].header, key=key).naxis == 3
+            assert_same_sky(out[0], before[0], out, before, key)
+
+
+def test_an_axis_beyond_wcsaxes_gets_no_reference_pixel(tmp_path):
+    pixels = np.arange(4 * 64 * 64, dtype=np.int32).reshape(4, 64, 64)
+    hdu = fits.PrimaryHDU(pixels, make_wcs(200.0, -30.0, 64, 1.0, distorted=False).to_header())
+    path = write(tmp_path / "a.fits", hdu)
+    made = cutout_file(path, Selection(pixels=(PixelRange(5, 9), None, PixelRange(3, 4))))
+    with fits.open(io.BytesIO(bytes(made.body))) as out:
+        assert out[0].header["WCSAXES"] == 2
+        assert "CRPIX3" not in out[0].header
 
 
 def test_physical_coordinates_are_those_of_the_original(tmp_path):
