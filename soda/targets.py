@@ -23,8 +23,7 @@ from soda.worklist import Item
 from vodal.errors import NotFoundError, SkylaneError, UsageError
 from vodal.params import Params
 from vodal.products import Catalogue, Product
-from vodal.regions import Circle, Point
-from vodal.sphere import contains
+from vodal.regions import Point
 from vodal.tables.columns import Column
 from vodal.tables.uploads import UploadedTable
 from vodal.uws.results import disk_errors
@@ -42,7 +41,6 @@ _DEGREES = {
     "rad": 57.29577951308232,
 }
 _PARAMETERS = {"POS", "CIRCLE", "POLYGON", "BAND", "TIME", "POL", "PIXELS"}
-_NEAR_DEG = 1e-6
 
 Row = Mapping[str, Any]
 
@@ -227,11 +225,17 @@ class Targets:
             check()
             dids = [one.did for one in page if one.did and not one.message]
             products = self._finder.products(list(dict.fromkeys(dids)))
+            at = self._at([one.place for one in page if one.place and not one.message])
             for one in page:
                 check()
-                yield from self._of_row(one, products)
+                yield from self._of_row(one, products, at)
 
-    def _of_row(self, one: _Wanted, products: Mapping[str, Product]) -> Iterator[Item]:
+    def _of_row(
+        self,
+        one: _Wanted,
+        products: Mapping[str, Product],
+        at: Iterator[tuple[Product, ...]],
+    ) -> Iterator[Item]:
         if one.message:
             yield self._item(one, None, one.message)
         elif one.place is None:
@@ -239,21 +243,20 @@ class Targets:
             missing = failed(NotFoundError(f"there is no dataset '{one.did[:200]}' here"))
             yield self._item(one, product, "" if product else missing)
         else:
-            found = list(self._at(one.place))
+            found = [each for each in next(at) if self._passes(each)]
             for number, product in enumerate(found, 1):
                 yield self._item(one, product, "", f"_{number}" if len(found) > 1 else "")
             if not found:
                 message = failed(NotFoundError("no image here shows this position"))
                 yield self._item(one, None, message)
 
-    def _at(self, place: Point) -> Iterator[Product]:
-        assert self._catalogue is not None
-        near = Circle(place.ra_deg, place.dec_deg, _NEAR_DEG)
-        for product in self._catalogue.products(self._collection, near):
-            if product.region is None or not contains(product.region, place):
-                continue
-            if self._filter is None or product.obscore.get("filter") == self._filter:
-                yield product
+    def _at(self, places: Sequence[Point]) -> Iterator[tuple[Product, ...]]:
+        if not places or self._catalogue is None:
+            return iter(())
+        return self._catalogue.at(places, self._collection)
+
+    def _passes(self, product: Product) -> bool:
+        return self._filter is None or product.obscore.get("filter") == self._filter
 
     def _item(self, one: _Wanted, product: Product | None, message: str, more: str = "") -> Item:
         self._number += 1

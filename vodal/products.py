@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vodal.fits.index import FileIndex
-from vodal.regions import Region
+from vodal.regions import Circle, Point, Region
+from vodal.sphere import contains
 
 __all__ = ["Catalogue", "CollectionSummary", "Product", "Resolver"]
+
+_NEAR_DEG = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +91,20 @@ class Catalogue(Protocol):
         Ordered by identifier, so that two calls agree.
         """
         ...
+
+    def at(
+        self, places: Sequence[Point], collection: str | None = None
+    ) -> Iterator[tuple[Product, ...]]:
+        """Give for each place the products whose footprint holds it, ordered by identifier.
+
+        Parameters
+        ----------
+        places
+            Some hundred at once: a store looks for all of them together.
+        collection
+            Whose products; of all by default.
+        """
+        for place in places:
+            near = Circle(place.ra_deg, place.dec_deg, _NEAR_DEG)
+            found = self.products(collection, near)
+            yield tuple(one for one in found if one.region and contains(one.region, place))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, Table, func, select
@@ -14,10 +14,12 @@ from obscore.store import schema
 from vodal.fits.index import FileIndex
 from vodal.products import CollectionSummary, Product
 from vodal.regions import Point, shape_from_bytes
+from vodal.sphere import contains
 
 __all__ = [
     "PAGE",
     "IndexCache",
+    "located",
     "product_of",
     "row_id",
     "select_collections",
@@ -27,6 +29,9 @@ __all__ = [
 
 PAGE = 500
 """Products read at a time: the cost of the statement is spread over them."""
+
+_LOADED = 2000
+"""Products that are in memory at once for several places."""
 
 _CACHE_BYTES = 64 << 20
 """Packed byte indexes kept in memory by one resolver, by their size in the database."""
@@ -73,6 +78,44 @@ def product_of(values: Sequence[Any]) -> Product:
         region=None if isinstance(region, Point) else region,
         obscore=row,
     )
+
+
+def located(
+    places: Sequence[Point],
+    near: Sequence[Sequence[int]],
+    load: Callable[[Sequence[int]], Mapping[int, Product]],
+) -> Iterator[tuple[Product, ...]]:
+    """Give for each place the products whose footprint holds it, by identifier.
+
+    Products that several places share are loaded once; only so many are in memory as one place
+    needs, or a few pages of them.
+
+    Parameters
+    ----------
+    places
+        Where to look.
+    near
+        For each the keys of the rows that may hold it.
+    load
+        Gives the products of at most `PAGE` keys; those withdrawn meanwhile are left out.
+    """
+    loaded: dict[int, Product] = {}
+    start = 0
+    while start < len(places):
+        wanted: dict[int, None] = {}
+        stop = start
+        while stop < len(places) and (stop == start or len(wanted) + len(near[stop]) <= _LOADED):
+            wanted |= dict.fromkeys(near[stop])
+            stop += 1
+        loaded = {key: loaded[key] for key in wanted if key in loaded}
+        missing = [key for key in wanted if key not in loaded]
+        for first in range(0, len(missing), PAGE):
+            loaded |= load(missing[first : first + PAGE])
+        for place, keys in zip(places[start:stop], near[start:stop], strict=True):
+            found = (loaded[key] for key in dict.fromkeys(keys) if key in loaded)
+            holding = [one for one in found if one.region and contains(one.region, place)]
+            yield tuple(sorted(holding, key=lambda one: one.did))
+        start = stop
 
 
 def select_collections(obscore: Table) -> Select[Any]:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.errors import ArchiveError, NotFoundError
-from vodal.products import CollectionSummary
-from vodal.regions import Circle, Polygon, Range
-from vodal.sphere import intersects
+from vodal.products import Catalogue, CollectionSummary
+from vodal.regions import Circle, Point, Polygon, Range
+from vodal.sphere import contains, intersects
 
 WIDE = [
     make_file(
@@ -67,6 +67,40 @@ def test_products_of_a_region_are_those_that_meet_it(sky, region):
     catalogue, observations = sky
     expected = [item.did for item in observations if intersects(item.region, region)]
     assert [product.did for product in catalogue.products(region=region)] == expected
+
+
+points = st.builds(Point, ra, dec)
+near_points = st.builds(Point, st.floats(0.0, 360.0), st.floats(-3.0, 3.0))
+
+
+@settings(max_examples=15, deadline=None)
+@given(places=st.lists(st.one_of(points, near_points), max_size=40), name=st.sampled_from(
+    [None, "synthetic", "absent"]
+))  # fmt: skip
+def test_many_places_are_looked_up_as_each_alone(sky, places, name):
+    catalogue, observations = sky
+    # Some within footprints for certain, and one twice.
+    centres = [(item.row["s_ra"], item.row["s_dec"]) for item in observations[:600:97]]
+    places = [*places, *(Point(*centre) for centre in centres)]
+    places += places[:1]
+    # And where the index of PostgreSQL keeps the footprints that may be anywhere.
+    places.append(Point(217.372, -41.8373))
+    found = [[product.did for product in one] for one in catalogue.at(places, name)]
+    assert found == [[one.did for one in each] for each in Catalogue.at(catalogue, places, name)]
+    if name is None:
+        assert found == [
+            [one.did for one in observations if contains(one.region, place)] for place in places
+        ]
+
+
+def test_a_thousand_places_in_one_look(sky):
+    catalogue, observations = sky
+    places = [Point(10.0 + 0.2 * number, 20.0) for number in range(1000)]
+    found = list(catalogue.at(places))
+    assert len(found) == 1000
+    for place, one in list(zip(places, found, strict=True))[::99]:
+        assert [p.did for p in one] == [o.did for o in observations if contains(o.region, place)]
+    assert list(catalogue.at([])) == []
 
 
 def test_all_products_come_in_order_over_many_pages(sky):

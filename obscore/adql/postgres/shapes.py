@@ -21,13 +21,14 @@ beside the cap that it looks for.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from vodal.outlines import ring_of
 from vodal.regions import Circle, Point, Polygon, Range, Region, Shape
 from vodal.sphere import bounding_cap
 from vodal.vectors import Vector, angle, point_of, vector
 
-__all__ = ["EVERYWHERE", "caps_around", "row_cap", "shape_array"]
+__all__ = ["EVERYWHERE", "caps_around", "caps_at", "row_cap", "shape_array"]
 
 _PAD = 1e-7
 """Radians by which every cap is widened (0.02 arcseconds).
@@ -129,3 +130,9 @@ def caps_around(shape: Shape, margin_deg: float = 0.0) -> list[str] | None:
     centre, radius_deg = bounding_cap(shape)
     radius = math.radians(radius_deg + max(0.0, margin_deg)) + _PAD
     return None if radius > _LIMIT else [_scircle(centre, radius), EVERYWHERE]
+
+
+def caps_at(places: Sequence[Point]) -> list[str]:
+    """Give a cap for each place, as `caps_around`, and at the end the one that is for all."""
+    caps = [_scircle(vector(place.ra_deg, place.dec_deg), _PAD) for place in places]
+    return [*caps, EVERYWHERE]

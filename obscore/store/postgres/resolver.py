@@ -10,12 +10,13 @@ from sqlalchemy import BIGINT, TEXT, any_, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from typing_extensions import override
 
-from obscore.adql.postgres.shapes import caps_around
+from obscore.adql.postgres.shapes import caps_around, caps_at
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, ConnectionPool, translated
 from obscore.store.products import (
     PAGE,
     IndexCache,
+    located,
     product_of,
     row_id,
     select_collections,
@@ -25,7 +26,7 @@ from obscore.store.products import (
 from vodal.errors import NotFoundError
 from vodal.fits.index import FileIndex
 from vodal.products import Catalogue, CollectionSummary, Product, Resolver
-from vodal.regions import Region
+from vodal.regions import Point, Region
 from vodal.sphere import intersects
 
 __all__ = ["PostgresCatalogue", "PostgresResolver"]
@@ -58,6 +59,17 @@ _SQL_IDS = {
     (True, True): tables.sql(_IDS.where(_IN_COLLECTION, _NEAR)),
 }
 """By whether a collection is given, and caps to look in."""
+
+
+_IN_CAPS = (
+    "SELECT caps.number, obscore.id FROM unnest(CAST(:caps AS scircle[])) WITH ORDINALITY"
+    " AS caps (cap, number) JOIN obscore ON s_cap && caps.cap"
+)
+_SQL_IN_CAPS = {
+    False: tables.sql(text(_IN_CAPS)),
+    True: tables.sql(text(f"{_IN_CAPS} WHERE obs_collection = :collection")),
+}
+"""By whether a collection is given."""
 
 
 class _Reader:
@@ -165,9 +177,27 @@ class PostgresCatalogue(Catalogue):
 
     def _page(self, ids: array[int]) -> list[Product]:
         """Read products in the order of their ids' list; those withdrawn meanwhile are left out."""
-        rows = self._reader.fetch(_SQL_BY_ID, {"keys": ids.tolist()})
-        by_id = {row_id(row): row for row in rows}
-        return [product_of(by_id[key]) for key in ids if key in by_id]
+        by_id = self._products(ids)
+        return [by_id[key] for key in ids if key in by_id]
+
+    @override
+    def at(
+        self, places: Sequence[Point], collection: str | None = None
+    ) -> Iterator[tuple[Product, ...]]:
+        near = [array("q") for _ in places]
+        values: dict[str, Any] = {"caps": caps_at(places)}
+        if collection is not None:
+            values["collection"] = collection
+        if collection is None or _is_text(collection):
+            for number, key in self._reader.fetch(_SQL_IN_CAPS[collection is not None], values):
+                # The last cap is that of footprints which may be anywhere.
+                for keys in near[number - 1 : number] if number <= len(places) else near:
+                    keys.append(key)
+        return located(places, near, self._products)
+
+    def _products(self, keys: Sequence[int]) -> dict[int, Product]:
+        rows = self._reader.fetch(_SQL_BY_ID, {"keys": list(keys)})
+        return {row_id(row): product_of(row) for row in rows}
 
     def close(self) -> None:
         """Release the connections."""

@@ -15,6 +15,7 @@ from obscore.store import schema
 from obscore.store.products import (
     PAGE,
     IndexCache,
+    located,
     product_of,
     row_id,
     select_collections,
@@ -25,7 +26,7 @@ from obscore.store.sqlite.readers import ReaderPool, fetch
 from vodal.errors import NotFoundError
 from vodal.fits.index import FileIndex
 from vodal.products import Catalogue, CollectionSummary, Product, Resolver
-from vodal.regions import Region
+from vodal.regions import Point, Region
 from vodal.sphere import bounding_cap, cap_box, intersects
 
 __all__ = ["SqliteCatalogue", "SqliteResolver"]
@@ -51,6 +52,19 @@ _NEAR = _OBSCORE.c.id.in_(
         " AND ymax >= :ymin AND ymin <= :ymax AND zmax >= :zmin AND zmin <= :zmax"
     )
 )
+_IN_BOXES = (
+    f"SELECT boxes.key, tree.id FROM json_each(:boxes) AS boxes CROSS JOIN {schema.RTREE} AS tree"  # noqa: S608
+    "{more} WHERE tree.xmax >= boxes.value ->> 0 AND tree.xmin <= boxes.value ->> 1"
+    " AND tree.ymax >= boxes.value ->> 2 AND tree.ymin <= boxes.value ->> 3"
+    " AND tree.zmax >= boxes.value ->> 4 AND tree.zmin <= boxes.value ->> 5"
+)
+_SQL_IN_BOXES = {
+    False: _IN_BOXES.format(more=""),
+    True: _IN_BOXES.format(
+        more=" JOIN obscore ON obscore.id = tree.id AND obscore.obs_collection = :collection"
+    ),
+}
+"""By whether a collection is given."""
 _SQL_IDS = {
     (False, False): schema.sql(_IDS),
     (True, False): schema.sql(_IDS.where(_IN_COLLECTION)),
@@ -149,10 +163,27 @@ class SqliteCatalogue(Catalogue):
 
     def _page(self, ids: array[int]) -> list[Product]:
         """Read products in the order of their ids' list; those withdrawn meanwhile are left out."""
+        by_id = self._products(ids)
+        return [by_id[key] for key in ids if key in by_id]
+
+    @override
+    def at(
+        self, places: Sequence[Point], collection: str | None = None
+    ) -> Iterator[tuple[Product, ...]]:
+        boxes = json.dumps([cap_box(*bounding_cap(place)) for place in places])
+        values = {"boxes": boxes, "collection": collection}
+        if collection is None:
+            del values["collection"]
+        near = [array("q") for _ in places]
         with self._pool.reader() as (connection, _):
-            rows = fetch(connection, _SQL_BY_ID, {"keys": json.dumps(ids.tolist())})
-        by_id = {row_id(row): row for row in rows}
-        return [product_of(by_id[key]) for key in ids if key in by_id]
+            for place, key in connection.execute(_SQL_IN_BOXES[collection is not None], values):
+                near[place].append(key)
+        return located(places, near, self._products)
+
+    def _products(self, keys: Sequence[int]) -> dict[int, Product]:
+        with self._pool.reader() as (connection, _):
+            rows = fetch(connection, _SQL_BY_ID, {"keys": json.dumps(list(keys))})
+        return {row_id(row): product_of(row) for row in rows}
 
     def close(self) -> None:
         """Release the connections."""
