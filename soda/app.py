@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from soda.async_routes import async_routes
+from soda.examples import SiteExamples
 from soda.finding import Finder
 from soda.jobs import CutoutJobs
 from soda.metrics import CutoutMetrics
@@ -75,8 +76,8 @@ def create_app(
     identify
         Knows who asks for a job.
     catalogue
-        Finds products by place, for tables of positions and ``/stitched``; without it tables have
-        to name datasets, and no images are stitched.
+        Finds products by place, for tables of positions, ``/stitched`` and ``/examples``; without
+        it tables have to name datasets, and there is neither of the two.
     registry
         Where metrics are asked for.
     storage
@@ -84,8 +85,17 @@ def create_app(
     """
     finder = Finder(resolver, storage)
     metrics = CutoutMetrics(registry or CollectorRegistry())
+    has_jobs = jobs is not None
     routes = soda_routes(
-        finder, pool, settings, public_url, has_jobs=jobs is not None, metrics=metrics
+        finder,
+        pool,
+        settings,
+        public_url,
+        has_jobs=has_jobs,
+        metrics=metrics,
+        site_examples=(
+            None if catalogue is None else SiteExamples(catalogue, settings, has_jobs=has_jobs)
+        ),
     )
     if catalogue is not None:
         routes += stitch_routes(finder, catalogue, pool, settings)

@@ -1,4 +1,4 @@
-"""The resources of the cutout service: ``/sync`` and the VOSI ones."""
+"""The resources of the cutout service: ``/sync``, ``/examples`` and the VOSI ones."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 
+from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from soda.examples import SiteExamples, examples_page
 from soda.finding import Finder
 from soda.formats import accepted_format
 from soda.links import ASYNC_ID, STANDARD_ID
@@ -41,6 +43,27 @@ def _single(asked: CutoutParams) -> tuple[str, Selection]:
         ) from None
 
 
+def _capabilities(service: str, *, has_jobs: bool, has_catalogue: bool) -> tuple[Capability, ...]:
+    def cutting(standard_id: str | None, resource: str, version: str | None) -> Capability:
+        return capability(
+            standard_id,
+            f"{service}/{resource}",
+            role=None if standard_id is None else "std",
+            query_types=("GET", "POST"),
+            result_type="image/fits",
+            version=version,
+        )
+
+    made = [*vosi_capabilities(service), cutting(STANDARD_ID, "sync", "1.0")]
+    if has_jobs:
+        made.append(cutting(ASYNC_ID, "async", "1.0"))
+    if has_catalogue:
+        made.append(cutting(None, "stitched", None))
+        examples = f"{service}/examples"
+        made.append(capability("ivo://ivoa.net/std/DALI#examples", examples, role=None))
+    return tuple(made)
+
+
 def soda_routes(
     finder: Finder,
     pool: WarmPool,
@@ -49,6 +72,7 @@ def soda_routes(
     *,
     has_jobs: bool,
     metrics: CutoutMetrics,
+    site_examples: SiteExamples | None,
 ) -> list[BaseRoute]:
     """Make the routes below ``/soda``.
 
@@ -66,6 +90,8 @@ def soda_routes(
         Whether there is ``/async``.
     metrics
         Counts cutouts.
+    site_examples
+        What ``/examples`` shows; None where there is no catalogue, and no ``/stitched`` either.
     """
     one = OneCutout(finder, pool, settings, metrics)
     many = ManyCutouts(finder, pool, settings, metrics)
@@ -83,21 +109,12 @@ def soda_routes(
 
     def capabilities(request: Request) -> Sequence[Capability]:
         service = f"{site_url(request, public_url)}/soda"
-        cut = capability(
-            STANDARD_ID,
-            f"{service}/sync",
-            query_types=("GET", "POST"),
-            result_type="image/fits",
-            version="1.0",
-        )
-        later = capability(
-            ASYNC_ID,
-            f"{service}/async",
-            query_types=("GET", "POST"),
-            result_type="image/fits",
-            version="1.0",
-        )
-        return (*vosi_capabilities(service), cut, *((later,) if has_jobs else ()))
+        return _capabilities(service, has_jobs=has_jobs, has_catalogue=site_examples is not None)
+
+    async def examples(_: Request) -> Response:
+        assert site_examples is not None
+        page = examples_page(await run_sync(site_examples.examples))
+        return Response(page, media_type="application/xhtml+xml")
 
     def availability() -> Availability:
         if pool.stats.workers:
@@ -106,5 +123,6 @@ def soda_routes(
 
     return [
         Route("/sync", sync, methods=["GET", "POST"]),
+        *([] if site_examples is None else [Route("/examples", examples, methods=["GET"])]),
         *vosi_routes(capabilities, availability=availability),
     ]

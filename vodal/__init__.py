@@ -14,6 +14,7 @@ In the order data flows:
 - `params`    DALI request parameters
 - `links`     DataLink rows and service descriptors, and the seam `LinkMaker`
 - `tables`    typed streams of Arrow batches and their writers
+- `examples`  the page of a service's examples
 - `ahead`     an iterator that works ahead in a thread
 - `compiled`  how inner loops are compiled; `addresses`: memory and C functions by address in them;
   `later`: modules of such code, loaded in a thread

@@ -108,3 +108,16 @@ class Catalogue(Protocol):
             near = Circle(place.ra_deg, place.dec_deg, _NEAR_DEG)
             found = self.products(collection, near)
             yield tuple(one for one in found if one.region and contains(one.region, place))
+
+    def sample(self, kind: str, count: int) -> list[Product]:
+        """Give a few products that have a footprint, quickly however many there are.
+
+        Parameters
+        ----------
+        kind
+            Their ``dataproduct_type``: ``image``, ``cube`` ...
+        count
+            How many at most; the same ones while the catalogue is the same. It may find fewer
+            where most products of the kind have no footprint.
+        """
+        ...

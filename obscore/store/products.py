@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, Table, func, select
+from sqlalchemy import ColumnClause, Select, Table, bindparam, func, literal_column, select
 
 from obscore.store import schema
 from vodal.fits.index import FileIndex
@@ -24,6 +24,7 @@ __all__ = [
     "row_id",
     "select_collections",
     "select_products",
+    "select_sample",
     "summaries",
 ]
 
@@ -32,6 +33,11 @@ PAGE = 500
 
 _LOADED = 2000
 """Products that are in memory at once for several places."""
+
+_SAMPLED = 1000
+"""Rows that a sample is chosen from; it must not look through all for want of a footprint."""
+
+_FIRST: ColumnClause[int] = literal_column("0")
 
 _CACHE_BYTES = 64 << 20
 """Packed byte indexes kept in memory by one resolver, by their size in the database."""
@@ -116,6 +122,28 @@ def located(
             holding = [one for one in found if one.region and contains(one.region, place)]
             yield tuple(sorted(holding, key=lambda one: one.did))
         start = stop
+
+
+def select_sample(obscore: Table) -> Select[Any]:
+    """Give the statement for the ids of ``count`` rows of a ``kind`` that have a footprint."""
+    kind = obscore.c.dataproduct_type
+    # A range, in the order of the index: for an equality PostgreSQL may read the whole table, if
+    # the kind is frequent and its rows happen to lie at the end.
+    first = (
+        select(obscore.c.id, obscore.c.s_region_shape)
+        .where(kind >= bindparam("kind"), kind <= bindparam("kind"))
+        .order_by(kind.nulls_first())
+        .limit(literal_column(str(_SAMPLED)))
+        .offset(_FIRST)
+        .subquery()
+    )
+    return (
+        select(first.c.id)
+        .where(first.c.s_region_shape.is_not(None))
+        .order_by(first.c.id)
+        .limit(bindparam("count"))
+        .offset(_FIRST)
+    )
 
 
 def select_collections(obscore: Table) -> Select[Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -19,6 +19,7 @@ from obscore.tap.holdings import Holdings, Place, answers, look
 from obscore.tap.metadata import PUBLISHED
 from obscore.tap.query import QueryRunner
 from vodal.errors import SkylaneError
+from vodal.examples import example_element, examples_document
 from vodal.tables.markup import escape
 
 __all__ = ["Example", "SiteExamples", "examples_page", "make_examples"]
@@ -271,40 +272,18 @@ class SiteExamples:
                 yield example
 
 
-_STYLE = """
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-pre { background: #f3f4f6; color: #1a1a1a; padding: .7rem; overflow-x: auto }
-h2 { font-size: 1.1rem; margin-bottom: 0 } p { margin: .3rem 0 }
-"""
-
-
 def examples_page(examples: Sequence[Example]) -> str:
     """Write the examples as XHTML with RDFa."""
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE html>\n'
-        '<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">\n'
-        f'<head><title>Examples of queries</title><meta charset="utf-8"/><style>{_STYLE}</style>'
-        "</head>\n"
-        '<body vocab="http://www.ivoa.net/rdf/examples#">\n<h1>Examples of queries</h1>\n'
-        "<p>Made of what this site holds: each of them gives rows.</p>\n"
-        + "".join(_lines(examples))
-        + "</body>\n</html>\n"
-    )
+    about = "Made of what this site holds: each of them gives rows."
+    return examples_document("Examples of queries", about, map(_element, examples))
 
 
-def _lines(examples: Iterable[Example]) -> Iterator[str]:
-    for item in examples:
-        name, query, resource = "", "", ""
-        if item.for_clients:
-            name, query = ' property="name"', ' property="query"'
-            resource = f' resource="#{escape(item.id)}" typeof="example"'
-        yield f'<div id="{escape(item.id)}"{resource}>\n'
-        yield f"<h2{name}>{escape(item.name)}</h2>\n"
-        yield f"<p>{escape(item.text)}</p>\n"
-        yield f"<pre{query}>{escape(item.query)}</pre>\n"
-        if item.upload is None:
-            asked = {"LANG": "ADQL", "RESPONSEFORMAT": "html", "QUERY": item.query}
-            yield f'<p><a href="{escape("sync?" + urlencode(asked))}">Run it</a></p>\n'
-        else:
-            yield f"<pre>{escape(item.upload)}</pre>\n"
-        yield "</div>\n"
+def _element(item: Example) -> str:
+    query = ' property="query"' if item.for_clients else ""
+    content = f"<pre{query}>{escape(item.query)}</pre>\n"
+    if item.upload is None:
+        asked = {"LANG": "ADQL", "RESPONSEFORMAT": "html", "QUERY": item.query}
+        content += f'<p><a href="{escape("sync?" + urlencode(asked))}">Run it</a></p>\n'
+    else:
+        content += f"<pre>{escape(item.upload)}</pre>\n"
+    return example_element(item.id, item.name, item.text, content, for_clients=item.for_clients)

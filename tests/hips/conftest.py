@@ -50,6 +50,9 @@ class Shelf:
     def products(self, collection=None, region=None):  # noqa: ARG002 - of the protocol
         return iter([p for p in self.items if collection in {None, p.collection}])
 
+    def sample(self, kind, count):
+        return [p for p in self.items if p.obscore.get("dataproduct_type") == kind][:count]
+
     def resolve(self, dids):
         return {p.did: p for p in self.items if p.did in dids}
 

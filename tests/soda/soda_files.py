@@ -3,6 +3,7 @@
 import subprocess
 import warnings
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -57,8 +58,14 @@ class Products(Catalogue):
                     wcs = WCS(hdus[product.hdus[0]].header)
                 corners = tuple((float(a), float(b)) for a, b in wcs.calc_footprint())
                 product = self.found[did] = replace(product, region=Polygon(corners))
-            if collection in {None, product.collection} and intersects(product.region, region):
+            if collection in {None, product.collection} and (
+                region is None or intersects(product.region, region)
+            ):
                 yield product
+
+    def sample(self, kind, count):
+        found = (one for one in self.products() if one.obscore.get("dataproduct_type") == kind)
+        return list(islice(found, count))
 
     def resolve(self, dids):
         return {did: self.found[did] for did in dids if did in self.found}

@@ -24,6 +24,8 @@ KINDS = ("sqlite", "postgres")
 class SqliteCase:
     """A store in SQLite."""
 
+    kind = "sqlite"
+
     def __init__(self, folder: Path) -> None:
         self.where = str(folder / "skylane.db")
         self.path = Path(self.where)
@@ -59,6 +61,8 @@ class SqliteCase:
 
 class PostgresCase:
     """A store in PostgreSQL."""
+
+    kind = "postgres"
 
     def __init__(self, url: str) -> None:
         self.where = url

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from obscore.store.postgres.resolver import SQL_SAMPLE as POSTGRES_SAMPLE
+from obscore.store.sqlite.resolver import SQL_SAMPLE as SQLITE_SAMPLE
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.errors import ArchiveError, NotFoundError
 from vodal.products import Catalogue, CollectionSummary
@@ -132,6 +134,52 @@ def test_a_product_without_footprint_meets_no_region(store, case):
     assert list(catalogue.products(region=Circle(1.0, 1.0, 5.0))) == []
     assert len(list(catalogue.products())) == 1
     catalogue.close()
+
+
+def test_a_sample_is_of_one_kind_and_has_footprints(store, case):
+    place = Circle(1.0, 1.0, 0.1)
+    rows = [
+        ("image", None), ("cube", place), ("image", place), ("cube", None), ("image", place),
+        ("image", place), ("image", Point(1.0, 1.0)),
+    ]  # fmt: skip
+    for number, (kind, region) in enumerate(rows):
+        made = make_observation(f"ivo://x/y?{number}", region, dataproduct_type=kind)
+        store.write([make_file(f"file:///{number}", made)])
+    catalogue = case.catalogue()
+    assert {one.did for one in catalogue.sample("image", 9)} == {
+        f"ivo://x/y?{n}" for n in (2, 4, 5)
+    }
+    assert [one.did for one in catalogue.sample("cube", 9)] == ["ivo://x/y?1"]
+    assert len(catalogue.sample("image", 2)) == 2
+    assert catalogue.sample("image", 2) == catalogue.sample("image", 2)
+    for absent in ("spectrum", "", "'; DROP TABLE files; --"):
+        assert catalogue.sample(absent, 9) == []
+    catalogue.close()
+
+
+def test_a_sample_does_not_look_through_the_table(store, case):
+    # The kind that is asked for lies at its end.
+    cubes = [
+        make_file(
+            f"file:///c{n}",
+            make_observation(f"ivo://x/c?{n}", Circle(1.0, 1.0, 0.1), dataproduct_type="cube"),
+        )
+        for n in range(900)
+    ]
+    store.write([*make_catalogue(3000), *cubes])
+    catalogue = case.catalogue()
+    assert len(catalogue.sample("cube", 5)) == 5
+    catalogue.close()
+    case.run("ANALYZE")
+    statement = {"sqlite": SQLITE_SAMPLE, "postgres": POSTGRES_SAMPLE}[case.kind]
+    for old, new in ((":kind", "'cube'"), ("%(kind)s", "'cube'"), (":count", "5"),
+                     ("%(count)s", "5")):  # fmt: skip
+        statement = statement.replace(old, new)
+    explain = {"sqlite": "EXPLAIN QUERY PLAN ", "postgres": "EXPLAIN "}[case.kind]
+    plan = "\n".join(str(row[-1]) for row in case.rows(explain + statement))
+    assert "ix_obscore_dataproduct_type" in plan
+    assert "Seq Scan" not in plan
+    assert "SCAN obscore" not in plan
 
 
 def test_products_go_on_while_the_store_changes(store, case):

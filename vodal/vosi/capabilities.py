@@ -39,7 +39,8 @@ class Interface:
 class Capability:
     """One capability of a service."""
 
-    standard_id: str
+    standard_id: str | None
+    """None for what no standard describes."""
     interfaces: tuple[Interface, ...]
     xsi_type: str | None = None
     """A subtype of the registry extensions, such as ``tr:TableAccess``."""
@@ -48,7 +49,7 @@ class Capability:
 
 
 def capability(
-    standard_id: str,
+    standard_id: str | None,
     access_url: str,
     *,
     use: str = "full",
@@ -111,7 +112,9 @@ def capabilities_document(capabilities: Sequence[Capability]) -> bytes:
     """Write the VOSI-capabilities document as UTF-8 XML."""
     root = Element("vosi:capabilities", _NAMESPACES)
     for item in capabilities:
-        element = SubElement(root, "capability", {"standardID": item.standard_id})
+        element = SubElement(root, "capability")
+        if item.standard_id is not None:
+            element.set("standardID", item.standard_id)
         if item.xsi_type is not None:
             element.set("xsi:type", item.xsi_type)
         element.extend(_interface_element(interface) for interface in item.interfaces)

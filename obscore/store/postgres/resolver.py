@@ -21,6 +21,7 @@ from obscore.store.products import (
     row_id,
     select_collections,
     select_products,
+    select_sample,
     summaries,
 )
 from vodal.errors import NotFoundError
@@ -29,7 +30,7 @@ from vodal.products import Catalogue, CollectionSummary, Product, Resolver
 from vodal.regions import Point, Region
 from vodal.sphere import intersects
 
-__all__ = ["PostgresCatalogue", "PostgresResolver"]
+__all__ = ["SQL_SAMPLE", "PostgresCatalogue", "PostgresResolver"]
 
 _FILES, _OBSCORE = tables.files, tables.obscore
 _PRODUCTS = select_products(_FILES, _OBSCORE)
@@ -48,6 +49,7 @@ _SQL_INDEX = tables.sql(
     )
 )
 _SQL_COLLECTIONS = tables.sql(select_collections(_OBSCORE))
+SQL_SAMPLE = tables.sql(select_sample(_OBSCORE))
 
 _IDS = select(_OBSCORE.c.id).order_by(_OBSCORE.c.obs_publisher_did)
 _IN_COLLECTION = _OBSCORE.c.obs_collection == bindparam("collection")
@@ -162,6 +164,13 @@ class PostgresCatalogue(Catalogue):
                     product.region is not None and intersects(product.region, region)
                 ):
                     yield product
+
+    @override
+    def sample(self, kind: str, count: int) -> list[Product]:
+        rows = self._reader.fetch(SQL_SAMPLE, {"kind": kind, "count": count})
+        ids = array("q", (row[0] for row in rows))
+        # A position alone is no footprint.
+        return [product for product in self._page(ids) if product.region is not None]
 
     def _candidates(self, collection: str | None, region: Region | None) -> array[int]:
         values: dict[str, Any] = {}

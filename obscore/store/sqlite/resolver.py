@@ -20,6 +20,7 @@ from obscore.store.products import (
     row_id,
     select_collections,
     select_products,
+    select_sample,
     summaries,
 )
 from obscore.store.sqlite.readers import ReaderPool, fetch
@@ -29,7 +30,7 @@ from vodal.products import Catalogue, CollectionSummary, Product, Resolver
 from vodal.regions import Point, Region
 from vodal.sphere import bounding_cap, cap_box, intersects
 
-__all__ = ["SqliteCatalogue", "SqliteResolver"]
+__all__ = ["SQL_SAMPLE", "SqliteCatalogue", "SqliteResolver"]
 
 _FILES, _OBSCORE = schema.files, schema.obscore
 _KEYS = func.json_each(bindparam("keys")).table_valued("value").c.value
@@ -43,6 +44,7 @@ _SQL_INDEX = schema.sql(
     )
 )
 _SQL_COLLECTIONS = schema.sql(select_collections(_OBSCORE))
+SQL_SAMPLE = schema.sql(select_sample(_OBSCORE))
 
 _IDS = select(_OBSCORE.c.id).order_by(_OBSCORE.c.obs_publisher_did)
 _IN_COLLECTION = _OBSCORE.c.obs_collection == bindparam("collection")
@@ -148,6 +150,14 @@ class SqliteCatalogue(Catalogue):
                     product.region is not None and intersects(product.region, region)
                 ):
                     yield product
+
+    @override
+    def sample(self, kind: str, count: int) -> list[Product]:
+        named = {"kind": kind, "count": count}
+        with self._pool.reader() as (connection, _):
+            ids = array("q", (row[0] for row in connection.execute(SQL_SAMPLE, named)))
+        # A position alone is no footprint.
+        return [product for product in self._page(ids) if product.region is not None]
 
     def _candidates(self, collection: str | None, region: Region | None) -> array[int]:
         values: dict[str, Any] = {}
