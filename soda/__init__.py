@@ -40,6 +40,7 @@ In the order data flows:
 - `outcomes`  what became of each of several cutouts
 - `archives`  tar and zip, written piece by piece
 - `groups`    several cutouts in one FITS file
+- `ordering`  rows put in order on disk
 - `worklist`  the cutouts of a job, in the order in which they are made
 - `ledger`    what a job has made so far
 - `batches`   the cutouts of a job, made by the pool

@@ -20,14 +20,15 @@ from soda.groups import MOST_GROUPS, check_groupable, grouped
 from soda.ledger import FILES, WORKLIST, Ledger
 from soda.metrics import CutoutMetrics
 from soda.names import file_name
+from soda.ordering import RowSorter
 from soda.outcomes import (
     INDEX_NAME,
     NOTHING,
     Outcome,
     Status,
     failed,
+    outcome_stream,
     selection_text,
-    sorted_stream,
 )
 from soda.output import Output
 from soda.packing import Packing, read_packing
@@ -163,19 +164,19 @@ class CutoutJobs(Work):
                 f" most for {'one result each' if packing is None else f'MULTI={packing}'};"
                 " ask for fewer at once, for MULTI=tar, or upload a table"
             )
-        writer = WorklistWriter(path)
         width = len(str(len(wanted)))
         numbered = iter(enumerate(wanted, 1))
-        while page := list(islice(numbered, _PAGE)):
-            products = self._finder.products(list(dict.fromkeys(did for _, (did, _) in page)))
-            for number, (did, selection) in page:
-                name = f"{number:0{width}d}"
-                product = products.get(did)
-                if product is not None:
-                    suffix = asked.output.format.suffix
-                    name = f"{name}_{file_name(product, selection.stencil, suffix)}"
-                writer.add(_item(number, name, did, selection, product))
-        writer.finish()
+        with WorklistWriter(path) as writer:
+            while page := list(islice(numbered, _PAGE)):
+                products = self._finder.products(list(dict.fromkeys(did for _, (did, _) in page)))
+                for number, (did, selection) in page:
+                    name = f"{number:0{width}d}"
+                    product = products.get(did)
+                    if product is not None:
+                        suffix = asked.output.format.suffix
+                        name = f"{name}_{file_name(product, selection.stencil, suffix)}"
+                    writer.add(_item(number, name, did, selection, product))
+            writer.finish()
 
     def _list_rows(
         self, task: Task, given: Params, packing: Packing | None, output: Output, path: Path
@@ -193,17 +194,17 @@ class CutoutJobs(Work):
                 raise StoppedError("the job was stopped")
 
         most = self._most(packing)
-        writer = WorklistWriter(path)
-        for item in targets.items(rows_of(tables[0]), check):
-            if writer.count >= most:
-                raise TooLargeError(
-                    f"the table asks for more than {most} cutouts, the most for MULTI={packing};"
-                    " divide it, or choose by COLLECTION and FILTER"
-                )
-            writer.add(item)
-            if writer.count % _PAGE == 0:
-                task.report(listed=writer.count)
-        writer.finish()
+        with WorklistWriter(path) as writer:
+            for item in targets.items(rows_of(tables[0]), check):
+                if writer.count >= most:
+                    raise TooLargeError(
+                        f"the table asks for more than {most} cutouts, the most for"
+                        f" MULTI={packing}; divide it, or choose by COLLECTION and FILTER"
+                    )
+                writer.add(item)
+                if writer.count % _PAGE == 0:
+                    task.report(listed=writer.count)
+            writer.finish()
 
     def _most(self, packing: Packing | None) -> int:
         most = self._settings.max_combinations
@@ -221,11 +222,25 @@ class CutoutJobs(Work):
     def _finish(self, task: Task, ledger: Ledger, packing: Packing | None, output: Output) -> None:
         if ledger.counts[Status.ERROR] == ledger.done:
             raise _failure(ledger.outcomes())
+        with RowSorter(ledger.run / "index.unsorted") as rows:
+            for one in ledger.outcomes():
+                rows.add("", one.number, one.line())
+            self._give(task, ledger, packing, output, rows)
+
+    def _give(
+        self,
+        task: Task,
+        ledger: Ledger,
+        packing: Packing | None,
+        output: Output,
+        rows: RowSorter,
+    ) -> None:
+        """Make the results, with what became of each cutout in the order of their numbers."""
         match packing:
             case Packing.TAR | Packing.ZIP:
                 path = ledger.run / INDEX_NAME
                 with disk_errors(), path.open("wb") as file:
-                    file.writelines(write_csv(sorted_stream(ledger.outcomes())))
+                    file.writelines(write_csv(outcome_stream(map(Outcome.read, rows.rows()))))
                 name = ledger.finish(path)
                 task.add_result("cutouts", name, ARCHIVES[packing](0.0).media_type)
             case Packing.MEF:
@@ -235,7 +250,7 @@ class CutoutJobs(Work):
             case Packing.FILES:
                 pass
         _write(task, "index", "application/vnd.apache.parquet", "parquet",
-               write_parquet(sorted_stream(ledger.outcomes())))  # fmt: skip
+               write_parquet(outcome_stream(map(Outcome.read, rows.rows()))))  # fmt: skip
 
     def _one_file(
         self, task: Task, ledger: Ledger, outcomes: Sequence[Outcome], output: Output

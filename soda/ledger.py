@@ -1,6 +1,7 @@
 """What a job has made so far, in the folder of its run: files or an archive, and a log of outcomes.
 
-The log has a line for each cutout that is done, written when its file is. A run that begins after
+The log has a line for each cutout that is done, written after its file. Lines and the archive are
+written a batch at a time. A run that begins after
 another was cut short takes over what that one made, as far as log and files agree. It never writes
 to a file that the other has open: an archive is copied, for a process that lost its job may wake
 once more and write.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -31,6 +33,9 @@ WORKLIST, LOG, FILES = "worklist.arrow", "outcomes.jsonl", "files"
 ARCHIVE_STEM = "cutouts"
 
 _COPY_BYTES = 1 << 22
+_BUFFER_BYTES = 1 << 20
+_BATCH, _BATCH_S = 64, 0.5
+"""Lines that wait to be written, and for how long while others come."""
 
 
 def logged(path: Path) -> Iterator[Outcome]:
@@ -62,6 +67,9 @@ class Ledger:
         self.counts = dict.fromkeys(Status, 0)
         self._size = 0
         """Of the archive."""
+        self._lines: list[bytes] = []
+        """Of the log, still to be written."""
+        self._flushed_s = time.monotonic()
         self._stack = ExitStack()
         self._log: IO[bytes] | None = None
         self._file: IO[bytes] | None = None
@@ -71,6 +79,8 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         # What is still in buffers cannot be written where the disk is full.
+        with suppress(OSError):
+            self._flush()
         with suppress(OSError):
             self._stack.close()
 
@@ -89,7 +99,7 @@ class Ledger:
             (self.run / FILES).mkdir(exist_ok=True)
             self._log = self._stack.enter_context((self.run / LOG).open("wb", buffering=0))
             if self._archive is not None:
-                self._file = self._stack.enter_context(self.archive_path.open("wb", buffering=0))
+                self._file = self._stack.enter_context(self.archive_path.open("wb", _BUFFER_BYTES))
         earlier = [run for run in self._task.folder.runs() if run != self.run]
         before = next((run for run in earlier if (run / WORKLIST).is_file()), None)
         if before is not None:
@@ -167,14 +177,24 @@ class Ledger:
         """Append to the archive."""
         assert self._file is not None
         self._check()
-        view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        self._file.write(data)
         self._size += len(data)
 
+    def _flush(self) -> None:
+        """Write what waits: a line only once its file is there."""
+        self._flushed_s = time.monotonic()
+        if self._log is not None and self._lines:
+            if self._file is not None:
+                self._file.flush()
+            view = memoryview(b"".join(self._lines))
+            while view:
+                view = view[self._log.write(view) :]
+            self._lines.clear()
+
     def _note(self, outcome: Outcome) -> None:
-        assert self._log is not None
-        self._log.write(outcome.line())
+        self._lines.append(outcome.line())
+        if len(self._lines) >= _BATCH or time.monotonic() - self._flushed_s >= _BATCH_S:
+            self._flush()
         self.done += 1
         self.counts[outcome.status] += 1
         self.files_bytes += outcome.size_bytes
@@ -218,6 +238,8 @@ class Ledger:
 
     def outcomes(self) -> Iterator[Outcome]:
         """Give what is done."""
+        with disk_errors():
+            self._flush()
         return logged(self.run / LOG)
 
     def finish(self, index: Path) -> str:
@@ -237,6 +259,7 @@ class Ledger:
             for piece in self._archive.end(self._entries(last), self._size):
                 self._write(piece)
             name = self.archive_path.name.removesuffix(".part")
+            self._file.flush()
             os.fsync(self._file.fileno())
             self.archive_path.rename(self.run / name)
         return name

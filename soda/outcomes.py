@@ -24,7 +24,6 @@ __all__ = [
     "failed",
     "outcome_stream",
     "selection_text",
-    "sorted_stream",
 ]
 
 _BATCH_ROWS = 2000
@@ -147,12 +146,6 @@ def _batches(outcomes: Iterator[Outcome]) -> Iterator[pa.RecordBatch]:
     while rows := [_cells(one) for one in islice(outcomes, _BATCH_ROWS)]:
         cells = zip(zip(*rows, strict=True), _SCHEMA, strict=True)
         yield pa.record_batch([pa.array(c, field.type) for c, field in cells], schema=_SCHEMA)
-
-
-def sorted_stream(outcomes: Iterable[Outcome]) -> ResultStream:
-    """Give outcomes as `outcome_stream`, ordered by number."""
-    table = pa.Table.from_batches(_batches(iter(outcomes)), _SCHEMA).sort_by("number")
-    return ResultStream(COLUMNS, iter(table.to_batches(_BATCH_ROWS)))
 
 
 def outcome_stream(outcomes: Iterable[Outcome]) -> ResultStream:

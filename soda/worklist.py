@@ -9,11 +9,13 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from soda.ordering import RowSorter
 from soda.selection import Selection
 from vodal.uws.results import disk_errors
 
@@ -48,7 +50,7 @@ class Item:
 
 
 class WorklistWriter:
-    """Takes items in any order.
+    """Takes items in any order; use it as a context.
 
     Parameters
     ----------
@@ -58,47 +60,37 @@ class WorklistWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._unsorted = path.with_name(f"{path.name}.unsorted")
-        self._rows: list[tuple[object, ...]] = []
         with disk_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pa.ipc.new_file(self._unsorted, _SCHEMA)
+        self._sorter = RowSorter(path.with_name(f"{path.name}.unsorted"))
         self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sorter.__exit__()
 
     def add(self, item: Item) -> None:
         """Take an item."""
-        self._rows.append((
+        row = (
             item.number, item.row, item.did, item.uri, item.region, item.name, item.message,
             # Read by this service alone, from its own folder.
             pickle.dumps(item.selection),
-        ))  # fmt: skip
+        )  # fmt: skip
+        self._sorter.add(item.uri, item.number, pickle.dumps(row))
         self.count += 1
-        if len(self._rows) >= _PAGE:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._rows:
-            cells = zip(zip(*self._rows, strict=True), _SCHEMA, strict=True)
-            arrays = [pa.array(column, field.type) for column, field in cells]
-            with disk_errors():
-                self._writer.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
-            self._rows.clear()
 
     def finish(self) -> None:
         """Put the items in order and the file in place."""
-        self._flush()
         part = self._path.with_name(f"{self._path.name}.part")
+        rows = self._sorter.rows()
         with disk_errors():
-            self._writer.close()
-            with pa.memory_map(str(self._unsorted)) as source:
-                table = pa.ipc.open_file(source).read_all()
-                order = pc.sort_indices(
-                    table, sort_keys=[("uri", "ascending"), ("number", "ascending")]
-                )
-                with pa.ipc.new_file(part, _SCHEMA) as writer:
-                    for start in range(0, len(order), _PAGE):
-                        writer.write_table(table.take(order[start : start + _PAGE]))
-            self._unsorted.unlink()
+            with pa.ipc.new_file(part, _SCHEMA) as writer:
+                while page := [pickle.loads(row) for row in islice(rows, _PAGE)]:  # noqa: S301
+                    cells = zip(zip(*page, strict=True), _SCHEMA, strict=True)
+                    arrays = [pa.array(column, field.type) for column, field in cells]
+                    writer.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
             part.rename(self._path)
 
 
