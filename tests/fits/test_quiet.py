@@ -12,7 +12,8 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS, FITSFixedWarning
 
-from vodal.fits.quiet import quiet
+from vodal.fits.cards import repair_cards
+from vodal.fits.quiet import quiet, strict
 
 ODD_CARDS = fits.Header(
     {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "RADECSYS": "FK5", "CRVAL1": "here", "CRVAL2": 2}
@@ -110,3 +111,22 @@ def test_compiling_leaves_the_filters_of_the_process_alone(tmp_path, monkeypatch
     monkeypatch.undo()
     assert swaps == []
     assert len(module.total.stats.cache_misses) == 2
+
+
+def test_in_strict_blocks_alone_warnings_are_errors_also_where_it_is_quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with quiet(), strict(), pytest.raises(UserWarning, match="inner"):
+            warnings.warn("inner", UserWarning, stacklevel=1)
+        with quiet():
+            warnings.warn("outer", UserWarning, stacklevel=1)
+        warnings.warn("after", UserWarning, stacklevel=1)
+
+
+def test_the_repair_of_cards_leaves_the_filters_of_the_process_alone():
+    """Else what any library warns of later would be an error in a server."""
+    odd = "EXPTIME = 'no end of the text".ljust(80)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert repair_cards([odd])[0] != odd
+        warnings.warn("later", UserWarning, stacklevel=1)

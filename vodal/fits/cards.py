@@ -8,13 +8,12 @@ that astropy cannot parse is turned into a COMMENT card that keeps its text.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 
 from astropy.io import fits
 
 from vodal.errors import DataError
-from vodal.fits.quiet import quiet
+from vodal.fits.quiet import quiet, strict
 
 __all__ = ["CARD_LENGTH", "Keywords", "clean_text", "repair_cards"]
 
@@ -171,8 +170,7 @@ def _repair(cards: list[str]) -> list[str]:
 
 def _parses(image: str) -> bool:
     """Tell whether astropy parses a card and writes it again without error or warning."""
-    with quiet():
-        warnings.simplefilter("error")
+    with strict():
         try:
             header = fits.Header.fromstring(image)
             if len(header.cards) != 1:
