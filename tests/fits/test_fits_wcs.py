@@ -451,3 +451,54 @@ def test_nothing_is_printed_and_nothing_warns(
     assert not faults
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
+
+
+TPV = {1: (1.0, 1.0), 2: (0.01, -0.02), 4: (0.02, 0.01), 5: (-0.01, 0.03), 6: (0.03, -0.015)}
+"""By term: of the longitude and of the latitude, each with its own coordinate first."""
+
+
+def tpv_place(x: float, y: float) -> tuple[float, float]:
+    """Give the position of a place east and north of the reference point in pixels of 0.1 deg."""
+    xi, eta = -0.1 * x, 0.1 * y
+    first = {1: xi, 2: eta, 4: xi * xi, 5: xi * eta, 6: eta * eta}
+    second = {1: eta, 2: xi, 4: eta * eta, 5: eta * xi, 6: xi * xi}
+    east = sum(value[0] * first[term] for term, value in TPV.items())
+    north = sum(value[1] * second[term] for term, value in TPV.items())
+    plane = WCS(naxis=2)
+    plane.wcs.ctype, plane.wcs.crval = ["RA---TAN", "DEC--TAN"], [10.0, 40.0]
+    ra, dec = plane.wcs_pix2world([[east, north]], 1)[0]
+    return float(ra), float(dec)
+
+
+@pytest.mark.parametrize("wave", [None, 3], ids=["image", "cube"])
+@pytest.mark.parametrize("matrix", ["cd", "pc", "arcsec"])
+def test_tpv_with_the_latitude_first_is_in_its_own_order(tmp_path, wave, matrix):
+    """By the definition of the terms, as wcslib has the axes in one order only."""
+    cards: dict[str, Any] = {}
+    for axis, name, value, step in ((2, "RA---TPV", 10.0, -0.1), (1, "DEC--TPV", 40.0, 0.1)):
+        scale = 3600.0 if matrix == "arcsec" else 1.0
+        cards |= {f"CTYPE{axis}": name, f"CRVAL{axis}": value * scale, f"CRPIX{axis}": 1.0}
+        cards[f"CD{axis}_{axis}" if matrix == "cd" else f"CDELT{axis}"] = step * scale
+        if matrix == "arcsec":
+            cards[f"CUNIT{axis}"] = "arcsec"
+        for term, values in TPV.items():
+            cards[f"PV{axis}_{term}"] = values[2 - axis]
+    if wave:
+        cards |= {"CTYPE3": "FREQ", "CRVAL3": 1e9, "CRPIX3": 1.0}
+        cards["CD3_3" if matrix == "cd" else "CDELT3"] = 1e6
+    index = index_of(tmp_path, cards, (4, 40, 50) if wave else (40, 50))
+    wcs = load_wcs(index.hdus[0])
+    assert celestial_axes(wcs) == (0, 1)
+    for x, y in ((0.0, 0.0), (3.0, 5.0), (-4.0, 2.5)):
+        # Declination runs along x.
+        np.testing.assert_allclose(pixel_to_icrs(wcs, y, x), tpv_place(x, y), rtol=1e-12)
+        np.testing.assert_allclose(icrs_to_pixel(wcs, *tpv_place(x, y)), (y, x), atol=1e-6)
+
+
+def test_tpv_on_other_axes_is_refused(tmp_path):
+    cards = {
+        "CTYPE1": "RA---TPV", "CTYPE2": "FREQ", "CTYPE3": "DEC--TPV", "CRVAL1": 1.0, "CRVAL3": 2.0,
+        "CRVAL2": 1e9, "CD1_1": -0.1, "CD2_2": 1e6, "CD3_3": 0.1, "PV1_1": 1.0, "PV3_1": 1.0,
+    }  # fmt: skip
+    with pytest.raises(DataError, match="TPV is understood as axes 1 and 2 only"):
+        load_wcs(index_of(tmp_path, cards, (8, 4, 8)).hdus[0])

@@ -58,6 +58,8 @@ def skies(draw) -> Sky:
     kinds = ["lon", "lat", *["wave", "stokes"][:extra]]
     if distortion in {"none", "TAB"}:
         kinds = draw(st.permutations(kinds))
+    elif distortion == "TPV":
+        kinds[:2] = draw(st.permutations(["lon", "lat"]))
     sizes = {"lon": draw(st.integers(1, 40)), "lat": draw(st.integers(1, 40)),
              "wave": draw(st.integers(1, 4)), "stokes": draw(st.integers(1, 2))}  # fmt: skip
     lon, lat = kinds.index("lon") + 1, kinds.index("lat") + 1

@@ -9,6 +9,7 @@ In the order data flows:
 - `index`       the byte-offset index, kept beside each catalogued row
 - `planes`      which HDUs make up one product
 - `iraf`        TNX and ZPX as projections with SIP
+- `tpv`         TPV with the latitude first, as wcslib understands it
 - `frames`      celestial frames to ICRS
 - `celestial`   the two celestial axes of coordinates that have more
 - `lookup`      tables in other HDUs that coordinates refer to

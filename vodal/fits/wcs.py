@@ -24,6 +24,7 @@ from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.iraf import without_iraf
 from vodal.fits.lookup import lookup_tables
 from vodal.fits.quiet import quiet
+from vodal.fits.tpv import longitude_first
 from vodal.storage import RangeReader
 
 __all__ = [
@@ -87,7 +88,7 @@ def load_wcs(
     tables = lookup_tables(header, index, reader)
     with quiet():
         try:
-            plain, sip = without_iraf(_wcs_cards(header))
+            plain, sip = without_iraf(longitude_first(_wcs_cards(header)))
             wcs = _parse(plain, tables)
             if sip is not None:
                 wcs.sip = Sip(*sip, None, None, wcs.wcs.crpix[:2])
