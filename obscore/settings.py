@@ -268,6 +268,9 @@ class IngestSettings(Settings):
     """Files written in one transaction at most."""
     batch_seconds: float = Field(0.5, gt=0)
     """A file that has been read waits no longer than this to be written."""
+    renew_changed: bool = True
+    """Whether the server catalogues a file anew when a cutout shows that it changed. Without it,
+    and where the rules of its rows changed too, that is left to the next ``skylane ingest``."""
 
 
 def _check_authority(text: str) -> str:

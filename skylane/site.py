@@ -25,6 +25,7 @@ import soda.app
 from datalink.collect import FileLinkMaker, PreviewLinkMaker
 from datalink.descriptors import DatalinkAnnotator
 from hips.links import HipsLinks
+from obscore.assembly.renewal import Renewal
 from obscore.store.base import Backend
 from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
@@ -136,6 +137,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
     registry.register(QueueMetrics(jobs.store))
     public_url = settings.server.public_url
     storage = Storage(settings.storage)
+    renewal = Renewal(backend, settings.obscore, storage)
     makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker(), HipsLinks(site.hips))
     services = {
         "/tap": obscore.app.create_app(
@@ -165,6 +167,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             catalogue=catalogue,
             registry=registry,
             storage=storage,
+            refresher=renewal,
         ),
         "/hips": hips.app.create_app(root=site.hips, settings=settings.hips, public_url=public_url),
     }
@@ -204,6 +207,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             stack.callback(storage.close)
             backend.warm_up()
             binary.compiled.begin()
+            await stack.enter_async_context(renewal)
             await stack.enter_async_context(pool)
             for app in services.values():
                 # Mounted apps are not told of start and stop by Starlette.

@@ -18,7 +18,7 @@ from soda.settings import SodaSettings
 from soda.stitch.routes import stitch_routes
 from soda.worker import PRELOAD, warm_up
 from vodal.pool import WarmPool
-from vodal.products import Catalogue, Resolver
+from vodal.products import Catalogue, Refresher, Resolver
 from vodal.storage import LOCAL, Storage
 from vodal.uploads.jobs import JobUploads
 from vodal.uploads.tables import TableUploads
@@ -57,6 +57,7 @@ def create_app(
     catalogue: Catalogue | None = None,
     registry: CollectorRegistry | None = None,
     storage: Storage = LOCAL,
+    refresher: Refresher | None = None,
 ) -> Starlette:
     """Make the app that serves cutouts, to be mounted at ``/soda``.
 
@@ -82,8 +83,10 @@ def create_app(
         Where metrics are asked for.
     storage
         Opens the datasets' files.
+    refresher
+        Told of files that changed since they were catalogued.
     """
-    finder = Finder(resolver, storage)
+    finder = Finder(resolver, storage, refresher)
     metrics = CutoutMetrics(registry or CollectorRegistry())
     has_jobs = jobs is not None
     routes = soda_routes(

@@ -157,7 +157,10 @@ class Batches:
             if not isinstance(found, Source):
                 yield item, self._counted(found)
             elif answers:
-                yield item, self._counted(answers.popleft())
+                answer = answers.popleft()
+                if isinstance(answer, CutAnswer):
+                    self._finder.changed(answer.changed)
+                yield item, self._counted(answer)
             else:
                 break
             done += 1

@@ -54,6 +54,8 @@ class Cutout:
     """Of the file, for pixels."""
     needed_bytes: int = 0
     """Of these, those of the pixels themselves, and of the tiles that hold them."""
+    changed: tuple[tuple[str, str], ...] = ()
+    """URI and version of files that were not of that version any more."""
 
 
 def cutout(

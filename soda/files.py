@@ -2,8 +2,8 @@
 
 A file that is not the one that was catalogued is indexed on the spot. If it still holds the image
 of that dataset, perhaps reduced anew, it is cut as it is now; a process remembers the new index, so
-that the next cutout costs no more than any. The catalogue itself is brought up to date by the
-assembly line.
+that the next cutout costs no more than any. The cutout tells of it, so that the catalogue can be
+brought up to date.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ class Files:
             try:
                 with ExitStack() as stack:
                     readers = [stack.enter_context(self.opened(source)) for source in now]
-                    return work(readers, now)
+                    made = work(readers, now)
+                changed = _changed(sources, now)
+                return replace(made, changed=changed) if made is not None and changed else made
             except ChangedError:
                 with suppress(ChangedError):
                     for source in sources:
@@ -196,7 +198,7 @@ class Files:
                 "cut again when it has been catalogued anew"
             )
         if index.version != source.index.version:
-            _LOG.warning("%s changed since it was catalogued; run 'skylane ingest'", source.uri)
+            _LOG.info("%s changed since it was catalogued", source.uri)
         self._renewed[_key(source)] = stripped(index, source.hdus)
         if len(self._renewed) > _RENEWED:
             self._renewed.popitem(last=False)
@@ -211,6 +213,15 @@ class Files:
 def _being_written() -> ServiceUnavailable:
     return ServiceUnavailable(
         "the file of this dataset is being written; try again later", retry_after_s=_RETRY_S
+    )
+
+
+def _changed(sources: Sequence[Source], now: Sequence[Source]) -> tuple[tuple[str, str], ...]:
+    """Give URI and version of the sources whose files are of another version now."""
+    return tuple(
+        (old.uri, old.index.version)
+        for old, new in zip(sources, now, strict=True)
+        if old.index.version != new.index.version
     )
 
 

@@ -11,7 +11,7 @@ from soda.filters import passes
 from soda.selection import Selection
 from soda.source import Source, source_of
 from vodal.errors import NotFoundError, ServiceUnavailable, SkylaneError
-from vodal.products import Product, Resolver
+from vodal.products import Product, Refresher, Resolver
 from vodal.storage import LOCAL, Storage
 
 __all__ = ["Finder", "Found"]
@@ -35,7 +35,7 @@ def _known(product: Product | None, did: str) -> Product:
 class Finder:
     """Finds products and what a worker needs of them; keeps the last ones found.
 
-    All methods but `recent` and `forget` block and are called in threads.
+    All methods but `recent`, `forget` and `changed` block and are called in threads.
 
     Parameters
     ----------
@@ -43,10 +43,14 @@ class Finder:
         Finds datasets.
     storage
         Opens their files.
+    refresher
+        Told of files that changed.
     """
 
-    def __init__(self, resolver: Resolver, storage: Storage = LOCAL) -> None:
-        self._resolver, self._storage = resolver, storage
+    def __init__(
+        self, resolver: Resolver, storage: Storage = LOCAL, refresher: Refresher | None = None
+    ) -> None:
+        self._resolver, self._storage, self._refresher = resolver, storage, refresher
         self._known: OrderedDict[tuple[str, str, tuple[int, ...]], Source] = OrderedDict()
         self._recent: OrderedDict[str, tuple[float, Product]] = OrderedDict()
 
@@ -85,6 +89,12 @@ class Finder:
         """Look the product up when it is asked for next."""
         self._recent.pop(did, None)
 
+    def changed(self, files: Sequence[tuple[str, str]]) -> None:
+        """Tell the catalogue of files, by URI and the version of which they are no more."""
+        if self._refresher is not None:
+            for uri, version in files:
+                self._refresher.refresh(uri, version)
+
     def source(self, product: Product) -> Source:
         """Give what a worker needs.
 
@@ -113,7 +123,12 @@ class Finder:
             If the selection cannot be applied to it.
         """
         product = self.product(did)
-        return product, self._source(product, selection)
+        try:
+            return product, self._source(product, selection)
+        except NotFoundError:
+            # Replaced between the two questions; the new one is there.
+            product = self.product(did)
+            return product, self._source(product, selection)
 
     def _source(self, product: Product, selection: Selection) -> Source | None:
         return self.source(product) if passes(product, selection) else None
@@ -136,8 +151,11 @@ class Finder:
         found: list[Source | SkylaneError | None] = []
         for did, selection in wanted:
             try:
-                product = products.get(did)
-                found.append(self._source(_known(product, did), selection))
+                product = _known(products.get(did), did)
+                try:
+                    found.append(self._source(product, selection))
+                except NotFoundError:
+                    found.append(self.look_up(did, selection)[1])
             except ServiceUnavailable:
                 raise
             except SkylaneError as error:

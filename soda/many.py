@@ -237,6 +237,7 @@ class ManyCutouts:
             return _Made(replace(nothing, status=Status.ERROR, message=failed(error)), None, error)
         if answer is None:
             return _Made(replace(nothing, message=NOTHING))
+        self._finder.changed(answer.changed)
         assert isinstance(answer.body, bytearray)
         body = answer.body
         waited = perf_counter() - found - sum(answer.seconds.values())

@@ -97,6 +97,7 @@ class OneCutout:
         if answer is None:
             release()
             return no_content()
+        self._finder.changed(answer.changed)
         try:
             waited = time.perf_counter() - asked - sum(answer.seconds.values())
             spent = {"find": asked - began, "queue": max(0.0, waited), **answer.seconds}

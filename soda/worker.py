@@ -51,6 +51,8 @@ class CutAnswer:
     """Of the file, for pixels."""
     needed_bytes: int = 0
     """Of these, those of the pixels themselves, and of the tiles that hold them."""
+    changed: tuple[tuple[str, str], ...] = ()
+    """URI and version of files that were not of that version any more."""
 
 
 class _State:
@@ -122,7 +124,7 @@ def make_cutout(
         body = shared
     else:
         body = pickle.PickleBuffer(made.body)
-    return CutAnswer(body, made.seconds, made.read_bytes, made.needed_bytes)
+    return CutAnswer(body, made.seconds, made.read_bytes, made.needed_bytes, made.changed)
 
 
 def make_stitched(
@@ -161,7 +163,9 @@ def make_color(
         made = _files().color(sources, selection, output, limit_bytes)
     except NotFoundError:
         raise DataError("the file of one of these datasets is not there any more") from None
-    return None if made is None else CutAnswer(pickle.PickleBuffer(made.body), made.seconds)
+    if made is None:
+        return None
+    return CutAnswer(pickle.PickleBuffer(made.body), made.seconds, changed=made.changed)
 
 
 def make_batch(
@@ -220,7 +224,9 @@ def make_batch(
                 answers.append(None)
                 continue
             body = pickle.PickleBuffer(made.body)
-            answers.append(CutAnswer(body, made.seconds, made.read_bytes, made.needed_bytes))
+            answers.append(
+                CutAnswer(body, made.seconds, made.read_bytes, made.needed_bytes, made.changed)
+            )
             total += len(made.body)
             if total >= budget_bytes:
                 break

@@ -15,7 +15,7 @@ from vodal.fits.index import FileIndex
 from vodal.regions import Circle, Point, Region
 from vodal.sphere import contains
 
-__all__ = ["Catalogue", "CollectionSummary", "Product", "Resolver"]
+__all__ = ["Catalogue", "CollectionSummary", "Product", "Refresher", "Resolver"]
 
 _NEAR_DEG = 1e-6
 
@@ -72,6 +72,24 @@ class Resolver(Protocol):
         ------
         NotFoundError
             If the product has been withdrawn meanwhile.
+        """
+        ...
+
+
+class Refresher(Protocol):
+    """Is told of files that are not what the catalogue knows. Safe to call from any thread."""
+
+    def refresh(self, uri: str, version: str) -> None:
+        """Have a file's rows and byte index brought up to date; does not wait for that.
+
+        Telling of a file many times costs little.
+
+        Parameters
+        ----------
+        uri
+            Of a file that was replaced by another with the same image.
+        version
+            That the catalogue had of it.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 - `line`          a run: what is new is read in processes and written in batches
 - `rules`         the settings that hold for a collection, and their digest
+- `renewal`       files that changed, taken in anew while the site is served
 - `read`          one file: its headers, its products, and the steps that make a row
 - `context`       what a step sees: cards, coordinates, footprint
 - `mapping`       columns that the settings set

@@ -25,13 +25,14 @@ from obscore.assembly.read import Outcome, read_file, read_file_within
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for
-from obscore.settings import ObsCoreSettings
+from obscore.settings import IngestSettings, ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
 from vodal.errors import DeadlineError, ServiceUnavailable, SkylaneError, TooLargeError
 from vodal.pool import WarmPool
+from vodal.storage import LOCAL, Storage
 
-__all__ = ["Progress", "ingest"]
+__all__ = ["Progress", "ingest", "read_elsewhere", "reading_pool"]
 
 Progress = Callable[[int, int], None]
 """Told the number of files done and the total; a total of 0 is not known yet."""
@@ -243,25 +244,30 @@ def _about(item: Candidate, status: Status, message: str = "") -> FileReport:
     return FileReport(item.uri, item.relative, item.collection, status, message=message)
 
 
-async def _read_in_processes(
-    run: _Run, todo: Sequence[Candidate], workers: int, settings: ObsCoreSettings
-) -> None:
-    """Have files read by processes, one in each at a time."""
-    limits = settings.ingest
-    async with WarmPool(
+def reading_pool(workers: int, limits: IngestSettings) -> WarmPool:
+    """Make the processes that read headers, to be entered as a context."""
+    return WarmPool(
         workers,
         preload=("obscore.assembly.read",),
         deadline_s=limits.file_seconds + _GRACE_S,
         memory_limit_bytes=limits.memory_mb << 20,
         max_queue=workers + 1,
         name="header reading",
-    ) as pool:
+    )
+
+
+async def _read_in_processes(
+    run: _Run, todo: Sequence[Candidate], workers: int, settings: ObsCoreSettings
+) -> None:
+    """Have files read by processes, one in each at a time."""
+    limits = settings.ingest
+    async with reading_pool(workers, limits) as pool:
         queue: Iterator[Candidate] = iter(todo)
 
         async def consume() -> None:
             for candidate in queue:
                 rules = run.rules(candidate.collection)
-                outcome = await _read_elsewhere(pool, candidate, rules, limits.file_seconds)
+                outcome = await read_elsewhere(pool, candidate, rules, limits.file_seconds)
                 run.take(candidate, outcome)
 
         try:
@@ -292,12 +298,16 @@ async def _ticking(run: _Run, seconds: float) -> AsyncIterator[None]:
         task.result()  # raises what the store raised
 
 
-async def _read_elsewhere(
-    pool: WarmPool, candidate: Candidate, rules: Rules, seconds: float
+async def read_elsewhere(
+    pool: WarmPool,
+    candidate: Candidate,
+    rules: Rules,
+    seconds: float,
+    storage: Storage = LOCAL,
 ) -> Outcome:
     """Have a file read by a process; what befalls the process becomes a refusal."""
     try:
-        return await pool.run(read_file_within, candidate, rules, seconds, retry=False)
+        return await pool.run(read_file_within, candidate, rules, seconds, storage, retry=False)
     except DeadlineError:
         message = f"reading the headers took longer than {seconds:g} s"
         return Outcome(refusal=Refusal("timeout", message))

@@ -30,16 +30,16 @@ from obscore.assembly.spectrum import spectrum
 from obscore.assembly.time import time
 from obscore.observation import CataloguedFile, Observation
 from obscore.sources.base import Candidate
-from vodal.errors import DataError, NotFoundError, SkylaneError, UsageError
+from vodal.errors import DataError, NotFoundError, ServiceUnavailable, SkylaneError, UsageError
 from vodal.fits.footprint import footprint
 from vodal.fits.index import FileIndex
-from vodal.fits.opening import open_pixels
+from vodal.fits.opening import open_pixels, open_scanned
 from vodal.fits.planes import PlaneGroup, group_planes
 from vodal.fits.quiet import quiet
 from vodal.fits.scan import scan_file
 from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
 from vodal.regions import Circle, Polygon, Range, Region, parse_shape
-from vodal.storage import FileStat, RangeReader, local_path
+from vodal.storage import LOCAL, FileStat, RangeReader, Storage, is_local, local_path
 
 __all__ = ["STEPS", "Outcome", "read_file", "read_file_within"]
 
@@ -71,7 +71,9 @@ class _TimeUp(BaseException):
     """The time for a file is over; no handler of faults shall take it for one."""
 
 
-def read_file_within(candidate: Candidate, rules: Rules, seconds: float) -> Outcome:
+def read_file_within(
+    candidate: Candidate, rules: Rules, seconds: float, storage: Storage = LOCAL
+) -> Outcome:
     """Read a file as `read_file` does, for so many seconds at most.
 
     For the main thread of a reading process: it uses the process's alarm clock.
@@ -84,7 +86,7 @@ def read_file_within(candidate: Candidate, rules: Rules, seconds: float) -> Outc
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            return read_file(candidate, rules)
+            return read_file(candidate, rules, storage)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
     except _TimeUp:
@@ -94,7 +96,7 @@ def read_file_within(candidate: Candidate, rules: Rules, seconds: float) -> Outc
         signal.signal(signal.SIGALRM, before)
 
 
-def read_file(candidate: Candidate, rules: Rules) -> Outcome:
+def read_file(candidate: Candidate, rules: Rules, storage: Storage = LOCAL) -> Outcome:
     """Read a file's headers and make its rows.
 
     Never raises for a fault of the file, nor for one of the line: a file costs itself alone.
@@ -105,11 +107,13 @@ def read_file(candidate: Candidate, rules: Rules) -> Outcome:
         The file.
     rules
         Of its collection.
+    storage
+        Opens it if it lies on a server.
     """
     try:
         # What a library would warn of is either in the notes or of no consequence here.
         with quiet():
-            return _read(candidate, rules)
+            return _read(candidate, rules, storage)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - one bad file must never stop a run
@@ -118,10 +122,10 @@ def read_file(candidate: Candidate, rules: Rules) -> Outcome:
         return Outcome(refusal=Refusal("internal", text))
 
 
-def _read(candidate: Candidate, rules: Rules) -> Outcome:
+def _read(candidate: Candidate, rules: Rules, storage: Storage) -> Outcome:
     try:
-        index = scan_file(local_path(candidate.uri))
-    except NotFoundError as error:
+        index = _index(candidate.uri, storage)
+    except (NotFoundError, ServiceUnavailable) as error:
         return Outcome(refusal=Refusal("unreadable", error.message))
     except DataError as error:
         return Outcome(refusal=of_scan(error.message))
@@ -133,7 +137,7 @@ def _read(candidate: Candidate, rules: Rules) -> Outcome:
     observations: list[Observation] = []
     refusals: list[tuple[PlaneGroup, Refusal]] = []
     notes: list[str] = []
-    with _LazyReader(candidate.uri, index) as reader:
+    with _LazyReader(candidate.uri, index, storage) as reader:
         for group in groups:
             made = _product(candidate, rules, index, group, reader, several=len(groups) > 1)
             if isinstance(made, Refusal):
@@ -146,6 +150,14 @@ def _read(candidate: Candidate, rules: Rules) -> Outcome:
     notes += _passed_over(index, groups)
     notes += (f"{group.label} left out: {refusal.message}" for group, refusal in refusals)
     return Outcome(_catalogued(candidate, rules, index, observations, notes))
+
+
+def _index(uri: str, storage: Storage) -> FileIndex:
+    if is_local(uri):
+        return scan_file(local_path(uri))
+    index, reader = open_scanned(uri, storage=storage)
+    reader.__exit__(None, None, None)
+    return index
 
 
 def _is_hips_tile(candidate: Candidate, index: FileIndex) -> bool:
@@ -256,13 +268,13 @@ def _region(context: Context) -> Region | Refusal:
 class _LazyReader(RangeReader):
     """Opens the file only if coordinates refer to tables in it: most files do not."""
 
-    def __init__(self, uri: str, index: FileIndex) -> None:
-        self._uri, self._index = uri, index
+    def __init__(self, uri: str, index: FileIndex, storage: Storage) -> None:
+        self._uri, self._index, self._storage = uri, index, storage
         self._reader: RangeReader | None = None
 
     def _open(self) -> RangeReader:
         if self._reader is None:
-            self._reader = open_pixels(self._uri, self._index, ())
+            self._reader = open_pixels(self._uri, self._index, (), storage=self._storage)
         return self._reader
 
     @override

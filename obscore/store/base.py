@@ -104,6 +104,30 @@ class Store(Protocol):
         """
         ...
 
+    def renew(self, file: CataloguedFile, version: str) -> bool:
+        """Write a file in the place of one version of it, unless that was replaced meanwhile.
+
+        Of several processes that do so at once one writes.
+
+        Parameters
+        ----------
+        file
+            As it is now.
+        version
+            That the store is known to have.
+
+        Returns
+        -------
+        bool
+            False if the store has another version by now, or none; nothing is written then.
+
+        Raises
+        ------
+        UsageError
+            As of `write`.
+        """
+        ...
+
     def remove(self, uris: Iterable[str]) -> int:
         """Remove files with their products; gives the number of products removed."""
         ...

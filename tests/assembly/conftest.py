@@ -58,6 +58,14 @@ class MemoryStore(Store):
         self.files |= {file.uri: file for file in files}
 
     @override
+    def renew(self, file: CataloguedFile, version: str) -> bool:
+        known = self.files.get(file.uri)
+        if known is None or known.index.version != version:
+            return False
+        self.write([file])
+        return True
+
+    @override
     def remove(self, uris: Iterable[str]) -> int:
         return sum(len(self.files.pop(uri).observations) for uri in uris if uri in self.files)
 

@@ -92,6 +92,20 @@ def write_part(where: str, part: str) -> None:
     print(json.dumps({"written": 30}))
 
 
+def renew_all(where: str, part: str) -> None:
+    """Renew thirty files of the first version, as other processes do too."""
+    opened = open_store(where)
+    print("ready", flush=True)
+    written = 0
+    for number in range(30):
+        observation = make_observation(f"ivo://x/y?{number}", Circle(1.0, 1.0, 1.0))
+        file = make_file(f"file:///{number}", observation, version=f"by {part}")
+        written += opened.renew(file, "v1")
+    opened.close()
+    print(json.dumps({"written": written}))
+
+
 if __name__ == "__main__":
-    jobs = {job.__name__: job for job in (hang_in_transaction, read_until_told, write_part)}
+    known = (hang_in_transaction, read_until_told, write_part, renew_all)
+    jobs = {job.__name__: job for job in known}
     jobs[sys.argv[1]](*sys.argv[2:])

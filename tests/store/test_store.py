@@ -70,6 +70,37 @@ def test_a_replaced_file_leaves_nothing_of_its_former_self(store, case):
     assert store.known_files()["file:///a"].version == "v2"
 
 
+def test_a_version_is_renewed_once(store, case):
+    first = make_observation("ivo://x/y?1", SQUARE, position=(10.5, 10.5), access_estsize=1)
+    again = make_observation("ivo://x/y?1", SQUARE, position=(10.5, 10.5), access_estsize=2)
+    assert not store.renew(make_file("file:///a", again, version="v2"), "v1")
+    assert case.counts() == (0, 0, 0)
+    store.write([make_file("file:///a", first, version="v1")])
+    assert store.renew(make_file("file:///a", again, version="v2"), "v1")
+    assert not store.renew(make_file("file:///a", first, version="v3"), "v1")
+    assert store.known_files()["file:///a"].version == "v2"
+    assert case.rows("SELECT access_estsize FROM obscore") == [(2,)]
+    assert case.rows("SELECT sum(products) FROM facets") == [(1,)]
+    assert case.counts() == (1, 1, 1)
+    store.write([make_file("file:///b", make_observation("ivo://x/y?2", SQUARE))])
+    with pytest.raises(UsageError, match=r"ivo://x/y\?2 is already taken by file:///b"):
+        store.renew(make_file("file:///a", make_observation("ivo://x/y?2", SQUARE)), "v2")
+    assert store.known_files()["file:///a"].version == "v2"
+
+
+def test_of_several_processes_that_renew_a_file_one_writes(store, case):
+    for number in range(30):
+        observation = make_observation(f"ivo://x/y?{number}", SQUARE)
+        store.write([make_file(f"file:///{number}", observation)])
+    writers = [start("renew_all", case.where, part) for part in range(3)]
+    written = [finish(writer)["written"] for writer in writers]
+    assert sum(written) == 30
+    assert case.counts() == (30, 30, 30)
+    versions = {known.version for known in store.known_files().values()}
+    assert versions <= {"by 0", "by 1", "by 2"}
+    assert case.rows("SELECT sum(products) FROM facets") == [(30,)]
+
+
 def test_removing_tells_how_many_products_went(store, case):
     store.write(list(make_catalogue(5, products_per_file=2)))
     uris = list(store.known_files())

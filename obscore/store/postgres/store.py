@@ -78,6 +78,7 @@ _SQL_ROWS_OF = tables.sql(
 _SQL_DOOMED_FACETS = tables.sql(
     select(*_COUNTED, func.count()).where(_OBSCORE.c.file_id.in_(_FILE_IDS)).group_by(*_COUNTED)
 )
+_SQL_VERSION = tables.sql(select(_FILES.c.version).where(_FILES.c.uri == bindparam("uri")))
 _SQL_DELETE_ROWS = tables.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FILE_IDS)))
 _SQL_DELETE_FILES = tables.sql(delete(_FILES).where(_FILES.c.uri == _URIS))
 _SQL_LAST_FILE = tables.sql(select(func.max(_FILES.c.id)))
@@ -158,6 +159,21 @@ class PostgresStore(Store):
 
         self._run(replace)
         self._changed += len(files)
+
+    @override
+    def renew(self, file: CataloguedFile, version: str) -> bool:
+        check_distinct([file])
+
+        def replace(connection: Connection) -> bool:
+            self._take_turn(connection)
+            found = connection.execute(_SQL_VERSION, {"uri": file.uri}).fetchone()
+            if found is None or found[0] != version:
+                return False
+            removed = _delete(connection, [file.uri])
+            _count(connection, removed, _insert(connection, [file]))
+            return True
+
+        return self._run(replace)
 
     @override
     def remove(self, uris: Iterable[str]) -> int:

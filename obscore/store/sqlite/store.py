@@ -64,6 +64,7 @@ _SQL_ROWS_OF = schema.sql(
         ),
     )
 )
+_SQL_VERSION = schema.sql(select(_FILES.c.version).where(_FILES.c.uri == bindparam("uri")))
 _SQL_DELETE_BOXES = f"DELETE FROM {schema.RTREE} WHERE id IN ({schema.sql(_DOOMED)})"  # noqa: S608
 _SQL_DELETE_ROWS = schema.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FILE_IDS)))
 _SQL_DELETE_FILES = schema.sql(delete(_FILES).where(_FILES.c.uri.in_(select(_URIS.c.value))))
@@ -150,6 +151,17 @@ class SqliteStore(Store):
         with self._lock, translated(self.path), transaction(self._connection):
             removed = self._delete([file.uri for file in files])
             self._count(removed, self._insert(files))
+
+    @override
+    def renew(self, file: CataloguedFile, version: str) -> bool:
+        check_distinct([file])
+        with self._lock, translated(self.path), transaction(self._connection):
+            found = fetch(self._connection, _SQL_VERSION, {"uri": file.uri})
+            if not found or found[0][0] != version:
+                return False
+            removed = self._delete([file.uri])
+            self._count(removed, self._insert([file]))
+        return True
 
     @override
     def remove(self, uris: Iterable[str]) -> int:

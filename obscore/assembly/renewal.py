@@ -1,0 +1,202 @@
+"""Files that changed under the catalogue, taken into it anew while the site is served.
+
+Services tell of a file that is not of the version that the catalogue has. Its rows and its byte
+index are made by the assembly line as it was set when the file was catalogued, in a process of its
+own, and written if the store still has the old version: several servers may be told of one file.
+
+What only the whole assembly line can decide is left to it: files whose rules have changed since,
+that would lose products, or that it would refuse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from types import TracebackType
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from typing_extensions import override
+
+from obscore.assembly.line import read_elsewhere, reading_pool
+from obscore.assembly.read import Outcome
+from obscore.assembly.rules import Rules, rules_for
+from obscore.settings import ObsCoreSettings
+from obscore.sources.base import Candidate
+from obscore.store.base import Backend, KnownFile, Store
+from vodal.errors import DataError, SkylaneError
+from vodal.pool import WarmPool
+from vodal.products import Refresher
+from vodal.storage import LOCAL, Storage
+
+__all__ = ["Renewal", "relative_of"]
+
+_LOG = logging.getLogger(__name__)
+
+_PAUSE_S = 30.0
+"""A file that was asked for is not looked at again for so long, however that ended."""
+_MOST = 1000
+"""Files that wait, and that are remembered; of more than that some are told of again later."""
+
+
+class Renewal(Refresher):
+    """Brings files up to date in the catalogue, one after the other; runs as a context.
+
+    Parameters
+    ----------
+    backend
+        The store.
+    settings
+        Of the catalogue.
+    storage
+        Opens the files.
+    """
+
+    def __init__(
+        self, backend: Backend, settings: ObsCoreSettings, storage: Storage = LOCAL
+    ) -> None:
+        self._backend, self._settings, self._storage = backend, settings, storage
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queue: asyncio.Queue[tuple[str, str]] = asyncio.Queue(_MOST)
+        self._asked: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._task: asyncio.Task[None] | None = None
+        self._at_work = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a file is being read, or waits for that."""
+        return self._at_work or not self._queue.empty()
+
+    async def __aenter__(self) -> Self:
+        if self._settings.ingest.renew_changed:
+            self._loop = asyncio.get_running_loop()
+            self._task = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loop = None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    @override
+    def refresh(self, uri: str, version: str) -> None:
+        loop = self._loop
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(self._ask, uri, version)
+            except RuntimeError:
+                _LOG.debug("%s changed while the server stops", uri)
+
+    def _ask(self, uri: str, version: str) -> None:
+        """Put a file in line, unless it was lately."""
+        key, now = (uri, version), asyncio.get_running_loop().time()
+        if now - self._asked.get(key, -_PAUSE_S) < _PAUSE_S or self._queue.full():
+            return
+        self._asked[key] = now
+        self._asked.move_to_end(key)
+        if len(self._asked) > _MOST:
+            self._asked.popitem(last=False)
+        self._queue.put_nowait(key)
+
+    async def _work(self) -> None:
+        """Renew files as they come; process and connection last as long as some wait."""
+        while True:
+            one: tuple[str, str] | None = await self._queue.get()
+            self._at_work = True
+            try:
+                store = await asyncio.to_thread(self._backend.writer)
+                try:
+                    async with reading_pool(1, self._settings.ingest) as pool:
+                        while one is not None:
+                            await self._renew(store, pool, *one)
+                            one = None if self._queue.empty() else self._queue.get_nowait()
+                finally:
+                    await asyncio.to_thread(store.close)
+            except SkylaneError as error:
+                _LOG.warning("files that changed cannot be catalogued anew now: %s", error)
+            except Exception:  # noqa: BLE001 - one bad file must not end this for all
+                _LOG.exception("cataloguing a file that changed failed")
+            self._at_work = False
+
+    async def _renew(self, store: Store, pool: WarmPool, uri: str, version: str) -> None:
+        """Read one file and write what it is now."""
+        try:
+            found = await asyncio.to_thread(self._look, store, uri, version)
+            if found is None:
+                return
+            known, candidate, rules = found
+            outcome = await read_elsewhere(
+                pool, candidate, rules, self._settings.ingest.file_seconds, self._storage
+            )
+            why = await asyncio.to_thread(_write, store, known, candidate, outcome)
+        except SkylaneError as error:
+            why = error.message
+        if why:
+            _LOG.warning("%s changed since it was catalogued; run 'skylane ingest': %s", uri, why)
+
+    def _look(
+        self, store: Store, uri: str, version: str
+    ) -> tuple[KnownFile, Candidate, Rules] | None:
+        """Find what the assembly line needs to read a file; None if the store is ahead.
+
+        Raises
+        ------
+        SkylaneError
+            If the file cannot be looked at, or the line would not make the same of it.
+        """
+        known = store.known_files(uri).get(uri)
+        if known is None or known.version != version:
+            return None
+        rules = rules_for(self._settings, known.collection)
+        relative = relative_of(uri, rules, known.mapping_digest)
+        if relative is None:
+            raise DataError("the settings that make its rows changed too")
+        with self._storage.open(uri) as reader:
+            stat = reader.stat()
+        return known, Candidate(uri, relative, known.collection, stat), rules
+
+
+def relative_of(uri: str, rules: Rules, digest: str) -> str | None:
+    """Find the path below its collection's folder by which a file was catalogued.
+
+    Parameters
+    ----------
+    uri
+        Of the file; the path is an end of its path.
+    rules
+        Of the collection, as they are now.
+    digest
+        Of the rules and the path by which it was catalogued.
+
+    Returns
+    -------
+    str or None
+        None if the rules were others then.
+    """
+    parts = unquote(urlsplit(uri).path).split("/")
+    ends = ("/".join(parts[first:]) for first in range(len(parts) - 1, -1, -1))
+    return next((end for end in ends if rules.digest_for(end) == digest), None)
+
+
+def _write(store: Store, known: KnownFile, candidate: Candidate, outcome: Outcome) -> str:
+    """Write a file if nothing is lost by it; gives why it was not written."""
+    file = outcome.file
+    if file is None:
+        assert outcome.refusal is not None
+        return outcome.refusal.message
+    if file.index.version != candidate.stat.version:
+        return "it changed again"
+    if file.index.version == known.version:
+        return ""
+    if len(file.observations) < known.products:
+        return f"it has {len(file.observations)} products now, and had {known.products}"
+    if store.renew(file, known.version):
+        _LOG.info("%s changed, and was catalogued anew", candidate.uri)
+    return ""
