@@ -6,14 +6,20 @@ In the order data flows:
 - `names`       paths, NESTED numbers, which way up a tile is
 - `cells`       the sky inside a HEALPix cell
 - `images`      the images that go in: headers, tiles they reach, pixels decoded once
-- `plan`        depth, common scale, the tiles of each shard
+- `recipe`      what is decided once and kept: depth, common scale, grey levels
+- `progenitors` which images there are, and the tiles they reach
+- `plan`        the images' scale and weight, the tiles of each shard
 - `crew`        the processes that work
 - `tile`        a tile as what `vodal.resample` brings images onto
-- `pyramid`     the orders above
+- `pyramid`     the coarser orders of a shard
 - `stretch`     values to grey levels
 - `color`       three bands to colours
 - `encode`      FITS, PNG and JPEG
+- `tree`        tiles as files
+- `records`     what is noted of tiles that are made
 - `shard`       one unit of work: a run of tiles and the orders between
+- `schedule`    decoding and rendering in order
+- `upper`       the orders above the shards
 - `coverage`    MOC and first view
 - `allsky`      the picture of order 3, the preview
 - `properties`  what clients know of a HiPS
@@ -21,6 +27,7 @@ In the order data flows:
 - `describe`    writes the last four
 - `publish`     a folder that takes its name in one step
 - `build`       all of it
+- `composite`   the colour HiPS of three
 - `collection`  the HiPS of a collection: bands and colour
 - `check`       a check of a HiPS on disk
 - `links`       from a product to its HiPS

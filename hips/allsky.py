@@ -13,11 +13,12 @@ from astropy.coordinates import Latitude, Longitude
 from numpy.typing import NDArray
 from PIL import Image
 
-from hips.coverage import View, tiles_of
+from hips.coverage import View
 from hips.encode import CardValue, fits_image, jpeg, png_grey, png_rgba, read_fits
 from hips.names import TILE_ORDER, TILE_WIDTH, allsky_path, pixel_size_arcsec, tile_count, tile_path
 from hips.pyramid import halve
 from hips.stretch import Stretch
+from hips.tree import TileTree
 
 __all__ = [
     "ALLSKY_ORDER",
@@ -54,7 +55,7 @@ def write_allsky(folder: Path, stretch: Stretch, cards: Mapping[str, CardValue])
     """Write the pictures of order 3, FITS and PNG, from the FITS tiles."""
     columns, rows = _grid()
     picture = np.full((rows * _CELL, columns * _CELL), np.nan, np.float32)
-    for npix in tiles_of(folder, ALLSKY_ORDER, "fits"):
+    for npix in TileTree(folder).tiles(ALLSKY_ORDER, "fits"):
         tile = read_fits((folder / tile_path(ALLSKY_ORDER, npix, "fits")).read_bytes())
         valid = np.isfinite(tile).astype(np.float32)
         while tile.shape[0] > _CELL:
@@ -68,7 +69,7 @@ def write_allsky_color(folder: Path) -> None:
     """Write the picture of order 3 from the colour tiles."""
     columns, rows = _grid()
     picture = np.zeros((rows * _CELL, columns * _CELL, 4), np.uint8)
-    for npix in tiles_of(folder, ALLSKY_ORDER, "png"):
+    for npix in TileTree(folder).tiles(ALLSKY_ORDER, "png"):
         picture[allsky_cell(npix)] = _shrunk(
             read_png(folder / tile_path(ALLSKY_ORDER, npix, "png"))
         )

@@ -4,34 +4,72 @@
 shard after shard (`hips.schedule`), and describes the result (`hips.describe`). All of it happens
 in a folder out of sight that takes the HiPS's name at the end. An image that cannot be used is
 named in the summary and left out.
+
+Tiles whose images have not changed are taken from what is there: from the HiPS as it is served,
+and from what an earlier build that was broken off has left.
 """
 
 from __future__ import annotations
 
+import pickle
+import re
+import shutil
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from hips.allsky import write_allsky
 from hips.crew import Crew
-from hips.describe import Description, first_made, write_description
+from hips.describe import Description, first_made, last_release, write_description
 from hips.images import ImageSource
 from hips.plan import Plan, make_plan
+from hips.progenitors import Progenitors, fingerprint
 from hips.properties import Provenance, provenance_of
-from hips.publish import staging
+from hips.publish import alone, staging
+from hips.recipe import BUILD_FOLDER, Recipe, digest_of
+from hips.records import Records
 from hips.schedule import Rendering
 from hips.settings import HipsSettings
-from hips.stretch import Stretch
 from hips.summary import BuildSummary, Progress, Report, Skipped
+from hips.tree import TileTree
 from vodal.errors import DataError, SkylaneError, UsageError
 from vodal.fits.index import FileIndex
 from vodal.products import Product
 
-__all__ = ["build"]
+__all__ = ["Part", "build"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several shares of the shards."""
+
+    number: int
+    """From 1 on."""
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``2/8``: the second of eight.
+
+        Raises
+        ------
+        UsageError
+            If it is something else.
+        """
+        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise UsageError(f"'{text}' is no share; 1/8 is the first of eight, 8/8 the last")
+        return cls(int(match[1]), int(match[2]))
+
+    def of(self, total: int) -> slice:
+        """Give which of a number of things are in it: a run, since neighbours share images."""
+        return slice(total * (self.number - 1) // self.count, total * self.number // self.count)
 
 
 def build(
@@ -48,6 +86,8 @@ def build(
     workers: int = 1,
     progress: Report | None = None,
     crew: Crew | None = None,
+    fresh: bool = False,
+    part: Part | None = None,
 ) -> BuildSummary:
     """Make the HiPS of images of one band: FITS and PNG tiles of every order down to 0.
 
@@ -77,6 +117,11 @@ def build(
         Told the number of steps done and the total.
     crew
         Processes to use instead of ``workers`` new ones.
+    fresh
+        Decide everything anew (depth, common scale, grey levels) and make every tile.
+    part
+        Make only this share of the tiles, and leave them for the build that completes the HiPS:
+        one without ``part``, once all shares are done.
 
     Raises
     ------
@@ -91,47 +136,178 @@ def build(
         raise UsageError(f"there are no images for the HiPS '{name}'")
     started = time.monotonic()
     ordered = sorted(products, key=lambda product: product.did)
-    with Crew.of(crew, workers) as hands, staging(output / name) as folder:
-        with _scratch(folder, settings) as scratch:
-            counter = Progress(progress, 3 * len(ordered))
-            sources, lost = _sources(ordered, open_index)
-            counter.done = 3 * len(lost)
-            plan = make_plan(sources, settings, hands, counter.step)
-            counter.total += len(plan.shards) + 1
-            lost.update(plan.skipped)
-            render = Rendering(plan, sources, settings, hands, folder, scratch, counter)
-            made = render.run()
-            lost.update(render.lost)
-            skipped = tuple(
-                Skipped(ordered[n].did, ordered[n].file_name, reason)
-                for n, reason in sorted(lost.items())
-            )
-            if not made.leaves:
+    target = output / name
+    with (
+        Crew.of(crew, workers) as hands,
+        staging(target, anew=fresh, partly=part is not None) as folder,
+        _scratch(folder, settings, part) as scratch,
+    ):
+        counter = Progress(progress, 3 * len(ordered))
+        sources, lost = _sources(ordered, open_index)
+        counter.done = 3 * len(lost)
+        site = _Site(folder, target, scratch, fresh)
+        plan, render = site.prepare(sources, settings, hands, counter)
+        lost.update(plan.skipped)
+        if plan.recipe is None or render is None:
+            raise DataError(_nothing(name, _skipped(ordered, lost)))
+        shards = plan.shards if part is None else plan.shards[part.of(len(plan.shards))]
+        counter.total += len(shards) + 1
+        made = render.run(shards, above=part is None)
+        lost.update(render.lost)
+        site.note_damaged(sources, render.damaged, plan.recipe)
+        skipped = _skipped(ordered, lost)
+        tiles = made.tiles(plan.recipe.order)
+        leaves = sorted(tiles.get(plan.recipe.order, ()))
+        summary = BuildSummary(
+            name, target, plan.recipe.order, sum(map(len, tiles.values())),
+            len(ordered) - len(lost), skipped, plan.notes, made.size_bytes, 0.0, made.rendered,
+        )  # fmt: skip
+        if part is None:
+            if not leaves:
                 raise DataError(_nothing(name, skipped))
-        used = [product for n, product in enumerate(ordered) if n not in lost]
-        now = datetime.now(UTC)
-        write_allsky(folder, render.stretch, render.cards)
-        origin = provenance_of(used)
-        about = Description(
-            creator_did=creator_did,
-            title=title,
-            text=description or _text(origin, band),
-            collection=", ".join(origin.collections),
-            order=plan.order,
-            formats=("png", "fits"),
-            provenance=origin,
-            made=first_made(output / name, now),
-            tiles=made.tiles,
-            size_bytes=made.size_bytes,
-            extra=_image_keywords(plan, render.stretch, settings),
-        )
-        write_description(folder, sorted(made.leaves), about, settings, now)
+            now = datetime.now(UTC)
+            site.tidy(tiles, {(record.order, record.npix) for record in made.records})
+            stretch = plan.recipe.stretch
+            assert stretch is not None
+            write_allsky(folder, stretch, render.cards)
+            origin = provenance_of([p for n, p in enumerate(ordered) if n not in lost])
+            about = Description(
+                creator_did=creator_did,
+                title=title,
+                text=description or _text(origin, band),
+                collection=", ".join(origin.collections),
+                order=plan.recipe.order,
+                formats=("png", "fits"),
+                provenance=origin,
+                made=first_made(target, now),
+                released=last_release(target, now) if site.unchanged(made.rendered) else now,
+                tiles=summary.tiles,
+                size_bytes=made.size_bytes,
+                extra=_image_keywords(plan.recipe, settings),
+            )
+            write_description(folder, leaves, about, settings)
         counter.done = counter.total - 1
         counter.step()
-    return BuildSummary(
-        name, output / name, plan.order, made.tiles, len(used), skipped, plan.notes,
-        made.size_bytes, time.monotonic() - started,
-    )  # fmt: skip
+    return replace(summary, seconds=time.monotonic() - started)
+
+
+class _Site:
+    """The folder where a HiPS is made, and what is kept there for later builds.
+
+    Parameters
+    ----------
+    folder
+        Where it is made.
+    published
+        The HiPS as it is served, there or not.
+    scratch
+        For decoded images.
+    fresh
+        Whether everything is decided anew.
+    """
+
+    def __init__(self, folder: Path, published: Path, scratch: Path, fresh: bool) -> None:  # noqa: FBT001
+        self._folder, self._published, self._scratch = folder, published, scratch
+        self._fresh = fresh
+        self._plan_file = folder / BUILD_FOLDER / "plan"
+
+    def prepare(
+        self,
+        sources: Sequence[ImageSource],
+        settings: HipsSettings,
+        crew: Crew,
+        counter: Progress,
+    ) -> tuple[Plan, Rendering | None]:
+        """Decide what is to be done, or find what another has decided on the same images."""
+        key = digest_of(
+            Recipe.digest_of_settings(settings),
+            *((source.number, fingerprint(source), source.exposure_s) for source in sources),
+        )
+        with alone(self._folder):
+            plan = self._planned(key)
+            if plan is not None:
+                for _ in range(2 * len(sources)):
+                    counter.step()
+                return plan, self._rendering(plan, sources, settings, crew, counter)
+            kept = self._kept(settings)
+            database = Progenitors.path_of(self._folder)
+            if not database.exists() and not self._fresh and kept is not None:
+                database.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):
+                    shutil.copyfile(Progenitors.path_of(self._published), database)
+            with Progenitors(self._folder, Recipe.digest_of_settings(settings)) as known:
+                plan = make_plan(sources, settings, crew, counter.step, known, kept)
+            if plan.recipe is None:
+                return plan, None
+            rendering = self._rendering(plan, sources, settings, crew, counter)
+            plan = replace(plan, recipe=rendering.settle())
+            assert plan.recipe is not None
+            plan.recipe.save(self._folder)
+            partial = self._plan_file.with_suffix(".part")
+            partial.write_bytes(pickle.dumps((key, plan)))
+            partial.replace(self._plan_file)
+        return plan, rendering
+
+    def _planned(self, key: str) -> Plan | None:
+        try:
+            # Written by a builder of this same HiPS, never by a stranger.
+            known, plan = pickle.loads(self._plan_file.read_bytes())  # noqa: S301
+        except (OSError, ValueError, EOFError, TypeError, AttributeError, pickle.PickleError):
+            return None
+        return plan if known == key and isinstance(plan, Plan) else None
+
+    def _kept(self, settings: HipsSettings) -> Recipe | None:
+        """Give what was decided before: by a build that was broken off, or the last one."""
+        begun = Recipe.load(self._folder, settings)
+        if begun is not None or self._fresh:
+            return begun
+        # What a build with other settings has left is of no use.
+        for path in self._folder.glob("Norder*"):
+            shutil.rmtree(path)
+        shutil.rmtree(self._folder / BUILD_FOLDER, ignore_errors=True)
+        return Recipe.load(self._published, settings)
+
+    def _rendering(
+        self, plan: Plan, sources: Sequence[ImageSource], settings: HipsSettings, crew: Crew,
+        counter: Progress,
+    ) -> Rendering:  # fmt: skip
+        # A fresh start takes no tile from what is served.
+        earlier = self._scratch if self._fresh else self._published
+        return Rendering(
+            plan, sources, settings, crew, self._folder, earlier, self._scratch, counter
+        )
+
+    def note_damaged(
+        self, sources: Sequence[ImageSource], damaged: dict[int, str], recipe: Recipe
+    ) -> None:
+        """Keep in mind which images' pixels cannot be used, so that none tries again."""
+        if damaged:
+            with alone(self._folder), Progenitors(self._folder, recipe.settings) as known:
+                for source in sources:
+                    if source.number in damaged:
+                        known.put_lost(source.did, damaged[source.number])
+                known.save()
+
+    def tidy(self, tiles: dict[int, set[int]], records: set[tuple[int, int]]) -> None:
+        """Leave only what belongs to the HiPS."""
+        TileTree(self._folder).prune(tiles)
+        Records(self._folder).prune(records)
+        self._plan_file.unlink(missing_ok=True)
+        (self._folder / ".plan.lock").unlink(missing_ok=True)
+
+    def unchanged(self, rendered: int) -> bool:
+        """Tell whether the tiles are those that are served, once all records are there."""
+        if rendered:
+            return False
+        here, there = Records(self._folder), Records(self._published)
+        return here.inputs() == there.inputs()
+
+
+def _skipped(products: Sequence[Product], lost: dict[int, str]) -> tuple[Skipped, ...]:
+    return tuple(
+        Skipped(products[n].did, products[n].file_name, reason)
+        for n, reason in sorted(lost.items())
+    )
 
 
 def _nothing(name: str, skipped: Sequence[Skipped]) -> str:
@@ -149,7 +325,9 @@ def _text(origin: Provenance, band: str | None) -> str:
     )
 
 
-def _image_keywords(plan: Plan, stretch: Stretch, settings: HipsSettings) -> dict[str, object]:
+def _image_keywords(recipe: Recipe, settings: HipsSettings) -> dict[str, object]:
+    stretch = recipe.stretch
+    assert stretch is not None
     return {
         "hips_pixel_bitpix": -32,
         "data_pixel_bitpix": -32,
@@ -157,13 +335,16 @@ def _image_keywords(plan: Plan, stretch: Stretch, settings: HipsSettings) -> dic
         "hips_sampling": settings.kernel,
         "hips_overlay": "mean",
         "hips_hierarchy": "mean",
-        "s_pixel_scale": f"{plan.pixel_arcsec / 3600.0:.6g}",
+        "s_pixel_scale": f"{recipe.pixel_arcsec / 3600.0:.6g}",
     }
 
 
 @contextmanager
-def _scratch(folder: Path, settings: HipsSettings) -> Iterator[Path]:
+def _scratch(folder: Path, settings: HipsSettings, part: Part | None) -> Iterator[Path]:
     """Give a folder for decoded images that is gone afterwards."""
+    if part is None:
+        for left in folder.glob(".scratch-*"):
+            shutil.rmtree(left, ignore_errors=True)
     place = settings.scratch or folder
     try:
         place.mkdir(parents=True, exist_ok=True)

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hips.allsky import ALLSKY_ORDER
-from hips.coverage import read_moc_cells, tiles_of
+from hips.coverage import read_moc_cells
 from hips.encode import read_fits
 from hips.names import allsky_path, child_slices, children, tile_path
 from hips.properties import MANDATORY, parse_properties
+from hips.tree import TileTree
 from vodal.errors import DataError
 
 __all__ = ["Fault", "check_hips"]
@@ -75,7 +76,7 @@ def check_hips(folder: Path) -> list[Fault]:
     if "fits" in extensions:
         faults += _pixels(folder, order)
     if extensions:
-        faults += _moc(folder, order, tiles_of(folder, order, extensions[0]))
+        faults += _moc(folder, order, TileTree(folder).tiles(order, extensions[0]))
     return faults
 
 
@@ -106,7 +107,7 @@ def _is_minute(stamp: str) -> bool:
 
 def _tree(folder: Path, order: int, extension: str) -> Iterator[Fault]:
     """Each tile has its parent, and each parent a child."""
-    found = {k: set(tiles_of(folder, k, extension)) for k in range(order + 1)}
+    found = {k: set(TileTree(folder).tiles(k, extension)) for k in range(order + 1)}
     if not found[order]:
         yield Fault(f"Norder{order}", f"there are no {extension} tiles of the deepest order")
     for k, numbers in found.items():
@@ -127,7 +128,7 @@ def _sizes(folder: Path, order: int, width: int, extension: str) -> Iterator[Fau
     if extension not in {"fits", "png"}:
         return
     for k in range(order + 1):
-        for npix in tiles_of(folder, k, extension):
+        for npix in TileTree(folder).tiles(k, extension):
             path = folder / tile_path(k, npix, extension)
             if not path.is_file():
                 continue
@@ -155,7 +156,7 @@ def _fits_size(path: Path) -> tuple[int, int]:
 def _pixels(folder: Path, order: int) -> Iterator[Fault]:
     """Each parent's quadrants lie between the lowest and the highest of the pixels below."""
     for k in range(order):
-        numbers = tiles_of(folder, k, "fits")
+        numbers = TileTree(folder).tiles(k, "fits")
         for npix in numbers[:: max(1, len(numbers) // _PIXEL_TILES)]:
             tile = _read(folder, k, npix)
             for number, child in enumerate(children(npix)):

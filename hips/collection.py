@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from hips.build import build
+from hips.build import Part, build
 from hips.composite import build_color
 from hips.crew import Crew
 from hips.publish import band_of, hips_name
@@ -62,6 +63,8 @@ def build_collection(
     *,
     workers: int = 1,
     progress: Report | None = None,
+    fresh: bool = False,
+    part: Part | None = None,
 ) -> list[BuildSummary]:
     """Make a HiPS for each band of a collection and, of three bands, one in colour.
 
@@ -83,6 +86,9 @@ def build_collection(
         Processes that work.
     progress
         Told the number of steps done and the total; starts anew with each HiPS.
+    fresh, part
+        As of `hips.build.build`. A part is of the bands; the colour HiPS is made by the call that
+        completes them.
 
     Returns
     -------
@@ -119,7 +125,7 @@ def build_collection(
                     bands[band], resolver.index, output, settings, name=name,
                     title=f"{collection} {band}".strip(),
                     creator_did=_did(bands[band], name), band=band or None,
-                    progress=progress, crew=crew,
+                    progress=progress, crew=crew, fresh=fresh, part=part,
                 )  # fmt: skip
             except DataError as error:
                 failed.append(error.message)
@@ -127,7 +133,7 @@ def build_collection(
             raise DataError("; ".join(failed))
         rgb = color_bands({band: bands[band] for band in made})
         summaries = list(made.values())
-        if rgb is not None:
+        if rgb is not None and part is None:
             name = hips_name(collection, "color")
             summaries.append(
                 build_color(
@@ -139,6 +145,7 @@ def build_collection(
                     creator_did=_did(bands[rgb[0]], name),
                     progress=progress,
                     crew=crew,
+                    fresh=fresh,
                 )
             )
     return [_with_notes(summaries[0], [*notes, *failed]), *summaries[1:]]
@@ -155,10 +162,7 @@ def _names(collection: str, bands: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _with_notes(summary: BuildSummary, notes: Sequence[str]) -> BuildSummary:
-    return BuildSummary(
-        summary.name, summary.path, summary.order, summary.tiles, summary.images,
-        summary.skipped, (*summary.notes, *notes), summary.size_bytes, summary.seconds,
-    )  # fmt: skip
+    return replace(summary, notes=(*summary.notes, *notes))
 
 
 def _did(products: Sequence[Product], name: str) -> str:

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hips.encode import png_rgba, read_fits
-from hips.names import tile_path
+from hips.records import Record, Records
+from hips.tree import TileTree
 from vodal.compiled import kernel
+from vodal.errors import UsageError
 from vodal.pictures.lupton import SOFTENING, choose_balance
 
 __all__ = ["COLOR_FILE", "ColorJob", "ColorScale", "choose_color", "paint", "paint_tiles"]
@@ -27,6 +29,8 @@ Pixels = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 COLOR_FILE: Final = "color.json"
+COLOR_FORMATS: Final = ("png",)
+"""Of the tiles."""
 _SAMPLE_TILES: Final = 24
 
 
@@ -125,38 +129,63 @@ def paint(tiles: Sequence[Pixels], scale: ColorScale) -> Bytes:
     return out
 
 
-def _read(folder: Path, order: int, npix: int) -> Pixels | None:
-    try:
-        return read_fits((folder / tile_path(order, npix, "fits")).read_bytes())
-    except FileNotFoundError:
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class ColorJob:
-    """Some tiles to paint."""
+    """A tile to paint, and of a run of tiles those below it."""
 
     folders: tuple[Path, Path, Path]
     """Of the bands' HiPS: red, green, blue."""
-    target: Path
+    target: TileTree
+    published: Path
+    """The colour HiPS as it is served."""
     scale: ColorScale
     order: int
-    tiles: tuple[int, ...]
+    npix: int
+    inputs: str
+    """Digest of all that goes into the tiles."""
+    tiles: tuple[tuple[int, int], ...]
+    """Order and number of each."""
+    leaves: Mapping[int, str]
+    """The deepest of these."""
 
 
-def paint_tiles(job: ColorJob) -> int:
-    """Paint tiles from the bands' FITS tiles; gives the number of bytes written."""
+def paint_tiles(job: ColorJob) -> Record:
+    """Paint tiles from the bands' FITS tiles, unless they are there already."""
+    records = Records(job.target.folder)
+    done = records.get(job.order, job.npix)
+    if done is not None and done.inputs == job.inputs:
+        return done
+    done = Records(job.published).get(job.order, job.npix)
+    if done is not None and done.inputs == job.inputs:
+        for order, npix in job.tiles:
+            job.target.take(TileTree(job.published), order, npix, COLOR_FORMATS)
+        records.put(done)
+        return done
+    kept = done.kept(job.leaves, max(order for order, _ in job.tiles)) if done else None
     size = 0
-    for npix in job.tiles:
-        tiles = [_read(folder, job.order, npix) for folder in job.folders]
-        shape = next((tile.shape for tile in tiles if tile is not None), None)
-        if shape is None:
-            continue
-        filled = [np.full(shape, np.nan, np.float32) if t is None else t for t in tiles]
-        path = job.target / tile_path(job.order, npix, "png")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        size += path.write_bytes(png_rgba(paint(filled, job.scale)))
-    return size
+    for order, npix in job.tiles:
+        # A tile above the runs has no leaves to be told by.
+        if kept is not None and job.leaves and kept(order, npix):
+            size += job.target.take(TileTree(job.published), order, npix, COLOR_FORMATS)
+        else:
+            size += _paint_tile(job, order, npix)
+    record = Record(job.order, job.npix, job.inputs, size, job.leaves)
+    records.put(record)
+    return record
+
+
+def _paint_tile(job: ColorJob, order: int, npix: int) -> int:
+    tiles = [_read(folder, order, npix) for folder in job.folders]
+    shape = next((tile.shape for tile in tiles if tile is not None), None)
+    if shape is None:
+        raise UsageError("the HiPS of the bands have changed while they were made into colours")
+    filled = [np.full(shape, np.nan, np.float32) if t is None else t for t in tiles]
+    return job.target.write(order, npix, "png", png_rgba(paint(filled, job.scale)))
+
+
+def _read(folder: Path, order: int, npix: int) -> Pixels | None:
+    data = TileTree(folder).read(order, npix, "fits")
+    return None if data is None else read_fits(data)
 
 
 def choose_color(

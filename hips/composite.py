@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from hips.allsky import ALLSKY_ORDER, write_allsky_color
-from hips.color import COLOR_FILE, ColorJob, ColorScale, choose_color, paint_tiles
-from hips.coverage import tiles_of
+from hips.color import (
+    COLOR_FILE,
+    COLOR_FORMATS,
+    ColorJob,
+    ColorScale,
+    choose_color,
+    paint_tiles,
+)
 from hips.crew import Crew
-from hips.describe import Description, first_made, write_description
+from hips.describe import Description, first_made, last_release, write_description
 from hips.properties import Provenance, parse_properties
 from hips.publish import staging
+from hips.recipe import digest_of
+from hips.records import Record, Records
 from hips.settings import HipsSettings
 from hips.summary import BuildSummary, Progress, Report
+from hips.tree import TileTree
+from hips.upper import build_above
 from vodal.errors import DataError, UsageError
 
 __all__ = ["build_color"]
 
-_COLOR_RUN: Final = 32
-"""Tiles painted in one task."""
+_RUN_ORDERS: Final = 2
+"""A task paints a tile, those below it, and those below them."""
 
 
 def build_color(
@@ -38,6 +48,7 @@ def build_color(
     workers: int = 1,
     progress: Report | None = None,
     crew: Crew | None = None,
+    fresh: bool = False,
 ) -> BuildSummary:
     """Make a colour HiPS from the FITS tiles of three bands, order by order.
 
@@ -45,7 +56,7 @@ def build_color(
     ----------
     band_hips
         Folders of the bands' HiPS by band, three of them, in the order red, green, blue.
-    output, settings, name, title, creator_did, description, workers, progress, crew
+    output, settings, name, title, creator_did, description, workers, progress, crew, fresh
         As of `build`.
 
     Raises
@@ -60,40 +71,100 @@ def build_color(
     bands, folders = (red, green, blue), (band_hips[red], band_hips[green], band_hips[blue])
     known = [_known(folder) for folder in folders]
     order = min(int(values["hips_order"]) for values in known)
-    with Crew.of(crew, workers) as hands, staging(output / name) as folder:
+    target = output / name
+    with Crew.of(crew, workers) as hands, staging(target, anew=fresh) as folder:
         tiles = {k: _present(folders, k) for k in range(order + 1)}
-        scale = _kept_scale(output / name, bands)
+        scale = None if fresh else _kept_scale(folder, bands) or _kept_scale(target, bands)
         scale = scale or choose_color(bands, folders, order, tiles[order])
         (folder / COLOR_FILE).write_text(scale.to_json(), "utf-8")
-        jobs = list(_color_jobs(folders, folder, scale, tiles))
-        counter = Progress(progress, len(jobs) + 1)
-        size = 0
-        for _, result in hands.results(paint_tiles, jobs):
+        jobs = _Jobs(folders, TileTree(folder), target, scale, order)
+        runs = list(jobs.runs(tiles))
+        counter = Progress(progress, len(runs) + 1)
+        made: list[Record] = []
+        for _, result in hands.results(paint_tiles, runs):
             if isinstance(result, Exception):
                 raise result
-            size += result
+            made.append(result)
             counter.step()
+        made += build_above(made, hands, paint_tiles, jobs.above)
+        TileTree(folder).prune({k: set(found) for k, found in tiles.items()})
+        Records(folder).prune({(record.order, record.npix) for record in made})
         if order >= ALLSKY_ORDER:
             write_allsky_color(folder)
         now = datetime.now(UTC)
+        same = Records(folder).inputs() == Records(target).inputs()
         about = Description(
             creator_did=creator_did,
             title=title,
             text=description or f"Colour composite: red {red}, green {green}, blue {blue}.",
             collection=known[0].get("obs_collection", ""),
             order=order,
-            formats=("png",),
+            formats=COLOR_FORMATS,
             provenance=_joined(known),
-            made=first_made(output / name, now),
+            made=first_made(target, now),
+            released=last_release(target, now) if same else now,
             tiles=sum(len(found) for found in tiles.values()),
-            size_bytes=size,
+            size_bytes=sum(record.size_bytes for record in made),
             extra={"dataproduct_subtype": "color", "hips_hierarchy": "mean"},
         )
-        write_description(folder, sorted(tiles[order]), about, settings, now)
+        write_description(folder, sorted(tiles[order]), about, settings)
         counter.step()
     return BuildSummary(
-        name, output / name, order, about.tiles, 0, (), (), size, time.monotonic() - started
+        name, target, order, about.tiles, 0, (), (), about.size_bytes, time.monotonic() - started
     )
+
+
+class _Jobs:
+    """Makes the tasks of painting.
+
+    Parameters
+    ----------
+    folders
+        Of the bands' HiPS.
+    target, published
+        Where the tiles go, and the HiPS as it is served.
+    scale
+        Of the colours.
+    order
+        Of the deepest tiles.
+    """
+
+    def __init__(
+        self, folders: tuple[Path, Path, Path], target: TileTree, published: Path,
+        scale: ColorScale, order: int,
+    ) -> None:  # fmt: skip
+        self._folders, self._target, self._published = folders, target, published
+        self._scale, self._order = scale, order
+        self._top = max(0, order - _RUN_ORDERS)
+        self._leaves = [_leaf_inputs(folder, order) for folder in folders]
+
+    def runs(self, tiles: Mapping[int, Mapping[int, int]]) -> Iterator[ColorJob]:
+        """Give the tasks of the deepest tiles and those above them up to the order of a run."""
+        groups: dict[int, list[tuple[int, int]]] = {}
+        for order in range(self._top, self._order + 1):
+            for npix in sorted(tiles[order]):
+                groups.setdefault(npix >> 2 * (order - self._top), []).append((order, npix))
+        for npix, group in groups.items():
+            leaves = {n: self._inputs(n) for order, n in group if order == self._order}
+            inputs = digest_of(*sorted(leaves.items()))
+            yield self._job(self._top, npix, inputs, tuple(group), leaves)
+
+    def above(self, order: int, npix: int, _below: tuple[int, ...], inputs: str) -> ColorJob:
+        """Give the task of a tile above the runs."""
+        return self._job(order, npix, inputs, ((order, npix),), {})
+
+    def _job(
+        self, order: int, npix: int, inputs: str, tiles: tuple[tuple[int, int], ...],
+        leaves: Mapping[int, str],
+    ) -> ColorJob:  # fmt: skip
+        return ColorJob(
+            self._folders, self._target, self._published, self._scale, order, npix, inputs,
+            tiles, leaves,
+        )  # fmt: skip
+
+    def _inputs(self, npix: int) -> str:
+        """Tell apart what goes into a tile: of each band, the deepest tiles in and below it."""
+        return digest_of(self._scale.to_json(), *(known(npix) for known in self._leaves))
 
 
 def _known(folder: Path) -> dict[str, str]:
@@ -107,7 +178,9 @@ def _known(folder: Path) -> dict[str, str]:
 
 def _present(folders: Iterable[Path], order: int) -> dict[int, int]:
     """Give the tiles of an order that any band has, and in how many bands each is there."""
-    return dict(Counter(npix for folder in folders for npix in tiles_of(folder, order, "fits")))
+    return dict(
+        Counter(npix for folder in folders for npix in TileTree(folder).tiles(order, "fits"))
+    )
 
 
 def _kept_scale(published: Path, bands: tuple[str, str, str]) -> ColorScale | None:
@@ -118,17 +191,18 @@ def _kept_scale(published: Path, bands: tuple[str, str, str]) -> ColorScale | No
     return scale if scale.bands == bands else None
 
 
-def _color_jobs(
-    folders: tuple[Path, Path, Path],
-    target: Path,
-    scale: ColorScale,
-    tiles: Mapping[int, Mapping[int, int]],
-) -> Iterator[ColorJob]:
-    for order, found in tiles.items():
-        numbers = sorted(found)
-        for start in range(0, len(numbers), _COLOR_RUN):
-            run = tuple(numbers[start : start + _COLOR_RUN])
-            yield ColorJob(folders, target, scale, order, run)
+def _leaf_inputs(folder: Path, order: int) -> Callable[[int], str]:
+    """Give what tells the inputs of a band's tiles of an order apart, by their number.
+
+    A HiPS without records, of another maker, is told by the time of its release.
+    """
+    values = _known(folder)
+    levels = 2 * (int(values["hips_order"]) - order)
+    below: dict[int, list[tuple[int, str]]] = {}
+    for leaf, digest in sorted(Records(folder).leaves().items()):
+        below.setdefault(leaf >> levels, []).append((leaf, digest))
+    release = "" if below else values.get("hips_release_date", "")
+    return lambda npix: digest_of(release, *below.get(npix, ()))
 
 
 def _joined(known: Sequence[Mapping[str, str]]) -> Provenance:

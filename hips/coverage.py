@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +13,7 @@ from mocpy import MOC
 from hips.cells import sky_of
 from hips.names import TILE_WIDTH, pixel_size_arcsec, tile_count
 
-__all__ = ["View", "first_view", "read_moc_cells", "tiles_of", "write_moc"]
-
-_TILE = re.compile(r"Npix(\d+)")
+__all__ = ["View", "first_view", "read_moc_cells", "write_moc"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +39,6 @@ def read_moc_cells(path: Path, order: int) -> list[int]:
     if moc.max_order < order:
         moc = moc.refine_to_order(order)
     return [int(cell) for cell in moc.to_order(order).flatten()]
-
-
-def tiles_of(folder: Path, order: int, extension: str) -> list[int]:
-    """List the tiles of an order that are there, in NESTED order."""
-    found = []
-    base = folder / f"Norder{order}"
-    if base.is_dir():
-        for directory in sorted(base.glob("Dir*")):
-            for entry in os.scandir(directory):
-                stem, _, suffix = entry.name.partition(".")
-                match = _TILE.fullmatch(stem)
-                if match is not None and suffix == extension:
-                    found.append(int(match[1]))
-    return sorted(found)
 
 
 def _direction(order: int, npix: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

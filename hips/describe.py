@@ -15,7 +15,7 @@ from hips.properties import Provenance, format_properties, minute, parse_propert
 from hips.settings import HipsSettings
 from vodal.errors import DataError
 
-__all__ = ["Description", "first_made", "write_description"]
+__all__ = ["Description", "first_made", "last_release", "write_description"]
 
 HIPS_VERSION = "1.4"
 BUILDER = "Skylane"
@@ -37,6 +37,8 @@ class Description:
     provenance: Provenance
     made: datetime
     """When a HiPS of this name was first made."""
+    released: datetime
+    """When its tiles last changed; by it clients drop what they cached."""
     tiles: int
     """Of all orders."""
     size_bytes: int
@@ -46,9 +48,18 @@ class Description:
 
 def first_made(published: Path, now: datetime) -> datetime:
     """Give when the HiPS that is published now was first made; ``now`` if there is none."""
+    return _date(published, "hips_creation_date", now)
+
+
+def last_release(published: Path, now: datetime) -> datetime:
+    """Give the release date of the HiPS that is published now; ``now`` if there is none."""
+    return _date(published, "hips_release_date", now)
+
+
+def _date(published: Path, key: str, now: datetime) -> datetime:
     try:
         text = (published / "properties").read_text("utf-8")
-        stamp = parse_properties(text)["hips_creation_date"]
+        stamp = parse_properties(text)[key]
         return datetime.strptime(stamp, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
     except (OSError, UnicodeDecodeError, DataError, KeyError, ValueError):
         return now
@@ -59,7 +70,6 @@ def write_description(
     leaves: Sequence[int],
     about: Description,
     settings: HipsSettings,
-    now: datetime,
 ) -> None:
     """Write ``Moc.fits``, ``properties``, ``preview.jpg`` and ``index.html``.
 
@@ -73,8 +83,6 @@ def write_description(
         What is said.
     settings
         Of all HiPS of the site.
-    now
-        Becomes the release date, by which clients drop what they cached.
     """
     write_moc(folder / "Moc.fits", about.order, leaves)
     view = first_view(about.order, leaves)
@@ -94,7 +102,7 @@ def write_description(
         "hips_version": HIPS_VERSION,
         "hips_builder": BUILDER,
         "hips_creation_date": minute(about.made),
-        "hips_release_date": minute(now),
+        "hips_release_date": minute(about.released),
         "hips_status": f"{settings.status} master clonable",
         "hips_tile_format": " ".join(about.formats),
         "hips_order": about.order,

@@ -1,9 +1,7 @@
-"""What is to be done for a HiPS: its depth, the images' common scale, the tiles of each shard."""
+"""What is to be done for a HiPS: the images' common scale, and the tiles of each shard."""
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,15 +9,14 @@ from functools import partial
 from hips.crew import Crew
 from hips.decode import Calibration
 from hips.images import ImageFacts, ImageSource, look, touched_parts
-from hips.names import MAX_ORDER, pixel_size_arcsec
+from hips.names import pixel_size_arcsec
+from hips.progenitors import Known, Progenitors, fingerprint
+from hips.recipe import Recipe, digest_of
 from hips.settings import HipsSettings
-from vodal.errors import SkylaneError
+from vodal.errors import DataError, SkylaneError
 from vodal.fits.calibration import is_per_area
 
-__all__ = ["MIN_ORDER", "Plan", "Shard", "choose_order", "make_plan"]
-
-MIN_ORDER = 3
-"""Of the deepest tiles: clients ask for order 3 whatever the properties say."""
+__all__ = ["Plan", "Shard", "make_plan"]
 
 Step = Callable[[], None]
 
@@ -42,41 +39,32 @@ class Shard:
 class Plan:
     """All that is decided before the first pixel is read."""
 
-    order: int
-    """Of the deepest tiles."""
-    top: int
-    """Order of the shards."""
+    recipe: Recipe | None
+    """None if no image can be used."""
     shards: tuple[Shard, ...]
     """In NESTED order, so that neighbours share images."""
     calibrations: Mapping[int, Calibration]
     weights: Mapping[int, float]
-    pixel_arcsec: float
-    """Side of the image pixel that the tiles' values refer to."""
-    zero_point_mag: float | None
-    """Common zero point of the tiles' values; None if the images are as they were."""
+    marks: Mapping[int, str]
+    """Of each image, what differs when its pixels on the tiles may."""
     skipped: Mapping[int, str]
     """Images that cannot be used, and why."""
     notes: tuple[str, ...]
 
-
-def choose_order(scale_arcsec: float, tolerance: float = 0.0) -> int:
-    """Give the first order whose pixel is smaller than the images' (HiPS 1.0 section 2.2).
-
-    Parameters
-    ----------
-    scale_arcsec
-        Side of the images' pixel.
-    tolerance
-        By which fraction the order's pixel may be larger all the same.
-    """
-    for order in range(MIN_ORDER, MAX_ORDER):
-        if pixel_size_arcsec(order) <= scale_arcsec * (1.0 + tolerance):
-            return order
-    return MAX_ORDER
+    def leaf_inputs(self, images: tuple[tuple[int, int], ...], lost: Mapping[int, str]) -> str:
+        """Tell the inputs of a deepest tile apart: images and the parts that they reach."""
+        assert self.recipe is not None
+        used = [(self.marks[n], parts) for n, parts in images if n not in lost]
+        return digest_of(self.recipe.digest, *used)
 
 
 def make_plan(
-    sources: Sequence[ImageSource], settings: HipsSettings, crew: Crew, step: Step
+    sources: Sequence[ImageSource],
+    settings: HipsSettings,
+    crew: Crew,
+    step: Step,
+    progenitors: Progenitors,
+    kept: Recipe | None = None,
 ) -> Plan:
     """Look at the images' headers and decide.
 
@@ -90,45 +78,116 @@ def make_plan(
         Who looks.
     step
         Called twice for each image, when its header has been read and its tiles found.
+    progenitors
+        What is known of the images; what is found is noted there.
+    kept
+        The recipe to go by; by default one is chosen.
     """
-    skipped: dict[int, str] = {}
-    facts: dict[int, ImageFacts] = {}
-    for source, seen in crew.results(partial(look, settings=settings), sources):
-        if isinstance(seen, Exception):
-            skipped[source.number] = _reason(seen)
-        else:
-            facts[source.number] = seen
-        step()
-    if not facts:
+    look_up = _Looking(sources, settings, crew, step, progenitors)
+    facts = look_up.facts()
+    recipe, notes = kept, list[str]()
+    if facts and recipe is None:
+        recipe = Recipe.choose(facts, settings)
+        notes = _notes(facts, recipe, settings)
+    if recipe is None:
         for _ in sources:
             step()
-        return Plan(MIN_ORDER, 0, (), {}, {}, math.nan, None, skipped, ())
-    pixel = statistics.median(fact.scale_arcsec for fact in facts.values())
-    order = settings.order or choose_order(pixel, settings.order_tolerance)
-    tiles: dict[int, list[tuple[int, int]]] = {}
-    usable = [source for source in sources if source.number in facts]
-    for source, parts in crew.results(partial(_touched, facts=facts, order=order), usable):
-        if isinstance(parts, Exception):
-            skipped[source.number] = _reason(parts)
-            facts.pop(source.number)
-        else:
-            for npix, bits in parts.items():
-                tiles.setdefault(npix, []).append((source.number, bits))
-        step()
-    zero_point, notes = _common_zero_point(facts, settings)
+        return Plan(None, (), {}, {}, {}, look_up.skipped, ())
+    if recipe.zero_point_mag is not None:
+        for number in [n for n, fact in facts.items() if fact.zero_point_mag is None]:
+            del facts[number]
+            look_up.skipped[number] = (
+                "it has no zero point, unlike the images that this HiPS was first made of"
+            )
+    tiles = look_up.tiles(facts, recipe.order)
+    calibrations = {number: _calibration(fact, recipe) for number, fact in facts.items()}
+    weights = {number: _weight(fact, recipe) for number, fact in facts.items()}
+    progenitors.keep_only(source.did for source in sources)
     return Plan(
-        order=order,
-        top=max(0, order - settings.order_shard),
-        shards=_shards(tiles, order - max(0, order - settings.order_shard)),
-        calibrations={
-            number: _calibration(fact, pixel, zero_point, order) for number, fact in facts.items()
+        recipe=recipe,
+        shards=_shards(tiles, recipe.order - recipe.top),
+        calibrations=calibrations,
+        weights=weights,
+        marks={
+            number: digest_of(look_up.marks[number], calibrations[number], weights[number])
+            for number in facts
         },
-        weights=_weights(facts, settings),
-        pixel_arcsec=pixel,
-        zero_point_mag=zero_point,
-        skipped=skipped,
-        notes=notes,
+        skipped=look_up.skipped,
+        notes=tuple(notes),
     )
+
+
+class _Looking:
+    """Finds out of images what is not known of them."""
+
+    def __init__(
+        self, sources: Sequence[ImageSource], settings: HipsSettings, crew: Crew, step: Step,
+        progenitors: Progenitors,
+    ) -> None:  # fmt: skip
+        self._sources, self._settings, self._crew, self._step = sources, settings, crew, step
+        self._progenitors = progenitors
+        self.marks = {source.number: fingerprint(source) for source in sources}
+        self.skipped: dict[int, str] = {}
+        self._known: dict[int, Known] = {}
+
+    def facts(self) -> dict[int, ImageFacts]:
+        """Read the headers of images that are not known."""
+        facts: dict[int, ImageFacts] = {}
+        new = []
+        for source in self._sources:
+            known = self._progenitors.known(source, self.marks[source.number])
+            if known is None:
+                new.append(source)
+                continue
+            self._known[source.number] = known
+            if known.lost or known.facts is None:
+                self.skipped[source.number] = known.lost
+            else:
+                facts[source.number] = known.facts
+            self._step()
+        for source, seen in self._crew.results(partial(look, settings=self._settings), new):
+            if isinstance(seen, Exception):
+                self._lose(source, seen)
+            else:
+                facts[source.number] = seen
+                self._progenitors.put(source, self.marks[source.number], seen)
+            self._step()
+        return facts
+
+    def tiles(self, facts: dict[int, ImageFacts], order: int) -> dict[int, list[tuple[int, int]]]:
+        """Find the tiles that images reach; drops from ``facts`` those whose way is not told."""
+        tiles: dict[int, list[tuple[int, int]]] = {}
+        if self._progenitors.order_of_parts() not in {None, order}:
+            self._progenitors.forget_tiles()
+            self._known.clear()
+        new = []
+        for source in self._sources:
+            known = self._known.get(source.number)
+            if source.number not in facts:
+                self._step()
+            elif known is None or known.parts is None:
+                new.append(source)
+            else:
+                for npix, bits in known.parts.items():
+                    tiles.setdefault(npix, []).append((source.number, bits))
+                self._step()
+        touched = partial(_touched, facts=facts, order=order)
+        for source, parts in self._crew.results(touched, new):
+            if isinstance(parts, Exception):
+                self._lose(source, parts)
+                facts.pop(source.number)
+            else:
+                self._progenitors.put_tiles(source, order, parts)
+                for npix, bits in parts.items():
+                    tiles.setdefault(npix, []).append((source.number, bits))
+            self._step()
+        return tiles
+
+    def _lose(self, source: ImageSource, error: Exception) -> None:
+        reason = self.skipped[source.number] = _reason(error)
+        if isinstance(error, DataError):
+            # The file's fault; what else went wrong may go well another time.
+            self._progenitors.put(source, self.marks[source.number], None, reason)
 
 
 def _touched(source: ImageSource, facts: Mapping[int, ImageFacts], order: int) -> dict[int, int]:
@@ -141,38 +200,30 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def _common_zero_point(
-    facts: Mapping[int, ImageFacts], settings: HipsSettings
-) -> tuple[float | None, tuple[str, ...]]:
-    if not settings.photometry:
-        return None, ()
+def _notes(facts: Mapping[int, ImageFacts], recipe: Recipe, settings: HipsSettings) -> list[str]:
     without = sum(1 for fact in facts.values() if fact.zero_point_mag is None)
-    if not without:
-        return settings.zero_point_mag, ()
-    if without == len(facts):
-        return None, ()
-    return None, (
-        f"{without} of {len(facts)} images have no zero point, so none is brought to a common one",
-    )
+    if not settings.photometry or recipe.zero_point_mag is not None or without == len(facts):
+        return []
+    return [
+        f"{without} of {len(facts)} images have no zero point, so none is brought to a common one"
+    ]
 
 
-def _calibration(
-    fact: ImageFacts, pixel_arcsec: float, zero_point: float | None, order: int
-) -> Calibration:
+def _calibration(fact: ImageFacts, recipe: Recipe) -> Calibration:
     """Bring an image to the common zero point and, per pixel as it is, to the common pixel."""
     factor = 1.0
-    if zero_point is not None and fact.zero_point_mag is not None:
-        factor = 10.0 ** (0.4 * (zero_point - fact.zero_point_mag))
+    if recipe.zero_point_mag is not None and fact.zero_point_mag is not None:
+        factor = 10.0 ** (0.4 * (recipe.zero_point_mag - fact.zero_point_mag))
     if not is_per_area(fact.unit):
-        factor *= (pixel_arcsec / fact.scale_arcsec) ** 2
-    binning = max(1, int(pixel_size_arcsec(order) / fact.scale_arcsec + 1e-6))
+        factor *= (recipe.pixel_arcsec / fact.scale_arcsec) ** 2
+    binning = max(1, int(pixel_size_arcsec(recipe.order) / fact.scale_arcsec + 1e-6))
     return Calibration(factor, min(binning, *fact.shape))
 
 
-def _weights(facts: Mapping[int, ImageFacts], settings: HipsSettings) -> dict[int, float]:
-    times = {number: fact.exposure_s or 0.0 for number, fact in facts.items()}
-    alike = settings.weights == "uniform" or not all(time > 0.0 for time in times.values())
-    return {number: 1.0 if alike else time for number, time in times.items()}
+def _weight(fact: ImageFacts, recipe: Recipe) -> float:
+    if recipe.exposure_s is None:
+        return 1.0
+    return fact.exposure_s or recipe.exposure_s
 
 
 def _shards(tiles: Mapping[int, list[tuple[int, int]]], levels: int) -> tuple[Shard, ...]:

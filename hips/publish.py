@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from vodal.errors import ServiceUnavailable, UsageError
+from vodal.errors import DataError, ServiceUnavailable, UsageError
 from vodal.products import Product
 
-__all__ = ["NAME", "band_of", "hips_name", "safe_name", "staging"]
+__all__ = ["NAME", "alone", "band_of", "hips_name", "safe_name", "staging"]
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What a HiPS's folder may be called; never one that starts with a dot, as those in work do."""
@@ -41,11 +41,21 @@ def band_of(product: Product) -> str:
 
 
 @contextmanager
-def staging(target: Path) -> Iterator[Path]:
-    """Give a new empty folder that replaces ``target`` when the block ends without error.
+def staging(target: Path, *, anew: bool = False, partly: bool = False) -> Iterator[Path]:
+    """Give a folder that replaces ``target`` when the block ends without error.
 
-    Until then what was there before is served; a block that fails leaves it as it was. Readers see
-    the old folder or the new one, never a mixture.
+    Until then what was there before is served. Readers see the old folder or the new one, never a
+    mixture. What a block that was killed or broken off has left is there again for the next.
+
+    Parameters
+    ----------
+    target
+        The folder of a HiPS, there or not.
+    anew
+        Begin with an empty folder.
+    partly
+        The block does some of the work and others may do more of it at the same time; nothing is
+        replaced.
 
     Raises
     ------
@@ -60,24 +70,42 @@ def staging(target: Path) -> Iterator[Path]:
             "it takes letters, digits, dots, hyphens and underscores"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(target.with_name(f".{target.name}.lock"), target.name):
-        building = target.with_name(f".{target.name}.building")
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir()
+    building = target.with_name(f".{target.name}.building")
+    with _lock(target.with_name(f".{target.name}.lock"), target.name, shared=partly):
+        if anew:
+            shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(exist_ok=True)
         try:
             yield building
+        except (DataError, UsageError):
+            # Beginning again from what is there would end in the same way.
+            if not partly:
+                shutil.rmtree(building, ignore_errors=True)
+            raise
+        if not partly:
             _replace(building, target)
-        finally:
-            # After the exchange this is what was there before.
+            # After the exchange this is what was there before; if it stays, it serves the next
+            # build as well as what a killed one has left.
             shutil.rmtree(building, ignore_errors=True)
 
 
 @contextmanager
-def _lock(path: Path, name: str) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time into the block, of those that make the same folder."""
+    descriptor = os.open(folder / ".plan.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _lock(path: Path, name: str, *, shared: bool) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ServiceUnavailable(
                 f"another process is making the HiPS '{name}'; try again when it is done"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +17,15 @@ from hips.decode import ImageStats, decode, source_path
 from hips.encode import CardValue
 from hips.images import ImageSource
 from hips.plan import Plan, Shard
-from hips.pyramid import Pyramid
+from hips.recipe import Recipe
+from hips.records import Record, Records
 from hips.settings import HipsSettings
-from hips.shard import ShardJob, ShardResult, TileWriter, build_shard, top_path
-from hips.stretch import Stretch, choose_stretch
+from hips.shard import FORMATS, ShardJob, TileWriter, build_shard, shard_inputs
+from hips.stretch import choose_stretch
 from hips.summary import Progress
-from vodal.errors import SkylaneError
+from hips.tree import TileTree
+from hips.upper import UpperJob, build_above, build_upper
+from vodal.errors import DataError, SkylaneError
 
 __all__ = ["Made", "Rendering"]
 
@@ -36,24 +39,55 @@ _SAMPLE_IMAGES: Final = 12
 class Made:
     """What has been made so far."""
 
-    leaves: list[int] = field(default_factory=list)
-    tops: list[int] = field(default_factory=list)
-    tiles: int = 0
-    size_bytes: int = 0
+    records: list[Record] = field(default_factory=list)
+    """Of shards and of the tiles above, without valid fractions; shards come first."""
+    rendered: int = 0
+    """Shards that were not there already."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the tiles in all formats."""
+        return sum(record.size_bytes for record in self.records)
+
+    def tiles(self, deepest: int) -> dict[int, set[int]]:
+        """Give the numbers of all tiles, by order."""
+        found: dict[int, set[int]] = {}
+        for record in self.records:
+            for order, numbers in record.tiles(deepest).items():
+                found.setdefault(order, set()).update(numbers)
+        return found
 
 
-def _cards(plan: Plan) -> dict[str, CardValue]:
+def _cards(recipe: Recipe) -> dict[str, CardValue]:
     """Give the cards that say what the values are: of a pixel of this size, at this zero point."""
-    cards: dict[str, CardValue] = {}
-    if plan.shards:
-        cards["PIXSIZE"] = round(plan.pixel_arcsec, 9)
-    if plan.zero_point_mag is not None:
-        cards["MAGZERO"] = plan.zero_point_mag
+    cards: dict[str, CardValue] = {"PIXSIZE": round(recipe.pixel_arcsec, 9)}
+    if recipe.zero_point_mag is not None:
+        cards["MAGZERO"] = recipe.zero_point_mag
     return cards
 
 
 class Rendering:
-    """Decoding and rendering, each image decoded once and only while shards need it."""
+    """Decoding and rendering, each image decoded once and only while shards need it.
+
+    Parameters
+    ----------
+    plan
+        What is to be done; it has a recipe.
+    sources
+        The images.
+    settings
+        How.
+    crew
+        Who works.
+    folder
+        Where the tiles go.
+    published
+        The HiPS as it is served, there or not.
+    scratch
+        For decoded images.
+    counter
+        Told of each image and each shard.
+    """
 
     def __init__(
         self,
@@ -62,36 +96,60 @@ class Rendering:
         settings: HipsSettings,
         crew: Crew,
         folder: Path,
+        published: Path,
         scratch: Path,
         counter: Progress,
     ) -> None:
+        assert plan.recipe is not None
         self._plan, self._settings, self._crew = plan, settings, crew
         self._sources = {source.number: source for source in sources}
-        self._folder, self._scratch, self._counter = folder, scratch, counter
+        self._folder, self._published = folder, published
+        self._scratch, self._counter = scratch, counter
         self._decoding: dict[int, Future[ImageStats]] = {}
-        self._uses = Counter(n for shard in plan.shards for n in shard.images())
+        self._uses: Counter[int] = Counter()
         self._told: set[int] = set()
+        self._served: dict[int, Mapping[int, str]] = {}
+        """Of shards in work, the inputs of the tiles that are served."""
         self.lost: dict[int, str] = {}
-        self.cards = _cards(plan)
-        self.stretch = Stretch(0.0, 1.0, 0.1)
-        self._writer = TileWriter(folder, self.cards, self.stretch)
+        self.damaged: dict[int, str] = {}
+        """Of the lost, those whose file is at fault."""
+        self.cards = _cards(plan.recipe)
 
-    def run(self) -> Made:
-        """Make the tiles of all orders."""
+    def settle(self) -> Recipe:
+        """Choose the grey levels, if they are not chosen yet; gives the complete recipe."""
+        recipe = self._plan.recipe
+        assert recipe is not None
+        if recipe.stretch is None:
+            recipe = recipe.with_stretch(choose_stretch(self._samples()))
+            self._plan = replace(self._plan, recipe=recipe)
+        return recipe
+
+    def run(self, shards: Sequence[Shard], *, above: bool) -> Made:
+        """Make the tiles of some shards, and of the orders above if they are all.
+
+        Parameters
+        ----------
+        shards
+            In NESTED order.
+        above
+            Whether the tiles above the shards are made too.
+        """
+        self._recipe = self.settle()
+        stretch = self._recipe.stretch
+        assert stretch is not None
+        self._writer = TileWriter(TileTree(self._folder), self.cards, stretch)
+        self._uses = Counter(n for shard in shards for n in shard.images())
         made = Made()
-        if not self._plan.shards:
-            return made
-        self.stretch = choose_stretch(self._samples())
-        self._writer = TileWriter(self._folder, self.cards, self.stretch)
-        for result in self._results():
-            made.leaves.extend(result.leaves)
-            made.tiles += result.tiles
-            made.size_bytes += result.size_bytes
-            if result.leaves:
-                made.tops.append(result.npix)
+        for record in self._results(shards, made):
+            made.records.append(record)
             self._counter.step()
-        self._complete(made)
+        if above:
+            tops = [record for record in made.records if record.leaves]
+            made.records.extend(build_above(tops, self._crew, build_upper, self._upper_job))
         return made
+
+    def _upper_job(self, order: int, npix: int, children: tuple[int, ...], inputs: str) -> UpperJob:
+        return UpperJob(order, npix, children, inputs, self._writer, self._published)
 
     def _path(self, number: int) -> Path:
         return self._scratch / f"{number}.image"
@@ -117,11 +175,13 @@ class Rendering:
                     if isinstance(error, SkylaneError)
                     else f"{type(error).__name__}: {error}"
                 )
+                if isinstance(error, DataError):
+                    self.damaged[number] = error.message
         return error is None
 
     def _samples(self) -> list[Pixels]:
         """Decode some images, evenly chosen, and give values of theirs."""
-        numbers = sorted(self._uses)
+        numbers = sorted({n for shard in self._plan.shards for n in shard.images()})
         chosen = numbers[:: max(1, -(-len(numbers) // _SAMPLE_IMAGES))]
         futures = [self._decode(number) for number in chosen]
         return [
@@ -130,16 +190,20 @@ class Rendering:
             if self._decoded(number)
         ]
 
-    def _results(self) -> Iterator[ShardResult]:
+    def _results(self, shards: Sequence[Shard], made: Made) -> Iterator[Record]:
         """Render the shards; an image is decoded ahead of the first one that needs it."""
-        todo = deque(self._plan.shards)
+        todo = deque(shards)
         waiting: list[Shard] = []
-        running: dict[Future[ShardResult], Shard] = {}
+        running: dict[Future[Record], Shard] = {}
         while todo or waiting or running:
             while todo and len(waiting) + len(running) < 2 * self._crew.workers:
                 shard = todo.popleft()
-                for number in sorted(shard.images()):
-                    self._decode(number)
+                record = self._there(shard)
+                if record is not None:
+                    self._drop_images(shard)
+                    yield record
+                    continue
+                made.rendered += 1
                 waiting.append(shard)
             for shard in [s for s in waiting if self._ready(s)]:
                 waiting.remove(shard)
@@ -147,52 +211,92 @@ class Rendering:
             pending: list[Future[Any]] = [
                 self._decoding[n]
                 for s in waiting
-                for n in s.images()
+                for n in self._needed(s)
                 if not self._decoding[n].done()
             ]
+            if not pending and not running:
+                continue
             done = self._crew.first([*pending, *running])
             for future in [f for f in running if f in done]:
                 yield self._finished(running.pop(future), future)
 
+    def _there(self, shard: Shard) -> Record | None:
+        """Give the record of a shard that an earlier build made of the same images."""
+        inputs = shard_inputs(self._inputs(shard))
+        here = Records(self._folder)
+        record = here.get(self._recipe.top, shard.npix)
+        if record is not None and record.inputs == inputs:
+            return replace(record, valid=b"")
+        record = Records(self._published).get(self._recipe.top, shard.npix)
+        if record is None or record.inputs != inputs:
+            return None
+        old = TileTree(self._published)
+        for order, numbers in record.tiles(self._recipe.order).items():
+            for npix in sorted(numbers):
+                self._writer.tree.take(old, order, npix, FORMATS)
+        here.put(record)
+        return replace(record, valid=b"")
+
+    def _inputs(self, shard: Shard) -> dict[int, str]:
+        return {npix: self._plan.leaf_inputs(images, self.lost) for npix, images in shard.tiles}
+
+    def _needed(self, shard: Shard) -> set[int]:
+        """Give the images of the tiles that are not the same as in the HiPS as it is served."""
+        if shard.npix not in self._served:
+            before = Records(self._published).get(self._recipe.top, shard.npix)
+            self._served[shard.npix] = {**before.leaves, **before.blank} if before else {}
+        known, inputs = self._served[shard.npix], self._inputs(shard)
+        return {
+            number
+            for npix, images in shard.tiles
+            if known.get(npix) != inputs[npix]
+            for number, _ in images
+        }
+
     def _ready(self, shard: Shard) -> bool:
-        return all(self._decoding[number].done() for number in shard.images())
+        """Have the images that a shard needs decoded; tell whether they are."""
+        while True:
+            needed = sorted(self._needed(shard))
+            futures = [self._decode(number) for number in needed]
+            if not all(future.done() for future in futures):
+                return False
+            usable = [self._decoded(number) for number in needed]
+            # Without an image that is lost, tiles may be others than they were.
+            if all(usable) or needed == sorted(self._needed(shard)):
+                return True
 
     def _job(self, shard: Shard) -> ShardJob:
         weights = self._plan.weights
-        images = {n: (self._path(n), weights[n]) for n in shard.images() if self._decoded(n)}
+        needed = sorted(self._needed(shard))
+        images = {n: (self._path(n), weights[n]) for n in needed if self._decoded(n)}
         return ShardJob(
-            order=self._plan.order,
-            top=self._plan.top,
+            order=self._recipe.order,
+            top=self._recipe.top,
             npix=shard.npix,
             tiles=shard.tiles,
+            inputs=self._inputs(shard),
             images=images,
             writer=self._writer,
-            scratch=self._scratch,
+            published=self._published,
             sampling=self._settings.kernel,
             cache_bytes=self._settings.cache_mb << 20,
         )
 
-    def _finished(self, shard: Shard, future: Future[ShardResult]) -> ShardResult:
-        """Drop the images that no later shard needs."""
-        for number in shard.images():
-            self._uses[number] -= 1
-            if not self._uses[number]:
-                self._path(number).unlink(missing_ok=True)
-                source_path(self._path(number)).unlink(missing_ok=True)
+    def _finished(self, shard: Shard, future: Future[Record]) -> Record:
+        self._served.pop(shard.npix, None)
+        self._drop_images(shard)
         error = self._crew.error_of(future)
         if error is not None:
             raise error
         return future.result()
 
-    def _complete(self, made: Made) -> None:
-        """Make the orders above the shards."""
-
-        def emit(order: int, npix: int, tile: Pixels, _valid: Pixels) -> None:
-            made.size_bytes += self._writer.write(order, npix, tile)
-            made.tiles += 1
-
-        pyramid = Pyramid(self._plan.top, 0, emit)
-        for npix in sorted(made.tops):
-            tile, valid = np.load(top_path(self._scratch, npix))
-            pyramid.add(npix, tile, valid)
-        pyramid.finish()
+    def _drop_images(self, shard: Shard) -> None:
+        """Drop the images that no later shard needs."""
+        for number in shard.images():
+            self._uses[number] -= 1
+            if self._uses[number]:
+                continue
+            self._path(number).unlink(missing_ok=True)
+            source_path(self._path(number)).unlink(missing_ok=True)
+            if number not in self._decoding:
+                self._counter.step()

@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hips.decode import ImageCache
-from hips.encode import CardValue, fits_tile, png_grey
-from hips.names import tile_path
+from hips.encode import CardValue, fits_tile, png_grey, read_fits
 from hips.pyramid import Pyramid
+from hips.recipe import digest_of
+from hips.records import Record, Records
 from hips.stretch import Stretch
 from hips.tile import TileBlock
+from hips.tree import TileTree
 from vodal.resample.block import Sampling
 from vodal.resample.canvas import Canvas
 from vodal.resample.grid import TOUCH_CELLS, pixel_grid
 
-__all__ = ["ShardJob", "ShardResult", "TileWriter", "build_shard", "top_path"]
+__all__ = ["FORMATS", "ShardJob", "TileWriter", "build_shard", "shard_inputs"]
 
 Pixels = NDArray[np.float32]
+
+FORMATS = ("fits", "png")
+"""Of the tiles of one band."""
 
 
 @dataclass(frozen=True, slots=True)
 class TileWriter:
-    """Writes tiles below a folder."""
+    """Writes the tiles of a band."""
 
-    folder: Path
+    tree: TileTree
     cards: Mapping[str, CardValue]
     """Of every FITS tile."""
     stretch: Stretch
 
     def write(self, order: int, npix: int, tile: Pixels) -> int:
         """Write a tile as FITS and PNG; gives the number of bytes."""
-        path = self.folder / tile_path(order, npix, "fits")
-        try:
-            return self._write(path, order, npix, tile)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return self._write(path, order, npix, tile)
-
-    def _write(self, path: Path, order: int, npix: int, tile: Pixels) -> int:
-        size = path.write_bytes(fits_tile(order, npix, tile, self.cards))
-        png = png_grey(self.stretch.levels(tile))
-        return size + path.with_suffix(".png").write_bytes(png)
+        size = self.tree.write(order, npix, "fits", fits_tile(order, npix, tile, self.cards))
+        return size + self.tree.write(order, npix, "png", png_grey(self.stretch.levels(tile)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,62 +56,69 @@ class ShardJob:
     """Number of that tile."""
     tiles: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
     """Deepest tiles in rising order, each with its images: number and touched parts (bits)."""
+    inputs: Mapping[int, str]
+    """Digest of what goes into each deepest tile."""
     images: Mapping[int, tuple[Path, float]]
     """Decoded file and weight by image number."""
     writer: TileWriter
-    scratch: Path
+    published: Path
+    """The HiPS as it is served, from which tiles with the same inputs are taken."""
     sampling: Sampling
     cache_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ShardResult:
-    """What was done."""
-
-    npix: int
-    leaves: tuple[int, ...]
-    """Numbers of the deepest tiles that hold something."""
-    tiles: int
-    """Written, of all orders."""
-    size_bytes: int
 
 
 _caches: dict[int, ImageCache] = {}
 """Decoded images held by this process, by the limit of the cache: one in practice."""
 
 
-def top_path(scratch: Path, npix: int) -> Path:
-    """Give where the top tile of a shard and its valid fractions are left for the orders above."""
-    return scratch / f"top-{npix}.npy"
+def shard_inputs(inputs: Mapping[int, str]) -> str:
+    """Tell shards apart by the inputs of their deepest tiles."""
+    return digest_of(*sorted(inputs.items()))
 
 
-def build_shard(job: ShardJob) -> ShardResult:
+def build_shard(job: ShardJob) -> Record:
     """Render the deepest tiles of a shard and those above them up to the shard's own.
 
-    The shard's tile is also left with its valid fractions in the scratch folder.
+    Leaves a record with the valid fractions of the shard's tile beside the tiles; what is given
+    back is the record without these.
     """
     cache = _caches.setdefault(job.cache_bytes, ImageCache(job.cache_bytes))
-    count = size = 0
-    leaves: list[int] = []
+    before = Records(job.published).get(job.top, job.npix)
+    old = TileTree(job.published)
+    tree = job.writer.tree
+    size, packed = 0, b""
+    leaves: dict[int, str] = {}
 
     def emit(order: int, npix: int, tile: Pixels, valid: Pixels) -> None:
-        nonlocal count, size
-        size += job.writer.write(order, npix, tile)
-        count += 1
+        nonlocal size, packed
+        if before is not None and before.kept(leaves, job.order)(order, npix):
+            size += tree.take(old, order, npix, FORMATS)
+        else:
+            size += job.writer.write(order, npix, tile)
         if order == job.top:
-            np.save(top_path(job.scratch, npix), np.stack([tile, valid]))
+            packed = Record.pack(valid)
 
     pyramid = Pyramid(job.order, job.top, emit)
     for npix, images in job.tiles:
-        tile = _render(job, cache, npix, images)
-        if tile is None:
+        inputs = job.inputs[npix]
+        tile: Pixels | None
+        if before is not None and before.blank.get(npix) == inputs:
             continue
-        leaves.append(npix)
-        size += job.writer.write(job.order, npix, tile)
-        count += 1
+        if before is not None and before.leaves.get(npix) == inputs:
+            size += tree.take(old, job.order, npix, FORMATS)
+            tile = read_fits(tree.path(job.order, npix, "fits").read_bytes())
+        else:
+            tile = _render(job, cache, npix, images)
+            if tile is None:
+                continue
+            size += job.writer.write(job.order, npix, tile)
+        leaves[npix] = inputs
         pyramid.add(npix, tile)
     pyramid.finish()
-    return ShardResult(job.npix, tuple(leaves), count, size)
+    blank = {npix: inputs for npix, inputs in job.inputs.items() if npix not in leaves}
+    record = Record(job.top, job.npix, shard_inputs(job.inputs), size, leaves, blank, packed)
+    Records(tree.folder).put(record)
+    return replace(record, valid=b"")
 
 
 def _render(

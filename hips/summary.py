@@ -44,6 +44,8 @@ class BuildSummary:
     """One sentence each on what a user should know."""
     size_bytes: int
     seconds: float
+    rendered: int = 0
+    """Units of work that were done; the tiles of the others were there already."""
 
 
 @dataclass(slots=True)

@@ -138,15 +138,28 @@ def hips_group() -> None:
 @hips_group.command("build")
 @click.argument("collection", required=False)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: all cores]")
+@click.option(
+    "--fresh", is_flag=True, help="Choose depth, scale and grey levels anew, and make every tile."
+)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Make only the I-th of N shares of the tiles; the "
+    "same command without it completes the HiPS.",
+)
 @command
-def hips_build(collection: str | None, workers: int | None, site: Path) -> None:
+def hips_build(
+    collection: str | None, workers: int | None, fresh: bool, shard: str | None, site: Path
+) -> None:
     """Build the HiPS of a collection (or of all): one a band, and one in colour.
+
+    Tiles whose images have not changed are kept, and a build that was stopped goes on.
 
     Example: skylane hips build demo
     """
     from skylane import commands
 
-    commands.build_hips(console, site, collection, workers)
+    commands.build_hips(console, site, collection, workers, fresh=fresh, shard=shard)
 
 
 @main.group("store")

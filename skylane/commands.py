@@ -13,6 +13,7 @@ import uvicorn
 from rich.console import Console
 from uvicorn.supervisors import Multiprocess
 
+from hips.build import Part
 from hips.collection import build_collection
 from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
@@ -84,9 +85,16 @@ def _sources(
 
 
 def build_hips(
-    console: Console, site_path: Path, collection: str | None, workers: int | None = None
+    console: Console,
+    site_path: Path,
+    collection: str | None,
+    workers: int | None = None,
+    *,
+    fresh: bool = False,
+    shard: str | None = None,
 ) -> None:
-    """Build the HiPS of one collection, or of all."""
+    """Build the HiPS of one collection, or of all; or a share (``1/8``) of their tiles."""
+    part = Part.parse(shard) if shard else None
     settings = load_settings(site_path)
     site = SiteFolder(site_path)
     backend = site.prepare(settings.store)
@@ -99,13 +107,15 @@ def build_hips(
             with step(console, f"Building the HiPS of {name}") as progress:
                 made = build_collection(
                     catalogue, resolver, name, site.hips, settings.hips,
-                    workers=workers or os.cpu_count() or 1, progress=progress,
+                    workers=workers or os.cpu_count() or 1,
+                    progress=progress, fresh=fresh, part=part,
                 )  # fmt: skip
             for summary in made:
                 origin = f"{summary.images} images" if summary.images else "its bands"
+                same = ", nothing new" if summary.images and not summary.rendered else ""
                 console.print(
                     f"  {summary.name}: order {summary.order}, {summary.tiles} tiles "
-                    f"from {origin}, {summary.seconds:.1f} s"
+                    f"from {origin}, {summary.seconds:.1f} s{same}"
                 )
                 for note in [*summary.skipped, *summary.notes]:
                     console.print(f"    note: {note}", style="yellow")

@@ -18,13 +18,14 @@ from hips.allsky import allsky_cell
 from hips.build import build
 from hips.check import check_hips
 from hips.collection import build_collection
-from hips.coverage import read_moc_cells, tiles_of
+from hips.coverage import read_moc_cells
 from hips.encode import read_fits
 from hips.images import ImageSource, look, touched_parts
 from hips.names import interleave, pixel_size_arcsec, tile_path
 from hips.properties import parse_properties
 from hips.publish import staging
 from hips.settings import HipsSettings
+from hips.tree import TileTree
 from vodal.errors import DataError, ServiceUnavailable, UsageError
 from vodal.fits.wcs import pixel_scale_arcsec
 from vodal.testing.skies import make_wcs
@@ -54,7 +55,7 @@ def read_tile(folder, order, npix):
 def all_pixels(folder, order):
     """Give sky and value of every pixel of an order that has one."""
     parts = []
-    for npix in tiles_of(folder, order, "fits"):
+    for npix in TileTree(folder).tiles(order, "fits"):
         tile = read_tile(folder, order, npix)
         row, column = np.nonzero(np.isfinite(tile))
         parts.append((*sky_of_pixels(order, npix, row, column), tile[row, column]))
@@ -122,7 +123,7 @@ def test_tile_pixels_are_what_astropy_gives_there(build_files, save_image, tmp_p
     assert summary.order == 10
     rng = np.random.default_rng(5)
     checked = 0
-    for npix in tiles_of(folder, 10, "fits"):
+    for npix in TileTree(folder).tiles(10, "fits"):
         tile = read_tile(folder, 10, npix)
         row, column = rng.integers(0, 512, (2, 4000))
         pixel_ra, pixel_dec = sky_of_pixels(10, npix, row, column)
@@ -141,7 +142,7 @@ def test_tile_pixels_are_what_astropy_gives_there(build_files, save_image, tmp_p
         checked += inner.sum()
     assert checked > 500
     everywhere = sum(
-        np.isfinite(read_tile(folder, 10, n)).sum() for n in tiles_of(folder, 10, "fits")
+        np.isfinite(read_tile(folder, 10, n)).sum() for n in TileTree(folder).tiles(10, "fits")
     )
     covered = 300 * 300 * 0.5**2 / pixel_size_arcsec(10) ** 2
     assert everywhere == pytest.approx(covered, rel=0.03)
@@ -162,7 +163,7 @@ def test_every_tile_of_every_order_is_the_right_way_up(build_files, save_image, 
     folder, summary = build_files(save_image(tmp_path / "spot.fits", image, wcs))
     assert summary.order == 5
     for order in range(6):
-        tiles = {n: read_tile(folder, order, n) for n in tiles_of(folder, order, "fits")}
+        tiles = {n: read_tile(folder, order, n) for n in TileTree(folder).tiles(order, "fits")}
         npix = max(tiles, key=lambda n: np.nanmax(tiles[n]))
         limit = 1.2 * pixel_size_arcsec(order) + 60.0
         with Image.open(folder / tile_path(order, npix, "png")) as file:
@@ -478,14 +479,14 @@ def test_a_survey_becomes_a_hips_a_band_and_one_in_colour(survey, tmp_path, shel
         min(e.mjd_start for e in survey.exposures if e.band == "r")
     )
     assert values["hips_pixel_bitpix"] == "-32"
-    leaves = tiles_of(made[1].path, made[1].order, "fits")
+    leaves = TileTree(made[1].path).tiles(made[1].order, "fits")
     assert read_moc_cells(made[1].path / "Moc.fits", made[1].order) == leaves
     color = parse_properties((made[3].path / "properties").read_text())
     assert color["dataproduct_subtype"] == "color"
     assert color["hips_tile_format"] == "png"
     for order in range(made[3].order + 1):
-        everywhere = {n for item in made[:3] for n in tiles_of(item.path, order, "fits")}
-        assert set(tiles_of(made[3].path, order, "png")) == everywhere
+        everywhere = {n for item in made[:3] for n in TileTree(item.path).tiles(order, "fits")}
+        assert set(TileTree(made[3].path).tiles(order, "png")) == everywhere
         for npix in sorted(everywhere)[:3]:
             with Image.open(made[3].path / tile_path(order, npix, "png")) as file:
                 alpha = np.asarray(file)[::-1, :, 3]

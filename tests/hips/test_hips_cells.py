@@ -11,7 +11,6 @@ from PIL import Image
 
 from hips.allsky import allsky_cell
 from hips.cells import sky_of
-from hips.coverage import tiles_of
 from hips.encode import read_fits
 from hips.names import (
     TILE_WIDTH,
@@ -23,6 +22,7 @@ from hips.names import (
     tile_path,
     xy_of,
 )
+from hips.tree import TileTree
 
 
 def separation_arcsec(ra1, dec1, ra2, dec2):
@@ -100,7 +100,7 @@ def _grey(path):
 
 @pytest.mark.realdata
 def test_published_tiles_lie_where_ours_would(published):
-    assert set(tiles_of(published, 3, "fits")) == {300, 301}
+    assert set(TileTree(published).tiles(3, "fits")) == {300, 301}
     assert (published / tile_path(3, 300, "fits")).is_file()
 
 
