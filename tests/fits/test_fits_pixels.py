@@ -229,8 +229,8 @@ def test_only_the_needed_bytes_are_read(tmp_path: Path) -> None:
     section = np.s_[100:110, 200:260]
     with Counting(tmp_path / "plain.fits") as reader:
         assert same(read_section(reader, hdu, section), data[section])
-        assert len(reader.ranges) == 1
-        assert sum(length for _, length in reader.ranges) <= 10 * 6000 * 4
+        # Whether what lies between the rows is read along is for the reader to say.
+        assert [length for _, length in reader.ranges] == [60 * 4] * 10
     tiled = fits.CompImageHDU(
         data[:512, :512].astype(np.int32), compression_type="GZIP_1", tile_shape=(64, 64)
     )

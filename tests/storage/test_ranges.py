@@ -37,6 +37,14 @@ def test_the_smallest_holes_are_closed_first():
     assert spans == [(0, 3130), (9000, 1000)]
 
 
+def test_what_lies_between_is_read_only_if_requests_are_more_than_lanes():
+    ranges = [(k * 10_000, 100) for k in range(32)]
+    assert len(plan_requests(ranges, lanes=32)) == 32
+    assert len(plan_requests(ranges, lanes=31)) == 31
+    assert len(plan_requests(ranges, lanes=4)) == 4
+    assert len(plan_requests(ranges, lanes=4, hole_bytes=0)) == 32
+
+
 def test_many_small_holes_are_read_along():
     ranges = [(k * 10_000, 100) for k in range(500)]
     assert len(plan_requests(ranges)) == 64

@@ -22,6 +22,7 @@ from vodal.fits.sections import BATCH_BYTES, PlainJob, SectionJob
 from vodal.fits.tiled import TileJob
 from vodal.storage import RangeReader
 from vodal.storage.files import FileReader
+from vodal.storage.ranges import SMALL_HOLE_BYTES
 
 __all__ = ["Tally", "physical", "read_section", "read_sections"]
 
@@ -104,11 +105,12 @@ def read_sections(
         (number, piece) for number, job in enumerate(jobs) for piece in job.ranges()
     )
     for batch in _batches(pieces):
+        before = reader.taken_bytes
         parts = reader.read_many([piece for _, piece in batch])
+        tally.read_bytes += reader.taken_bytes - before
         begin = time.perf_counter()
         for (number, _), part in zip(batch, parts, strict=True):
             jobs[number].put(part)
-            tally.read_bytes += len(part)
         tally.decode_s += time.perf_counter() - begin
     return [job.out for job in every]
 
@@ -116,12 +118,14 @@ def read_sections(
 def _batches(
     pieces: Iterator[tuple[int, tuple[int, int]]],
 ) -> Iterator[list[tuple[int, tuple[int, int]]]]:
-    """Group reads so that no more than about `BATCH_BYTES` are held at a time."""
+    """Group reads so that no more than about `BATCH_BYTES` are held at a time, with small holes."""
     batch: list[tuple[int, tuple[int, int]]] = []
-    size = 0
+    size = end = 0
     for piece in pieces:
+        offset, length = piece[1]
         batch.append(piece)
-        size += piece[1][1]
+        size += length + (offset - end if end < offset <= end + SMALL_HOLE_BYTES else 0)
+        end = offset + length
         if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0

@@ -18,8 +18,8 @@ __all__ = ["BATCH_BYTES", "PlainJob", "SectionJob"]
 
 BATCH_BYTES = 1 << 25
 """Of stored bytes held at a time."""
-_ROW_GAP_BYTES = 64 * 1024
-"""Rows with no more between them are read as one block."""
+_GAP_SHARE = 8
+"""Rows are read as one block if what lies between them is no more than this part of them."""
 
 
 class SectionJob:
@@ -62,7 +62,10 @@ class SectionJob:
 
 
 class PlainJob(SectionJob):
-    """A section of an uncompressed image, as blocks of evenly spaced rows."""
+    """A section of an uncompressed image, as evenly spaced rows.
+
+    Whether what lies between them is read along is for the reader to say.
+    """
 
     def __init__(
         self, hdu: HduIndex, bounds: list[tuple[int, int]], into: NDArray[Any] | None
@@ -82,7 +85,7 @@ class PlainJob(SectionJob):
         (self._y0, self._y1), (self._x0, self._x1) = self._ranges[-2:]
         self._stride = self._shape[-1] * self._item
         width = (self._x1 - self._x0) * self._item
-        self._joined = self._stride - width <= _ROW_GAP_BYTES
+        self._joined = self._stride - width <= width // _GAP_SHARE
         self._flat = self.out.reshape(-1)
         self._filled = 0
 

@@ -7,6 +7,7 @@
 - `files`       ranges of an open file
 - `local`       files on a disk
 - `connections` HTTP requests on kept connections: tries, deadlines, redirects
+- `byteranges`  several ranges in one answer
 - `http`        files of HTTP servers
 - `s3`          signed addresses of objects of S3
 - `gzipped`     the plain stream of a whole-file gzip

@@ -23,6 +23,9 @@ class FileStat:
 class RangeReader(Protocol):
     """Reads byte ranges of one file. Used by one thread at a time; closes as a context."""
 
+    taken_bytes: int = 0
+    """Bytes that were taken from storage so far, with what was read between ranges."""
+
     def stat(self) -> FileStat:
         """Give size, version and time of change of what is read."""
         ...

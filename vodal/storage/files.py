@@ -47,6 +47,7 @@ class FileReader(RangeReader):
     @override
     def read(self, offset: int, length: int) -> bytes:
         data = read_exactly(self._fd, offset, length, self._name)
+        self.taken_bytes += length
         self._check()
         return data
 

@@ -10,6 +10,7 @@ If-Match never matches them.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -22,16 +23,22 @@ from typing_extensions import override
 
 from vodal.errors import ChangedError, DataError, NotFoundError
 from vodal.storage.base import FileStat, RangeReader
-from vodal.storage.connections import Answer, Connections
-from vodal.storage.ranges import plan_requests
+from vodal.storage.byteranges import CONTENT_RANGE, read_pieces
+from vodal.storage.connections import Answer, Connections, host_of
+from vodal.storage.ranges import Request, plan_requests
 
-__all__ = ["HttpReader", "Validator"]
+__all__ = ["HttpReader", "Manners", "Team", "Validator"]
 
 _HEAD_BYTES = 1 << 16
 """Of a file of which nothing is known: most FITS headers fit, in one request."""
-_PIECE_BYTES = 8 << 20
-"""A longer range is asked for in pieces side by side: one connection alone is slower."""
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
+_MIN_PIECE_BYTES = 2 << 20
+_MAX_PIECE_BYTES = 8 << 20
+"""A longer range is asked for in pieces side by side: one connection alone is slower. The smallest
+takes about as long on its way (at 90 MB/s, as S3 has it) as a round trip."""
+_MOST_RANGES = 100
+"""Of one request; Apache takes 200, and 8190 bytes of a header."""
+_PART_BYTES = 512
+"""That a server may say before a range among several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,42 @@ class Validator:
         return {}
 
 
+class Manners:
+    """Which hosts give several ranges in one answer. Safe to use from several threads.
+
+    Parameters
+    ----------
+    several
+        Whether it is asked for at all; S3 gives one range at a time.
+    """
+
+    def __init__(self, *, several: bool) -> None:
+        self._several = several
+        self._single: set[tuple[str, str, int]] = set()
+        self._lock = threading.Lock()
+
+    def gives_several(self, url: str) -> bool:
+        """Tell whether a host is to be asked for several ranges."""
+        return self._several and host_of(url) not in self._single
+
+    def refused(self, url: str) -> None:
+        """Remember a host that does not."""
+        with self._lock:
+            self._single.add(host_of(url))
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """How requests of one read are made at once."""
+
+    crew: Callable[[], Executor]
+    """Gives the threads that wait for requests side by side; asked only if there are several."""
+    lanes: int
+    """Requests that are under way at once."""
+    manners: Manners
+    """What is known of hosts."""
+
+
 class HttpReader(RangeReader):
     """Reads ranges of one file on an HTTP server.
 
@@ -86,8 +129,8 @@ class HttpReader(RangeReader):
         Gives its URL, anew for each request where it is signed.
     connections
         By which it is asked.
-    crew
-        Gives the threads that wait for requests side by side; asked only if there are several.
+    team
+        How several requests are made.
     version
         Of the file that is to be read; by default the first answer's.
     """
@@ -97,11 +140,11 @@ class HttpReader(RangeReader):
         name: str,
         address: Callable[[], str],
         connections: Connections,
-        crew: Callable[[], Executor],
+        team: Team,
         version: str | None = None,
     ) -> None:
         self._name, self._address = name, address
-        self._connections, self._crew = connections, crew
+        self._connections, self._team = connections, team
         self._validator = None if version is None else Validator.of(version)
         self._modified_unix_s: float | None = None
         self._head = b""
@@ -135,12 +178,15 @@ class HttpReader(RangeReader):
         for offset, length in ranges:
             if offset < 0 or length < 0 or offset + length > size:
                 raise DataError(f"the file {self._name} ends before byte {offset + length}")
-        requests = plan_requests(ranges, most_bytes=_PIECE_BYTES)
-        spans = [(request.offset, request.length) for request in requests]
-        if len(spans) <= 1:
-            blocks = [self._range(*span) for span in spans]
-        else:
-            blocks = list(self._crew().map(self._range, *zip(*spans, strict=True)))
+        requests = plan_requests(ranges, hole_bytes=0)
+        blocks = None
+        if len(requests) > self._team.lanes:
+            requests = plan_requests(ranges, share=0, hole_bytes=0)
+            blocks = self._blocks_of_several(requests)
+        if blocks is None:
+            requests = self._plan(ranges)
+            blocks = self._side_by_side(self._range, [(one.offset, one.length) for one in requests])
+            self.taken_bytes += sum(map(len, blocks))
         parts: list[bytes] = [b""] * len(ranges)
         pieces: dict[int, list[bytes]] = {}
         for request, block in zip(requests, blocks, strict=True):
@@ -149,6 +195,78 @@ class HttpReader(RangeReader):
         for number, found in pieces.items():
             parts[number] = found[0] if len(found) == 1 else b"".join(found)
         return parts
+
+    def _plan(self, ranges: Sequence[tuple[int, int]]) -> list[Request]:
+        """Plan requests for one range each: as many as are under way at once, if that is enough.
+
+        Else what lies between is read along, and long blocks are parted.
+        """
+        lanes = self._team.lanes
+        joined = plan_requests(ranges, hole_bytes=0)
+        few = len(joined) <= lanes
+        if not few:
+            joined = plan_requests(ranges, lanes=1)
+        share = sum(one.length for one in joined) // lanes
+        piece = min(_MAX_PIECE_BYTES, max(_MIN_PIECE_BYTES, share))
+        return plan_requests(ranges, piece, lanes=lanes if few else 1)
+
+    def _side_by_side(
+        self, work: Callable[[int, int], bytes], given: Sequence[tuple[int, int]]
+    ) -> list[bytes]:
+        if len(given) <= 1:
+            return [work(*one) for one in given]
+        return list(self._team.crew().map(work, *zip(*given, strict=True)))
+
+    def _blocks_of_several(self, wanted: Sequence[Request]) -> list[bytes] | None:
+        """Ask for many ranges in few requests; None where single ones do, or the server does not.
+
+        Single ranges are for every server. More of them than are under way at once take several
+        round trips, or what lies between them has to be read.
+        """
+        if not self._team.manners.gives_several(self._address()):
+            return None
+        total = sum(one.length for one in wanted)
+        count = max(
+            -(-len(wanted) // _MOST_RANGES), min(self._team.lanes, total // _MIN_PIECE_BYTES)
+        )
+        each = -(-len(wanted) // count)
+        groups = [wanted[start : start + each] for start in range(0, len(wanted), each)]
+        if len(groups) == 1:
+            found = [self._several(groups[0])]
+        else:
+            found = list(self._team.crew().map(self._several, groups))
+        blocks: list[bytes] = []
+        for group in found:
+            if group is None:
+                self._team.manners.refused(self._address())
+                return None
+            blocks += group
+        self.taken_bytes += total
+        return blocks
+
+    def _several(self, wanted: Sequence[Request]) -> list[bytes] | None:
+        """Ask for several ranges at once; None if the server gives something else."""
+        assert self._validator is not None
+        told = ",".join(f"{one.offset}-{one.offset + one.length - 1}" for one in wanted)
+        most = sum(one.length + _PART_BYTES for one in wanted)
+        headers = {"Range": f"bytes={told}", **self._validator.conditions()}
+        answer = self._connections.get(self._address, headers, most)
+        if answer.status == 412:
+            raise self._changed()
+        if answer.status != 206:
+            return None
+        pieces = read_pieces(answer.headers, answer.body)
+        if pieces is None:
+            return None
+        known = self._validator
+        if (pieces.size_bytes, _mark(answer.headers)) != (known.size_bytes, known.mark):
+            raise self._changed()
+        blocks = [pieces.take(one.offset, one.length) for one in wanted]
+        found = [block for block in blocks if block is not None]
+        return found if len(found) == len(blocks) else None
+
+    def _changed(self) -> ChangedError:
+        return ChangedError(f"the file {self._name} changed since it was catalogued")
 
     def _range(self, offset: int, length: int) -> bytes:
         """Ask for one range of the version that is read."""
@@ -171,7 +289,7 @@ class HttpReader(RangeReader):
         headers = {"Range": f"bytes={offset}-{offset + length - 1}", **conditions}
         answer = self._connections.get(self._address, headers, length)
         if answer.status == 412:
-            raise ChangedError(f"the file {self._name} changed since it was catalogued")
+            raise self._changed()
         if answer.status not in {206, 416}:
             raise self._refused(answer)
         self._check(answer, offset, length)
@@ -179,7 +297,7 @@ class HttpReader(RangeReader):
 
     def _check(self, answer: Answer, offset: int, length: int) -> None:
         """Hold an answer against what was asked for and the version that is read."""
-        told = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+        told = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
         if told is None or answer.headers.get("Content-Encoding", "identity") != "identity":
             raise DataError(f"the server of {self._name} gives no ranges of bytes as HTTP has them")
         size = int(told[3])
@@ -187,7 +305,7 @@ class HttpReader(RangeReader):
         mark = _mark(answer.headers) if answer.status == 206 else None
         known = self._validator
         if known is not None and (size != known.size_bytes or mark not in {None, known.mark}):
-            raise ChangedError(f"the file {self._name} changed since it was catalogued")
+            raise self._changed()
         self._validator = known or Validator(size, mark or "")
         self._modified_unix_s = _modified(answer.headers)
         if answer.status == 206 and (

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from vodal.errors import DataError
 
-__all__ = ["Request", "plan_requests", "read_exactly", "read_planned"]
+__all__ = ["SMALL_HOLE_BYTES", "Request", "plan_requests", "read_exactly", "read_planned"]
 
-_MANY = 64
-_SMALL_HOLE_BYTES = 64 * 1024
-"""Costs less to read than a further request, on a disk and at the far end of a line."""
+LANES = 64
+"""Reads that cost little more than one."""
+SMALL_HOLE_BYTES = 64 * 1024
+"""Costs less to read than a further request, on a disk and at the far end of a line: where a round
+trip takes 20 ms and 100 MB/s come in, 2 MB come in one, and it is shared by 32 requests that are
+under way at once."""
 
 
 def read_exactly(fd: int, offset: int, length: int, name: str) -> bytes:
@@ -45,12 +48,18 @@ class Request:
 
 
 def plan_requests(
-    ranges: Sequence[tuple[int, int]], most_bytes: int | None = None
+    ranges: Sequence[tuple[int, int]],
+    most_bytes: int | None = None,
+    *,
+    share: int = 8,
+    lanes: int = LANES,
+    hole_bytes: int = SMALL_HOLE_BYTES,
 ) -> list[Request]:
     """Plan reads of ranges, as few as can be without reading much more than is wanted.
 
     Neighbours are read in one go, the nearest first, as long as what lies between them is no more
-    than an eighth of what is wanted. If many reads remain, small holes are read along all the same.
+    than an eighth of what is wanted. If more reads remain than there are lanes, small holes are
+    read along all the same.
 
     Parameters
     ----------
@@ -58,6 +67,12 @@ def plan_requests(
         ``(offset, length)`` in bytes, in any order; may overlap or be empty.
     most_bytes
         The longest single read; a longer range comes in several, in order.
+    share
+        What lies between may be this part of what is wanted; 0 joins only what touches.
+    lanes
+        Reads that can be under way at once.
+    hole_bytes
+        A hole that costs less than another read; 0 reads none beyond the eighth.
 
     Returns
     -------
@@ -66,7 +81,8 @@ def plan_requests(
     """
     order = sorted((i for i in range(len(ranges)) if ranges[i][1] > 0), key=lambda i: ranges[i])
     runs = _runs(ranges, order)
-    runs = _joined(runs, sum(end - start for start, end, _ in runs) // 8)
+    wanted = sum(end - start for start, end, _ in runs)
+    runs = _joined(runs, wanted // share if share else 0, lanes, hole_bytes)
     requests = []
     for start, end, numbers in runs:
         step = end - start if most_bytes is None else most_bytes
@@ -98,13 +114,13 @@ def _runs(ranges: Sequence[tuple[int, int]], order: Sequence[int]) -> list[_Run]
     return runs
 
 
-def _joined(runs: list[_Run], spare_bytes: int) -> list[_Run]:
+def _joined(runs: list[_Run], spare_bytes: int, lanes: int, hole_bytes: int) -> list[_Run]:
     """Close holes, the smallest first, for so many bytes; and small ones where there are many."""
     holes = sorted((runs[k + 1][0] - runs[k][1], k) for k in range(len(runs) - 1))
     closed: set[int] = set()
     for hole, k in holes:
-        many = len(runs) - len(closed) > _MANY
-        if hole > spare_bytes and not (many and hole <= _SMALL_HOLE_BYTES):
+        many = len(runs) - len(closed) > lanes
+        if hole > spare_bytes and not (many and hole <= hole_bytes):
             break
         spare_bytes -= hole
         closed.add(k)

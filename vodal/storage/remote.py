@@ -10,7 +10,7 @@ from vodal.errors import DataError
 from vodal.storage.base import RangeReader
 from vodal.storage.connections import Connections, Patience, host_of
 from vodal.storage.hosts import on_list
-from vodal.storage.http import HttpReader
+from vodal.storage.http import HttpReader, Manners, Team
 from vodal.storage.s3 import Buckets, split_s3
 from vodal.storage.settings import StorageSettings
 
@@ -32,6 +32,8 @@ class Remote:
         self._buckets = Buckets(settings.s3)
         self._files = Connections(self._may_ask, patience)
         self._objects = Connections(self._buckets.serves, patience)
+        self._manners = Manners(several=settings.several_ranges)
+        self._single = Manners(several=False)
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
 
@@ -57,12 +59,18 @@ class Remote:
         """Open a file of ``http:``, ``https:`` or ``s3:``; else as `vodal.storage.Storage.open`."""
         if uri.lower().startswith("s3:"):
             name = split_s3(uri)[1].rpartition("/")[2]
-            return HttpReader(name, self._buckets.address(uri), self._objects, self._crew, version)
+            return HttpReader(
+                name, self._buckets.address(uri), self._objects, self._team(self._single), version
+            )
         where = host_of(uri)
         if not self._may_ask(*where):
             raise DataError(f"files of {where[1]} are not read by this site (storage.http_hosts)")
         address = uri.partition("#")[0]
-        return HttpReader(_name(uri), lambda: address, self._files, self._crew, version)
+        team = self._team(self._manners)
+        return HttpReader(_name(uri), lambda: address, self._files, team, version)
+
+    def _team(self, manners: Manners) -> Team:
+        return Team(self._crew, self._settings.parallel, manners)
 
 
 def _name(uri: str) -> str:

@@ -56,8 +56,11 @@ class StorageSettings(Settings):
     attempts: int = Field(default=4, ge=1, le=20)
     """Times that a server is asked which does not answer, drops the connection or says 429 or
     5xx; the pauses between double."""
-    parallel: int = Field(default=16, ge=1, le=64)
+    parallel: int = Field(default=32, ge=1, le=64)
     """Requests of one read that are under way at once, each on a connection that is kept."""
+    several_ranges: bool = True
+    """Whether HTTP servers are asked for several ranges of bytes in one request where that reads
+    less. One that does not answer as the standard says is asked for single ranges from then on."""
     s3: S3Settings = S3Settings()
 
     @field_validator("http_hosts")

@@ -30,6 +30,9 @@ Fault = Literal[
 ends the connection after a whole answer without having said so."""
 
 
+Several = Literal["parts", "shuffled", "merged", "first", "whole", "garbled", "refused"]
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A request as it came."""
@@ -52,6 +55,9 @@ class Archive:
     etag: Literal["strong", "weak", "none"] = "strong"
     last_modified: bool = True
     heeds_conditions: bool = True
+    several: Several = "parts"
+    """What is given for several ranges: each (in order or not), all that lies between their ends,
+    the first, the whole file with status 200, nonsense, or an error."""
     faults: deque[Fault | None] = field(default_factory=deque)
     """What goes wrong with the next requests, one each; then all is well."""
     redirects: dict[str, str] = field(default_factory=dict)
@@ -158,7 +164,12 @@ class _Handler(BaseHTTPRequestHandler):
         if archive.heeds_conditions and self._fails(archive, tag, modified):
             self._say(412, {}, b"")
             return
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        asked = self.headers.get("Range", "")
+        if "," in asked and archive.several not in {"first", "whole"}:
+            self._ranges(archive, asked, data, headers, fault)
+            return
+        pattern = r"bytes=(\d+)-(\d+)" + ("(,.*)?" if archive.several == "first" else "")
+        wanted = re.fullmatch(pattern, asked)
         if wanted is None or fault == "ignores-range":
             self._say(200, headers, data)
             return
@@ -177,6 +188,37 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(206, headers, body, cut=len(body) // 2 if fault == "cut-short" else None)
         if fault == "close":
             self.close_connection = True
+
+    def _ranges(
+        self,
+        archive: Archive,
+        asked: str,
+        data: bytes,
+        headers: dict[str, str],
+        fault: Fault | None,
+    ) -> None:
+        """Answer a request for several ranges."""
+        spans = [(int(a), int(b) + 1) for a, b in re.findall(r"(\d+)-(\d+)", asked)]
+        if archive.several == "refused":
+            self._say(400, {}, b"too many ranges")
+            return
+        if archive.several == "merged":
+            start, stop = min(a for a, _ in spans), max(b for _, b in spans)
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
+            self._say(206, headers, data[start:stop])
+            return
+        if archive.several == "shuffled":
+            spans.reverse()
+        parts = []
+        for start, stop in spans:
+            told = f"Content-Range: bytes {start}-{stop - 1}/{len(data)}"
+            head = f"\r\n--limit\r\nContent-Type: image/fits\r\n{told}\r\n\r\n".encode()
+            parts += [head, data[start:stop]]
+        if archive.several == "garbled":
+            del parts[-2]
+        headers["Content-Type"] = "multipart/byteranges; boundary=limit"
+        body = b"".join([*parts, b"\r\n--limit--\r\n"])
+        self._say(206, headers, body, cut=len(body) // 2 if fault == "cut-short" else None)
 
     def _marks(self, archive: Archive, tag: str, modified: float) -> dict[str, str]:
         """Give the headers that tell the file's version."""
