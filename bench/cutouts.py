@@ -1,7 +1,6 @@
 """How fast cutouts are, beside astropy, fitsio and the bare read of the same bytes, in one run.
 
     python bench/cutouts.py [--site DIR] [--size 4096] [--seconds 5] [--workers 1 2]
-                            [--soak 100000]
                             [--url http://127.0.0.1:54380/img/q/dl/dlget --did KIND=ID ...]
 
 Makes images of one sky (plain, RICE in rows, RICE in 256 x 256 tiles, three planes), takes them
@@ -203,27 +202,6 @@ def over_http(options: argparse.Namespace, paths: dict[str, Path]) -> None:
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def soak(options: argparse.Namespace, paths: dict[str, Path]) -> None:
-    """Make many small cutouts, and watch memory and the replacement of workers."""
-    did = did_of(SiteFolder(options.site), paths["plain"])
-    requests = stencils(options.size, 256, did)
-    print("\n| cutouts | server, MB | a worker, MB | workers so far | errors | a second |")
-    print("|---|---|---|---|---|---|")
-    done, errors, seen = 0, 0, set[int]()
-    with serve(options.site, 1) as tap:
-        url = tap.removesuffix("/tap") + "/soda/sync"
-        port = urlsplit(url).port or 80
-        while done < options.soak:
-            report = run_load(Load(url, requests, 8, 10.0))
-            done, errors = done + len(report.times_s), errors + len(report.errors)
-            server, *workers = server_processes(port)
-            seen |= {worker.pid for worker in workers}
-            own = [process.memory_full_info().uss / 1e6 for process in (server, *workers)]
-            cells = (done, f"{own[0]:.0f}", f"{max(own[1:]):.0f}", len(seen), errors)
-            row = " | ".join(map(str, cells))
-            print(f"| {row} | {report.rate:.0f} |", flush=True)
-
-
 def corners(size: int, side: int) -> list[dict[str, str]]:
     """Give the parameters of the bare handler."""
     return [{"side": str(side), "x": str(x), "y": str(y)} for x, y in places(size, side)]
@@ -262,7 +240,6 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--only", default="process,http")
-    parser.add_argument("--soak", type=int, default=0, help="only make so many small cutouts")
     parser.add_argument("--url", help="a peer's cutout service")
     parser.add_argument("--did", action="append", default=[], help="KIND=ID at the peer")
     options = parser.parse_args()
@@ -274,9 +251,6 @@ def main() -> None:
         f"{options.size} x {options.size} pixels of 32 bits; {os.cpu_count()} CPUs, load"
         f" {os.getloadavg()[0]:.1f} before; {time.strftime('%Y-%m-%d %H:%M')}"
     )
-    if options.soak:
-        soak(options, paths)
-        return
     if "process" in options.only:
         in_process(paths, options.size, options.seconds / 3)
     if "http" in options.only:

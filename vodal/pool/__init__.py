@@ -6,7 +6,8 @@
 - `worker`   the main loop of a worker process; imports nothing of the server
 - `lanes`    who waits for a worker
 - `process`  a worker as the server sees it
-- `warm`     `WarmPool`: queue, deadlines, replacement of workers that die
+- `crew`     all workers of a pool, and the replacement of those that die or are old
+- `warm`     `WarmPool`: queue, deadlines, requests whose worker is lost
 """
 
 from __future__ import annotations

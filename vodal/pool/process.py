@@ -78,6 +78,12 @@ class WorkerProcess:
         """Where the present request's result may be written."""
         self.jobs = 0
         """Requests answered."""
+        self.at_bulk = False
+        """Whether the present request is bulk work."""
+        self.aged = False
+        """Whether it had its share of requests, and a replacement is on its way."""
+        self.relieved = False
+        """Whether its replacement is there, so that it ends after the present request."""
 
     @property
     def pid(self) -> int:
