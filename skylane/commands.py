@@ -28,6 +28,12 @@ from vodal.errors import SettingsError, UsageError
 
 __all__ = ["build_hips", "demo", "ingest_folders", "init", "serve"]
 
+_KEEPALIVE_S = 30
+"""Between signs of life that are asked of a client."""
+_HUNG_S = 60
+"""A server process, of several, that gives no sign of life for so long is replaced. Not sooner: it
+may be starting on a busy machine, and all its requests would be lost."""
+
 
 def ingest_folders(
     console: Console,
@@ -143,13 +149,22 @@ def init(console: Console, site_path: Path) -> None:
     console.print(f"Wrote {path}")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, stall_limit_s: float) -> socket.socket:
     """Take the port, so that a taken one is told before anything is loaded."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio looks at the protocol's number to turn Nagle's algorithm off: without it each answer
     # waits 40 ms for the client's acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Accepted connections have it from here. The kernel drops what a client does not accept;
+        # a server that closes such a connection would wait for the client first.
+        limit_ms = max(1, round(1000 * stall_limit_s))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
+        # So are clients that vanished while their request, or we, had nothing to send.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
     try:
         listener.bind((host, port))
     except OSError as error:
@@ -175,7 +190,8 @@ def serve(
     site = SiteFolder(site_path)
     site.prepare(settings.store)
     host = host or settings.server.host
-    listener = _listen(host, settings.server.port if port is None else port)
+    port = settings.server.port if port is None else port
+    listener = _listen(host, port, settings.server.stall_limit_s)
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
     url = settings.server.public_url or f"http://{shown}:{listener.getsockname()[1]}"
     count = workers or settings.server.workers
@@ -191,6 +207,7 @@ def serve(
         proxy_headers=True,
         forwarded_allow_ips=list(settings.server.trusted_proxies),
         timeout_graceful_shutdown=10,
+        timeout_worker_healthcheck=_HUNG_S,
     )
     try:
         if count > 1:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from datalink.settings import DatalinkSettings
 from hips.settings import HipsSettings
@@ -46,6 +46,9 @@ class ServerSettings(Settings):
     """Port to listen on; 0 takes a free one."""
     workers: int = 1
     """Server processes. Each has its own cutout workers."""
+    stall_limit_s: float = Field(default=60.0, gt=0.0, le=86_400.0)
+    """Seconds that a client may accept nothing at all of an answer; then the connection is dropped,
+    with what waits for it. Slow clients that take a little now and then are served. On Linux."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses and networks of the proxies in front, whose X-Forwarded-For and X-Forwarded-Proto
     are believed: they tell whose request it is. ``*`` believes everyone."""

@@ -14,6 +14,7 @@ from soda.finding import Finder
 from soda.jobs import CutoutJobs
 from soda.metrics import CutoutMetrics
 from soda.routes import soda_routes
+from soda.sending import Unsent
 from soda.settings import SodaSettings
 from soda.stitch.routes import stitch_routes
 from soda.worker import PRELOAD, warm_up
@@ -89,6 +90,7 @@ def create_app(
     finder = Finder(resolver, storage, refresher)
     metrics = CutoutMetrics(registry or CollectorRegistry())
     has_jobs = jobs is not None
+    unsent = Unsent(settings.max_unsent_bytes)
     routes = soda_routes(
         finder,
         pool,
@@ -96,12 +98,13 @@ def create_app(
         public_url,
         has_jobs=has_jobs,
         metrics=metrics,
+        unsent=unsent,
         site_examples=(
             None if catalogue is None else SiteExamples(catalogue, settings, has_jobs=has_jobs)
         ),
     )
     if catalogue is not None:
-        routes += stitch_routes(finder, catalogue, pool, settings)
+        routes += stitch_routes(finder, catalogue, pool, settings, unsent)
     if jobs is None:
         return service_app(routes)
     tables = TableUploads(settings.uploads, section="soda.uploads")

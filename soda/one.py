@@ -13,7 +13,7 @@ from soda.metrics import CutoutMetrics
 from soda.names import file_name
 from soda.output import Output
 from soda.selection import Selection
-from soda.sending import FileResponse, cut_headers
+from soda.sending import FileResponse, Unsent, cut_headers
 from soda.settings import SodaSettings
 from soda.worker import make_color, make_cutout
 from vodal.errors import DataError, NotFoundError
@@ -39,23 +39,33 @@ class OneCutout:
         Limits.
     metrics
         Counts.
+    unsent
+        Answers on their way.
     """
 
     def __init__(
-        self, finder: Finder, pool: WarmPool, settings: SodaSettings, metrics: CutoutMetrics
+        self,
+        finder: Finder,
+        pool: WarmPool,
+        settings: SodaSettings,
+        metrics: CutoutMetrics,
+        unsent: Unsent,
     ) -> None:
         self._finder, self._pool, self._settings = finder, pool, settings
-        self._metrics = metrics
+        self._metrics, self._unsent = metrics, unsent
 
     async def answer(self, dids: Sequence[str], selection: Selection, output: Output) -> Response:
         """Cut one dataset, or make one picture of three; gives 204 if nothing is left of one.
 
         Raises
         ------
+        ServiceUnavailable
+            If too much is under way.
         SkylaneError
             If there is no such dataset, or it cannot be cut.
         """
         try:
+            self._unsent.check()
             response = await self._answer(dids, selection, output)
         except BaseException as error:
             self._metrics.ended(outcome_of(error))
@@ -112,7 +122,7 @@ class OneCutout:
             # A browser shows pictures.
             place = "inline" if output.format.kind == "picture" else "attachment"
             headers = cut_headers(f'{place}; filename="{name}"', spent)
-            return FileResponse(shared, output.format.media_type, headers, release)
+            return FileResponse(shared, output.format.media_type, headers, self._unsent, release)
         except BaseException:
             release()
             raise

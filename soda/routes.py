@@ -21,6 +21,7 @@ from soda.one import OneCutout
 from soda.packing import read_packing
 from soda.params import CutoutParams, parse_params
 from soda.selection import Selection
+from soda.sending import Unsent
 from soda.settings import SodaSettings
 from vodal.errors import MultiValuedParamNotSupported
 from vodal.pool import WarmPool
@@ -72,6 +73,7 @@ def soda_routes(
     *,
     has_jobs: bool,
     metrics: CutoutMetrics,
+    unsent: Unsent,
     site_examples: SiteExamples | None,
 ) -> list[BaseRoute]:
     """Make the routes below ``/soda``.
@@ -90,10 +92,12 @@ def soda_routes(
         Whether there is ``/async``.
     metrics
         Counts cutouts.
+    unsent
+        Answers on their way.
     site_examples
         What ``/examples`` shows; None where there is no catalogue, and no ``/stitched`` either.
     """
-    one = OneCutout(finder, pool, settings, metrics)
+    one = OneCutout(finder, pool, settings, metrics, unsent)
     many = ManyCutouts(finder, pool, settings, metrics)
 
     async def sync(request: Request) -> Response:

@@ -27,6 +27,9 @@ class SodaSettings(Settings):
     """Requests that may wait for a worker; one more is told to come back later (503)."""
     max_output_bytes: int = Field(default=1 << 30, ge=2880)
     """Largest cutout that is made; a request for more is refused before anything is read."""
+    max_unsent_bytes: int = Field(default=4 << 30, ge=0)
+    """Cutouts that are made and that their clients have not taken yet, in each server process;
+    while it is more, requests are told to come back later (503)."""
     max_picture_side: int = Field(default=4096, ge=16, le=16000)
     """Longest side of pictures in pixels; larger images are shown at a lower resolution."""
     max_jobs: int = Field(default=10_000, ge=1)

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from soda.finding import Finder
 from soda.formats import accepted_format
 from soda.names import stitched_name
-from soda.sending import FileResponse, cut_headers
+from soda.sending import FileResponse, Unsent, cut_headers
 from soda.settings import SodaSettings
 from soda.stitch.choose import choose
 from soda.stitch.request import Rules, StitchParams, parse_stitch
@@ -29,7 +29,7 @@ __all__ = ["stitch_routes"]
 
 
 def stitch_routes(
-    finder: Finder, catalogue: Catalogue, pool: WarmPool, settings: SodaSettings
+    finder: Finder, catalogue: Catalogue, pool: WarmPool, settings: SodaSettings, unsent: Unsent
 ) -> list[BaseRoute]:
     """Make the routes of stitched images.
 
@@ -43,10 +43,13 @@ def stitch_routes(
         Where images are stitched.
     settings
         Limits.
+    unsent
+        Answers on their way.
     """
     rules = Rules(settings.mask_names, settings.zero_point_keywords)
 
     async def make(asked: StitchParams) -> Response:
+        unsent.check()
         most, output = settings.max_stitched, asked.image.output
         began = time.perf_counter()
         inputs = await in_thread(partial(choose, asked, finder, catalogue, most))
@@ -64,7 +67,7 @@ def stitch_routes(
         place = "inline" if output.format.kind == "picture" else "attachment"
         name = stitched_name(asked.collection, asked.image.stencil, output.format.suffix)
         headers = cut_headers(f'{place}; filename="{name}"', spent)
-        return FileResponse(answer.body, output.format.media_type, headers)
+        return FileResponse(answer.body, output.format.media_type, headers, unsent)
 
     async def stitched(request: Request) -> Response:
         params = await read_params(request)

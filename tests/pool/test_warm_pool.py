@@ -227,16 +227,23 @@ def test_requests_are_served_in_order():
     run(scenario, workers=1)
 
 
-def test_a_cancelled_request_frees_its_worker():
+def test_a_cancelled_request_leaves_its_worker_the_time_to_end():
     async def scenario(pool):
         pid = pool.pids
         short = asyncio.ensure_future(pool.run(jobs.nap, 0.3))
-        await asyncio.sleep(0.05)
+        await until(lambda: not pool.stats.idle)
         short.cancel()
         assert await pool.run(jobs.add, 1, 1) == 2
         assert pool.pids == pid
+
+    run(scenario, workers=1, grace_s=50.0)
+
+
+def test_the_worker_of_a_cancelled_request_that_does_not_end_is_killed():
+    async def scenario(pool):
+        pid = pool.pids
         long = asyncio.ensure_future(pool.run(jobs.nap, 60.0))
-        await asyncio.sleep(0.05)
+        await until(lambda: not pool.stats.idle)
         long.cancel()
         assert await pool.run(jobs.add, 1, 1) == 2
         assert pool.pids != pid

@@ -386,6 +386,37 @@ def test_a_crowd_is_told_to_come_back(products, first):
         assert {answer.status_code for answer in answers} == {200, 503}
 
 
+def test_answers_that_nobody_takes_are_made_up_to_a_limit(tmp_path):
+    wcs = make_wcs(40.0, 5.0, 2000, 0.5)
+    path = tmp_path / "a.fits"
+    data = np.arange(4_000_000, dtype=np.int32).reshape(2000, 2000)
+    fits.PrimaryHDU(data, wcs.to_header(relax=True)).writeto(path)
+    products = Products(path)
+    did = next(iter(products.found))
+    given = {"ID": did, "CIRCLE": "40 5 0.002"}
+    limits = {"max_output_bytes": 1 << 30, "max_unsent_bytes": 40_000_000}
+    with served(products, workers=1, **limits) as site, httpx.Client(timeout=60) as client:
+        host, port = site.url.removeprefix("http://").removesuffix("/soda").split(":")
+        request = f"GET /soda/sync?{httpx.QueryParams({'ID': did})} HTTP/1.1\r\nHost: x\r\n\r\n"
+        lazy = []
+        # Each answer has 16 MB, more than the kernel takes of what a client does not read.
+        for number in range(3):
+            assert client.get(f"{site.url}/sync", params=given).status_code == 200
+            lazy.append(socket.create_connection((host, int(port)), timeout=60))
+            lazy[-1].sendall(request.encode())
+            assert lazy[-1].recv(1), number
+        refused = client.get(f"{site.url}/sync", params=given)
+        assert refused.status_code == 503
+        assert refused.text.startswith("ServiceUnavailable: 48 MB of answers wait for clients")
+        assert int(refused.headers["retry-after"]) > 0
+        for sock in lazy:
+            sock.close()
+        end = time.monotonic() + 30
+        while client.get(f"{site.url}/sync", params=given).status_code != 200:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
 def test_workers_hold_nothing_of_the_server(site):
     for pid in site.pool.pids:
         maps = Path(f"/proc/{pid}/maps").read_text()
