@@ -7,6 +7,7 @@ import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import uvicorn
@@ -22,6 +23,7 @@ from obscore.sources.fits import FolderSource, configured_sources, source_of
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
 from skylane.progress import step
+from skylane.servers import METRICS_VARIABLE
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
 from vodal.errors import SettingsError, UsageError
@@ -30,9 +32,9 @@ __all__ = ["build_hips", "demo", "ingest_folders", "init", "serve"]
 
 _KEEPALIVE_S = 30
 """Between signs of life that are asked of a client."""
-_HUNG_S = 60
-"""A server process, of several, that gives no sign of life for so long is replaced. Not sooner: it
-may be starting on a busy machine, and all its requests would be lost."""
+_HUNG_S = 30
+"""A server process, of several, that gives no sign of life for so long is replaced; not sooner, as
+it may be starting on a busy machine. Meanwhile the first process heeds no signal."""
 
 
 def ingest_folders(
@@ -211,7 +213,9 @@ def serve(
     )
     try:
         if count > 1:
-            Multiprocess(config, [listener]).run()
+            with TemporaryDirectory(prefix="skylane-") as folder:
+                os.environ[METRICS_VARIABLE] = folder
+                Multiprocess(config, [listener]).run()
         else:
             uvicorn.Server(config).run(sockets=[listener])
     finally:

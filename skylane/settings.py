@@ -33,8 +33,9 @@ __all__ = ["PREFIX", "SETTINGS_FILE", "ServerSettings", "SiteSettings", "load_se
 SETTINGS_FILE = "skylane.toml"
 PREFIX = "SKYLANE_"
 
-_NOT_SETTINGS = {"SKYLANE_SITE", "SKYLANE_TEST_DATA"}
-"""Names with the prefix that are no settings: the site's folder, the tests' real files."""
+_NOT_SETTINGS = {"SKYLANE_SITE", "SKYLANE_METRICS", "SKYLANE_TEST_DATA"}
+"""Names with the prefix that are no settings: the site's folder, where its server processes find
+each other, the tests' real files."""
 
 
 class ServerSettings(Settings):

@@ -30,6 +30,7 @@ from obscore.store.base import Backend
 from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
 from skylane.portal.routes import portal_routes
+from skylane.servers import METRICS_VARIABLE, SharedMetrics, end_with_supervisor
 from skylane.settings import SiteSettings, load_settings
 from soda.links import SodaAnnotator, SodaLinkMaker
 from vodal.errors import SettingsError, SkylaneError
@@ -118,7 +119,9 @@ class SiteFolder:
         return backend
 
 
-def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
+def create_app(
+    site: SiteFolder, settings: SiteSettings, metrics_folder: Path | None = None
+) -> Starlette:
     """Compose the services of a site.
 
     Parameters
@@ -127,6 +130,8 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
         The site's folder, prepared.
     settings
         Of the site.
+    metrics_folder
+        Where this server process finds those beside it, if there are several.
     """
     registry = CollectorRegistry()
     backend = site.backend(settings.store)
@@ -195,9 +200,12 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
             told |= {f"jobs_{name}": value for name, value in asdict(queue).items()}
         return JSONResponse(told, status_code=200 if told["healthy"] else 503)
 
+    shared_metrics = SharedMetrics(
+        lambda: generate_latest(REGISTRY) + generate_latest(registry), metrics_folder
+    )
+
     async def metrics(_request: Request) -> Response:
-        pages = await run_sync(lambda: [generate_latest(REGISTRY), generate_latest(registry)])
-        return Response(b"".join(pages), media_type=CONTENT_TYPE_LATEST)
+        return Response(await shared_metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -213,6 +221,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
                 # Mounted apps are not told of start and stop by Starlette.
                 await stack.enter_async_context(app.router.lifespan_context(app))
             await stack.enter_async_context(jobs)
+            await stack.enter_async_context(shared_metrics.told())
             yield
 
     return Starlette(
@@ -229,5 +238,7 @@ def create_app(site: SiteFolder, settings: SiteSettings) -> Starlette:
 
 def create_app_from_environment() -> Starlette:
     """Compose the site that `SITE_VARIABLE` names; for server processes that start anew."""
+    end_with_supervisor()
     path = Path(os.environ[SITE_VARIABLE])
-    return create_app(SiteFolder(path), load_settings(path))
+    folder = os.environ.get(METRICS_VARIABLE)
+    return create_app(SiteFolder(path), load_settings(path), Path(folder) if folder else None)

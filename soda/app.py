@@ -19,6 +19,7 @@ from soda.settings import SodaSettings
 from soda.stitch.routes import stitch_routes
 from soda.worker import PRELOAD, warm_up
 from vodal.pool import WarmPool
+from vodal.pool.metrics import PoolMetrics
 from vodal.products import Catalogue, Refresher, Resolver
 from vodal.storage import LOCAL, Storage
 from vodal.uploads.jobs import JobUploads
@@ -88,7 +89,9 @@ def create_app(
         Told of files that changed since they were catalogued.
     """
     finder = Finder(resolver, storage, refresher)
-    metrics = CutoutMetrics(registry or CollectorRegistry())
+    registry = registry or CollectorRegistry()
+    registry.register(PoolMetrics(pool, "skylane_soda"))
+    metrics = CutoutMetrics(registry)
     has_jobs = jobs is not None
     unsent = Unsent(settings.max_unsent_bytes)
     routes = soda_routes(

@@ -19,6 +19,7 @@ In the order data flows:
 - `compiled`  how inner loops are compiled; `addresses`: memory and C functions by address in them;
   `later`: modules of such code, loaded in a thread
 - `vosi`      capabilities, availability, tableset
+- `parent`    processes that do not outlive who started them
 - `pool`      warm worker processes
 - `uws`       asynchronous jobs in a queue that server processes share
 - `web`       what every Starlette app of the suite does alike

@@ -53,7 +53,7 @@ def served(products, **options):
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not server.started:
             assert thread.is_alive()
             assert time.monotonic() < end

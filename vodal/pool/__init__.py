@@ -8,6 +8,7 @@
 - `process`  a worker as the server sees it
 - `crew`     all workers of a pool, and the replacement of those that die or are old
 - `warm`     `WarmPool`: queue, deadlines, requests whose worker is lost
+- `metrics`  what is told of a pool to Prometheus
 """
 
 from __future__ import annotations

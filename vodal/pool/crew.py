@@ -149,6 +149,11 @@ class Crew:
 
     # Buffers
 
+    @property
+    def buffers_free(self) -> int:
+        """Buffers that nobody has."""
+        return 0 if self._memory is None else self._memory.free
+
     def lend_buffer(self, worker: WorkerProcess) -> None:
         """Give a worker a buffer for its next result, if one is free."""
         if self._memory is not None:

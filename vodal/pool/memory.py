@@ -110,6 +110,11 @@ class SharedMemory:
         self._free = list(self._all)
         self.fds = tuple(buffer.fd for buffer in self._all)
 
+    @property
+    def free(self) -> int:
+        """Buffers that nobody has."""
+        return len(self._free)
+
     def take(self) -> SharedBuffer | None:
         """Give a buffer that is free, the last one used first."""
         return self._free.pop() if self._free else None

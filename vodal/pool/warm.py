@@ -42,6 +42,9 @@ class PoolStats:
     lost: int
     """Workers that died or were killed since the start."""
     recycled: int
+    """Workers that were replaced after their time, or as their memory ran out."""
+    buffers_free: int
+    """Of shared memory."""
 
 
 class _WorkerLostError(Exception):
@@ -131,6 +134,7 @@ class WarmPool:
             answered=self._answered,
             lost=crew.lost,
             recycled=crew.recycled,
+            buffers_free=crew.buffers_free,
         )
 
     @property

@@ -7,20 +7,19 @@ parent dies.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import os
 import resource
 import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from vodal.errors import ArchiveError, ServiceUnavailable, SkylaneError, TooLargeError
+from vodal.parent import end_with_parent
 from vodal.pool import frames
 from vodal.pool.kept import KeptByWorker
 from vodal.pool.memory import SharedPart, WorkerMemory
@@ -29,8 +28,6 @@ __all__ = ["Reply", "Setup", "main", "result_memory"]
 
 _memory = WorkerMemory()
 """Of this process; without buffers in one that is no worker."""
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +51,6 @@ class Reply:
     """Of an error that nobody foresaw, for the log."""
     worn: bool = False
     """Whether the worker should be replaced, as its memory ran out."""
-
-
-def _die_with(parent_pid: int) -> None:
-    """Have the kernel end this process when its parent ends, however that ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:  # it ended before the call above
-        os._exit(0)
 
 
 def _set_up(setup: Setup) -> None:
@@ -140,7 +129,7 @@ def main(fd: int, parent_pid: int, shared: str = "") -> None:
     known = KeptByWorker()
     # Ctrl-C on a terminal goes to the whole group; it is the server's to act on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(parent_pid)
+    end_with_parent(parent_pid)
     with socket.socket(fileno=fd) as sock:
         try:
             setup = frames.unpack(frames.receive(sock))
