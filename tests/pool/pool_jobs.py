@@ -128,10 +128,11 @@ def look(large):
     return os.getpid(), large.name, again
 
 
-def write_shared(value, length, seconds=0.0):
-    """Write bytes to the request's memory."""
+def write_shared(value, length, when=None):
+    """Write bytes to the request's memory, when there is a file, if one is named."""
     memory, part = result_memory(length)
-    time.sleep(seconds)
+    while when is not None and not when.exists():
+        time.sleep(0.01)
     memory[:] = bytes([value]) * length
     return pickle.PickleBuffer(memory) if part is None else part
 

@@ -134,10 +134,11 @@ def test_a_large_result_leaves_no_more_memory_than_is_kept():
     run(scenario, workers=1, shared_bytes=1 << 28)
 
 
-def test_a_buffer_is_nobodys_until_the_worker_of_a_cancelled_request_is_done():
+def test_a_buffer_is_nobodys_until_the_worker_of_a_cancelled_request_is_done(tmp_path):
     async def scenario(pool):
-        task = asyncio.ensure_future(pool.run_shared(jobs.write_shared, 1, 1000, 0.5))
-        await asyncio.sleep(0.15)
+        go = tmp_path / "go"
+        task = asyncio.ensure_future(pool.run_shared(jobs.write_shared, 1, 1000, go))
+        await until(lambda: pool.stats.idle == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -147,12 +148,13 @@ def test_a_buffer_is_nobodys_until_the_worker_of_a_cancelled_request_is_done():
         found, none = await pool.run_shared(jobs.write_shared, 3, 1000)
         assert none is None
         assert found == b"\x03" * 1000
+        go.touch()
         await until(lambda: pool.stats.idle == 2)
         assert all(bytes(buffer.view(part)) == b"\x02" * 1000 for part, buffer in held)
         _, again = await pool.run_shared(jobs.write_shared, 4, 1000)
         assert again is not None
 
-    run(scenario, workers=2, shared_bytes=1 << 20)
+    run(scenario, workers=2, shared_bytes=1 << 20, grace_s=50.0)
 
 
 def test_the_buffer_of_a_worker_that_died_comes_back(tmp_path):
