@@ -7,10 +7,10 @@ is outside of the stencil if its centre is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,10 @@ SkyOf = Callable[[HduIndex], PlaneSky]
 _FEW_PLANES: Final = 4
 _BAND_PIXELS: Final = 1 << 22
 """Pixels that are made floats at a time."""
+_STRIP_PIXELS: Final = 1 << 24
+"""Pixels that are read at a time."""
+_TIMES_LIMIT: Final = 8
+"""More than the limit can be read for a picture, as it is not held; but not in any time."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,35 @@ class Piece:
     width: int
     grid: Grid | None
     """None where the image has no place on the sky."""
+    y_axis: int
+    """That of the rows, in numpy order; the columns' is a later one."""
 
     def read(self, reader: RangeReader, shape: tuple[int, int]) -> Pixels:
-        """Read physical values, averaged to rows and columns of this shape; NaN where blank."""
-        stored = read_sections(reader, [(self.hdu, self.slices)])[0]
-        plane: NDArray[Any] = stored.reshape(self.height, self.width)
-        shrinker = Shrinker(plane.shape, shape)
-        step = max(1, _BAND_PIXELS // max(1, self.width))
+        """Read physical values, averaged to rows and columns of this shape; NaN where blank.
+
+        Strips of rows are read one after the other, so that memory does not grow with the piece.
+        """
+        shrinker = Shrinker((self.height, self.width), shape)
         header = self.hdu.image_header
-        for start in range(0, self.height, step):
-            shrinker.add(physical(plane[start : start + step], header))
+        step = max(1, _BAND_PIXELS // max(1, self.width))
+        for rows in self._strips():
+            slices = list(self.slices)
+            slices[self.y_axis] = rows
+            stored = read_sections(reader, [(self.hdu, tuple(slices))])[0].reshape(-1, self.width)
+            for start in range(0, len(stored), step):
+                shrinker.add(physical(stored[start : start + step], header))
         return shrinker.result()
+
+    def _strips(self) -> Iterator[slice]:
+        """Give the rows that are read at a time; as few tiles as can be are cut in two."""
+        rows = self.slices[self.y_axis]
+        tile = 1 if self.hdu.tiles is None else self.hdu.tiles.tile_shape[self.y_axis]
+        step = max(tile, _STRIP_PIXELS // max(1, self.width) // tile * tile)
+        start = rows.start
+        while start < rows.stop:
+            stop = min(rows.stop, start // tile * tile + step)
+            yield slice(start, stop)
+            start = stop
 
 
 def find_piece(
@@ -83,7 +105,7 @@ def find_piece(
     Raises
     ------
     TooLargeError
-        If they take more bytes than the limit.
+        If they take more than eight times the limit's bytes.
     UsageError
         If the selection names what the dataset does not have, or headers alone.
     DataError
@@ -106,10 +128,10 @@ def find_piece(
     x_axis, y_axis = (len(hdu.shape) - 1, len(hdu.shape) - 2) if sky is None else sky.axes_of(hdu)
     piece = _piece(hdu, section, x_axis, y_axis, sky)
     size = piece.height * piece.width * abs(hdu.bitpix) // 8
-    if limit_bytes is not None and size > limit_bytes:
+    if limit_bytes is not None and size > _TIMES_LIMIT * limit_bytes:
         raise TooLargeError(
             f"the picture would be made of {size / 1e6:.3g} MB of pixels, over the limit of "
-            f"{limit_bytes / 1e6:.3g} MB; ask for a smaller region"
+            f"{_TIMES_LIMIT * limit_bytes / 1e6:.3g} MB; ask for a smaller region"
         )
     return piece
 
@@ -128,7 +150,7 @@ def _piece(
     grid = None
     if sky is not None:
         grid = Grid(sky.image.sky, float(x.start), float(y.start), 1.0, 1.0, width, height)
-    return Piece(hdu, tuple(slices), height, width, grid)
+    return Piece(hdu, tuple(slices), height, width, grid, y_axis)
 
 
 def size_of(height: int, width: int, look: Look) -> tuple[int, int]:

@@ -24,8 +24,9 @@ from soda_files import all_sky_header, write
 from soda.cut import cutout_file
 from soda.grid import Grid, north_grid, regridded
 from soda.output import parse_output
-from soda.selection import Selection
+from soda.selection import PixelRange, Selection
 from vodal.errors import SkylaneError, TooLargeError, UsageError
+from vodal.fits.pixels import read_sections
 from vodal.params import Params
 from vodal.pictures.colormaps import colormap
 from vodal.regions import Circle
@@ -217,8 +218,50 @@ def test_a_picture_of_an_image_without_coordinates(tmp_path):
 
 def test_no_overlap_makes_no_picture_and_a_large_one_is_refused(field):
     assert drawn(field, Circle(0.0, 0.0, 0.1)) is None
-    with pytest.raises(TooLargeError, match=r"0\.12 MB"):
-        drawn(field, limit_bytes=100_000)
+    with pytest.raises(TooLargeError, match=r"0\.12 MB of pixels, over the limit of 0\.08 MB"):
+        drawn(field, limit_bytes=10_000)
+
+
+@pytest.mark.parametrize("kind", [None, "RICE_1"])
+@pytest.mark.parametrize("first", [1, 38])
+def test_a_picture_of_more_than_the_limit_is_made_strip_by_strip(
+    tmp_path, kind, first, monkeypatch
+):
+    rng = np.random.default_rng(6)
+    data = rng.integers(0, 4000, (3, 150, 200)).astype(np.int16)
+    if kind is None:
+        hdus = [fits.PrimaryHDU(data)]
+    else:
+        packed = fits.CompImageHDU(data, compression_type=kind, tile_shape=(1, 32, 70))
+        hdus = [fits.PrimaryHDU(), packed]
+    path = write(tmp_path / "cube.fits", *hdus)
+    output = parse_output(Params([("FORMAT", "png"), ("SIZE", "50"), ("CUTS", "0 4000")]))
+    wanted = Selection(pixels=(None, PixelRange(first, 140), PixelRange(2, 2)))
+    whole = bytes(cutout_file(path, wanted, output=output).body)
+    sizes = []
+
+    def read(reader, requests):
+        sizes.append(sum(part[1].stop - part[1].start for _, part in requests))
+        return read_sections(reader, requests)
+
+    monkeypatch.setattr("soda.picture.read_sections", read)
+    monkeypatch.setattr("soda.picture._STRIP_PIXELS", 200 * 40)
+    # Each strip has fewer bytes than the limit, all of them more.
+    strips = bytes(cutout_file(path, wanted, output=output, limit_bytes=200 * 40 * 2).body)
+    assert strips == whole
+    assert len(sizes) > 2
+    assert max(sizes) <= 40
+    assert sum(sizes) == 141 - first
+
+
+def test_a_huge_value_shows_where_it_is_alone(tmp_path):
+    data = np.full((40, 60), 50.0)
+    data[10, 20], data[30, 5] = 1e30, -1e300
+    path = write(tmp_path / "hot.fits", fits.PrimaryHDU(data))
+    pixels = np.asarray(drawn(path, SIZE=30, CUTS="0 100", STRETCH="linear"))[::-1, :, 0]
+    expected = np.full((20, 30), 128)
+    expected[5, 10], expected[15, 2] = 255, 0
+    np.testing.assert_array_equal(pixels, expected)
 
 
 # North up

@@ -32,7 +32,8 @@ class Shrinker:
         self._weight = np.zeros(target)
         self._row = 0
         edges = np.arange(target[1] + 1) * (shape[1] / target[1])
-        self._columns = np.minimum(edges.astype(np.intp), shape[1])
+        edges[-1] = shape[1]
+        self._columns = edges.astype(np.intp)
         self._parts = edges - self._columns
 
     def add(self, rows: NDArray[Any]) -> None:
@@ -60,18 +61,18 @@ class Shrinker:
         """Sum over the columns of each pixel of the result."""
         if self._shape[1] == self._target[1]:
             return values
-        sums = np.zeros((len(values), self._shape[1] + 1))
-        np.cumsum(values, axis=1, out=sums[:, 1:])
+        # Not by differences of a running sum, in which a huge value would drown all after it.
+        sums = np.add.reduceat(values, self._columns[:-1], axis=1)
         padded = np.concatenate([values, np.zeros((len(values), 1))], axis=1)
-        at_edges = sums[:, self._columns] + self._parts * padded[:, self._columns]
-        return np.asarray(np.diff(at_edges, axis=1), np.float64)
+        parts = self._parts * padded[:, self._columns]
+        return np.asarray(sums - parts[:, :-1] + parts[:, 1:], np.float64)
 
     def result(self) -> NDArray[np.float32]:
         """Give the averages; NaN where nothing finite lies under a pixel."""
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             mean = self._total / self._weight
-        # Of a sliver only rounding is left.
-        return np.where(self._weight > 1e-6, mean, np.nan).astype(np.float32)
+            # Of a sliver only rounding is left.
+            return np.where(self._weight > 1e-6, mean, np.nan).astype(np.float32)
 
 
 def enlarged(pixels: NDArray[Any], target: tuple[int, int]) -> NDArray[Any]:
