@@ -20,6 +20,7 @@ In the order data flows:
 - `axes`      which pixels of spectral, time and Stokes axes are wanted
 - `hdus`      which HDUs are wanted, and which tables belong to an image
 - `plan`      which sections of which HDUs make up a cutout
+- `origin`    which pixels of which original an image holds
 - `header`    the cards of a section: coordinates shifted, what is stale left out
 - `steps`     cards of an axis of which every n-th pixel is kept
 - `skies`     skies that were used last

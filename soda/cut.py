@@ -15,6 +15,7 @@ from soda.encode import Part, encode, padded
 from soda.hdus import chosen_tables
 from soda.header import Provenance, cut_cards, moved_cards, primary_cards, rowless_cards
 from soda.lookups import Lookup, find_lookups
+from soda.origin import earlier_did
 from soda.output import Output
 from soda.outside import apply_outside
 from soda.plan import PlaneSky, Section, image_planes, plan_sections, plane_skies
@@ -150,9 +151,10 @@ def cutout_from(
         _check_size(index, sections, lookups, limit_bytes)
     planned = time.perf_counter()
     tally = Tally()
-    origin = Provenance.now(source.did, selection)
+    did = source.did or earlier_did(index, source.hdus)
+    origin = Provenance.now(did, selection)
     if _is_plain(selection, output) and not any(map(has_steps, sections)):
-        cards = _all_cards(index, sections, lookups, origin, output, header_only=False)
+        cards = _all_cards(source, sections, lookups, origin, output, header_only=False)
         encoded = time.perf_counter()
         body = write_directly(reader, index, sections, lookups, cards, allocate, tally)
         end = time.perf_counter()
@@ -164,7 +166,7 @@ def cutout_from(
         if one.of_coordinates or not selection.header_only
     }
     has_read = time.perf_counter()
-    cards = _all_cards(index, sections, lookups, origin, output, selection.header_only)
+    cards = _all_cards(source, sections, lookups, origin, output, selection.header_only)
     parts = {
         number: Part(part, arrays[number] if number in arrays else tables.get(number, b""))
         for number, part in cards
@@ -290,7 +292,7 @@ def _check_size(
 
 
 def _all_cards(
-    index: FileIndex,
+    source: Source,
     sections: Sequence[Section],
     lookups: Sequence[Lookup],
     provenance: Provenance,
@@ -298,6 +300,7 @@ def _all_cards(
     header_only: bool,  # noqa: FBT001
 ) -> list[tuple[int, list[str]]]:
     """Write the headers, in the order of the file and a primary first."""
+    index = source.index
     headers: dict[int, list[str]] = {}
     for section in sections:
         hdu = index.hdus[section.hdu]
@@ -309,6 +312,7 @@ def _all_cards(
             primary=primary,
             extend=len(sections) + len(lookups) > 1 or output.outside == "mask",
             header_only=header_only,
+            inherit=not source.did,
         )
     if 0 not in headers:
         headers[0] = primary_cards(index.hdus[0], provenance)

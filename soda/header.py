@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
 
+from soda.origin import origin_cards
 from soda.plan import Section
 from soda.selection import Interval, Selection
 from soda.steps import changed_card, stepped_cards
@@ -176,6 +177,7 @@ def cut_cards(
     primary: bool,
     extend: bool = False,
     header_only: bool = False,
+    inherit: bool = False,
 ) -> list[str]:
     """Write the header of a section.
 
@@ -194,6 +196,8 @@ def cut_cards(
     header_only
         Whether no data follow: the last NAXISn is 0 then (FITS 4.0 section 4.4.1.1), and CUTSEC
         tells its size.
+    inherit
+        Whether CUTHDU and CUTSEC are of the original of an image that is a cutout itself.
     """
     cards = _shifted(_kept_of(hdu), section.shift)
     if max(section.steps, default=1) > 1:
@@ -202,12 +206,7 @@ def cut_cards(
     for axis, step in enumerate(section.steps, 1):
         if step > 1:
             cards = stepped_cards(cards, axis, step)
-    own = [value_card("CUTHDU", str(hdu.number), "HDU of the original, 0 is the primary")]
-    pixels = ",".join(
-        f"{part.start + 1}:{part.stop}{f':{part.step}' if (part.step or 1) > 1 else ''}"
-        for part in reversed(section.slices)
-    )
-    own += text_cards("CUTSEC", f"[{pixels}]", "pixels of the original")
+    own = origin_cards(hdu, section, inherit=inherit)
     shape = (0, *section.shape[1:]) if header_only else section.shape
     return [
         *_structure(hdu, shape, primary=primary, extend=extend),

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from astropy.wcs import WCS
 sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import assert_same_sky, section, verify, write
 
-from soda.cut import cutout_file
+from soda.cut import cutout, cutout_file, file_source
+from soda.output import parse_output
 from soda.selection import PixelRange, Selection
 from vodal.errors import DataError
 from vodal.fits.headers import text_cards
+from vodal.params import Params
 from vodal.regions import Circle
 from vodal.testing.skies import make_wcs
 
@@ -82,10 +85,10 @@ def test_what_would_be_untrue_is_left_out(tmp_path):
 
 
 def test_the_continuation_of_a_dropped_card_goes_with_it(tmp_path):
-    hdu = image(CUTID="ivo://old/" + "z" * 200, AFTER=1)
+    hdu = image(CUTSTEN="POLYGON ICRS " + "z" * 200, AFTER=1)
     path = write(tmp_path / "a.fits", hdu)
     with cut(path) as out:
-        assert "zzz" not in str(out[0].header)
+        assert "zzz" not in out[0].header.tostring()
         assert out[0].header["AFTER"] == 1
 
 
@@ -154,6 +157,43 @@ def test_where_it_comes_from_is_told_and_a_cut_of_a_cut_tells_its_own(tmp_path):
     with cut(tmp_path / "b.fits", 5.0) as out:
         assert str(out[0].header).count("CUTSEC") == 1
         assert str(out[0].header).count("CUTDATE") == 1
+
+
+def source_of_file(path, did=""):
+    return replace(file_source(path), did=did)
+
+
+def ranges(*pairs):
+    return Selection(pixels=tuple(PixelRange(*pair) for pair in pairs))
+
+
+@pytest.mark.parametrize("form", ["fits", "fits-rice"])
+def test_a_cut_of_a_cut_tells_of_the_first_original(tmp_path, form):
+    path = write(
+        tmp_path / "a.fits", fits.PrimaryHDU(), fits.ImageHDU(image().data, image().header)
+    )
+    source = source_of_file(path, "ivo://x/y?a.fits")
+    output = parse_output(Params([("FORMAT", form)]))
+    second = tmp_path / "b.fits"
+    second.write_bytes(cutout(source, ranges((11, 50), (21, 60)), output=output).body)
+    again = fits.open(io.BytesIO(bytes(cutout_file(second, ranges((6, 9), (3, 30))).body)))
+    direct = fits.open(io.BytesIO(bytes(cutout(source, ranges((16, 19), (23, 50))).body)))
+    for keyword in ("CUTHDU", "CUTSEC", "CRPIX1", "LTV1", "LTV2"):
+        assert again[1].header[keyword] == direct[1].header[keyword]
+    assert direct[1].header["CUTSEC"] == "[16:19,23:50]"
+    assert again[0].header["CUTID"] == "ivo://x/y?a.fits"
+    # As a dataset of its own it is the original.
+    own = cutout(source_of_file(second, "ivo://x/y?b.fits"), ranges((6, 9), (3, 30)))
+    own = fits.open(io.BytesIO(bytes(own.body)))
+    assert own[0].header["CUTID"] == "ivo://x/y?b.fits"
+    assert own[1].header["CUTSEC"] == "[6:9,3:30]"
+
+
+def test_pixels_of_an_original_that_are_no_more_those_of_the_image_are_not_told(tmp_path):
+    for text in ("[1:32,1:32]", "[1:64]", "none", "[5:1,2:2]"):
+        path = write(tmp_path / "a.fits", image(CUTSEC=text, CUTHDU=3))
+        made = fits.open(io.BytesIO(bytes(cutout_file(path, ranges((2, 5), (7, 7))).body)))
+        assert (made[0].header["CUTSEC"], made[0].header["CUTHDU"]) == ("[2:5,7:7]", 0)
 
 
 @pytest.mark.parametrize("length", [1, 60, 68, 69, 80, 150, 500])

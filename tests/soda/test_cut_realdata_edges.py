@@ -80,28 +80,22 @@ def test_corners_and_edges_of_real_images_and_cuts_of_cuts(real_images, tmp_path
         second = cutout_file(out, Selection(little))
         assert second is not None, path
         again.write_bytes(second.body)
-        assert_same_again(images(out), images(small), images(again), path)
+        assert_same_again(images(small), images(again), path)
         cut_again += 1
     assert checked > 200
     assert cut_again > 200
 
 
-def assert_same_again(whole, direct, again, path):
+def assert_same_again(direct, again, path):
     """Compare what was cut from the original with what was cut from a cutout of it."""
-    order = sorted(whole)
     assert len(again) == len(direct), path
-    for (_, (part, pixels, header)), (number, (true_part, true_pixels, true_header)) in zip(
-        sorted(again.items()), sorted(direct.items()), strict=True
-    ):
-        outer = whole[number][0]
-        moved = tuple(
-            slice(a.start + b.start, a.stop + b.start) for a, b in zip(part, outer, strict=True)
-        )
-        assert moved == true_part, path
+    assert again.keys() == direct.keys()
+    for number, (true_part, true_pixels, true_header) in direct.items():
+        part, pixels, header = again[number]
+        assert part == true_part, path
         np.testing.assert_array_equal(pixels, true_pixels, str(path))
-        for keyword in set(true_header) - {"CUTDATE", "CUTSEC", "CUTHDU", "COMMENT", "HISTORY", ""}:
+        for keyword in set(true_header) - {"CUTDATE", "COMMENT", "HISTORY", ""}:
             if isinstance(true_header[keyword], float):
                 assert header[keyword] == pytest.approx(true_header[keyword], rel=1e-12), keyword
             else:
                 assert header[keyword] == true_header[keyword], (path, keyword)
-    assert order
