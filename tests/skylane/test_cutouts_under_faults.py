@@ -1,4 +1,9 @@
-"""Good cutouts go on, pixel for pixel, while all goes wrong around them, on a real server."""
+"""Good cutouts go on, pixel for pixel, while all goes wrong around them, on a real server.
+
+Workers are killed, files are damaged, cut short, replaced and written over while they are read,
+the disk is full for results of jobs, clients read slowly, not at all or go away, and some ask for
+the whole sky.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,17 @@ import gzip
 import io
 import os
 import re
+import resource
 import signal
 import socket
+import tarfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -30,7 +39,14 @@ SIZE = 400
 CENTRE = (40.0, 5.0)
 SCALE = 1.0
 MEMORY_MB = 100
-"""That a process may grow by: several times the largest answer (4 MB) with all its copies."""
+"""That a process may grow by: several times the largest answer (6 MB) with all its copies."""
+STALL_S = 20.0
+"""After which a client that takes nothing is dropped; the slow one takes some all the time."""
+FULL_BYTES = 3_000_000
+"""That a file may have on the full disk: enough for the queue, not for the results."""
+
+KEPT_BYTES = 1 << 26
+"""Of each shared buffer at most, when its answer is gone."""
 
 
 @dataclass
@@ -59,11 +75,11 @@ def write_files(folder: Path) -> dict[str, Truth]:
     rng = np.random.default_rng(3)
     header = make_wcs(*CENTRE, SIZE, SCALE).to_header(relax=True)
     header["DATE-OBS"], header["EXPTIME"], header["FILTER"] = "2024-01-01T00:00:00", 30.0, "r"
-    plain = ("plain", "zipped", "truncated", "replaced", "big", "rewritten0", "rewritten1")
+    plain = ("plain", "zipped", "truncated", "replaced", "big", "wide", "rewritten0", "rewritten1")
     kinds = dict.fromkeys(plain) | {"rice": "RICE_1", "gzip2": "GZIP_2", "damaged": "GZIP_1"}
     made = {}
     for name, kind in kinds.items():
-        size = 1200 if name == "big" else SIZE
+        size = {"big": 1500, "wide": 1200}.get(name, SIZE)
         pixels = rng.integers(0, 1 << 14, (size, size)).astype(np.int32)
         if kind is None:
             hdus = [fits.PrimaryHDU(pixels, header)]
@@ -90,7 +106,8 @@ def running(tmp_path, cli):
     """A site of such files, with three cutout workers, that is stopped in the end."""
     truths = write_files(tmp_path / "data" / "night")
     (tmp_path / "skylane.toml").write_text(
-        "[soda]\nworkers = 3\nmax_output_bytes = 4_000_000\nmax_queue = 200\ndeadline_s = 120\n"
+        "[soda]\nworkers = 3\nmax_output_bytes = 6_000_000\nmax_queue = 200\ndeadline_s = 120\n"
+        f"[server]\nstall_limit_s = {STALL_S}\n"
     )
     cli.run("ingest", tmp_path / "data" / "night", "--site", tmp_path)
     process, url = cli.start(tmp_path)
@@ -102,6 +119,13 @@ def running(tmp_path, cli):
     yield url, process, truths
     if process.poll() is None:
         cli.stop(process)
+
+
+@pytest.fixture
+def lazy():
+    """Connections of clients that take nothing, closed after the test."""
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context
 
 
 def cut_url(url: str, truth: Truth, stencil: str) -> str:
@@ -163,12 +187,18 @@ def descriptors(pid: int) -> int:
     return count
 
 
+def shared_bytes(pid: int) -> int:
+    """Give the memory in buffers that a server shares with its workers."""
+    links = [one for one in Path(f"/proc/{pid}/fd").iterdir() if "memfd" in str(one.readlink())]
+    return sum(one.stat().st_blocks * 512 for one in links)
+
+
 def resident_mb(pid: int) -> float:
     text = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
 
-def settled(measure, limit, seconds=60.0) -> int:
+def settled(measure, limit, seconds=120.0) -> float:
     """Wait until a number has come down to a limit; gives the last."""
     end = time.monotonic() + seconds
     while (found := measure()) > limit and time.monotonic() < end:
@@ -232,31 +262,102 @@ def replace_again_and_again(load: Load, truth: Truth) -> None:
             time.sleep(0.03)
 
 
-def rewrite(truth: Truth) -> None:
+def take_nothing(url: str, truth: Truth) -> socket.socket:
+    """Ask for an answer larger than what the kernel takes, and leave it where it is."""
+    host, port = url.removeprefix("http://").split(":")
+    sock = socket.socket()
+    # Small before it connects, so that the server learns of a small window.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(60)
+    sock.connect((host, int(port)))
+    target = cut_url("", truth, "40 5 0.4")
+    sock.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    return sock
+
+
+def is_dropped(sock: socket.socket) -> bool:
+    """Tell whether a connection was cut by the other side, before the answer was whole."""
+    with contextlib.suppress(ConnectionResetError):
+        while sock.recv(1 << 20):
+            pass
+        return False
+    return True
+
+
+def run_job(url: str, truths: list[Truth]) -> tuple[str, str]:
+    """Have a job put whole images into an archive; gives its URL and how it ended."""
+    given = {"ID": [truth.did for truth in truths], "MULTI": "tar", "PHASE": "RUN"}
+    job = httpx.post(f"{url}/soda/async", data=given, timeout=120).headers["location"]
+    phase = "QUEUED"
+    end = time.monotonic() + 120
+    while phase in {"PENDING", "QUEUED", "EXECUTING"} and time.monotonic() < end:
+        phase = httpx.get(f"{job}/phase", params={"WAIT": 5}, timeout=120).text.strip()
+    return job, phase
+
+
+def fill_and_empty_the_disk(url: str, load: Load, truths: list[Truth], pid: int) -> None:
+    """Have a job fail as its results find no room, and succeed when there is some."""
+    hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (FULL_BYTES, hard))
+    try:
+        job, phase = run_job(url, truths)
+        text = httpx.get(f"{job}/error", timeout=120).text
+        results = httpx.get(f"{job}/results", timeout=120).text
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    load.answers[f"full disk {phase}"] += 1
+    if not re.match("(ServiceUnavailable|Error): ", text) or "href" in results:
+        load.faults.append(f"full disk: {phase} {text[:200]} {results[:500]}")
+    job, phase = run_job(url, truths)
+    load.answers[f"disk with room {phase}"] += 1
+    found = httpx.get(f"{job}/results/cutouts", timeout=120)
+    with tarfile.open(fileobj=io.BytesIO(found.content)) as archive:
+        bodies = [archive.extractfile(one).read() for one in archive if ".fits" in one.name]
+    if len(bodies) != len(truths) or not all(map(is_right, bodies, truths)):
+        load.faults.append(f"disk with room: {len(bodies)} files, or wrong pixels")
+
+
+def pool_metrics(url: str) -> dict[str, float]:
+    """Give what the pool says of itself."""
+    page = httpx.get(f"{url}/metrics", timeout=60).text
+    found = re.findall(r"^skylane_soda_((?:work|wait|buff)\S+) (\S+)$", page, re.MULTILINE)
+    return {name: float(value) for name, value in found}
+
+
+def rewrite(truth: Truth, is_seen: Callable[[], int]) -> None:
     """Write other pixels over a file, bit by bit, as a careless program would.
 
-    In the end it is a file with these pixels, and is cut as such.
+    In the end it is a file with these pixels, and is cut as such. They are written again until
+    a request has met a file that is being written.
     """
     data = bytearray(truth.path.read_bytes())
     half, count = len(data) // 2, 4 * SIZE * 20
     data[half : half + count] = bytes(count)
     with fits.open(io.BytesIO(bytes(data))) as hdus:
         truth.rewritten = np.array(hdus[0].data)
+    end = time.monotonic() + 120
     with truth.path.open("r+b", buffering=0) as file:
-        file.seek(truth.path.stat().st_size // 2)
-        for _ in range(20):
-            file.write(bytes(4 * SIZE))
-            time.sleep(0.002)
+        while True:
+            file.seek(half)
+            for _ in range(20):
+                file.write(bytes(4 * SIZE))
+                time.sleep(0.002)
+            if is_seen() or time.monotonic() > end:
+                return
 
 
-def test_good_cutouts_go_on_while_all_goes_wrong(running):
+def test_good_cutouts_go_on_while_all_goes_wrong(running, lazy):
     url, process, truths = running
     load = Load()
     small = "40 5 0.01"
     good = {"plain": small, "rice": small, "gzip2": small, "zipped": small}
     warm_up(url, [truths[name] for name in good], small)
+    whole = [truths["plain"], truths["rice"], truths["wide"]]
+    assert run_job(url, whole)[1] == "COMPLETED"
     fds, memory = descriptors(process.pid), resident_mb(process.pid)
+    free = pool_metrics(url)["buffers_free"]
     worker_fds = max(descriptors(pid) for pid in children(process.pid))
+    worker_memory = max(resident_mb(pid) for pid in children(process.pid))
     with truths["truncated"].path.open("r+b") as file:
         file.truncate(10_000)
     jobs = [(name, truths[name], stencil, {"503"}) for name, stencil in good.items()]
@@ -277,6 +378,9 @@ def test_good_cutouts_go_on_while_all_goes_wrong(running):
     threads.append(
         threading.Thread(target=replace_again_and_again, args=(load, truths["replaced"]))
     )
+    disk = (url, load, whole, process.pid)
+    threads.append(threading.Thread(target=fill_and_empty_the_disk, args=disk))
+    stalled = [lazy(take_nothing(url, truths["wide"])) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
@@ -290,7 +394,9 @@ def test_good_cutouts_go_on_while_all_goes_wrong(running):
                 os.kill(workers[turn % len(workers)], signal.SIGKILL)
                 killed += 1
             if turn in {2, 4}:
-                rewrite(truths[f"rewritten{turn // 2 - 1}"])
+                number = turn // 2 - 1
+                is_seen = partial(load.answers.__getitem__, f"rewritten {number} 503")
+                rewrite(truths[f"rewritten{number}"], is_seen)
             end = time.monotonic() + 120
             while load.answers.total() < before + 60 and time.monotonic() < end:
                 time.sleep(0.02)
@@ -306,6 +412,7 @@ def test_good_cutouts_go_on_while_all_goes_wrong(running):
     assert killed >= 4
     for name in (*good, "sound part", "whole sky", "slow"):
         assert seen[f"{name} 200"] > 0, seen
+    assert seen["full disk ERROR"] == seen["disk with room COMPLETED"] == 1, seen
     assert seen["damaged 200"] == seen["truncated 200"] == seen["too much 200"] == 0
     assert min(seen["damaged 500"], seen["truncated 500"], seen["too much 413"]) > 0, seen
     for number in range(2):
@@ -313,9 +420,20 @@ def test_good_cutouts_go_on_while_all_goes_wrong(running):
         assert seen[f"rewritten {number} 503"] > 0, seen
     # Killed workers take what they had with them; the requests of others are not refused.
     assert sum(seen[f"{name} 503"] for name in good) <= 2 * killed, seen
-    assert settled(lambda: -len(children(process.pid)), -3) == -3
+    assert settled(lambda: -pool_metrics(url)['workers{state="idle"}'], -3) == -3
+    assert len(children(process.pid)) == 3
+    # Clients that took nothing were dropped, and what waited for them is free.
+    assert settled(lambda: -pool_metrics(url)["buffers_free"], -free) == -free == -5
+    for sock in stalled:
+        assert is_dropped(sock)
+    assert shared_bytes(process.pid) <= 5 * KEPT_BYTES
+    now = pool_metrics(url)
+    assert now['waiting{lane="now"}'] == now['waiting{lane="bulk"}'] == 0
+    # Those that were killed while they started are not counted.
+    assert now['workers_ended_total{reason="lost"}'] > 0
     assert settled(lambda: descriptors(process.pid), fds + 1) <= fds + 1
     assert resident_mb(process.pid) < memory + MEMORY_MB
     for pid in children(process.pid):
         # One more may be a decompressed gzip, which is kept.
         assert descriptors(pid) <= worker_fds + 2
+        assert resident_mb(pid) < worker_memory + MEMORY_MB
