@@ -93,6 +93,8 @@ def skies(draw) -> Sky:
             header[f"CDELT{axis}"], header[f"CRPIX{axis}"] = step, 1.0
             if "CD1_1" in header or f"CD{lon}_{lon}" in header:
                 header[f"CD{axis}_{axis}"] = step
+    if distortion == "none" and draw(st.booleans()):
+        _add_alternate(header, lon, lat, draw)
     shape = tuple(sizes[kind] for kind in reversed(kinds))
     sky = Sky(header, shape, code, min(lon, lat) - 1, max(lon, lat) - 1)
     rng = np.random.default_rng(draw(st.integers(0, 99)))
@@ -126,6 +128,15 @@ def _orient(
         return
     header[f"PC{lon}_{lon}"], header[f"PC{lon}_{lat}"] = cos, -sin
     header[f"PC{lat}_{lon}"], header[f"PC{lat}_{lat}"] = sin, cos
+
+
+def _add_alternate(header: fits.Header, lon: int, lat: int, draw) -> None:
+    """Add coordinates B that tell nothing of other axes, and perhaps not where they begin."""
+    for axis, name, value in ((lon, "GLON-ZEA", 120.0), (lat, "GLAT-ZEA", -30.0)):
+        header[f"CTYPE{axis}B"], header[f"CRVAL{axis}B"] = name, value
+        header[f"CDELT{axis}B"] = 0.01
+        if draw(st.booleans()):
+            header[f"CRPIX{axis}B"] = 17.25
 
 
 def _add_sip(header: fits.Header, rng: np.random.Generator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -57,9 +58,10 @@ def our_wcs(path):
         return load_wcs(hdu, index, reader)
 
 
-def assert_places(cut, cut_file, original, original_file, code):
+def assert_places(cut, cut_file, original, original_file, code, key=" "):
     """Compare where corners and the centre lie, in pixels of the original."""
-    theirs, ours = WCS(original.header, original_file), WCS(cut.header, cut_file)
+    theirs = WCS(original.header, original_file, key=key)
+    ours = WCS(cut.header, cut_file, key=key)
     slices = section(cut.header)
     shape = np.array([part.stop - part.start for part in reversed(slices)])
     start = np.array([part.start for part in reversed(slices)])
@@ -90,7 +92,7 @@ def assert_places(cut, cut_file, original, original_file, code):
 def assert_cards(cut, original):
     """See that each card of the original is there, but for those that the cut changes."""
     for card in original.header.cards:
-        if card.keyword in CHANGED:
+        if card.keyword in CHANGED or re.fullmatch(r"CRPIX\dB", card.keyword):
             continue
         assert cut.header.count(card.keyword) == original.header.count(card.keyword), card
         if cut.header.count(card.keyword) == 1:
@@ -119,6 +121,8 @@ def assert_equal_files(cut_path, original_path, code, planes):
             assert (hdu.name or "PRIMARY") == (before.name or "PRIMARY")
             if "CTYPE1" in before.header:
                 assert_places(hdu, cut, before, original, code)
+            if any(keyword.startswith("CTYPE") and keyword[-1] == "B" for keyword in before.header):
+                assert_places(hdu, cut, before, original, code, "B")
             assert_cards(hdu, before)
     assert len(slices) == 1
 
