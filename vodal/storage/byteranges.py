@@ -41,7 +41,7 @@ class Pieces:
         return bytes(found) if len(found) == length else None
 
 
-def read_pieces(headers: Message, body: bytes) -> Pieces | None:
+def read_pieces(headers: Message, body: bytes | bytearray) -> Pieces | None:
     """Read what a server gave of several ranges.
 
     Parameters
@@ -67,7 +67,7 @@ def read_pieces(headers: Message, body: bytes) -> Pieces | None:
     return _parts(b"--" + boundary.encode("latin-1", "replace"), body, view)
 
 
-def _parts(delimiter: bytes, body: bytes, view: memoryview) -> Pieces | None:
+def _parts(delimiter: bytes, body: bytes | bytearray, view: memoryview) -> Pieces | None:
     """Go from part to part; lengths are told, so that pixels are never searched."""
     at = body.find(delimiter)
     pieces: list[tuple[int, memoryview]] = []

@@ -61,7 +61,7 @@ class Answer:
 
     status: int
     headers: Message
-    body: bytes
+    body: bytearray
     """Whole for 206; of other statuses the beginning."""
 
 
@@ -294,7 +294,9 @@ def _received(
     if not response.isclosed() and length is None:
         response.read1(1)  # a chunked body is at its end only when that was looked for
     view.release()
-    return Answer(response.status, response.headers, bytes(body[:filled]))
+    # Megabytes are not copied: what takes parts of them does so once.
+    del body[filled:]
+    return Answer(response.status, response.headers, body)
 
 
 def _told(error: Exception) -> str:

@@ -82,6 +82,9 @@ class Validator:
         return {}
 
 
+_Block = bytes | bytearray
+
+
 class Manners:
     """Which hosts give several ranges in one answer. Safe to use from several threads.
 
@@ -179,7 +182,7 @@ class HttpReader(RangeReader):
             if offset < 0 or length < 0 or offset + length > size:
                 raise DataError(f"the file {self._name} ends before byte {offset + length}")
         requests = plan_requests(ranges, hole_bytes=0)
-        blocks = None
+        blocks: Sequence[_Block] | None = None
         if len(requests) > self._team.lanes:
             requests = plan_requests(ranges, share=0, hole_bytes=0)
             blocks = self._blocks_of_several(requests)
@@ -190,8 +193,9 @@ class HttpReader(RangeReader):
         parts: list[bytes] = [b""] * len(ranges)
         pieces: dict[int, list[bytes]] = {}
         for request, block in zip(requests, blocks, strict=True):
+            view = memoryview(block)
             for number, start, stop in request.parts:
-                pieces.setdefault(number, []).append(block[start:stop])
+                pieces.setdefault(number, []).append(bytes(view[start:stop]))
         for number, found in pieces.items():
             parts[number] = found[0] if len(found) == 1 else b"".join(found)
         return parts
@@ -211,8 +215,8 @@ class HttpReader(RangeReader):
         return plan_requests(ranges, piece, lanes=lanes if few else 1)
 
     def _side_by_side(
-        self, work: Callable[[int, int], bytes], given: Sequence[tuple[int, int]]
-    ) -> list[bytes]:
+        self, work: Callable[[int, int], _Block], given: Sequence[tuple[int, int]]
+    ) -> Sequence[_Block]:
         if len(given) <= 1:
             return [work(*one) for one in given]
         return list(self._team.crew().map(work, *zip(*given, strict=True)))
@@ -268,7 +272,7 @@ class HttpReader(RangeReader):
     def _changed(self) -> ChangedError:
         return ChangedError(f"the file {self._name} changed since it was catalogued")
 
-    def _range(self, offset: int, length: int) -> bytes:
+    def _range(self, offset: int, length: int) -> _Block:
         """Ask for one range of the version that is read."""
         if offset + length <= len(self._head):
             return self._head[offset : offset + length]
@@ -283,7 +287,7 @@ class HttpReader(RangeReader):
     def _look(self) -> None:
         """Ask for the beginning of the file, and by it for size and version."""
         answer = self._asked(0, _HEAD_BYTES, {})
-        self._head = answer.body if answer.status == 206 else b""
+        self._head = bytes(answer.body) if answer.status == 206 else b""
 
     def _asked(self, offset: int, length: int, conditions: dict[str, str]) -> Answer:
         headers = {"Range": f"bytes={offset}-{offset + length - 1}", **conditions}
