@@ -84,7 +84,7 @@ def held(port: int) -> Held:
 def requests(dids: list[str], size: int) -> list[dict[str, str]]:
     """Give the parameters of cutouts of all images, in the same order in each run."""
     draw = random.Random(1)
-    asked = [one for did in dids for side in (64, 256) for one in stencils(size, side, did)]
+    asked = [one for did in dids for side in (64, 256) for one in stencils(size, side, [did])]
     draw.shuffle(asked)
     for number in range(0, len(asked), 10):
         asked[number] |= _FORMATS[number // 10 % len(_FORMATS)]

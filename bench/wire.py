@@ -121,9 +121,10 @@ class Wire:
 
 
 def request_bytes(url: str, params: dict[str, str], method: str = "POST") -> bytes:
-    """Write a request with a form body."""
+    """Write a request: the parameters as a form body, or by GET in the address."""
     parts = urlsplit(url)
-    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    query = parts.query if method == "POST" else urlencode(params)
+    path = parts.path + (f"?{query}" if query else "")
     body = urlencode(params).encode() if method == "POST" else b""
     head = [f"{method} {path} HTTP/1.1", f"Host: {parts.netloc}"]
     if body:
@@ -140,6 +141,7 @@ class Load:
     """Of the requests, taken in turn; each client begins at another one."""
     clients: int
     seconds: float
+    method: str = "POST"
 
 
 @dataclass(slots=True)
@@ -217,7 +219,7 @@ def _client(wire: Wire, requests: Sequence[bytes], start: int, until: float, see
 
 def _main() -> None:
     load = Load(**json.loads(sys.stdin.readline()))
-    requests = [request_bytes(load.url, params) for params in load.params]
+    requests = [request_bytes(load.url, params, load.method) for params in load.params]
     wires = [Wire(load.url) for _ in range(load.clients)]
     reports = [Report() for _ in wires]
     for wire in wires[:64]:
