@@ -459,8 +459,8 @@ def cut(
     headers and the bytes of the piece are fetched; credentials of S3 are those of the settings
     or the environment.
 
-    With --stitch one image is made of several files, datasets of the site, or those of one of its
-    collections (-p COLLECTION=...), as by the service's /stitched.
+    With --stitch one image is made of several files, URLs and datasets of the site in any mixture,
+    or of those of one of its collections (-p COLLECTION=...), as by the service's /stitched.
 
     \b
     Examples: skylane cut image.fits --circle "150.1 2.2 0.01" -o out.fits

@@ -21,7 +21,7 @@ from vodal.errors import NotFoundError, UsageError
 from vodal.params import Params
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["STDOUT", "cut", "cutout_parameters", "write_cutout"]
+__all__ = ["STDOUT", "cut", "cutout_parameters", "named_file", "write_cutout"]
 
 STDOUT = Path("-")
 """Names standard output where a file is expected."""
@@ -103,16 +103,31 @@ def _cut(site_path: Path, asked: CutoutParams) -> Cutout | None:
             sources = [_image_source(site_path, settings, did, stack) for did in asked.dids]
             return files.color(sources, asked.selection(), asked.output)
         did, selection = asked.single()
-        file = _named_file(settings, did, stack)
+        file = named_file(settings, did, stack)
         if file is not None:
             return cutout_file(file[0], selection, output=asked.output, storage=file[1])
         return files.cut(_image_source(site_path, settings, did, stack), selection, asked.output)
 
 
-def _named_file(
+def named_file(
     settings: SiteSettings, image: str, stack: ExitStack
 ) -> tuple[Path | str, Storage] | None:
-    """Give a file and what opens it, if it is a file or a URL that is named."""
+    """Give a file and what opens it, if it is a file or a URL that is named.
+
+    Parameters
+    ----------
+    settings
+        Of the site; they tell how URLs are read.
+    image
+        As typed.
+    stack
+        Closes what opens the file.
+
+    Raises
+    ------
+    NotFoundError
+        If a file is named that is not there.
+    """
     if Path(image).is_file():
         return Path(image), LOCAL
     if image.partition("://")[0].lower() in {"http", "https", "s3", "file"}:
@@ -127,7 +142,7 @@ def _named_file(
 
 def _image_source(site_path: Path, settings: SiteSettings, image: str, stack: ExitStack) -> Source:
     """Find what to cut from: a file, else a product of the site."""
-    file = _named_file(settings, image, stack)
+    file = named_file(settings, image, stack)
     if file is not None:
         return file_source(*file)
     storage = Storage(settings.storage)

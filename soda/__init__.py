@@ -32,6 +32,7 @@ In the order data flows:
 - `grid`      pixels of pictures on the sky
 - `picture`   a cutout as a picture
 - `color`     three cutouts as one picture in colour
+- `stopwatch` what the steps of a cutout take
 - `cut`       a whole cutout, from a product or a file
 - `files`     files to cut from, also those that changed since they were catalogued
 - `worker`    what runs in the pool's processes
@@ -49,6 +50,7 @@ In the order data flows:
 - `jobs`      what a job does
 - `metrics`   what is counted
 - `sending`   the body of an answer on its way
+- `answers`   a cutout on its way out: made, counted, sent
 - `one`       one cutout as an answer
 - `many`      several cutouts in one answer
 - `async_routes` the resources of jobs
@@ -57,6 +59,6 @@ In the order data flows:
 - `routes`    the service's resources
 - `app`       the service
 
-Nothing but `sending`, `one`, `many`, `async_routes`, `stitch.routes`, `routes` and `app` knows of
-HTTP.
+Nothing but `sending`, `answers`, `one`, `many`, `async_routes`, `stitch.routes`, `routes` and `app`
+knows of HTTP.
 """

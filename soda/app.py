@@ -107,7 +107,7 @@ def create_app(
         ),
     )
     if catalogue is not None:
-        routes += stitch_routes(finder, catalogue, pool, settings, unsent)
+        routes += stitch_routes(finder, catalogue, pool, settings, metrics, unsent)
     if jobs is None:
         return service_app(routes)
     tables = TableUploads(settings.uploads, section="soda.uploads")

@@ -20,6 +20,7 @@ from soda.output import Output
 from soda.picture import Piece, SkyOf, blank_outside, find_piece, finished, size_of
 from soda.selection import Selection
 from soda.source import Source
+from soda.stopwatch import Stopwatch
 from vodal.errors import UsageError
 from vodal.fits.headers import text_cards, value_card
 from vodal.pictures.lupton import choose_balance, paint_bands
@@ -41,7 +42,8 @@ def draw_color(
     selection: Selection,
     output: Output,
     skies: Sequence[SkyOf],
-    limit_bytes: int | None = None,
+    limit_bytes: int | None,
+    watch: Stopwatch,
 ) -> bytes | None:
     """Make a picture of three datasets.
 
@@ -57,6 +59,8 @@ def draw_color(
         Each gives the sky of an image of the dataset.
     limit_bytes
         The most that is read of one dataset.
+    watch
+        Counts what the steps take.
 
     Returns
     -------
@@ -78,11 +82,13 @@ def draw_color(
     bands: list[NDArray[np.float32]] = []
     for name, reader, source, sky_of in zip(_NAMES, readers, sources, skies, strict=True):
         piece = find_piece(source, around, sky_of, limit_bytes)
+        watch.lap("index")
         if piece is None:
             return None
-        bands.append(_band(name, piece, reader, first, target, output.look.sampling))
+        bands.append(_band(name, piece, reader, first, target, output.look.sampling, watch))
     if output.outside != "keep" and selection.stencil is not None:
         bands = [blank_outside(band, target, selection.stencil) for band in bands]
+        watch.lap("resample")
     together = np.stack([band.ravel() for band in bands])
     places = np.flatnonzero(np.isfinite(together).all(axis=0))
     places = places[:: max(1, len(places) // _SAMPLE)]
@@ -102,7 +108,9 @@ def draw_color(
         value_card("PICSTRCH", repr(balance.stretch), "brightness where the asinh bends"),
         value_card("PICQ", repr(look.softening), "Q of Lupton et al. 2004"),
     ]  # fmt: skip
-    return finished(pixels, target, output, "", notes)
+    picture = finished(pixels, target, output, "", notes)
+    watch.lap("encode")
+    return picture
 
 
 def _numbered(stem: str, values: Sequence[float]) -> list[str]:
@@ -119,7 +127,13 @@ def _target(first: Piece, output: Output) -> Grid:
 
 
 def _band(
-    name: str, piece: Piece, reader: RangeReader, first: Piece, target: Grid, sampling: Sampling
+    name: str,
+    piece: Piece,
+    reader: RangeReader,
+    first: Piece,
+    target: Grid,
+    sampling: Sampling,
+    watch: Stopwatch,
 ) -> NDArray[np.float32]:
     if piece.grid is None or first.grid is None:
         raise UsageError(f"COMBINE=rgb: the dataset for {name} has no coordinates on the sky")
@@ -134,4 +148,6 @@ def _band(
     factor = max(1.0, wanted / own)
     shape = math.ceil(piece.height / factor), math.ceil(piece.width / factor)
     grid = piece.grid.scaled(shape[1], shape[0])
-    return regridded(piece.read(reader, shape), grid, target, sampling)
+    band = regridded(piece.read(reader, shape, watch), grid, target, sampling)
+    watch.lap("resample")
+    return band

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from soda.encode import Part, encode, padded
+from soda.encode import Allocate, Part, encode, padded
 from soda.hdus import chosen_tables
 from soda.header import Provenance, cut_cards, moved_cards, primary_cards, rowless_cards
 from soda.lookups import Lookup, find_lookups
@@ -20,7 +20,6 @@ from soda.output import Output
 from soda.outside import apply_outside
 from soda.plan import PlaneSky, Section, image_planes, plan_sections, plane_skies
 from soda.reading import (
-    Allocate,
     allocate_plain,
     has_steps,
     read_arrays,
@@ -31,6 +30,7 @@ from soda.reading import (
 from soda.selection import Selection
 from soda.skies import SkyCache
 from soda.source import Source
+from soda.stopwatch import Stopwatch
 from vodal.errors import TooLargeError
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels, open_scanned
@@ -50,7 +50,7 @@ class Cutout:
     body: bytearray | memoryview
     """A FITS file or a picture."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """By step: index (coordinates and plan), read, decode, encode."""
+    """By step: index (coordinates and plan), read, decode, resample, encode."""
     read_bytes: int = 0
     """Of the file, for pixels."""
     needed_bytes: int = 0
@@ -131,12 +131,12 @@ def cutout_from(
         # Decoders of pictures are loaded by who asks for them.
         from soda.picture import draw  # noqa: PLC0415
 
+        watch = Stopwatch()
         picture = draw(
             reader, source, selection, output, lambda hdu: cache.get(source, hdu, reader),
-            limit_bytes,
+            limit_bytes, watch,
         )  # fmt: skip
-        seconds = {"encode": time.perf_counter() - begin}
-        return None if picture is None else Cutout(bytearray(picture), seconds)
+        return None if picture is None else _picture(picture, watch)
     sections = plan_sections(
         index,
         source.hdus,
@@ -228,15 +228,19 @@ def color_picture(
     """Make one picture of three datasets: red, green, blue; see `soda.color.draw_color`."""
     from soda.color import draw_color  # noqa: PLC0415
 
-    begin = time.perf_counter()
+    watch = Stopwatch()
     cache = SkyCache() if skies is None else skies
     sky_of = [
         partial(_sky_from, cache, source, reader)
         for source, reader in zip(sources, readers, strict=True)
     ]
-    picture = draw_color(readers, sources, selection, output, sky_of, limit_bytes)
-    seconds = {"encode": time.perf_counter() - begin}
-    return None if picture is None else Cutout(bytearray(picture), seconds)
+    picture = draw_color(readers, sources, selection, output, sky_of, limit_bytes, watch)
+    return None if picture is None else _picture(picture, watch)
+
+
+def _picture(picture: bytes, watch: Stopwatch) -> Cutout:
+    tally = watch.tally
+    return Cutout(bytearray(picture), watch.seconds, tally.read_bytes, tally.needed_bytes)
 
 
 def _sky_from(cache: SkyCache, source: Source, reader: RangeReader, hdu: HduIndex) -> PlaneSky:

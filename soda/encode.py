@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from vodal.fits.headers import header_block
 
-__all__ = ["Part", "Room", "encode", "encoded_size", "lay_out", "padded"]
+__all__ = ["Allocate", "Part", "Room", "encode", "encode_to", "encoded_size", "lay_out", "padded"]
+
+Allocate = Callable[[int], memoryview]
+"""Gives memory for so many bytes, which holds anything at first."""
 
 _BLOCK = 2880
 
@@ -78,17 +81,21 @@ def encoded_size(parts: Sequence[Part]) -> int:
 def encode(parts: Sequence[Part]) -> bytearray:
     """Write HDUs one after the other."""
     out = bytearray(encoded_size(parts))
-    at = 0
-    for part in parts:
-        block = header_block(part.cards)
-        out[at : at + len(block)] = block
-        at += len(block)
+    encode_to(parts, lambda _: memoryview(out))
+    return out
+
+
+def encode_to(parts: Sequence[Part], allocate: Allocate) -> memoryview:
+    """Write HDUs one after the other to memory that is given."""
+    rooms = lay_out([(part.cards, _length(part.data)) for part in parts])
+    body = allocate(rooms[-1].end)
+    for part, room in zip(parts, rooms, strict=True):
+        room.write_header(body)
         data = part.data
         if isinstance(data, bytes):
-            out[at : at + len(data)] = data
+            body[room.data_at : room.data_at + room.length] = data
         elif data.size:
             # The bytes are turned as they are copied.
-            target = np.frombuffer(out, data.dtype.newbyteorder(">"), data.size, at)
+            target = np.frombuffer(body, data.dtype.newbyteorder(">"), data.size, room.data_at)
             target.reshape(data.shape)[...] = data
-        at += padded(_length(data))
-    return out
+    return body

@@ -14,23 +14,27 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soda.cut import Cutout, color_picture, cutout_from
+from soda.encode import Allocate
 from soda.output import Output
 from soda.plan import PlaneSky, wcs_cards
-from soda.reading import Allocate
 from soda.selection import Selection
 from soda.skies import SkyCache
-from soda.source import Source, stripped
+from soda.source import Source, SourceChangedError, stripped
 from vodal.errors import ChangedError, DataError, ServiceUnavailable
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels, open_scanned
 from vodal.fits.wcs import claims_sky, load_wcs
 from vodal.storage import RangeReader, is_local
+
+if TYPE_CHECKING:
+    from soda.stitch.request import Rules, StitchInput, StitchRequest
 
 __all__ = ["Files"]
 
@@ -104,24 +108,57 @@ class Files:
 
         return self._as_now(sources, work)
 
+    def stitch(
+        self,
+        inputs: Sequence[StitchInput],
+        asked: StitchRequest,
+        rules: Rules,
+        limit_bytes: int | None = None,
+        allocate: Allocate | None = None,
+    ) -> Cutout | None:
+        """Make one image of several as `soda.stitch.make.stitch` does; else as `cut`."""
+        # Its compiled parts are loaded by who asks for it.
+        from soda.stitch.make import stitch  # noqa: PLC0415
+
+        def work(now: Sequence[Source]) -> Cutout | None:
+            given: dict[str, Any] = {} if allocate is None else {"allocate": allocate}
+            current = [replace(one, source=source) for one, source in zip(inputs, now, strict=True)]
+            return stitch(current, asked, rules=rules, limit_bytes=limit_bytes, **given)
+
+        return self._renewing([one.source for one in inputs], work)
+
     def _as_now(
         self,
         sources: Sequence[Source],
         work: Callable[[Sequence[RangeReader], Sequence[Source]], Cutout | None],
     ) -> Cutout | None:
-        """Work on files as they are now; where one changed, with new indexes from the start."""
+        """Work on files as they are now, all of them open."""
+
+        def opened(now: Sequence[Source]) -> Cutout | None:
+            with ExitStack() as stack:
+                readers = [stack.enter_context(self.opened(source)) for source in now]
+                return work(readers, now)
+
+        return self._renewing(sources, opened)
+
+    def _renewing(
+        self, sources: Sequence[Source], work: Callable[[Sequence[Source]], Cutout | None]
+    ) -> Cutout | None:
+        """Work with the indexes that were made last; where a file changed, from the start."""
         for _ in range(_TRIES):
-            now = [self._known(source) for source in sources]
             try:
-                with ExitStack() as stack:
-                    readers = [stack.enter_context(self.opened(source)) for source in now]
-                    made = work(readers, now)
+                now = [self._known(source) for source in sources]
+                made = work(now)
                 changed = _changed(sources, now)
                 return replace(made, changed=changed) if made is not None and changed else made
-            except ChangedError:
+            except ChangedError as error:
+                uri = error.uri if isinstance(error, SourceChangedError) else ""
+                renewed = sorted(
+                    (one for one in sources if not uri or one.uri == uri), key=lambda one: one.uri
+                )
                 with suppress(ChangedError):
-                    for source in sources:
-                        self._renew(source)
+                    for _, of_file in groupby(renewed, lambda one: one.uri):
+                        self._renew(list(of_file), named=len(sources) > 1)
         raise _being_written()
 
     def _known(self, source: Source) -> Source:
@@ -166,24 +203,26 @@ class Files:
             _, oldest = self._spooled.popitem(last=False)
             oldest.__exit__(None, None, None)
 
-    def _renew(self, source: Source) -> None:
-        """Index a file that changed, and see that it still holds the dataset's image."""
+    def _renew(self, sources: Sequence[Source], *, named: bool) -> None:
+        """Index a file that changed, and see that it still holds the images of its datasets."""
+        source = sources[0]
+        what = source.name if named else "this dataset"
         if is_local(source.uri):
             with source.storage.open(source.uri) as file:
                 age_s = time.time() - file.stat().modified_unix_s
             if abs(age_s) < _QUIET_S:
-                raise _being_written()
+                raise _being_written(what)
         try:
             index, reader = open_scanned(source.uri, storage=source.storage)
         except ChangedError:
             raise
         except DataError as error:
             raise DataError(
-                "the file of this dataset changed since it was catalogued and cannot be read: "
+                f"the file of {what} changed since it was catalogued and cannot be read: "
                 f"{error.message}"
             ) from None
         try:
-            same = _is_same(source, index, reader)
+            other = next((one for one in sources if not _is_same(one, index, reader)), None)
         finally:
             if (
                 index.encoding
@@ -192,16 +231,18 @@ class Files:
                 self._keep(source.uri, reader)
             else:
                 reader.__exit__(None, None, None)
-        if not same:
+        if other is not None:
+            what = other.name if named else "this dataset"
             raise DataError(
-                "the file of this dataset holds another image than when it was catalogued; it is "
+                f"the file of {what} holds another image than when it was catalogued; it is "
                 "cut again when it has been catalogued anew"
             )
         if index.version != source.index.version:
             _LOG.info("%s changed since it was catalogued", source.uri)
-        self._renewed[_key(source)] = stripped(index, source.hdus)
-        if len(self._renewed) > _RENEWED:
-            self._renewed.popitem(last=False)
+        for source in sources:
+            self._renewed[_key(source)] = stripped(index, source.hdus)
+            if len(self._renewed) > _RENEWED:
+                self._renewed.popitem(last=False)
 
     def close(self) -> None:
         """Close the files that are kept."""
@@ -210,9 +251,9 @@ class Files:
         self._spooled.clear()
 
 
-def _being_written() -> ServiceUnavailable:
+def _being_written(what: str = "this dataset") -> ServiceUnavailable:
     return ServiceUnavailable(
-        "the file of this dataset is being written; try again later", retry_after_s=_RETRY_S
+        f"the file of {what} is being written; try again later", retry_after_s=_RETRY_S
     )
 
 

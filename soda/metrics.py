@@ -7,10 +7,11 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-__all__ = ["CUT_OUTCOMES", "STEPS", "CutoutMetrics", "Mode"]
+__all__ = ["CUT_OUTCOMES", "RESAMPLED_STEPS", "STEPS", "CutoutMetrics", "Mode"]
 
-Mode = Literal["sync", "multi", "async"]
-"""Whether a cutout is an answer, one of several in an answer (MULTI), or one of a job."""
+Mode = Literal["sync", "multi", "async", "stitched"]
+"""Whether a cutout is an answer, one of several in an answer (MULTI), one of a job, or a stitched
+one that is an answer."""
 
 CUT_OUTCOMES = ("ok", "empty", "refused", "busy", "deadline", "gone", "failed")
 """How a cutout can end: given; nothing there; wrong or too large; sent away because too many
@@ -19,6 +20,10 @@ waited; out of time; its client went away; the archive's fault."""
 STEPS = ("find", "queue", "index", "read", "decode", "encode")
 """The dataset is looked up; a worker is waited for and told; the pixels are found; bytes are read;
 tiles are decoded; what was read becomes FITS. The same as in the header Server-Timing."""
+
+RESAMPLED_STEPS = (*STEPS[:-1], "resample", STEPS[-1])
+"""Those of pictures and stitched cutouts: pixels are averaged and brought to another grid, and
+become a picture or FITS."""
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _BYTES = tuple(float(1 << power) for power in range(14, 33, 2))
@@ -56,7 +61,7 @@ class CutoutMetrics:
             (mode, name): cutouts.labels(mode, name) for mode in modes for name in CUT_OUTCOMES
         }
         self._seconds = {
-            (mode, step): seconds.labels(mode, step) for mode in modes for step in STEPS
+            (mode, step): seconds.labels(mode, step) for mode in modes for step in RESAMPLED_STEPS
         }
         self._size = {mode: size.labels(mode) for mode in modes}
         self._read = Counter("skylane_soda_read_bytes", "Read for cutouts", registry=registry)
@@ -78,7 +83,7 @@ class CutoutMetrics:
         needed_bytes: int,
         mode: Mode = "sync",
     ) -> None:
-        """Count what a cutout took, by `STEPS`, its size, what was read and needed.
+        """Count what a cutout took, by `RESAMPLED_STEPS`, its size, what was read and needed.
 
         Of the cutouts of a job the steps of the worker alone are known.
         """

@@ -21,6 +21,7 @@ from soda.output import Look, Output
 from soda.plan import PlaneSky, Section, image_planes, plan_sections, plane_skies
 from soda.selection import Selection
 from soda.source import Source
+from soda.stopwatch import Stopwatch
 from vodal.errors import DataError, TooLargeError, UsageError
 from vodal.fits.headers import text_cards, value_card
 from vodal.fits.index import HduIndex
@@ -69,7 +70,7 @@ class Piece:
     y_axis: int
     """That of the rows, in numpy order; the columns' is a later one."""
 
-    def read(self, reader: RangeReader, shape: tuple[int, int]) -> Pixels:
+    def read(self, reader: RangeReader, shape: tuple[int, int], watch: Stopwatch) -> Pixels:
         """Read physical values, averaged to rows and columns of this shape; NaN where blank.
 
         Strips of rows are read one after the other, so that memory does not grow with the piece.
@@ -80,9 +81,12 @@ class Piece:
         for rows in self._strips():
             slices = list(self.slices)
             slices[self.y_axis] = rows
-            stored = read_sections(reader, [(self.hdu, tuple(slices))])[0].reshape(-1, self.width)
+            (strip,) = read_sections(reader, [(self.hdu, tuple(slices))], tally=watch.tally)
+            watch.lap("read")
+            stored = strip.reshape(-1, self.width)
             for start in range(0, len(stored), step):
                 shrinker.add(physical(stored[start : start + step], header))
+            watch.lap("resample")
         return shrinker.result()
 
     def _strips(self) -> Iterator[slice]:
@@ -166,7 +170,8 @@ def draw(
     selection: Selection,
     output: Output,
     sky_of: SkyOf,
-    limit_bytes: int | None = None,
+    limit_bytes: int | None,
+    watch: Stopwatch,
 ) -> bytes | None:
     """Make a picture in levels of grey or of a colour map.
 
@@ -191,9 +196,10 @@ def draw(
         if target is None:
             raise UsageError("ORIENT=north needs an image with coordinates on the sky")
         target = north_grid(target)
+    watch.lap("index")
     if target is None or look.orient == "pixels":
         shape = size_of(piece.height, piece.width, look)
-        values = piece.read(reader, shape)
+        values = piece.read(reader, shape, watch)
         target = None if target is None else target.scaled(shape[1], shape[0])
     else:
         assert piece.grid is not None
@@ -202,10 +208,13 @@ def draw(
         small = math.ceil(piece.height / factor), math.ceil(piece.width / factor)
         grid = piece.grid.scaled(small[1], small[0])
         target = target.scaled(shape[1], shape[0])
-        values = regridded(piece.read(reader, small), grid, target, look.sampling)
+        values = regridded(piece.read(reader, small, watch), grid, target, look.sampling)
     if target is not None and output.outside != "keep" and selection.stencil is not None:
         values = blank_outside(values, target, selection.stencil)
-    return painted(values, target, output, source.did)
+    watch.lap("resample")
+    picture = painted(values, target, output, source.did)
+    watch.lap("encode")
+    return picture
 
 
 def painted(values: Pixels, grid: Grid | None, output: Output, did: str) -> bytes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soda.encode import lay_out
+from soda.encode import Allocate, lay_out
 from soda.lookups import Lookup
 from soda.plan import Section
 from vodal.fits.compressed import pixel_type
@@ -18,7 +18,6 @@ from vodal.fits.pixels import Tally, read_section, read_sections
 from vodal.storage import RangeReader
 
 __all__ = [
-    "Allocate",
     "allocate_plain",
     "has_steps",
     "read_arrays",
@@ -26,9 +25,6 @@ __all__ = [
     "stored_bytes",
     "write_directly",
 ]
-
-Allocate = Callable[[int], memoryview]
-"""Gives memory for so many bytes, which holds anything at first."""
 
 
 def allocate_plain(length: int) -> memoryview:

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from urllib.parse import unquote, urlsplit
 
 from typing_extensions import override
 
 from soda.filters import Extent, extent_of
+from vodal.errors import ChangedError
 from vodal.fits.index import FileIndex
 from vodal.pool.kept import Kept, new_number
 from vodal.products import Product
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["Source", "source_of", "stripped"]
+__all__ = ["Source", "SourceChangedError", "source_of", "stripped"]
 
 _LOOKUP_NAMES = {"WCSDVARR", "D2IMARR"}
+
+
+class SourceChangedError(ChangedError):
+    """The file of one of several sources is not the one that was indexed.
+
+    Parameters
+    ----------
+    message
+        What is wrong.
+    uri
+        Of the file.
+    """
+
+    def __init__(self, message: str, uri: str = "") -> None:
+        super().__init__(message)
+        self.uri = uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +53,11 @@ class Source(Kept):
     """Opens the file."""
     number: int = field(default_factory=new_number, init=False, compare=False, repr=False)
     """By which a worker knows it again."""
+
+    @property
+    def name(self) -> str:
+        """Identifier, or the file's name where there is none."""
+        return self.did or unquote(urlsplit(self.uri).path.rpartition("/")[2])
 
     @property
     @override

@@ -1,4 +1,4 @@
-"""A cutout of a tiny image, so that a worker's first request finds all libraries loaded."""
+"""Cutouts of a tiny image, so that a worker's first request finds all libraries loaded."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from astropy.io import fits
 
 from soda.cut import cutout_file
 from soda.selection import Selection
+from soda.stitch.files import inputs_of_file
+from soda.stitch.make import stitch
+from soda.stitch.request import StitchRequest
 from vodal.regions import Circle
 
 __all__ = ["cut_sample"]
 
 
 def cut_sample() -> None:
-    """Make a plain and a compressed image with distortion, and cut both."""
+    """Make a plain and a compressed image with distortion, cut both, and stitch them."""
     header = fits.Header()
     for axis, (name, value) in enumerate((("RA---TAN-SIP", 10.0), ("DEC--TAN-SIP", 0.0)), 1):
         header[f"CTYPE{axis}"], header[f"CRVAL{axis}"] = name, value
@@ -32,4 +35,6 @@ def cut_sample() -> None:
                 fits.CompImageHDU(pixels, header, name="WEIGHT", compression_type="RICE_1"),
             ]
         ).writeto(path)
-        cutout_file(path, Selection(Circle(10.0, 0.0, 5e-4)))
+        part = Selection(Circle(10.0, 0.0, 5e-4))
+        cutout_file(path, part)
+        stitch(inputs_of_file(path), StitchRequest(part, combination="median"))

@@ -18,6 +18,7 @@ from vodal.pool.memory import SharedPart
 from vodal.pool.worker import result_memory
 
 if TYPE_CHECKING:
+    from soda.cut import Cutout
     from soda.files import Files
     from soda.selection import Selection
     from soda.source import Source
@@ -70,12 +71,35 @@ def warm_up() -> None:
     from soda.skyimage import compiled  # noqa: PLC0415 - heavy, and for workers only
     from soda.warmup import cut_sample  # noqa: PLC0415
     from vodal.fits.tiled import rice  # noqa: PLC0415
+    from vodal.resample.canvas import load  # noqa: PLC0415
 
     rice.wait()
     compiled.wait()
+    load()
     # Without a folder for temporary files only the first request is slower.
     with contextlib.suppress(OSError):
         cut_sample()
+
+
+class _Memory:
+    """Where a cutout is written: memory that is shared with the server, as far as it has room."""
+
+    def __init__(self) -> None:
+        self._part: SharedPart | None = None
+
+    def allocate(self, length: int) -> memoryview:
+        """Give memory for so many bytes."""
+        memory, self._part = result_memory(length)
+        return memory
+
+    def answer(self, made: Cutout) -> CutAnswer:
+        """Make the answer of a cutout that may have been written there."""
+        body: pickle.PickleBuffer | SharedPart
+        if isinstance(made.body, memoryview) and self._part is not None:
+            body = self._part
+        else:
+            body = pickle.PickleBuffer(made.body)
+        return CutAnswer(body, made.seconds, made.read_bytes, made.needed_bytes, made.changed)
 
 
 def _files() -> Files:
@@ -105,26 +129,13 @@ def make_cutout(
     UsageError
         If the output cannot be made of these pixels.
     """
-    shared: SharedPart | None = None
-
-    def allocate(length: int) -> memoryview:
-        nonlocal shared
-        memory, shared = result_memory(length)
-        return memory
-
+    memory = _Memory()
     try:
-        made = _files().cut(source, selection, output, limit_bytes, allocate)
+        made = _files().cut(source, selection, output, limit_bytes, memory.allocate)
     except NotFoundError:
         # The user named a dataset that exists; that its file is gone is the archive's fault.
         raise DataError("the file of this dataset is not there any more") from None
-    if made is None:
-        return None
-    body: pickle.PickleBuffer | SharedPart
-    if isinstance(made.body, memoryview) and shared is not None:
-        body = shared
-    else:
-        body = pickle.PickleBuffer(made.body)
-    return CutAnswer(body, made.seconds, made.read_bytes, made.needed_bytes, made.changed)
+    return None if made is None else memory.answer(made)
 
 
 def make_stitched(
@@ -135,18 +146,20 @@ def make_stitched(
     Raises
     ------
     DataError
-        If a file changed, is damaged or gone, or cannot be resampled.
+        If a file is damaged, gone or replaced by another image, or cannot be resampled.
     ServiceUnavailable
-        If its storage does not answer.
+        If a file is being written, or its storage does not answer.
     TooLargeError
         If the image would be larger than the limit.
     UsageError
         If the request cannot be followed with these images.
     """
-    from soda.stitch.make import stitch  # noqa: PLC0415
-
-    made = stitch(inputs, asked, rules=rules, limit_bytes=limit_bytes)
-    return None if made is None else CutAnswer(pickle.PickleBuffer(made.body), made.seconds)
+    memory = _Memory()
+    try:
+        made = _files().stitch(inputs, asked, rules, limit_bytes, memory.allocate)
+    except NotFoundError:
+        raise DataError("the file of one of these datasets is not there any more") from None
+    return None if made is None else memory.answer(made)
 
 
 def make_color(
@@ -163,9 +176,7 @@ def make_color(
         made = _files().color(sources, selection, output, limit_bytes)
     except NotFoundError:
         raise DataError("the file of one of these datasets is not there any more") from None
-    if made is None:
-        return None
-    return CutAnswer(pickle.PickleBuffer(made.body), made.seconds, changed=made.changed)
+    return None if made is None else _Memory().answer(made)
 
 
 def make_batch(

@@ -10,9 +10,9 @@ In the order data flows:
 - `combine`  several images on one block of the grid
 - `make`     block by block from the images to a FITS file
 - `cards`    its headers and the table of its inputs
-- `files`    the images of plain files
+- `files`    the images of files that are named
 - `routes`   the resource ``/stitched``
 
 `request`, `choose` and `routes` run in the server, `files` on the command line, the rest in the
-pool's processes; they are not imported before a first image is stitched.
+pool's processes, which hold the files against their indexes (`soda.files`).
 """

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from soda.source import Source, SourceChangedError
 from soda.stitch.request import Rules, StitchInput
-from vodal.errors import DataError, NotFoundError
+from vodal.errors import ChangedError, DataError, NotFoundError
 from vodal.fits.calibration import (
     bad_bits,
     header_number,
@@ -44,39 +45,44 @@ class Input:
 
 
 @contextmanager
-def blamed(name: str) -> Iterator[None]:
-    """Name the dataset in errors of its file."""
+def blamed(name: str, uri: str) -> Iterator[None]:
+    """Name the dataset in errors of its file, and the file that changed."""
     try:
         yield
+    except ChangedError as error:
+        raise SourceChangedError(error.message, uri) from None
     except NotFoundError:
         raise DataError(f"the file of {name} is not there any more") from None
     except DataError as error:
         raise DataError(f"{name}: {error.message}") from None
 
 
-def look(inputs: Sequence[StitchInput], rules: Rules) -> list[Input]:
-    """Read the headers of images.
+def look(inputs: Sequence[StitchInput], rules: Rules, files: OpenFiles) -> list[Input]:
+    """Read the headers of images, and hold their files against them.
 
     Raises
     ------
     DataError
         If one cannot be put on the sky, or is a cube.
+    SourceChangedError
+        If a file is not the one that was indexed; of files on servers when they are read.
     """
-    return [_look(one, rules) for one in inputs]
+    return [_look(one, rules, files) for one in inputs]
 
 
-def _look(one: StitchInput, rules: Rules) -> Input:
-    with blamed(one.name):
+def _look(one: StitchInput, rules: Rules, files: OpenFiles) -> Input:
+    with blamed(one.name, one.source.uri):
         image = OpenImage(
             one.source.uri, one.source.index, one.source.hdus, storage=one.source.storage
         )
+        files.use(image)
+        _check(one.source, image)
         ny, nx = image.shape
         scale = pixel_scale_arcsec(image.wcs, (nx - 1) / 2.0, (ny - 1) / 2.0)
         if not (math.isfinite(scale) and scale > 0.0):
             scale = pixel_scale_arcsec(image.wcs)
         if not (math.isfinite(scale) and scale > 0.0):
             raise DataError("the size of its pixels cannot be told")
-        image.close()
     mask = image.mask()
     exposure = one.exposure_s
     for header in image.headers:
@@ -91,6 +97,16 @@ def _look(one: StitchInput, rules: Rules) -> Input:
         mask,
         0 if mask is None else bad_bits(mask.header, rules.mask_names),
     )
+
+
+def _check(source: Source, image: OpenImage) -> None:
+    """See that a file is the one that was indexed, even if none of its pixels will be wanted."""
+    if source.index.encoding:
+        # Without decompressing it.
+        with source.storage.open(source.uri, source.index.version) as stored:
+            stored.stat()
+    else:
+        image.open()
 
 
 class OpenFiles:

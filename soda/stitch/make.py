@@ -7,20 +7,21 @@ and the part of one image.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soda.box import Box
+from soda.cut import Cutout
 from soda.distance import signed_distance
-from soda.encode import encode
+from soda.encode import Allocate, Part, encode_to
 from soda.grid import Grid
 from soda.header import Provenance
 from soda.outside import outside_pixels
+from soda.reading import allocate_plain
 from soda.skyimage import SkyImage
 from soda.stitch.cards import coverage_part, image_part, inputs_part
 from soda.stitch.combine import STACK_BYTES, Combiner
@@ -28,6 +29,7 @@ from soda.stitch.inputs import Input, OpenFiles, blamed, look
 from soda.stitch.request import Rules, StitchInput, StitchRequest
 from soda.stitch.scaling import Scaling, make_scaling
 from soda.stitch.target import Target, make_target, outline
+from soda.stopwatch import Stopwatch
 from vodal.errors import TooLargeError, UsageError
 from vodal.fits.wcs import pixel_scale_arcsec
 from vodal.resample.areas import pixel_areas
@@ -36,22 +38,12 @@ from vodal.resample.grid import PixelGrid, pixel_grid
 from vodal.resample.mapping import ImageMapping
 from vodal.resample.reading import good_pixels
 
-__all__ = ["Stitched", "stitch"]
+__all__ = ["stitch"]
 
 Pixels = NDArray[np.float32]
 
 _SIDE: Final = 2048
 """Of a block, in pixels."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stitched:
-    """A stitched image and how long its making took."""
-
-    body: bytearray
-    """A FITS file or a picture."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """By step: index (headers and grid), read (with decoding), resample, encode."""
 
 
 def stitch(
@@ -61,7 +53,8 @@ def stitch(
     rules: Rules | None = None,
     limit_bytes: int | None = None,
     target: Target | None = None,
-) -> Stitched | None:
+    allocate: Allocate = allocate_plain,
+) -> Cutout | None:
     """Make one image of several.
 
     Parameters
@@ -76,10 +69,12 @@ def stitch(
         The largest image that is made, counted as plain FITS.
     target
         The grid; by default that of the request.
+    allocate
+        Gives the memory of a FITS file.
 
     Returns
     -------
-    Stitched or None
+    Cutout or None
         None if no image gives a pixel a value.
 
     Raises
@@ -89,24 +84,27 @@ def stitch(
     UsageError
         If the request cannot be followed with these images.
     DataError
-        If a file changed since its index was made, is damaged or gone, or cannot be resampled.
+        If a file is damaged or gone, or cannot be resampled.
+    SourceChangedError
+        If a file is not the one that was indexed.
     """
     if not inputs:
         return None
     rules = rules or Rules()
-    begin = time.perf_counter()
-    seen = look(inputs, rules)
-    scaling = make_scaling(seen, asked)
-    if target is None:
-        target = _target(seen, asked)
-    _check_size(target, asked, limit_bytes)
-    work = _Work(seen, scaling, asked, target)
-    planned = time.perf_counter()
+    watch = Stopwatch()
+    files = OpenFiles()
     try:
+        seen = look(inputs, rules, files)
+        scaling = make_scaling(seen, asked)
+        if target is None:
+            target = _target(seen, asked)
+        _check_size(target, asked, limit_bytes)
+        work = _Work(seen, scaling, asked, target, files)
+        watch.lap("index")
         work.run()
     finally:
-        work.files.close()
-    made = time.perf_counter()
+        files.close()
+    watch.lap("resample")
     used = sorted(work.used)
     if not used:
         return None
@@ -117,20 +115,33 @@ def stitch(
         weights=tuple(scaling.weights[k] for k in used),
     )
     name = only[0].name if len(only) == 1 else ""
+    body: bytearray | memoryview
     if asked.output.format.kind == "picture":
         body = _picture(work.values, target, asked, name)
     else:
-        binnings = [work.binnings[k] for k in used]
-        body = _file(work, only, of_these, binnings, rules, Provenance.now(name, asked.selection))
-    end = time.perf_counter()
-    return Stitched(
+        origin = Provenance.now(name, asked.selection)
+        parts = _parts(work, only, of_these, [work.binnings[k] for k in used], rules, origin)
+        body = encode_to(parts, allocate)
+    watch.lap("encode")
+    return _cutout(body, seen, watch)
+
+
+def _cutout(body: bytearray | memoryview, seen: Sequence[Input], watch: Stopwatch) -> Cutout:
+    """Put the image together with what it took; what was read is told by the images."""
+    tallies = [one.image.tally for one in seen]
+    spent = watch.seconds
+    section = sum(one.image.section_s for one in seen)
+    decode = sum(tally.decode_s for tally in tallies)
+    spent |= {
+        "read": max(0.0, section - decode),
+        "decode": decode,
+        "resample": max(0.0, spent["resample"] - section),
+    }
+    return Cutout(
         body,
-        {
-            "index": planned - begin,
-            "read": work.read_s,
-            "resample": made - planned - work.read_s,
-            "encode": end - made,
-        },
+        spent,
+        sum(tally.read_bytes for tally in tallies),
+        sum(tally.needed_bytes for tally in tallies),
     )
 
 
@@ -146,16 +157,16 @@ def _picture(values: Pixels, target: Target, asked: StitchRequest, name: str) ->
     return bytearray(painted(shrinker.result(), grid.scaled(width, height), asked.output, name))
 
 
-def _file(
+def _parts(
     work: _Work,
     inputs: Sequence[Input],
     scaling: Scaling,
     binnings: Sequence[int],
     rules: Rules,
     origin: Provenance,
-) -> bytearray:
+) -> Sequence[Part]:
     asked, wcs = work.asked, work.target.wcs
-    parts = [
+    parts: Sequence[Part] = [
         image_part(work.values, wcs, work.area_arcsec2, inputs, scaling, asked, rules, origin),
         *([coverage_part(work.coverage, wcs, asked)] if asked.coverage else ()),
         inputs_part(inputs, scaling, binnings),
@@ -165,7 +176,7 @@ def _file(
         from soda.compress import compress  # noqa: PLC0415
 
         parts = compress(parts, asked.output.format.kind, asked.output.compression)
-    return encode(parts)
+    return parts
 
 
 def _target(seen: Sequence[Input], asked: StitchRequest) -> Target:
@@ -194,12 +205,16 @@ class _Work:
     """The pixels of the result in the making."""
 
     def __init__(
-        self, inputs: Sequence[Input], scaling: Scaling, asked: StitchRequest, target: Target
+        self,
+        inputs: Sequence[Input],
+        scaling: Scaling,
+        asked: StitchRequest,
+        target: Target,
+        files: OpenFiles,
     ) -> None:
         self._inputs, self._scaling, self.asked, self.target = inputs, scaling, asked, target
-        self.files = OpenFiles()
+        self._files = files
         self.used: set[int] = set()
-        self.read_s = 0.0
         shape = target.height, target.width
         self.values: Pixels = np.full(shape, np.nan, np.float32)
         self.coverage: Pixels = np.zeros(shape if asked.coverage else (0, 0), np.float32)
@@ -268,10 +283,8 @@ class _Work:
         reach = None if grid is None else grid.reach(shape)
         if grid is None or reach is None:
             return
-        begin = time.perf_counter()
-        with blamed(one.name):
+        with blamed(one.name, one.image.uri):
             pixels = self._read(number, reach)
-        self.read_s += time.perf_counter() - begin
         part: PixelGrid = grid.moved(reach[0], reach[2])
         given = combiner.add(pixels, part, self._scaling.weights[number])
         if (given if wanted is None else given & wanted).any():
@@ -282,7 +295,7 @@ class _Work:
         one, binning = self._inputs[number], self.binnings[number]
         x0, x1, y0, y1 = box
         pixels = np.empty((y1 - y0, x1 - x0), np.float32)
-        self.files.use(one.image)
+        self._files.use(one.image)
         filled = 0
         for rows in good_pixels(one.image, one.mask, one.bits, binning, box):
             end = filled + len(rows)

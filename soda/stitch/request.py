@@ -97,7 +97,7 @@ class StitchInput:
     @property
     def name(self) -> str:
         """Identifier, or the file's name where there is none."""
-        return self.source.did or self.source.uri.rpartition("/")[2]
+        return self.source.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from soda.answers import Answers
 from soda.finding import Finder
 from soda.formats import accepted_format
+from soda.metrics import CutoutMetrics
 from soda.names import stitched_name
-from soda.sending import FileResponse, Unsent, cut_headers
+from soda.sending import Unsent
 from soda.settings import SodaSettings
 from soda.stitch.choose import choose
 from soda.stitch.request import Rules, StitchParams, parse_stitch
@@ -29,7 +31,12 @@ __all__ = ["stitch_routes"]
 
 
 def stitch_routes(
-    finder: Finder, catalogue: Catalogue, pool: WarmPool, settings: SodaSettings, unsent: Unsent
+    finder: Finder,
+    catalogue: Catalogue,
+    pool: WarmPool,
+    settings: SodaSettings,
+    metrics: CutoutMetrics,
+    unsent: Unsent,
 ) -> list[BaseRoute]:
     """Make the routes of stitched images.
 
@@ -43,36 +50,37 @@ def stitch_routes(
         Where images are stitched.
     settings
         Limits.
+    metrics
+        Counts what is given.
     unsent
         Answers on their way.
     """
+    answers = Answers(finder, pool, metrics, unsent, "stitched")
     rules = Rules(settings.mask_names, settings.zero_point_keywords)
 
     async def make(asked: StitchParams) -> Response:
-        unsent.check()
-        most, output = settings.max_stitched, asked.image.output
+        most, form = settings.max_stitched, asked.image.output.format
         began = time.perf_counter()
         inputs = await in_thread(partial(choose, asked, finder, catalogue, most))
         if not inputs:
             return no_content()
-        found = time.perf_counter()
-        limit = settings.max_output_bytes
-        answer = await pool.run(make_stitched, inputs, asked.image, rules, limit)
-        if answer is None:
-            return no_content()
-        assert isinstance(answer.body, bytearray)
-        waited = time.perf_counter() - found - sum(answer.seconds.values())
-        spent = {"find": found - began, "queue": max(0.0, waited), **answer.seconds}
-        # A browser shows pictures.
-        place = "inline" if output.format.kind == "picture" else "attachment"
-        name = stitched_name(asked.collection, asked.image.stencil, output.format.suffix)
-        headers = cut_headers(f'{place}; filename="{name}"', spent)
-        return FileResponse(answer.body, output.format.media_type, headers, unsent)
+        return await answers.made(
+            make_stitched,
+            inputs,
+            asked.image,
+            rules,
+            settings.max_output_bytes,
+            find_s=time.perf_counter() - began,
+            name=stitched_name(asked.collection, asked.image.stencil, form.suffix),
+            form=form,
+        )
 
     async def stitched(request: Request) -> Response:
         params = await read_params(request)
         accepted = accepted_format(request.headers.get("accept", ""))
         asked = parse_stitch(params, accepted, settings.max_picture_side)
-        return await unless_gone(request, threading.Event(), partial(make, asked))
+        return await unless_gone(
+            request, threading.Event(), lambda: answers.counted(partial(make, asked))
+        )
 
     return [Route("/stitched", stitched, methods=["GET", "POST"])]

@@ -206,6 +206,15 @@ def test_files_and_a_collection_become_one_image(tmp_path, cli):
     assert all(did.startswith("ivo://") for did in dids)
     cli.run("cut", dids[0], files[1], "--stitch", "--circle", circle, "--site", site, "-o", out)
     np.testing.assert_allclose(fits.getdata(out), stitched, rtol=1e-6)
+    packed = tmp_path / "one of them.fits.gz"
+    packed.write_bytes(gzip.compress(files[0].read_bytes()))
+    with serve_archive(tmp_path) as archive:
+        urls = [f"{archive.url}/one%20of%20them.fits.gz", f"{archive.url}/night/{files[1].name}"]
+        for images in (urls, (urls[0], dids[1]), (packed, urls[1])):
+            cli.run("cut", *images, "--stitch", "--circle", circle, "--site", site, "-o", out)
+            np.testing.assert_allclose(fits.getdata(out), stitched, rtol=1e-6)
+        names = fits.getdata(out, "INPUTS")["obs_publisher_did"].tolist()
+        assert names == [packed.name, files[1].name]
     cli.run("cut", *files, "--stitch", "--site", site, "-o", tmp_path / "all.png")
     assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
     for words, message in (
@@ -216,6 +225,8 @@ def test_files_and_a_collection_become_one_image(tmp_path, cli):
             "BAND, TIME and POL choose among images of the site",
         ),
         ((*files, "--stitch", "--circle", "0 -60 0.001"), "no image has pixels"),
+        ((*files, "none.fits", "--stitch"), "there is no file 'none.fits'"),
+        ((*files, "ivo://example.org/none", "--stitch"), "no dataset 'ivo://example.org/none'"),
     ):
         failed = subprocess.run(
             [cli.path, "cut", *words, "--site", site, "-o", out],

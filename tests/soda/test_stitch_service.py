@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from PIL import Image
+from prometheus_client import CollectorRegistry
 
 sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import Products
@@ -20,6 +22,7 @@ from starlette.routing import Mount
 
 from soda.app import create_app, make_pool
 from soda.finding import Finder
+from soda.metrics import CUT_OUTCOMES, RESAMPLED_STEPS
 from soda.settings import SodaSettings
 from soda.stitch.choose import choose
 from soda.stitch.request import StitchRequest, parse_stitch
@@ -67,13 +70,14 @@ def catalogue(survey):
     return Catalogue(survey.exposures)
 
 
-@pytest.fixture(scope="module")
-def ask(catalogue):
-    from contextlib import asynccontextmanager
-
-    settings = SodaSettings(workers=1, max_output_bytes=3_000_000, max_stitched=4)
+@contextmanager
+def served(catalogue, registry=None, **given):
+    """Serve a catalogue; gives a function that asks."""
+    settings = SodaSettings(**{"workers": 1, **given})
     pool = make_pool(settings)
-    soda = create_app(resolver=catalogue, catalogue=catalogue, pool=pool, settings=settings)
+    soda = create_app(
+        resolver=catalogue, catalogue=catalogue, pool=pool, settings=settings, registry=registry
+    )
 
     @asynccontextmanager
     async def lifespan(_app):
@@ -89,6 +93,18 @@ def ask(catalogue):
         )
 
 
+@pytest.fixture(scope="module")
+def ask(catalogue):
+    with served(catalogue, max_output_bytes=3_000_000, max_stitched=4) as ask:
+        yield ask
+
+
+def steps_of(answer):
+    parts = [part.partition(";dur=") for part in answer.headers["server-timing"].split(", ")]
+    assert all(float(duration) >= 0 for _, _, duration in parts)
+    return tuple(name for name, _, _ in parts)
+
+
 def in_band(catalogue, band):
     return [did for did, product in catalogue.found.items() if product.obscore["filter"] == band]
 
@@ -100,7 +116,7 @@ def test_datasets_by_their_identifiers(ask, catalogue, survey):
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/fits"
     assert answer.headers["content-disposition"].startswith('attachment; filename="stitched_')
-    assert "resample;dur=" in answer.headers["server-timing"]
+    assert steps_of(answer) == RESAMPLED_STEPS
     with fits.open(io.BytesIO(answer.content)) as hdus:
         assert [hdu.name for hdu in hdus] == ["PRIMARY", "COVERAGE", "INPUTS"]
         used = hdus["INPUTS"].data["obs_publisher_did"].tolist()
@@ -161,6 +177,62 @@ def test_refusals_on_the_wire(ask, catalogue, survey):
     assert many.status_code == 400
     assert many.text.startswith("MultiValuedParamNotSupported: ID may be given only once")
     assert "/stitched one image of several datasets" in many.text
+
+
+def test_what_was_done_is_counted(catalogue, survey):
+    registry = CollectorRegistry()
+    ra, dec = survey.centre
+    dids = in_band(catalogue, "r")[:2]
+
+    def value(name, **labels):
+        return registry.get_sample_value(f"skylane_soda_{name}", {"mode": "stitched", **labels})
+
+    with served(catalogue, registry, max_output_bytes=3_000_000) as ask:
+        # In the memory that is shared, in place of what a longer answer left there.
+        long, short = (ask(ID=dids, CIRCLE=f"{ra} {dec} {r}", COVERAGE="1") for r in (0.01, 0.004))
+        for answer in (long, short):
+            with fits.open(io.BytesIO(answer.content)) as hdus:
+                assert [hdu.name for hdu in hdus] == ["PRIMARY", "COVERAGE", "INPUTS"]
+                assert np.nanmax(hdus["COVERAGE"].data) <= 2.0
+        assert value("cutout_bytes_sum") == len(long.content) + len(short.content)
+        for step in RESAMPLED_STEPS:
+            assert value("step_seconds_count", step=step) == 2
+        needed = registry.get_sample_value("skylane_soda_needed_bytes_total")
+        read = registry.get_sample_value("skylane_soda_read_bytes_total")
+        assert 10_000 < needed <= read < 5e6
+        ask(ID=dids, CIRCLE="0 -80 1")
+        ask(ID=dids, CIRCLE=f"{ra} {dec} 0.01", PIXSCALE="0.01")
+        ask(PROJ="HPX")
+    found = [int(value("cutouts_total", outcome=name)) for name in CUT_OUTCOMES]
+    # A request that cannot be read is no cutout, as with those of /sync.
+    assert found == [2, 1, 1, 0, 0, 0, 0]
+
+
+def test_deadline_and_memory_hold(catalogue, survey):
+    ra, dec = survey.centre
+    dids = in_band(catalogue, "r")
+    large = {"ID": dids, "CIRCLE": f"{ra} {dec} 0.01", "PIXSCALE": "0.008", "OUTSIDE": "keep"}
+    with served(catalogue, memory_limit_bytes=1 << 28) as ask:
+        answer = ask(**large)
+        assert answer.status_code == 413
+        assert "needs more memory than the 268 MB it may use" in answer.text
+        assert ask(ID=dids, CIRCLE=f"{ra} {dec} 0.004").status_code == 200
+    with served(catalogue, deadline_s=0.4) as ask:
+        answer = ask(**large)
+        assert answer.status_code == 503
+        assert "Retry-After" in answer.headers
+
+
+def test_pictures_tell_their_steps(ask, catalogue, survey):
+    ra, dec = survey.centre
+    given = {"CIRCLE": f"{ra} {dec} 0.004", "RESPONSEFORMAT": "png"}
+    dids = in_band(catalogue, "r")
+    for more in ({"ID": dids[0]}, {"ID": [dids[0], dids[0], dids[1]], "COMBINE": "rgb"}):
+        answer = ask("sync", **given, **more)
+        assert answer.status_code in {200, 204}
+        if answer.status_code == 200:
+            assert steps_of(answer) == RESAMPLED_STEPS
+    assert steps_of(ask(**given, ID=dids[:2])) == RESAMPLED_STEPS
 
 
 def chosen(catalogue, most=100, **given):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from astropy.io import fits
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from vodal.errors import DataError
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels
-from vodal.fits.pixels import physical, read_section
+from vodal.fits.pixels import Tally, physical, read_sections
 from vodal.fits.planes import group_planes
 from vodal.fits.wcs import celestial_axes, load_wcs, sky_wcs
 from vodal.storage import LOCAL, RangeReader, Storage
@@ -44,6 +45,10 @@ class OpenImage:
         self.uri, self.index, self.hdus = uri, index, hdus
         self._storage = storage
         self.hdu = self._hdu(hdus[0])
+        self.tally = Tally()
+        """What was read by `section`."""
+        self.section_s = 0.0
+        """Seconds that it took, decoding included."""
         self._reader: RangeReader | None = None
         try:
             self._place()
@@ -83,6 +88,16 @@ class OpenImage:
             self._reader = open_pixels(self.uri, self.index, self.hdus, storage=self._storage)
         return self._reader
 
+    def open(self) -> None:
+        """Open the file, which holds it against its index.
+
+        Raises
+        ------
+        ChangedError
+            If it is not the one that was indexed; of files on servers when they are read.
+        """
+        self._reader = self.reader
+
     def close(self) -> None:
         """Close the file; it is opened again when it is needed."""
         reader, self._reader = self._reader, None
@@ -110,7 +125,10 @@ class OpenImage:
         """Read a part of a plane of the image's shape, in physical values, as (row, column)."""
         section = [slice(0, 1)] * len(hdu.shape)
         section[self.y_axis], section[self.x_axis] = rows, columns
-        values = physical(read_section(self.reader, hdu, tuple(section)), hdu.image_header)
+        begin = time.perf_counter()
+        (stored,) = read_sections(self.reader, [(hdu, tuple(section))], tally=self.tally)
+        self.section_s += time.perf_counter() - begin
+        values = physical(stored, hdu.image_header)
         return values.reshape(values.shape[self.y_axis], values.shape[self.x_axis])
 
     def rows_at_once(self, pixels: int, columns: int) -> int:
