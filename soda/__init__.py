@@ -46,8 +46,10 @@ In the order data flows:
 - `worklist`  the cutouts of a job, in the order in which they are made
 - `ledger`    what a job has made so far
 - `batches`   the cutouts of a job, made by the pool
+- `combined`  results of a job that are made of several datasets each
 - `targets`   from the rows of an uploaded table to cutouts
 - `jobs`      what a job does
+- `intake`    the parameters and tables of a job
 - `metrics`   what is counted
 - `sending`   the body of an answer on its way
 - `answers`   a cutout on its way out: made, counted, sent
@@ -59,6 +61,6 @@ In the order data flows:
 - `routes`    the service's resources
 - `app`       the service
 
-Nothing but `sending`, `answers`, `one`, `many`, `async_routes`, `stitch.routes`, `routes` and `app`
-knows of HTTP.
+Nothing but `sending`, `answers`, `one`, `many`, `intake`, `async_routes`, `stitch.routes`, `routes`
+and `app` knows of HTTP.
 """

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from soda.async_routes import async_routes
 from soda.examples import SiteExamples
 from soda.finding import Finder
+from soda.intake import CutoutIntake
 from soda.jobs import CutoutJobs
 from soda.metrics import CutoutMetrics
 from soda.routes import soda_routes
@@ -22,7 +23,6 @@ from vodal.pool import WarmPool
 from vodal.pool.metrics import PoolMetrics
 from vodal.products import Catalogue, Refresher, Resolver
 from vodal.storage import LOCAL, Storage
-from vodal.uploads.jobs import JobUploads
 from vodal.uploads.tables import TableUploads
 from vodal.uws.callers import Identify, anonymous
 from vodal.uws.runner import Runner
@@ -111,7 +111,7 @@ def create_app(
     if jobs is None:
         return service_app(routes)
     tables = TableUploads(settings.uploads, section="soda.uploads")
-    uploads = JobUploads(tables)
+    uploads = CutoutIntake(tables, settings, stitches=catalogue is not None)
     work = CutoutJobs(finder, pool, settings, uploads.load, catalogue, metrics)
     routes += async_routes(
         jobs,

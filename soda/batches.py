@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotDoneError
 from dataclasses import dataclass
+from typing import TypeVar
 
 from soda.finding import Finder
 from soda.metrics import CutoutMetrics
@@ -22,7 +23,9 @@ from vodal.pool import WarmPool
 from vodal.uws.results import StoppedError
 from vodal.uws.tasks import Task
 
-__all__ = ["Batches", "Made"]
+__all__ = ["Batches", "Made", "counted", "wait_for"]
+
+_Answer = TypeVar("_Answer")
 
 _ITEMS = 64
 _BUDGET_BYTES = 32 << 20
@@ -54,6 +57,40 @@ def _same_file(batch: _Batch) -> Iterator[_Batch]:
     ):
         items, found = zip(*part, strict=True)
         yield _Batch(list(items), list(found))
+
+
+def counted(metrics: CutoutMetrics, answer: CutAnswer | SkylaneError | None) -> Made:
+    """Count what was made of an item of a job, and give it."""
+    if isinstance(answer, CutAnswer):
+        body = answer.body
+        assert isinstance(body, bytearray)
+        read = answer.read_bytes, answer.needed_bytes
+        metrics.made(answer.seconds, len(body), *read, "async")
+        metrics.ended("ok", "async")
+        return body
+    metrics.ended("empty" if answer is None else outcome_of(answer), "async")
+    return answer
+
+
+def wait_for(task: Task, coming: Future[_Answer]) -> _Answer:
+    """Wait for what the pool makes, as long as the job runs.
+
+    Raises
+    ------
+    StoppedError
+        If the run has to end.
+    SkylaneError
+        As the pool does.
+    """
+    while True:
+        if task.cancelled.is_set():
+            raise StoppedError("the job was stopped")
+        try:
+            return coming.result(_POLL_S)
+        except NotDoneError:
+            if coming.done():
+                # The pool's own, not ours.
+                raise ServiceUnavailable("the cutout was not made in time") from None
 
 
 class Batches:
@@ -155,12 +192,12 @@ class Batches:
         done = 0
         for item, found in zip(batch.items, batch.found, strict=True):
             if not isinstance(found, Source):
-                yield item, self._counted(found)
+                yield item, counted(self._metrics, found)
             elif answers:
                 answer = answers.popleft()
                 if isinstance(answer, CutAnswer):
                     self._finder.changed(answer.changed)
-                yield item, self._counted(answer)
+                yield item, counted(self._metrics, answer)
             else:
                 break
             done += 1
@@ -170,29 +207,19 @@ class Batches:
             self._submit(rest)
             self._window.appendleft(rest)
 
-    def _counted(self, answer: CutAnswer | SkylaneError | None) -> Made:
-        if isinstance(answer, CutAnswer):
-            body = answer.body
-            assert isinstance(body, bytearray)
-            read = answer.read_bytes, answer.needed_bytes
-            self._metrics.made(answer.seconds, len(body), *read, "async")
-            self._metrics.ended("ok", "async")
-            return body
-        self._metrics.ended("empty" if answer is None else outcome_of(answer), "async")
-        return answer
-
     def _answers(self, batch: _Batch) -> deque[CutAnswer | SkylaneError | None] | None:
         """Wait for the answers of a batch; None if it failed as a whole."""
         if batch.answers is None:
             return deque()
         try:
-            return deque(self._wait(batch.answers))
+            answers = wait_for(self._task, batch.answers)
         except StoppedError:
             raise
         except SkylaneError as error:
             if not self._pool.running:
                 raise
             return None if len(batch.wanted) > 1 else deque([error])
+        return deque(answers)
 
     def _one_by_one(self) -> None:
         """Find out which of the first batch it is that cannot be made."""
@@ -204,16 +231,3 @@ class Batches:
             self._window.appendleft(single)
         for single in singles:
             self._submit(single)
-
-    def _wait(
-        self, answers: Future[list[CutAnswer | SkylaneError | None]]
-    ) -> list[CutAnswer | SkylaneError | None]:
-        while True:
-            if self._task.cancelled.is_set():
-                raise StoppedError("the job was stopped")
-            try:
-                return answers.result(_POLL_S)
-            except NotDoneError:
-                if answers.done():
-                    # The pool's own, not ours.
-                    raise ServiceUnavailable("the cutout was not made in time") from None

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from soda.archives import ARCHIVES
 from soda.batches import Batches, Made
+from soda.combined import Combined, CombinedCutouts, read_combined
 from soda.finding import Finder
 from soda.groups import MOST_GROUPS, check_groupable, grouped
 from soda.ledger import FILES, WORKLIST, Ledger
@@ -36,7 +37,7 @@ from soda.params import CutoutParams, parse_params
 from soda.selection import Selection
 from soda.settings import SodaSettings
 from soda.targets import Targets, rows_of
-from soda.worklist import Item, Worklist, WorklistWriter
+from soda.worklist import Item, Worklist, WorklistWriter, list_items
 from vodal.errors import (
     ArchiveError,
     NotFoundError,
@@ -104,43 +105,50 @@ class CutoutJobs(Work):
 
     @override
     def run(self, task: Task) -> None:
-        loop = self._loop.get()
         packing, given = read_packing(Params(task.job.params))
         has_table = bool(given.all("UPLOAD"))
         packing = packing or (Packing.TAR if has_table else None)
-        each = Params([("ID", "-"), *_common(given)]) if has_table else given
-        asked = parse_params(each, max_side=self._settings.max_picture_side)
-        if asked.output.color:
-            raise UsageError("COMBINE=rgb makes one picture at once: ask /sync for it")
+        combined = read_combined(given, self._settings)
+        if combined is None:
+            each = Params([("ID", "-"), *_common(given)]) if has_table else given
+            asked = parse_params(each, max_side=self._settings.max_picture_side)
+        output = asked.output if combined is None else combined.output
         if packing is Packing.MEF:
-            check_groupable(asked.output)
+            check_groupable(output)
         kind = ARCHIVES.get(packing or "")
         archive = None if kind is None else kind(task.job.created_unix_s)
         with Ledger(task, archive) as ledger:
             if not ledger.begin():
                 path = ledger.run / WORKLIST
-                if has_table:
-                    self._list_rows(task, given, packing, asked.output, path)
+                if combined is not None:
+                    list_items(combined.items(), path)
+                elif has_table:
+                    self._list_rows(task, given, packing, output, path)
                 else:
                     self._list(asked, packing, path)
             worklist = Worklist(ledger.run / WORKLIST)
             self._report(task, ledger, len(worklist))
-            batches = Batches(
-                task,
-                self._finder,
-                self._pool,
-                loop,
-                self._settings.max_output_bytes,
-                asked.output,
-                self._metrics,
-            )
-            with closing(batches.made(worklist.items(ledger.done))) as coming:
+            maker = self._maker(task, combined, output)
+            with closing(maker.made(worklist.items(ledger.done))) as coming:
                 for item, made in coming:
                     ledger.add(*_outcome(item, made))
                     self._report(task, ledger, len(worklist))
-            self._finish(task, ledger, packing, asked.output)
+            self._finish(task, ledger, packing, output)
             # Once more: each result has told of its own bytes.
             self._report(task, ledger, len(worklist))
+
+    def _maker(
+        self, task: Task, combined: Combined | None, output: Output
+    ) -> Batches | CombinedCutouts:
+        loop, settings = self._loop.get(), self._settings
+        if combined is not None:
+            return CombinedCutouts(
+                task, combined, self._finder, self._catalogue, self._pool, loop, settings,
+                self._metrics,
+            )  # fmt: skip
+        return Batches(
+            task, self._finder, self._pool, loop, settings.max_output_bytes, output, self._metrics
+        )
 
     @staticmethod
     def _report(task: Task, ledger: Ledger, total: int) -> None:

@@ -7,7 +7,7 @@ again, by whichever server process, goes on with the same ones.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from soda.ordering import RowSorter
 from soda.selection import Selection
 from vodal.uws.results import disk_errors
 
-__all__ = ["Item", "Worklist", "WorklistWriter"]
+__all__ = ["Item", "Worklist", "WorklistWriter", "list_items"]
 
 _PAGE = 2000
 _SCHEMA = pa.schema([
@@ -92,6 +92,14 @@ class WorklistWriter:
                     arrays = [pa.array(column, field.type) for column, field in cells]
                     writer.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
             part.rename(self._path)
+
+
+def list_items(items: Iterable[Item], path: Path) -> None:
+    """Write a few items."""
+    with WorklistWriter(path) as writer:
+        for item in items:
+            writer.add(item)
+        writer.finish()
 
 
 class Worklist:

@@ -14,7 +14,7 @@ from astropy.wcs import WCS
 
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
-from vodal.products import Catalogue, Product
+from vodal.products import Catalogue, CollectionSummary, Product
 from vodal.regions import Polygon
 from vodal.sphere import intersects
 from vodal.storage import stat_local
@@ -48,6 +48,9 @@ class Products(Catalogue):
                     obscore={"em_min": 4e-7, "em_max": 5e-7, "t_min": 60000.0, "t_max": 60000.1},
                 )
                 self.indexes[did] = index
+
+    def collections(self):
+        return [CollectionSummary("survey", len(self.found), ())]
 
     def products(self, collection=None, region=None):
         """Give those whose outline meets a region, as a catalogue does."""

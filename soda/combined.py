@@ -1,0 +1,278 @@
+"""Results of jobs that are made of several datasets each: stitched images, pictures in colour.
+
+The parameter COMBINE asks for them: ``stitch`` takes the parameters of ``/stitched``, ``rgb`` those
+of ``/sync``. Each stencil that is given makes one result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Final
+
+from soda.batches import Made, counted, wait_for
+from soda.finding import Finder
+from soda.groups import check_groupable
+from soda.metrics import CutoutMetrics
+from soda.names import stitched_name
+from soda.outcomes import selection_text
+from soda.output import Output
+from soda.packing import Packing
+from soda.params import parse_params
+from soda.selection import Selection
+from soda.settings import SodaSettings
+from soda.stitch.choose import choose
+from soda.stitch.request import Rules, StitchParams, parse_stitch
+from soda.worker import CutAnswer, make_color, make_stitched
+from soda.worklist import Item
+from vodal.errors import ServiceUnavailable, SkylaneError, TooLargeError, UsageError
+from vodal.params import Params
+from vodal.pool import WarmPool
+from vodal.products import Catalogue
+from vodal.uws.tasks import Task
+
+__all__ = ["Combined", "CombinedCutouts", "check_combined", "read_combined"]
+
+_STENCILS: Final = ("POS", "CIRCLE", "POLYGON")
+
+_Coming = Future[CutAnswer | None] | SkylaneError | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Color:
+    """A picture of three datasets."""
+
+    dids: tuple[str, ...]
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """What a job makes of several datasets."""
+
+    parts: tuple[StitchParams | _Color, ...]
+    """One for each result."""
+    output: Output
+
+    def items(self) -> Iterator[Item]:
+        """Give what is to be made, in order."""
+        width, suffix = len(str(len(self.parts))), self.output.format.suffix
+        for number, part in enumerate(self.parts, 1):
+            if isinstance(part, _Color):
+                selection, stem, words = part.selection, "color", []
+            else:
+                selection, stem = part.image.selection, part.collection or "stitched"
+                words = [f"COLLECTION={part.collection}"] if part.collection else []
+                words += [f"FILTER={name}" for name in part.filters]
+            name = f"{number:0{width}d}_{stitched_name(stem, selection.stencil, suffix)}"
+            region = " ".join([*words, selection_text(selection)]).strip()
+            yield Item(number, 0, " ".join(part.dids), "", region, name, "", selection)
+
+
+def _kind(given: Params) -> str:
+    kind = (given.one("COMBINE") or "").lower()
+    return kind if kind in {"rgb", "stitch"} else ""
+
+
+def check_combined(
+    given: Params, packing: Packing | None, *, stitches: bool, whole: bool, settings: SodaSettings
+) -> None:
+    """Refuse what no job can make of several datasets, before there is a job.
+
+    Parameters
+    ----------
+    given
+        Parameters of the job.
+    packing
+        How several results are put together.
+    stitches
+        Whether images are stitched here.
+    whole
+        Whether these are all of its parameters.
+    settings
+        Limits.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made.
+    """
+    kind = _kind(given)
+    if not kind:
+        return
+    if given.all("UPLOAD"):
+        raise UsageError(
+            f"COMBINE={kind} takes no UPLOAD, whose rows are cutouts of one dataset each; give POS,"
+            " CIRCLE or POLYGON several times"
+        )
+    if kind == "stitch" and not stitches:
+        raise UsageError("COMBINE=stitch: no images are stitched here")
+    if not whole:
+        return
+    combined = read_combined(given, settings)
+    if combined is not None and packing is Packing.MEF:
+        check_groupable(combined.output)
+
+
+def read_combined(given: Params, settings: SodaSettings) -> Combined | None:
+    """Read what a job makes of several datasets; None if it asks for cutouts of one each.
+
+    Raises
+    ------
+    UsageError
+        If a value is missing, malformed or not served.
+    TooLargeError
+        If there are more results than one job may have.
+    """
+    kind = _kind(given)
+    if not kind:
+        return None
+    most = settings.max_combinations
+    count = sum(len(set(given.all(name))) for name in _STENCILS)
+    if count > most:
+        raise TooLargeError(
+            f"POS, CIRCLE and POLYGON are given {count} times, for one result each; at most {most}"
+        )
+    if kind == "rgb":
+        asked = parse_params(given, max_side=settings.max_picture_side)
+        # All three of the same part.
+        one = replace(asked, dids=asked.dids[:1])
+        parts = [_Color(asked.dids, selection) for _, selection in one.combinations()]
+        return Combined(tuple(parts[:most]), asked.output)
+    stitched = [parse_stitch(each, max_side=settings.max_picture_side) for each in _each(given)]
+    return Combined(tuple(stitched), stitched[0].image.output)
+
+
+def _each(given: Params) -> Iterator[Params]:
+    """Give the parameters of each stencil."""
+    common = [
+        (name, value)
+        for name, values in given.items()
+        for value in values
+        if name not in {*_STENCILS, "COMBINE"}
+    ]
+    pairs = dict.fromkeys((name, value) for name in _STENCILS for value in given.all(name))
+    for pair in pairs or [None]:
+        yield Params(common if pair is None else [*common, pair])
+
+
+class CombinedCutouts:
+    """Has the results of one run made. For the thread of the job.
+
+    Parameters
+    ----------
+    task
+        Is looked at while results are waited for.
+    combined
+        What to make.
+    finder, catalogue
+        Find datasets.
+    pool
+        Where they are made, as bulk work.
+    loop
+        Of the pool.
+    settings
+        Limits.
+    metrics
+        Counts.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        combined: Combined,
+        finder: Finder,
+        catalogue: Catalogue | None,
+        pool: WarmPool,
+        loop: asyncio.AbstractEventLoop,
+        settings: SodaSettings,
+        metrics: CutoutMetrics,
+    ) -> None:
+        self._task, self._parts, self._output = task, combined.parts, combined.output
+        self._finder, self._catalogue = finder, catalogue
+        self._pool, self._loop = pool, loop
+        self._settings, self._metrics = settings, metrics
+        self._rules = Rules(settings.mask_names, settings.zero_point_keywords)
+        self._window: deque[tuple[Item, _Coming]] = deque()
+
+    def made(self, items: Iterator[Item]) -> Generator[tuple[Item, Made], None, None]:
+        """Give each item with what was made, in order.
+
+        Raises
+        ------
+        StoppedError
+            If the run has to end.
+        ServiceUnavailable
+            If the catalogue or the pool is not there.
+        """
+        try:
+            while True:
+                # As many as can be made at once; the others wait here, not in the pool.
+                while len(self._window) < self._pool.workers:
+                    item = next(items, None)
+                    if item is None:
+                        break
+                    self._window.append((item, self._begun(self._parts[item.number - 1])))
+                if not self._window:
+                    return
+                item, coming = self._window[0]
+                answer = self._answer(coming)
+                self._window.popleft()
+                if isinstance(answer, CutAnswer):
+                    self._finder.changed(answer.changed)
+                yield item, counted(self._metrics, answer)
+        finally:
+            for _, coming in self._window:
+                if isinstance(coming, Future):
+                    coming.cancel()
+            self._window.clear()
+
+    def _answer(self, coming: _Coming) -> CutAnswer | SkylaneError | None:
+        if not isinstance(coming, Future):
+            return coming
+        try:
+            return wait_for(self._task, coming)
+        except SkylaneError as error:
+            if self._task.cancelled.is_set() or not self._pool.running:
+                raise
+            return error
+
+    def _begun(self, part: StitchParams | _Color) -> _Coming:
+        """Find the datasets of a result and have it made."""
+        limit = self._settings.max_output_bytes
+        # Longer than the answer to a request may take, unless the only worker does all.
+        most = (self._task.duration_s or None) if self._pool.workers > 1 else None
+        deadline = None if most is None else max(float(most), self._settings.deadline_s)
+        try:
+            if isinstance(part, _Color):
+                found = [self._finder.look_up(did, part.selection)[1] for did in part.dids]
+                sources = [source for source in found if source is not None]
+                if len(sources) < len(found):
+                    return None
+                return asyncio.run_coroutine_threadsafe(
+                    self._pool.run(
+                        make_color, sources, part.selection, limit, self._output,
+                        deadline_s=deadline, bulk=True,
+                    ),
+                    self._loop,
+                )  # fmt: skip
+            if self._catalogue is None:
+                return UsageError("COMBINE=stitch: no images are stitched here")
+            most_inputs = self._settings.max_stitched
+            inputs = choose(part, self._finder, self._catalogue, most_inputs)
+            if not inputs:
+                return None
+            return asyncio.run_coroutine_threadsafe(
+                self._pool.run(
+                    make_stitched, inputs, part.image, self._rules, limit,
+                    deadline_s=deadline, bulk=True,
+                ),
+                self._loop,
+            )  # fmt: skip
+        except ServiceUnavailable:
+            raise
+        except SkylaneError as error:
+            return error
