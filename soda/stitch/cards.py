@@ -20,6 +20,8 @@ __all__ = ["coverage_part", "image_part", "inputs_part"]
 
 _COMMON: Final = ("TELESCOP", "INSTRUME", "FILTER", "OBJECT")
 """Kept where all images say the same."""
+_MOST_NAMED: Final = 999
+"""As many as keywords can number; the table of inputs has all."""
 _COLUMNS: Final = (
     ("obs_publisher_did", "", "dataset, or file"),
     ("weight", "1D", "of the image where images overlap"),
@@ -78,6 +80,7 @@ def image_part(
         *text_cards("STCONS", kept, "what was kept: flux or surface brightness"),
         value_card("PIXAR_A2", f"{area_arcsec2:.12G}", "[arcsec2] pixel in the middle"),
         *provenance.cards(),
+        *_names(inputs),
     ]
     for note in scaling.notes:
         cards += comment_cards("HISTORY", note)
@@ -150,6 +153,16 @@ def _common(inputs: Sequence[Input]) -> list[str]:
             (value,) = values
             if value:
                 cards += text_cards(keyword, value)
+    return cards
+
+
+def _names(inputs: Sequence[Input]) -> list[str]:
+    """Name the images that were used, where there are several; one is named by CUTID."""
+    if len(inputs) < 2:
+        return []
+    cards = []
+    for number, one in enumerate(inputs[:_MOST_NAMED], 1):
+        cards += text_cards(f"CUTID{number:03d}", one.name.encode("ascii", "replace").decode())
     return cards
 
 
