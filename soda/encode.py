@@ -50,10 +50,10 @@ class Room:
         return self.data_at + padded(self.length)
 
     def write_header(self, body: memoryview) -> None:
-        """Write the header, and zeros to fill the data's last block."""
+        """Write the header, and what fills the data's last block."""
         body[self.at : self.data_at] = self.header
         filled = self.data_at + self.length
-        body[filled : self.end] = bytes(self.end - filled)
+        body[filled : self.end] = _filling(self.header) * (self.end - filled)
 
 
 def lay_out(parts: Sequence[tuple[Sequence[str], int]]) -> list[Room]:
@@ -67,6 +67,11 @@ def lay_out(parts: Sequence[tuple[Sequence[str], int]]) -> list[Room]:
 def padded(length: int) -> int:
     """Round up to whole blocks."""
     return -(-length // _BLOCK) * _BLOCK
+
+
+def _filling(header: bytes) -> bytes:
+    """Give what fills the last block: zeros, of ASCII tables blanks (FITS 4.0 section 7.2.3)."""
+    return b" " if header.startswith(b"XTENSION= 'TABLE ") else b"\0"
 
 
 def _length(data: NDArray[Any] | bytes) -> int:

@@ -159,6 +159,19 @@ def test_where_it_comes_from_is_told_and_a_cut_of_a_cut_tells_its_own(tmp_path):
         assert str(out[0].header).count("CUTDATE") == 1
 
 
+@pytest.mark.parametrize("form", ["fits", "fits-gzip"])
+def test_an_ascii_table_that_goes_along_is_filled_with_blanks(tmp_path, form):
+    column = fits.Column("X", "F8.3", array=np.arange(5.0), ascii=True)
+    path = write(tmp_path / "a.fits", image(), fits.TableHDU.from_columns([column], name="STARS"))
+    assert verify(path) == ""
+    output = parse_output(Params([("FORMAT", form)]))
+    out = tmp_path / "b.fits"
+    out.write_bytes(cutout_file(path, Selection(tables=True), output=output).body)
+    assert verify(out) == ""
+    with fits.open(out) as cut:
+        np.testing.assert_array_equal(cut["STARS"].data["X"], np.arange(5.0))
+
+
 def source_of_file(path, did=""):
     return replace(file_source(path), did=did)
 
