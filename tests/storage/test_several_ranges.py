@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from vodal.errors import ChangedError, DataError, ServiceUnavailable
 from vodal.storage import Storage, StorageSettings
 from vodal.storage.byteranges import read_pieces
+from vodal.storage.settings import S3Settings
 from vodal.testing.archive import serve_archive
 
 DATA = np.random.default_rng(3).bytes(1_000_000)
@@ -104,6 +105,19 @@ def test_faults_are_told_as_of_single_ranges(archive, storage):
         archive.faults.clear()
         with pytest.raises(DataError, match="ends before byte"):
             reader.read_many([*ROWS, (999_999, 2)])
+
+
+def test_s3_is_asked_for_single_ranges_alone(archive):
+    (archive.folder / "survey").mkdir()
+    (archive.folder / "survey" / "a.bin").write_bytes(DATA)
+    s3 = S3Settings(buckets=("survey",), endpoint=archive.url, anonymous=True)
+    storage = Storage(StorageSettings(s3=s3))
+    with storage.open("s3://survey/a.bin") as reader:
+        assert reader.read_many(ROWS) == EXPECTED
+    storage.close()
+    assert not any("," in item.headers["range"] for item in archive.seen)
+    # The first tells the version; the holes are read along.
+    assert len(archive.seen) == 2
 
 
 @settings(max_examples=30, deadline=None)
