@@ -1,8 +1,9 @@
-"""Documents made from the code: the commented settings file and the page of settings."""
+"""Documents made from the code: settings file, page of settings, tables of parameters."""
 
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from skylane.settings import SiteSettings
+from soda.parameters import PARAMETERS
 
-__all__ = ["settings_file", "settings_page"]
+__all__ = ["settings_file", "settings_page", "with_parameters"]
 
 _WIDTH = 96
 
@@ -126,5 +128,26 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+_TABLE = re.compile(r"(<!-- parameters: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def _parameters(group: str) -> str:
+    """Write a table of parameters of cutouts."""
+    lines = ["| parameter | value | meaning |", "|---|---|---|"]
+    lines += [
+        f"| `{one.name}` | {one.values} | {one.meaning} |"
+        for one in PARAMETERS
+        if one.group == group
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def with_parameters(page: str) -> str:
+    """Fill the tables of ``docs/soda.md``, which stand between comments, from the declarations."""
+    return _TABLE.sub(lambda found: found[1] + _parameters(found[2]) + found[3], page)
+
+
 if __name__ == "__main__":
     Path("docs/settings.md").write_text(settings_page(), "utf-8")
+    soda = Path("docs/soda.md")
+    soda.write_text(with_parameters(soda.read_text("utf-8")), "utf-8")

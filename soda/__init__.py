@@ -5,10 +5,12 @@ In the order data flows:
 - `settings`  what an operator can set
 - `selection` what part of a dataset is wanted
 - `formats`   media types and short names
+- `parameters` what a request can say, declared once
+- `values`    words and numbers of a request
 - `output`    what is made of the pixels
 - `params`    the request's parameters as frozen values
 - `packing`   how several cutouts are put together
-- `extensions` parameters beyond the standard: pixels, HDUs, tables, headers alone
+- `extensions` parameters beyond the standard: pixels and HDUs
 - `filters`   BAND, TIME and POL where the product's row tells
 - `finding`   from identifiers to what is cut
 - `names`     names of files
@@ -38,7 +40,7 @@ In the order data flows:
 - `worker`    what runs in the pool's processes
 - `warmup`    a first cutout, that loads all libraries
 - `inputs`    the parameters as descriptors tell them
-- `links`     the cutout's row and descriptors for DataLink and TAP
+- `links`     rows and descriptors for DataLink and TAP
 - `outcomes`  what became of each of several cutouts
 - `archives`  tar and zip, written piece by piece
 - `groups`    several cutouts in one FITS file

@@ -1,6 +1,6 @@
-"""Parameters beyond SODA 1.0: PIXELS, PIXEL_n, HDU, TABLES and KIND.
+"""Parameters beyond SODA 1.0 that are more than words and numbers: PIXELS, PIXEL_n and HDU.
 
-PIXEL_n and KIND are named as DaCHS names them; PIXELS is written as a section of CFITSIO, and HDU
+PIXEL_n is named as DaCHS names it; PIXELS is written as a section of CFITSIO, and HDU
 as its EXTNAME,EXTVER.
 """
 
@@ -14,13 +14,12 @@ from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.params import Params
 from vodal.regions import parse_numbers
 
-__all__ = ["parse_hdus", "parse_header_only", "parse_pixels", "parse_tables"]
+__all__ = ["parse_hdus", "parse_pixels"]
 
 Pixels = tuple[PixelRange | None, ...]
 
 _AXIS = re.compile(r"PIXEL_([1-9]\d?)$")
 _MOST = 1 << 62
-_YES, _NO = {"1", "TRUE", "T", "YES"}, {"0", "FALSE", "F", "NO"}
 
 
 def parse_pixels(params: Params) -> tuple[Pixels, ...]:
@@ -104,33 +103,3 @@ def _choice(text: str) -> HduChoice:
             f"MASK or SCI,2, not '{text[:40]}'"
         )
     return HduChoice(name=name.upper(), extver=int(version) if comma else None)
-
-
-def parse_tables(params: Params) -> bool:
-    """Read TABLES.
-
-    Raises
-    ------
-    UsageError
-        If it is neither 0 nor 1.
-    """
-    text = (params.one("TABLES") or "0").upper()
-    if text not in _YES | _NO:
-        raise UsageError(
-            f"TABLES takes 1, for the tables that belong to the image, or 0, not '{text[:20]}'"
-        )
-    return text in _YES
-
-
-def parse_header_only(params: Params) -> bool:
-    """Read KIND.
-
-    Raises
-    ------
-    UsageError
-        If it is neither DATA nor HEADER.
-    """
-    text = (params.one("KIND") or "DATA").upper()
-    if text not in {"DATA", "HEADER"}:
-        raise UsageError(f"KIND takes DATA or HEADER, not '{text[:20]}'")
-    return text == "HEADER"

@@ -1,4 +1,4 @@
-"""The cutout's row in a {links} answer and the descriptors that tell clients how to ask.
+"""The rows of cutouts in a {links} answer and the descriptors that tell clients how to ask.
 
 Values are written so that pyvo, Firefly and TOPCAT find them: exactly one ``#cutout`` row a
 dataset (Firefly shows its full/cutout toggle only then), a CIRCLE with ``xtype="circle"``.
@@ -7,6 +7,7 @@ dataset (Firefly shows its full/cutout toggle only then), a CIRCLE with ``xtype=
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from typing_extensions import override
 
@@ -21,39 +22,71 @@ STANDARD_ID = "ivo://ivoa.net/std/SODA#sync-1.0"
 ASYNC_ID = "ivo://ivoa.net/std/SODA#async-1.0"
 DID_UTYPE = "obscore:Curation.publisherDID"
 
-_DESCRIPTION = (
-    "Cut out what a region on the sky, a band, a time and polarization states meet, from all "
-    "planes of the image"
+_CUTOUT = ServiceDescriptor(
+    id="soda",
+    name="Cutout",
+    access_url="/soda/sync",
+    standard_id=STANDARD_ID,
+    description=(
+        "Cut out what a region on the sky, a band, a time and polarization states meet, from all "
+        "planes of the image"
+    ),
+    content_type="image/fits",
+    inputs=(),
 )
+_STITCHED = ServiceDescriptor(
+    id="soda-stitched",
+    name="Image on another grid",
+    access_url="/soda/stitched",
+    # No standard describes it; clients show it by its parameters.
+    standard_id="",
+    description=(
+        "Bring an image, or several stitched together, to a grid of pixels of your choice: "
+        "projection, scale, orientation and size"
+    ),
+    content_type="image/fits",
+    inputs=(),
+)
+"""What is the same in all descriptors; the URLs follow that of the site."""
 
 
 class SodaLinkMaker(LinkMaker):
-    """Makes the ``#cutout`` row of a product."""
+    """Makes the ``#cutout`` row of a product, and of images one for other grids."""
 
     @override
     def links(self, product: Product, base_url: str) -> Iterable[Link]:
-        descriptor = ServiceDescriptor(
-            id="soda",
-            name="Cutout",
-            access_url=f"{base_url}/soda/sync",
-            standard_id=STANDARD_ID,
-            description=_DESCRIPTION,
-            content_type="image/fits",
-            inputs=dataset_inputs(product),
+        service = replace(
+            _CUTOUT, access_url=base_url + _CUTOUT.access_url, inputs=dataset_inputs(product)
         )
-        return [
+        made = [
             Link(
                 product.did,
                 "#cutout",
-                service=descriptor,
+                service=service,
                 description="Cutout of the image",
                 content_type="image/fits",
             )
         ]
+        if product.obscore.get("dataproduct_type") == "image" and product.region is not None:
+            service = replace(
+                _STITCHED,
+                access_url=base_url + _STITCHED.access_url,
+                inputs=dataset_inputs(product, "stitched"),
+            )
+            made.append(
+                Link(
+                    product.did,
+                    "#proc",
+                    service=service,
+                    description="The image on another grid of pixels",
+                    content_type="image/fits",
+                )
+            )
+        return made
 
 
 class SodaAnnotator(Annotator):
-    """Makes the descriptor that goes with rows of any table that has the dataset's identifier."""
+    """Makes the descriptors that go with rows of any table that has the dataset's identifier."""
 
     @override
     def descriptors(self, columns: Sequence[Column], base_url: str) -> Sequence[ServiceDescriptor]:
@@ -63,13 +96,15 @@ class SodaAnnotator(Annotator):
         if identifier is None:
             return []
         return [
-            ServiceDescriptor(
+            replace(
+                _CUTOUT,
                 id="soda-sync",
-                name="Cutout",
-                access_url=f"{base_url}/soda/sync",
-                standard_id=STANDARD_ID,
-                description=_DESCRIPTION,
-                content_type="image/fits",
+                access_url=base_url + _CUTOUT.access_url,
                 inputs=generic_inputs(identifier),
-            )
+            ),
+            replace(
+                _STITCHED,
+                access_url=base_url + _STITCHED.access_url,
+                inputs=generic_inputs(identifier, "stitched"),
+            ),
         ]

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeVar, get_args
+from typing import Final, Literal, cast
 
 from soda.formats import FITS, PNG, Format, requested_format
+from soda.parameters import Orientation, Outside
+from soda.values import flag, number, whole_numbers, word
 from vodal.errors import UsageError
 from vodal.params import Params
-from vodal.pictures.colormaps import COLORMAPS
 from vodal.pictures.levels import Cuts, StretchName
 from vodal.pictures.lupton import SOFTENING
 from vodal.regions import parse_numbers
 from vodal.resample.block import Sampling
 
-__all__ = ["Compression", "Look", "Orientation", "Output", "Outside", "parse_output"]
+__all__ = ["Compression", "Look", "Output", "parse_output"]
 
-Outside = Literal["keep", "nan", "mask"]
-Orientation = Literal["pixels", "north"]
-_Choice = TypeVar("_Choice", bound=str)
 
-_MAX_QUANTIZE: Final = 1000.0
-_MAX_TILE: Final = 1 << 16
 _MAX_SIDE: Final = 4096
-_MAX_SOFTENING: Final = 1000.0
 _PERCENT: Final = re.compile(r"(\S+)%\s+(\S+)%|(\S+)%")
-_TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +88,7 @@ def parse_output(
     UsageError
         If a value is malformed or the format is not served.
     """
-    color = _choice(params, "COMBINE", ("none", "rgb"), "none") == "rgb"
+    color = word(params, "COMBINE") == "rgb"
     found = requested_format(params) or default or (PNG if color else FITS)
     if color and found.kind != "picture":
         raise UsageError(
@@ -104,92 +97,53 @@ def parse_output(
         )
     return Output(
         format=found,
-        outside=_choice(params, "OUTSIDE", get_args(Outside), "keep"),
+        outside=cast("Outside", word(params, "OUTSIDE")),
         compression=_compression(params),
         color=color,
         look=_look(params, max_side, color=color),
     )
 
 
-def _choice(params: Params, name: str, choices: tuple[_Choice, ...], default: _Choice) -> _Choice:
-    text = params.one(name)
-    if text is None:
-        return default
-    for choice in choices:
-        if text.lower() == choice:
-            return choice
-    raise UsageError(f"{name} may be {', '.join(choices)}; not '{text[:40]}'")
-
-
 def _compression(params: Params) -> Compression:
     plain = Compression()
-    quantize, tile = plain.quantize, plain.tile
-    text = params.one("QUANTIZE")
-    if text is not None:
-        numbers = parse_numbers(text, "QUANTIZE")
-        if len(numbers) != 1 or not 0.0 < numbers[0] <= _MAX_QUANTIZE:
-            raise UsageError(
-                f"QUANTIZE takes one number above 0 and up to {_MAX_QUANTIZE:g}: "
-                "the steps in one standard deviation of the noise"
-            )
-        quantize = numbers[0]
-    text = params.one("TILE")
-    if text is not None:
-        numbers = parse_numbers(text, "TILE")
-        whole = all(number == math.floor(number) for number in numbers)
-        if len(numbers) != 2 or not whole or not all(1 <= n <= _MAX_TILE for n in numbers):
-            raise UsageError(
-                f"TILE takes two whole numbers from 1 to {_MAX_TILE}: columns and rows of a tile"
-            )
-        tile = int(numbers[0]), int(numbers[1])
-    return Compression(quantize, tile)
+    quantize = number(params, "QUANTIZE", "the steps in one standard deviation of the noise")
+    return Compression(
+        plain.quantize if quantize is None else quantize,
+        whole_numbers(params, "TILE", "columns and rows of a tile") or plain.tile,
+    )
 
 
 def _look(params: Params, max_side: int, *, color: bool) -> Look:
-    stretch: StretchName = "asinh"
-    brightness = None
-    if color:
-        brightness = _number(params, "STRETCH", math.inf)
-    else:
-        stretch = _choice(params, "STRETCH", get_args(StretchName), stretch)
-    softening = _number(params, "Q", _MAX_SOFTENING)
+    softening = number(params, "Q")
     size = params.integer("SIZE", minimum=1)
     if size is not None and size > max_side:
         raise UsageError(f"SIZE may be up to {max_side} pixels here, not {size}")
     return Look(
-        stretch=stretch,
+        stretch="asinh" if color else cast("StretchName", word(params, "STRETCH")),
         cuts=_cuts(params),
-        colormap=_choice(params, "COLORMAP", COLORMAPS, "gray"),
-        invert=_flag(params, "INVERT"),
-        orient=_choice(params, "ORIENT", get_args(Orientation), "pixels"),
-        sampling=_choice(params, "SAMPLING", get_args(Sampling), "bilinear"),
+        colormap=word(params, "COLORMAP"),
+        invert=flag(params, "INVERT"),
+        orient=cast("Orientation", word(params, "ORIENT")),
+        sampling=cast("Sampling", word(params, "SAMPLING")),
         size=size,
         max_side=max_side,
-        brightness=brightness,
+        brightness=_brightness(params) if color else None,
         softening=SOFTENING if softening is None else softening,
     )
 
 
-def _number(params: Params, name: str, most: float) -> float | None:
-    text = params.one(name)
+def _brightness(params: Params) -> float | None:
+    """Read STRETCH as pictures in colour take it, which is declared as the word of others."""
+    text = params.one("STRETCH")
     if text is None:
         return None
-    numbers = parse_numbers(text, name)
-    if len(numbers) != 1 or not 0.0 < numbers[0] <= most:
-        upper = "" if math.isinf(most) else f" and up to {most:g}"
-        where = "; with COMBINE=rgb it is the brightness where the asinh bends"
+    numbers = parse_numbers(text, "STRETCH")
+    if len(numbers) != 1 or not numbers[0] > 0.0:
         raise UsageError(
-            f"{name} takes one number above 0{upper}, not '{text[:40]}'"
-            f"{where if name == 'STRETCH' else ''}"
+            f"STRETCH takes one number above 0, not '{text[:40]}'; with COMBINE=rgb it is the"
+            " brightness where the asinh bends"
         )
     return numbers[0]
-
-
-def _flag(params: Params, name: str) -> bool:
-    text = (params.one(name) or "0").lower()
-    if text not in _TRUE + _FALSE:
-        raise UsageError(f"{name} may be {', '.join(_TRUE + _FALSE)}; not '{text[:40]}'")
-    return text in _TRUE
 
 
 def _cuts(params: Params) -> Cuts:

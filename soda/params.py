@@ -7,10 +7,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from soda.extensions import parse_hdus, parse_header_only, parse_pixels, parse_tables
+from soda.extensions import parse_hdus, parse_pixels
 from soda.formats import Format
 from soda.output import Output, parse_output
+from soda.parameters import STATES
 from soda.selection import HduChoice, Interval, PixelRange, Selection
+from soda.values import flag, word
 from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.params import Params
 from vodal.regions import Region, parse_circle, parse_numbers, parse_polygon, parse_pos
@@ -18,10 +20,6 @@ from vodal.regions import Region, parse_circle, parse_numbers, parse_polygon, pa
 __all__ = ["CutoutParams", "parse_params"]
 
 _STENCILS = {"POS": parse_pos, "CIRCLE": parse_circle, "POLYGON": parse_polygon}
-_STATES = frozenset(
-    ("I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "YX", "POLI", "POLA")
-)
-"""Polarization states of ObsCore 1.1 section B.6.6.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +141,8 @@ def parse_params(
         pol=_states(params),
         pixels=parse_pixels(params),
         hdus=parse_hdus(params),
-        tables=parse_tables(params),
-        header_only=parse_header_only(params),
+        tables=flag(params, "TABLES"),
+        header_only=word(params, "KIND") == "HEADER",
         output=output,
     )
 
@@ -172,6 +170,6 @@ def _interval(text: str, name: str, unit: str) -> Interval:
 def _states(params: Params) -> tuple[str, ...]:
     states = tuple(dict.fromkeys(value.upper() for value in params.all("POL")))
     for state in states:
-        if state not in _STATES:
+        if state not in STATES:
             raise UsageError(f"POL takes states like I, Q, U, V or XX, not '{state[:20]}'")
     return states

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from soda.stitch.request import Combination
+from soda.parameters import Combination
 from vodal.resample.block import Layout, Sampling
 from vodal.resample.canvas import Canvas
 from vodal.resample.grid import PixelGrid

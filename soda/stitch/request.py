@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeVar, get_args
+from typing import Final, cast
 
 from soda.formats import Format
 from soda.output import Output
+from soda.parameters import Combination, Conserved, Frame, Photometry
 from soda.params import CutoutParams, parse_params
 from soda.selection import Selection
 from soda.source import Source
+from soda.values import flag, number, whole_numbers, word
 from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS
 from vodal.params import Params
-from vodal.regions import Region, parse_numbers
+from vodal.regions import Region
 from vodal.resample.block import Sampling
 
 __all__ = [
-    "CYLINDRICAL",
-    "ZENITHAL",
-    "Combination",
-    "Frame",
     "Rules",
     "StitchInput",
     "StitchParams",
@@ -29,18 +26,6 @@ __all__ = [
     "parse_stitch",
 ]
 
-ZENITHAL: Final = ("TAN", "SIN", "ZEA", "ARC", "STG")
-"""Projections whose reference point is the middle of the region."""
-CYLINDRICAL: Final = ("CAR", "CEA", "MER", "SFL", "AIT", "MOL")
-"""Those whose reference point is on the equator; MER, SFL, AIT and MOL are of kindred kinds."""
-
-Frame = Literal["icrs", "galactic"]
-Combination = Literal["mean", "weighted", "median", "first"]
-_Conserved = Literal["auto", "flux", "brightness"]
-_Photometry = Literal["zeropoint", "none"]
-_Choice = TypeVar("_Choice", bound=str)
-
-_MAX_SIDE: Final = 1 << 20
 _NOT_HERE: Final = ("PIXELS", "HDU", "TABLES", "KIND")
 
 
@@ -61,9 +46,9 @@ class StitchRequest:
     """Columns and rows about the stencil's middle; None for as many as hold the stencil."""
     sampling: Sampling = "bilinear"
     combination: Combination = "mean"
-    conserved: _Conserved = "auto"
+    conserved: Conserved = "auto"
     """Total flux, surface brightness, or what the images' unit asks for."""
-    photometry: _Photometry = "zeropoint"
+    photometry: Photometry = "zeropoint"
     """Whether the images are brought to one zero point, if all have one."""
     coverage: bool = False
     """Whether the weight of each pixel is told."""
@@ -173,63 +158,27 @@ def _image(params: Params, selection: Selection, output: Output) -> StitchReques
         output = replace(output, outside="nan")
     elif output.outside == "mask":
         raise UsageError("OUTSIDE may be nan or keep for stitched images; COVERAGE=1 tells more")
-    projection = (params.one("PROJ") or "TAN").upper()
-    if projection not in ZENITHAL + CYLINDRICAL:
-        known = ", ".join(ZENITHAL + CYLINDRICAL)
-        raise UsageError(f"PROJ may be {known}; not '{projection[:20]}'")
-    rotation = _number(params, "ROTATION", "degrees, from north through east")
+    about = "degrees, from north through east"
+    rotation = number(params, "ROTATION", about, "stitched")
+    scale = number(params, "PIXSCALE", "the side of a pixel in arcseconds", "stitched")
     return StitchRequest(
         selection=selection,
-        projection=projection,
-        scale_arcsec=_scale(params),
+        projection=word(params, "PROJ", "stitched"),
+        scale_arcsec=scale,
         rotation_deg=0.0 if rotation is None else rotation % 360.0,
-        frame=_choice(params, "FRAME", get_args(Frame)),
+        frame=cast("Frame", word(params, "FRAME", "stitched")),
         npix=_npix(params, selection.stencil),
-        sampling=_choice(params, "SAMPLING", get_args(Sampling)),
-        combination=_choice(params, "STACK", get_args(Combination)),
-        conserved=_choice(params, "CONSERVE", get_args(_Conserved)),
-        photometry=_choice(params, "PHOTOMETRY", get_args(_Photometry)),
-        coverage=_choice(params, "COVERAGE", ("0", "1")) == "1",
+        sampling=cast("Sampling", word(params, "SAMPLING", "stitched")),
+        combination=cast("Combination", word(params, "STACK", "stitched")),
+        conserved=cast("Conserved", word(params, "CONSERVE", "stitched")),
+        photometry=cast("Photometry", word(params, "PHOTOMETRY", "stitched")),
+        coverage=flag(params, "COVERAGE", "stitched"),
         output=output,
     )
 
 
-def _choice(params: Params, name: str, choices: tuple[_Choice, ...]) -> _Choice:
-    """Read one of several words; the first is the default."""
-    text = params.one(name)
-    if text is None:
-        return choices[0]
-    for choice in choices:
-        if text.lower() == choice:
-            return choice
-    raise UsageError(f"{name} may be {', '.join(choices)}; not '{text[:40]}'")
-
-
-def _number(params: Params, name: str, what: str) -> float | None:
-    text = params.one(name)
-    if text is None:
-        return None
-    numbers = parse_numbers(text, name)
-    if len(numbers) != 1:
-        raise UsageError(f"{name} takes one number: {what}")
-    return numbers[0]
-
-
-def _scale(params: Params) -> float | None:
-    scale = _number(params, "PIXSCALE", "the side of a pixel in arcseconds")
-    if scale is not None and not 1e-6 <= scale <= 36000.0:
-        raise UsageError("PIXSCALE takes the side of a pixel in arcseconds, from 1e-6 to 36000")
-    return scale
-
-
 def _npix(params: Params, stencil: Region | None) -> tuple[int, int] | None:
-    text = params.one("NPIX")
-    if text is None:
-        return None
-    numbers = parse_numbers(text, "NPIX")
-    whole = all(number == math.floor(number) for number in numbers)
-    if len(numbers) != 2 or not whole or not all(1 <= n <= _MAX_SIDE for n in numbers):
-        raise UsageError(f"NPIX takes two whole numbers from 1 to {_MAX_SIDE}: columns and rows")
-    if stencil is None:
+    found = whole_numbers(params, "NPIX", "columns and rows", "stitched")
+    if found is not None and stencil is None:
         raise UsageError("with NPIX give one of POS, CIRCLE and POLYGON, for the middle")
-    return int(numbers[0]), int(numbers[1])
+    return found

@@ -12,7 +12,8 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from soda.distance import signed_distance
-from soda.stitch.request import ZENITHAL, StitchRequest
+from soda.parameters import ZENITHAL
+from soda.stitch.request import StitchRequest
 from vodal.errors import TooLargeError, UsageError
 from vodal.fits.frames import route_to_icrs, turn, unit_vectors
 from vodal.fits.wcs import icrs_to_pixel, pixel_to_icrs

@@ -119,7 +119,7 @@ def test_what_is_asked_is_what_comes(cubes, row, params, expected):
         ({"POL": ["I", "Q", "V"]}, "POL: the states I Q V are not evenly spaced"),
         ({"PIXELS": "1:2,1:2,1:2,1:2,1:2"}, "PIXELS names 5 axes, but the image has 4"),
         ({"HDU": "MASK"}, "HDU: 'MASK' is not part of this dataset; it has 0"),
-        ({"KIND": "all"}, "KIND takes DATA or HEADER"),
+        ({"KIND": "all"}, "KIND may be DATA, HEADER"),
     ],
 )
 def test_what_cannot_be_is_told(cubes, row, params, words):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skylane.documentation import settings_file, settings_page
+from skylane.documentation import settings_file, settings_page, with_parameters
 from skylane.settings import SiteSettings, load_settings
 from vodal.errors import SettingsError
 
@@ -58,3 +58,10 @@ def test_the_written_file_loads_as_the_defaults(tmp_path):
 def test_the_page_of_settings_is_true():
     page = Path(__file__).parents[2] / "docs" / "settings.md"
     assert page.read_text("utf-8") == settings_page(), "run 'make docs'"
+
+
+def test_the_tables_of_parameters_are_true():
+    page = (Path(__file__).parents[2] / "docs" / "soda.md").read_text("utf-8")
+    assert with_parameters(page) == page, "run 'make docs'"
+    for group in ("standard", "part", "format", "picture", "color", "stitched"):
+        assert f"<!-- parameters: {group} -->" in page

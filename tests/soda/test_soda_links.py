@@ -6,8 +6,6 @@ import numpy as np
 
 from soda.distance import signed_distance, unit_vectors
 from soda.links import SodaAnnotator, SodaLinkMaker
-from soda.output import Output, parse_output
-from vodal.params import Params
 from vodal.products import Product
 from vodal.regions import Circle, Polygon
 from vodal.tables.columns import Column
@@ -86,7 +84,7 @@ def test_the_generic_descriptor_points_to_the_column_of_identifiers():
         "my_id", "char", "*", utype="obscore:Curation.publisherDID", id="obs_publisher_did"
     )
     other = Column("s_ra", "double", unit="deg", id="s_ra")
-    (descriptor,) = SodaAnnotator().descriptors((other, did), "http://localhost:8080")
+    descriptor, stitched = SodaAnnotator().descriptors((other, did), "http://localhost:8080")
     given = inputs(descriptor)
     assert given["ID"].ref == "obs_publisher_did"
     assert given["ID"].value == ""
@@ -94,18 +92,26 @@ def test_the_generic_descriptor_points_to_the_column_of_identifiers():
     assert {"BAND", "TIME", "POL", "PIXELS", "HDU", "TABLES", "KIND"} <= set(given)
     assert given["BAND"].minimum is given["TIME"].maximum is None
     assert descriptor.access_url == "http://localhost:8080/soda/sync"
+    assert stitched.access_url == "http://localhost:8080/soda/stitched"
+    assert inputs(stitched)["ID"].ref == "obs_publisher_did"
+    assert {"PROJ", "PIXSCALE", "CIRCLE", "STACK"} <= set(inputs(stitched))
+    # pyvo and Firefly know cutouts by it.
+    assert not stitched.standard_id
     assert not SodaAnnotator().descriptors((other,), "http://localhost:8080")
     nameless = dataclasses.replace(did, id=None)
     assert not SodaAnnotator().descriptors((nameless,), "http://localhost:8080")
 
 
-def test_every_option_of_the_extensions_is_one_that_the_service_takes():
-    (link,) = SodaLinkMaker().links(product(), "https://x.org")
-    given = inputs(link.service)
-    names = {"RESPONSEFORMAT", "OUTSIDE", "STRETCH", "COLORMAP", "ORIENT"}
-    for name in names:
-        for option in given[name].options:
-            parse_output(Params([(name, option)]))
-    # What a client sends that picks the first of each changes nothing.
-    first = Params([(name, given[name].options[0]) for name in names])
-    assert parse_output(first) == Output()
+def test_an_image_has_a_row_for_other_grids():
+    cutout, other = SodaLinkMaker().links(
+        product(dataproduct_type="image", em_min=1e-7, em_max=2e-7), "https://x.org"
+    )
+    assert (cutout.semantics, other.semantics) == ("#cutout", "#proc")
+    given = inputs(other.service)
+    assert given["ID"].value == product().did
+    assert given["PROJ"].options[0] == "TAN"
+    assert given["POLYGON"].maximum == "10 20 10.5 20 10.5 20.5 10 20.5"
+    # With ID they are refused.
+    assert not {"COLLECTION", "FILTER", "TIME", "KIND"} & set(given)
+    for nowhere in (product(dataproduct_type="cube"), product(None, dataproduct_type="image")):
+        assert len(list(SodaLinkMaker().links(nowhere, "https://x.org"))) == 1

@@ -220,7 +220,7 @@ def test_hdus_tables_and_headers_alone():
         ({"PIXEL_2": "5 1"}, ["PIXEL_2"]),
         ({"HDU": "SCI,x"}, ["HDU", "EXTVER", "SCI,x"]),
         ({"HDU": ",2"}, ["HDU"]),
-        ({"TABLES": "all"}, ["TABLES", "1", "'ALL'"]),
+        ({"TABLES": "all"}, ["TABLES", "1", "'all'"]),
         ({"KIND": "pixels"}, ["KIND", "HEADER"]),
     ],
 )
