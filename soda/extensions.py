@@ -18,8 +18,9 @@ __all__ = ["parse_hdus", "parse_pixels"]
 
 Pixels = tuple[PixelRange | None, ...]
 
-_AXIS = re.compile(r"PIXEL_([1-9]\d?)$")
+_AXIS = re.compile(r"PIXEL_(0|[1-9]\d{0,2})$")
 _MOST = 1 << 62
+_MOST_AXES = 99
 
 
 def parse_pixels(params: Params) -> tuple[Pixels, ...]:
@@ -36,6 +37,9 @@ def parse_pixels(params: Params) -> tuple[Pixels, ...]:
         return found
     if found:
         raise UsageError("give PIXELS or PIXEL_n, not both")
+    if not 1 <= min(axes) <= max(axes) <= _MOST_AXES:
+        wrong = ", ".join(axes.values())
+        raise UsageError(f"{wrong}: axes are counted from 1 to {_MOST_AXES}, as in PIXEL_1")
     ranges = {axis: _interval(params, name) for axis, name in axes.items()}
     return (tuple(ranges.get(axis) for axis in range(1, max(ranges) + 1)),)
 

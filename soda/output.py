@@ -8,7 +8,7 @@ from typing import Final, Literal, cast
 
 from soda.formats import FITS, PNG, Format, requested_format
 from soda.parameters import Orientation, Outside
-from soda.values import flag, number, whole_numbers, word
+from soda.values import flag, number, whole_number, whole_numbers, word
 from vodal.errors import UsageError
 from vodal.params import Params
 from vodal.pictures.levels import Cuts, StretchName
@@ -115,7 +115,7 @@ def _compression(params: Params) -> Compression:
 
 def _look(params: Params, max_side: int, *, color: bool) -> Look:
     softening = number(params, "Q")
-    size = params.integer("SIZE", minimum=1)
+    size = whole_number(params, "SIZE")
     if size is not None and size > max_side:
         raise UsageError(f"SIZE may be up to {max_side} pixels here, not {size}")
     return Look(

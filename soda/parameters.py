@@ -187,7 +187,7 @@ PARAMETERS: Final = (
     Parameter(
         "SIZE", "picture", "`512`",
         "of pictures: pixels of the longer side; areas are averaged, or pixels repeated",
-        _BOTH, "int", None, "pix",
+        _BOTH, "int", None, "pix", least=1,
     ),
     Parameter(
         "ORIENT", "picture", "",

@@ -158,12 +158,13 @@ def _intervals(params: Params, name: str, unit: str) -> tuple[Interval, ...]:
 
 
 def _interval(text: str, name: str, unit: str) -> Interval:
-    numbers = parse_numbers(text, name, infinite=True)
+    takes = f"two numbers 'low high' in {unit}; -Inf and +Inf are ends"
+    numbers = parse_numbers(text, name, infinite=True, takes=takes)
     if len(numbers) != 2:
-        raise UsageError(f"{name} takes two numbers 'low high' in {unit}; -Inf and +Inf are ends")
+        raise UsageError(f"{name} takes {takes}")
     low, high = numbers
     if not low <= high or low == math.inf or high == -math.inf:
-        raise UsageError(f"{name}: the interval from {low:g} to {high:g} is empty")
+        raise UsageError(f"{name}: the interval from {low!r} to {high!r} is empty; low comes first")
     return Interval(low, high)
 
 

@@ -9,7 +9,7 @@ from vodal.errors import UsageError
 from vodal.params import Params
 from vodal.regions import parse_numbers
 
-__all__ = ["flag", "number", "whole_numbers", "word"]
+__all__ = ["flag", "number", "whole_number", "whole_numbers", "word"]
 
 
 def word(params: Params, name: str, resource: Resource = "sync") -> str:
@@ -79,6 +79,20 @@ def number(params: Params, name: str, what: str = "", resource: Resource = "sync
     return numbers[0]
 
 
+def whole_number(params: Params, name: str) -> int | None:
+    """Read one whole number within its bounds, ``40.0`` too; None if none is given.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or out of bounds.
+    """
+    found = _whole(params, name, "sync", 1)
+    if found is None:
+        raise UsageError(f"{name} takes one whole number{_bounds(declared(name))}")
+    return found[0] if found else None
+
+
 def whole_numbers(
     params: Params, name: str, what: str, resource: Resource = "sync"
 ) -> tuple[int, int] | None:
@@ -89,15 +103,26 @@ def whole_numbers(
     UsageError
         If they are not that.
     """
+    found = _whole(params, name, resource, 2)
+    if found is None:
+        bounds = _bounds(declared(name, resource))
+        raise UsageError(f"{name} takes two whole numbers{bounds}: {what}")
+    return (found[0], found[1]) if found else None
+
+
+def _whole(params: Params, name: str, resource: Resource, count: int) -> list[int] | None:
+    """Give so many numbers, none if none are given; None if they are something else."""
     text = params.one(name)
     if text is None:
-        return None
+        return []
     one = declared(name, resource)
+    # pyvo 1.9 writes those of a parameter with a unit as 40.0.
     numbers = parse_numbers(text, name)
-    whole = all(value == math.floor(value) and _within(value, one) for value in numbers)
-    if len(numbers) != 2 or not whole:
-        raise UsageError(f"{name} takes two whole numbers{_bounds(one)}: {what}")
-    return int(numbers[0]), int(numbers[1])
+    if len(numbers) != count:
+        return None
+    if not all(value == math.floor(value) and _within(value, one) for value in numbers):
+        return None
+    return [int(value) for value in numbers]
 
 
 def _within(value: float, one: Parameter) -> bool:

@@ -134,7 +134,7 @@ Shape = Point | Circle | Polygon | Range
 """Any value of the sphere."""
 
 
-def parse_numbers(text: str, name: str, *, infinite: bool = False) -> list[float]:
+def parse_numbers(text: str, name: str, *, infinite: bool = False, takes: str = "") -> list[float]:
     """Read blank-separated numbers of a DALI literal.
 
     Parameters
@@ -145,12 +145,15 @@ def parse_numbers(text: str, name: str, *, infinite: bool = False) -> list[float
         The parameter's name, for the error.
     infinite
         Whether ``-Inf`` and ``+Inf`` are accepted.
+    takes
+        What the parameter takes, for the error.
 
     Raises
     ------
     UsageError
         If a word is no number, or not finite where that is needed.
     """
+    about = f"{name} takes {takes};" if takes else f"{name}:"
     numbers = []
     for word in text.split():
         try:
@@ -159,18 +162,25 @@ def parse_numbers(text: str, name: str, *, infinite: bool = False) -> list[float
                 raise ValueError  # noqa: TRY301
             value = float(word)
         except ValueError:
-            raise UsageError(f"{name}: '{word[:40]}' is not a number") from None
-        if math.isnan(value) or (math.isinf(value) and not infinite):
-            raise UsageError(f"{name}: '{word[:40]}' is not allowed here")
+            value = math.nan
+        if math.isnan(value):
+            raise UsageError(f"{about} '{word[:40]}' is not a number")
+        if math.isinf(value) and not infinite:
+            raise UsageError(f"{about} '{word[:40]}' is not a finite number")
         numbers.append(value)
     return numbers
 
 
+_CIRCLE_TAKES = "three numbers 'ra dec radius' in degrees"
+_POLYGON_TAKES = "three or more pairs 'ra dec' in degrees"
+_RANGE_TAKES = "four numbers 'ra_min ra_max dec_min dec_max' in degrees"
+
+
 def parse_circle(text: str, name: str = "CIRCLE") -> Circle:
     """Read ``ra dec radius`` in degrees (DALI 1.1 section 3.3.6)."""
-    numbers = parse_numbers(text, name)
+    numbers = parse_numbers(text, name, takes=_CIRCLE_TAKES)
     if len(numbers) != 3:
-        raise UsageError(f"{name} takes three numbers 'ra dec radius' in degrees")
+        raise UsageError(f"{name} takes {_CIRCLE_TAKES}")
     try:
         return Circle(*numbers)
     except UsageError as error:
@@ -179,9 +189,9 @@ def parse_circle(text: str, name: str = "CIRCLE") -> Circle:
 
 def parse_polygon(text: str, name: str = "POLYGON") -> Polygon:
     """Read ``ra1 dec1 ra2 dec2 ra3 dec3 ...`` in degrees (DALI 1.1 section 3.3.7)."""
-    numbers = parse_numbers(text, name)
+    numbers = parse_numbers(text, name, takes=_POLYGON_TAKES)
     if len(numbers) < 6 or len(numbers) % 2:
-        raise UsageError(f"{name} takes three or more pairs 'ra dec' in degrees")
+        raise UsageError(f"{name} takes {_POLYGON_TAKES}")
     try:
         return Polygon(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
     except UsageError as error:
@@ -189,10 +199,12 @@ def parse_polygon(text: str, name: str = "POLYGON") -> Polygon:
 
 
 def _parse_range(text: str, name: str) -> Range:
-    numbers = parse_numbers(text, name, infinite=True)
+    numbers = parse_numbers(text, name, infinite=True, takes=_RANGE_TAKES)
     if len(numbers) != 4:
-        raise UsageError(f"{name} takes four numbers 'ra_min ra_max dec_min dec_max' in degrees")
+        raise UsageError(f"{name} takes {_RANGE_TAKES}")
     ra_min, ra_max, dec_min, dec_max = numbers
+    if math.inf in (ra_min, dec_min) or -math.inf in (ra_max, dec_max):
+        raise UsageError(f"{name}: -Inf is a lower end and +Inf an upper one")
     if math.isinf(ra_min) or math.isinf(ra_max):
         ra_min, ra_max = (
             (0.0 if math.isinf(ra_min) else ra_min),
@@ -208,7 +220,7 @@ def _parse_range(text: str, name: str) -> Range:
 
 def parse_pos(text: str, name: str = "POS") -> Region:
     """Read ``CIRCLE ...``, ``RANGE ...`` or ``POLYGON ...`` (SODA 1.0 section 3.3.1)."""
-    shape, _, numbers = text.strip().partition(" ")
+    shape, numbers = [*text.split(None, 1), "", ""][:2]
     match shape.upper():
         case "CIRCLE":
             return parse_circle(numbers, f"{name}=CIRCLE")

@@ -102,7 +102,8 @@ def bounded(one) -> bool:
 
 @pytest.mark.parametrize(("resource", "one"), of(bounded))
 def test_numbers_are_taken_up_to_their_bounds(resource, one):
-    count = int(one.arraysize) if one.datatype == "int" else 1
+    whole = one.datatype == "int"
+    count = int(one.arraysize or 1) if whole else 1
 
     def text(value):
         return " ".join([f"{value!r}"] * count)
@@ -110,11 +111,14 @@ def test_numbers_are_taken_up_to_their_bounds(resource, one):
     good = [end for end in (one.least, one.most) if end is not None]
     bad = [one.above] if one.above is not None else []
     if one.least is not None:
-        bad.append(one.least - 1 if count > 1 else math.nextafter(one.least, -math.inf))
+        bad.append(one.least - 1 if whole else math.nextafter(one.least, -math.inf))
     if one.most is not None:
-        bad.append(one.most + 1 if count > 1 else math.nextafter(one.most, math.inf))
+        bad.append(one.most + 1 if whole else math.nextafter(one.most, math.inf))
     for value in good:
         parse(resource, (one.name, text(value)))
+    if whole:
+        parse(resource, (one.name, text(4.0)))
+        bad.append(4.5)
     for value in [*map(text, bad), "x", "nan", "inf", "1 2 3", "1e999"]:
         with pytest.raises(UsageError, match=one.name):
             parse(resource, (one.name, value))

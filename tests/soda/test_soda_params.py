@@ -229,3 +229,48 @@ def test_wrong_extensions_are_told_by_name(given, words):
         parse(ID="a", **given).single()
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"CIRCLE": "1 2 x"}, ["CIRCLE takes three numbers 'ra dec", "'x' is not a number"]),
+        ({"CIRCLE": "1 2 nan"}, ["CIRCLE takes", "'nan' is not a number"]),
+        ({"CIRCLE": "1 2 inf"}, ["CIRCLE takes", "'inf' is not a finite number"]),
+        ({"POS": "CIRCLE ICRS 1 2 3"}, ["POS=CIRCLE takes three numbers", "'ICRS'"]),
+        ({"POS": "RANGE 1 2 3 four"}, ["POS=RANGE takes four numbers", "'four'"]),
+        ({"POLYGON": "1 2 3 4 5 1e999"}, ["POLYGON takes three or more pairs", "finite"]),
+        ({"BAND": "V"}, ["BAND takes two numbers 'low high' in metres", "'V' is not a number"]),
+        ({"BAND": "6e-7 5e-7"}, ["BAND", "from 6e-07 to 5e-07", "low comes first"]),
+        ({"TIME": "2023-02-25 2023-02-26"}, ["TIME takes two numbers", "days (MJD)"]),
+        # An end that is beyond the other: nothing is between them.
+        ({"POS": "RANGE +Inf -Inf 0 1"}, ["POS=RANGE", "-Inf is a lower end and +Inf an upper"]),
+        ({"POS": "RANGE 0 1 +Inf -Inf"}, ["POS=RANGE", "-Inf is a lower end"]),
+        ({"POS": "RANGE 0 1 -Inf -Inf"}, ["POS=RANGE", "-Inf is a lower end"]),
+        ({"POS": "RANGE Inf Inf 0 1"}, ["POS=RANGE", "-Inf is a lower end"]),
+        ({"PIXEL_0": "1 2"}, ["PIXEL_0", "from 1"]),
+        ({"PIXEL_100": "1 2", "PIXEL_1": "1 2"}, ["PIXEL_100", "99"]),
+    ],
+)  # fmt: skip
+def test_wrong_values_are_told_with_what_is_taken(given, words):
+    with pytest.raises(UsageError) as caught:
+        parse(ID="a", **given).single()
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("blank", [" ", "  ", "\t", "\n", " \r\n "])
+def test_any_white_space_parts_words(blank):
+    expected = parse(ID="a", POS="CIRCLE 1 2 3")
+    assert parse(ID="a", POS=blank.join(["", "circle", "1", "2", "3", ""])) == expected
+    assert parse(ID="a", CIRCLE=blank.join("123")) == expected
+    assert parse(ID="a", BAND=f"1{blank}2") == parse(ID="a", BAND="1 2")
+
+
+def test_open_ranges_of_the_sky():
+    def pos(text):
+        return parse(ID="a", POS=f"RANGE {text}").stencils
+
+    assert pos("-Inf +Inf -Inf +Inf") == pos("0 360 -90 90")
+    assert pos("10 +Inf -5 inf") == pos("10 360 -5 90")
+    assert pos("-Inf 10 -Inf 5") == pos("0 10 -90 5")
