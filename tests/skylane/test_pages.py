@@ -118,6 +118,17 @@ def test_the_examples_of_explanations_run(site, tmp_path):
     assert "all rows" in said
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_the_examples_of_cutouts_run(site, tmp_path):
+    run_blocks("soda.md", "shell|python", site, tmp_path)
+    with fits.open(tmp_path / "cutout.fits") as cut:
+        assert cut[0].header["CUTID"] in dids_at(site)
+        assert cut[0].header["CUTSTEN"].startswith("CIRCLE")
+    with fits.open(tmp_path / "stitched.fits") as stitched:
+        used = set(stitched["INPUTS"].data["obs_publisher_did"].tolist())
+        assert used <= {row["obs_publisher_did"] for row in site.rows if row["filter"] == "r"}
+
+
 def test_the_examples_for_operators_of_jobs_run(site, tmp_path):
     assert "phase" in run_blocks("jobs.md", "shell", site, tmp_path)
 
