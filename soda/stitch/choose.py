@@ -42,8 +42,8 @@ def choose(
     TooLargeError
         If there are more images than may be stitched.
     UsageError
-        If the selection cannot be applied to a dataset, or the images of a collection are of
-        several filters and none is named.
+        If the selection cannot be applied to a dataset, a dataset that is named is a cube, or the
+        images of a collection are of several filters and none is named.
     """
     if asked.collection is None:
         if len(asked.dids) > most:
@@ -51,6 +51,9 @@ def choose(
                 f"ID is given {len(asked.dids)} times; at most {most} images are stitched"
             )
         products = [finder.product(did) for did in asked.dids]
+        for product in products:
+            if product.obscore.get("dataproduct_type") == "cube":
+                raise UsageError(f"ID: {product.did} is a cube; only images are stitched")
         products = [
             product
             for product in products

@@ -128,6 +128,16 @@ def test_what_cannot_be_is_told(cubes, row, params, words):
     assert answer.text.startswith(f"UsageError: {words}")
 
 
+def test_a_cube_is_not_stitched(cubes, row):
+    given = {"ID": row["obs_publisher_did"], "CIRCLE": "150 2 0.002"}
+    answer = httpx.get(f"{cubes.url}/soda/stitched", params=given, timeout=60)
+    assert answer.status_code == 400
+    assert answer.text.startswith("UsageError: ID: ")
+    assert "is a cube; only images are stitched" in answer.text
+    (proc,) = row.getdatalink().iter_procs()
+    assert proc.semantics == "#cutout"
+
+
 def test_headers_alone_tell_the_size(cubes, row):
     answer = cut(cubes, row, KIND="HEADER", POL="I", PIXELS="[3:4]")
     assert answer.headers["content-type"] == "image/fits"
