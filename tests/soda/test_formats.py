@@ -95,7 +95,7 @@ def test_values_are_read():
         ("QUANTIZE", "0", "above 0"),
         ("QUANTIZE", "1 2", "one number"),
         ("QUANTIZE", "many", "not a number"),
-        ("QUANTIZE", "inf", "not allowed"),
+        ("QUANTIZE", "inf", "not a finite"),
         ("TILE", "10", "columns and rows"),
         ("TILE", "10 0", "from 1"),
         ("TILE", "10 1.5", "whole"),

@@ -441,7 +441,7 @@ def test_the_area_of_a_turned_grid_is_held():
 @pytest.mark.parametrize(
     ("name", "value", "word"),
     [
-        ("STRETCH", "square", "linear, sqrt, log, asinh"),
+        ("STRETCH", "square", "asinh, linear, sqrt, log"),
         ("CUTS", "5 1", "low before high"),
         ("CUTS", "1%", None),
         ("CUTS", "0%", "CUTS"),
@@ -450,7 +450,7 @@ def test_the_area_of_a_turned_grid_is_held():
         ("CUTS", "10 20%", "number"),
         ("CUTS", "best", "zscale"),
         ("COLORMAP", "jet", "viridis"),
-        ("INVERT", "perhaps", "true"),
+        ("INVERT", "perhaps", "0, 1"),
         ("ORIENT", "south", "north"),
         ("SAMPLING", "cubic", "bilinear, lanczos3"),
         ("SIZE", "0", "SIZE"),
