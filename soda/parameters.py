@@ -158,7 +158,8 @@ PARAMETERS: Final = (
         _BOTH, above=0.0, most=1000.0,
     ),
     Parameter(
-        "TILE", "format", "`256 256`", "of compressed FITS: columns and rows of a tile",
+        "TILE", "format", "`256 256`",
+        "of compressed FITS: columns and rows of a tile; by default whole rows",
         _BOTH, "int", "2", "pix", least=1, most=1 << 16,
     ),
     Parameter(

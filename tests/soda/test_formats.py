@@ -80,7 +80,7 @@ def test_a_parameter_stands_above_the_accept_header():
 
 
 def test_nothing_asked_is_plain_fits():
-    assert parse_output(Params([])) == Output(FITS, "keep", Compression(4.0, (256, 256)))
+    assert parse_output(Params([])) == Output(FITS, "keep", Compression(4.0, None))
 
 
 def test_values_are_read():
