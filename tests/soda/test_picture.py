@@ -240,9 +240,9 @@ def test_a_picture_of_more_than_the_limit_is_made_strip_by_strip(
     whole = bytes(cutout_file(path, wanted, output=output).body)
     sizes = []
 
-    def read(reader, requests):
+    def read(reader, requests, **given):
         sizes.append(sum(part[1].stop - part[1].start for _, part in requests))
-        return read_sections(reader, requests)
+        return read_sections(reader, requests, **given)
 
     monkeypatch.setattr("soda.picture.read_sections", read)
     monkeypatch.setattr("soda.picture._STRIP_PIXELS", 200 * 40)
