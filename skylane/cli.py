@@ -414,6 +414,14 @@ def query(
 @main.command()
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @click.option("--stitch", is_flag=True, help="Make one image of all, on one grid.")
+@click.option(
+    "--table",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A cutout of each row of a VOTable, CSV, FITS table or Parquet.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes that cut a table.  [default: settings]"
+)
 @click.option("--circle", metavar='"RA DEC RADIUS"', help="Circle, ICRS degrees.")
 @click.option("--polygon", metavar='"RA DEC RA DEC RA DEC ..."', help="Polygon, ICRS degrees.")
 @click.option("--pos", metavar="SHAPE", help="CIRCLE ..., RANGE ... or POLYGON ..., as in SODA.")
@@ -426,7 +434,8 @@ def query(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     required=True,
-    help="File to write; its name tells the format. '-' is standard output.",
+    help="File to write; its name tells the format. '-' is standard output. With --table a .tar,"
+    " a .zip or a folder.",
 )
 @click.option("--header", is_flag=True, help="Only the headers that the cutout would have.")
 @click.option(
@@ -441,6 +450,8 @@ def query(
 def cut(
     images: tuple[str, ...],
     stitch: bool,
+    table: Path | None,
+    workers: int | None,
     circle: str | None,
     polygon: str | None,
     pos: str | None,
@@ -462,12 +473,19 @@ def cut(
     With --stitch one image is made of several files, URLs and datasets of the site in any mixture,
     or of those of one of its collections (-p COLLECTION=...), as by the service's /stitched.
 
+    With --table each row names a file, URL or dataset (column file, url or ID), or a position (ra,
+    dec) for which the site's images are found, and has a radius or one of POS, CIRCLE, POLYGON,
+    BAND, TIME, POL, PIXELS. What is made so far stays in OUTPUT.part: the same command goes on
+    after it was stopped or killed. The index tells what became of each row.
+
     \b
     Examples: skylane cut image.fits --circle "150.1 2.2 0.01" -o out.fits
               skylane cut https://example.org/17.fits.fz --pixels "[1:99,1:99]" -o out.fits.fz
               skylane cut s3://survey/cube.fits --band "0.0029 0.0031" -o - > out.fits
               skylane cut "ivo://example.org/survey?visit17.fits" --header -o headers.fits
               skylane cut chip*.fits --stitch -p PIXSCALE=0.2 -o stitched.fits
+              skylane cut --table targets.csv -o stamps
+              skylane cut --table targets.vot -p FORMAT=png -o stamps.zip --workers 8
     """
     from skylane import cutting
 
@@ -478,6 +496,13 @@ def cut(
         named.append("KIND=HEADER")
     named += [f"POL={state}" for state in pol]
     given = cutting.cutout_parameters([*named, *parameters])
+    if table is not None:
+        from skylane.cuttable import cut_table
+
+        if images or stitch:
+            raise click.UsageError("with --table the rows name the images, and none is stitched")
+        cut_table(notices, site, table, output, given, workers)
+        return
     if stitch:
         from skylane.stitching import stitch_images
 

@@ -112,7 +112,8 @@ def create_app(
         return service_app(routes)
     tables = TableUploads(settings.uploads, section="soda.uploads")
     uploads = CutoutIntake(tables, settings, stitches=catalogue is not None)
-    work = CutoutJobs(finder, pool, settings, uploads.load, catalogue, metrics)
+    look = uploads.looked_at
+    work = CutoutJobs(finder, pool, settings, uploads.load, catalogue, metrics, look)
     routes += async_routes(
         jobs,
         work,

@@ -127,6 +127,7 @@ def async_routes(
     service = JobService(
         runner, "soda", jobs,
         default_duration_s=settings.job_limit_s, max_duration_s=settings.job_max_limit_s,
+        most=settings.job_concurrency,
     )  # fmt: skip
     routes = JobRoutes(
         service,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from hashlib import sha256
 from itertools import islice
 from mmap import ACCESS_READ, mmap
@@ -53,12 +53,14 @@ from vodal.tables.csv import write_csv
 from vodal.tables.parquet import write_parquet
 from vodal.tables.uploads import UploadedTable
 from vodal.uws.loop import ServiceLoop
-from vodal.uws.results import StoppedError, disk_errors
+from vodal.uws.results import JobFolder, StoppedError, disk_errors
 from vodal.uws.tasks import Task, Work
 
 __all__ = ["CutoutJobs"]
 
 _PAGE = 500
+
+LookAt = Callable[[Params, JobFolder], AbstractContextManager[Sequence[UploadedTable]]]
 
 
 class CutoutJobs(Work):
@@ -78,6 +80,8 @@ class CutoutJobs(Work):
         Finds products by place; without it a table has to name datasets.
     metrics
         Counts cutouts; by default nobody asks.
+    look_at
+        Reads what was uploaded before a job runs; without it that is looked at by the job alone.
     """
 
     resumes = True
@@ -90,7 +94,9 @@ class CutoutJobs(Work):
         uploads: Callable[[Task], Sequence[UploadedTable]],
         catalogue: Catalogue | None = None,
         metrics: CutoutMetrics | None = None,
+        look_at: LookAt | None = None,
     ) -> None:
+        self._look_at = look_at
         self._metrics = metrics or CutoutMetrics(CollectorRegistry())
         self._uploads = uploads
         self._catalogue = catalogue
@@ -102,6 +108,27 @@ class CutoutJobs(Work):
     def start(self) -> None:
         """Remember the event loop of the pool; jobs have threads of their own."""
         self._loop.start()
+
+    @override
+    def check(self, params: Params, folder: JobFolder) -> None:
+        packing, given = read_packing(params)
+        if read_combined(given, self._settings) is not None:
+            return
+        has_table = bool(given.all("UPLOAD"))
+        packing = packing or (Packing.TAR if has_table else None)
+        each = Params([("ID", "-"), *_common(given)]) if has_table else given
+        asked = parse_params(each, max_side=self._settings.max_picture_side)
+        if packing is Packing.MEF:
+            check_groupable(asked.output)
+        if not has_table:
+            self._combinations(asked, packing)
+        elif self._look_at is not None:
+            with self._look_at(given, folder) as tables:
+                self._targets(tables, given, asked.output)
+                if not tables[0].rows:
+                    raise UsageError("UPLOAD: there is nothing to cut out, the table has no rows")
+                if tables[0].rows > self._most(packing):
+                    raise self._too_many(packing)
 
     @override
     def run(self, task: Task) -> None:
@@ -164,14 +191,7 @@ class CutoutJobs(Work):
     # What to cut
 
     def _list(self, asked: CutoutParams, packing: Packing | None, path: Path) -> None:
-        most = self._most(packing)
-        wanted = list(islice(asked.combinations(), most + 1))
-        if len(wanted) > most:
-            raise TooLargeError(
-                f"ID, POS, CIRCLE, POLYGON, BAND and TIME have more than {most} combinations, the"
-                f" most for {'one result each' if packing is None else f'MULTI={packing}'};"
-                " ask for fewer at once, for MULTI=tar, or upload a table"
-            )
+        wanted = self._combinations(asked, packing)
         width = len(str(len(wanted)))
         numbered = iter(enumerate(wanted, 1))
         with WorklistWriter(path) as writer:
@@ -186,16 +206,31 @@ class CutoutJobs(Work):
                     writer.add(_item(number, name, did, selection, product))
             writer.finish()
 
+    def _combinations(
+        self, asked: CutoutParams, packing: Packing | None
+    ) -> list[tuple[str, Selection]]:
+        most = self._most(packing)
+        wanted = list(islice(asked.combinations(), most + 1))
+        if len(wanted) > most:
+            raise TooLargeError(
+                f"ID, POS, CIRCLE, POLYGON, BAND and TIME have more than {most} combinations, the"
+                f" most for {'one result each' if packing is None else f'MULTI={packing}'};"
+                " ask for fewer at once, for MULTI=tar, or upload a table"
+            )
+        return wanted
+
+    def _targets(self, tables: Sequence[UploadedTable], given: Params, output: Output) -> Targets:
+        if len(tables) != 1:
+            raise UsageError(f"UPLOAD takes one table, not {len(tables)}")
+        suffix = output.format.suffix
+        return Targets(tables[0].columns, given, self._finder, self._catalogue, suffix)
+
     def _list_rows(
         self, task: Task, given: Params, packing: Packing | None, output: Output, path: Path
     ) -> None:
         """List what the rows of an uploaded table ask for."""
         tables = self._uploads(task)
-        if len(tables) != 1:
-            raise UsageError(f"UPLOAD takes one table, not {len(tables)}")
-        targets = Targets(
-            tables[0].columns, given, self._finder, self._catalogue, output.format.suffix
-        )
+        targets = self._targets(tables, given, output)
 
         def check() -> None:
             if task.cancelled.is_set():
@@ -205,14 +240,17 @@ class CutoutJobs(Work):
         with WorklistWriter(path) as writer:
             for item in targets.items(rows_of(tables[0]), check):
                 if writer.count >= most:
-                    raise TooLargeError(
-                        f"the table asks for more than {most} cutouts, the most for"
-                        f" MULTI={packing}; divide it, or choose by COLLECTION and FILTER"
-                    )
+                    raise self._too_many(packing)
                 writer.add(item)
                 if writer.count % _PAGE == 0:
                     task.report(listed=writer.count)
             writer.finish()
+
+    def _too_many(self, packing: Packing | None) -> TooLargeError:
+        return TooLargeError(
+            f"UPLOAD: the table asks for more than {self._most(packing)} cutouts, the most for"
+            f" MULTI={packing}; divide it, or choose by COLLECTION and FILTER"
+        )
 
     def _most(self, packing: Packing | None) -> int:
         most = self._settings.max_combinations

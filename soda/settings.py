@@ -42,6 +42,9 @@ class SodaSettings(Settings):
     """Seconds that a job may run, unless it asks for more or less."""
     job_max_limit_s: int = Field(default=172_800, ge=1)
     """Seconds that a job can ask for."""
+    job_concurrency: int = Field(default=3, ge=1)
+    """Jobs of cutouts that one server process runs at once, of the ``jobs.concurrency`` of all
+    services. Less than that leaves places to queries, however many cutouts wait."""
     uploads: UploadSettings = UploadSettings()
     max_streams: int = Field(default=4, ge=1)
     """Answers with several cutouts (MULTI) that one server process makes at once; one more is told

@@ -156,7 +156,8 @@ class Targets:
         if "did" not in self._found and not (self._has_places and catalogue is not None):
             raise UsageError(
                 "UPLOAD: the table needs a column of identifiers (ID, obs_publisher_did) or"
-                " positions in degrees (ra and dec, or by the UCDs pos.eq.ra and pos.eq.dec)"
+                " positions in degrees (ra and dec, or by the UCDs pos.eq.ra and pos.eq.dec); it"
+                f" has {', '.join(column.name for column in columns)[:200]}"
             )
         self._collection = params.one("COLLECTION")
         self._filter = params.one("FILTER")

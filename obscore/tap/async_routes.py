@@ -74,6 +74,7 @@ def async_routes(
         TapJobs(queries, settings, annotators, load, metrics),
         default_duration_s=settings.async_limit_s,
         max_duration_s=settings.async_max_limit_s,
+        most=settings.async_concurrency,
     )
     routes = JobRoutes(
         service,

@@ -27,6 +27,9 @@ class TapSettings(Settings):
     """Seconds that an asynchronous query may run, unless its job asks for more or less."""
     async_max_limit_s: int = Field(default=14_400, ge=1)
     """Seconds that the job of an asynchronous query can ask for."""
+    async_concurrency: int = Field(default=3, ge=1)
+    """Asynchronous queries that one server process runs at once, of the ``jobs.concurrency`` of all
+    services. Less than that leaves places to cutouts, however many queries wait."""
     connections: int = Field(default=12, ge=1)
     """Queries that one server process runs at once; further ones wait."""
     queries_per_user: int = Field(default=6, ge=1)

@@ -9,6 +9,7 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
+import httpx
 import numpy as np
 import psutil
 import pyarrow as pa
@@ -188,23 +189,63 @@ def test_the_cutouts_of_a_job_are_counted(start, survey, dids):
     ("table", "more", "word"),
     [
         (b"x,y\n1,2\n", {}, "UPLOAD: the table needs a column of identifiers"),
+        (b"x,y\n1,2\n", {}, "; it has x, y"),
         (b"ID\nivo://a/b\n", {"ID": "ivo://a/b"}, "ID and UPLOAD exclude each other"),
         (b"ID\nivo://a/b\n", {"MULTI": "rar"}, "MULTI takes"),
         (b"ID\nivo://a/b\n", {"CIRCLE": "1 2"}, "CIRCLE"),
-        (b"ID\nivo://a/b\n", {}, "there is no dataset 'ivo://a/b'"),
+        (b"ID\nivo://a/b\n", {"UPLOAD": "other,param:none"}, "no part 'none'"),
         (b"\x00\x01", {}, "UPLOAD cutouts"),
         (b"ID\n", {}, "nothing to cut out"),
     ],
 )
-def test_a_table_that_is_no_use_ends_the_job(job_server, table, more, word):
-    job_id = submit(job_server, table, **more)
+def test_a_table_that_is_no_use_is_refused_at_once(job_server, table, more, word):
+    params = {"UPLOAD": "cutouts,param:rows", **more}
+    files = {"rows": ("rows.csv", table)}
+    answer = httpx.post(
+        f"{job_server.url}/async", data={"PHASE": "RUN", **params}, files=files, timeout=60
+    )
+    assert answer.status_code == 400
+    assert answer.text.startswith("UsageError: ")
+    assert word in answer.text
+    # And where it is told to run later; then it can be mended.
+    answer = httpx.post(f"{job_server.url}/async", data=params, files=files, timeout=60)
+    assert answer.status_code == 303
+    job_id = answer.headers["location"].rpartition("/")[2]
+    answer = httpx.post(f"{job_server.url}/async/{job_id}/phase", data={"PHASE": "RUN"}, timeout=60)
+    assert (answer.status_code, word in answer.text) == (400, True)
+    assert job_server.job(job_id)["phase"] == "PENDING"
+
+
+def test_a_job_that_was_refused_can_be_mended(job_server, dids):
+    answer = httpx.post(
+        f"{job_server.url}/async", data={"UPLOAD": "t,param:rows", "MULTI": "rar"},
+        files={"rows": ("rows.csv", f"ID\n{dids[0]}\n".encode())}, timeout=60,
+    )  # fmt: skip
+    job = answer.headers["location"]
+    assert httpx.post(f"{job}/phase", data={"PHASE": "RUN"}, timeout=60).status_code == 400
+    httpx.post(f"{job}/parameters", data={"MULTI": "zip"}, timeout=60)
+    assert httpx.post(f"{job}/phase", data={"PHASE": "RUN"}, timeout=60).status_code == 303
+    job_id = job.rpartition("/")[2]
+    assert job_server.until(job_id, "COMPLETED", "ERROR")["phase"] == "COMPLETED"
+
+
+def test_a_table_of_nothing_known_ends_the_job(job_server):
+    job_id = submit(job_server, b"ID\nivo://a/b\n")
     job_server.until(job_id, "ERROR")
-    assert word in job_server.error(job_id)
+    assert "there is no dataset 'ivo://a/b'" in job_server.error(job_id)
 
 
 def test_more_rows_than_the_limit_are_refused(start, survey, dids):
     server = start([e.path for e in survey.exposures], soda={"max_cutouts": 5})
-    job_id = submit(server, Table({"ID": dids[:6]}))
+    answer = httpx.post(
+        f"{server.url}/async", data={"PHASE": "RUN", "UPLOAD": "t,param:rows"},
+        files={"rows": ("rows.csv", written(Table({"ID": dids[:6]}), "csv"))}, timeout=60,
+    )  # fmt: skip
+    assert answer.status_code == 413
+    assert "UPLOAD: the table asks for more than 5 cutouts" in answer.text
+    # Rows of positions, of which each may have several images, are counted as they are found.
+    table = big_table(survey, dids, 5)["ra", "dec", "radius"]
+    job_id = submit(server, table)
     server.until(job_id, "ERROR")
     assert "more than 5 cutouts" in server.error(job_id)
 

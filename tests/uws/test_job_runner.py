@@ -262,6 +262,28 @@ def test_no_more_jobs_run_at_once_than_are_allowed(open_place):
     assert place.deeds.runs.index(last) <= 2, "who has few is served before who has many"
 
 
+def test_one_kind_of_jobs_leaves_places_to_another(open_place):
+    place = open_place(concurrency=3, per_user=9)
+    place.runner.register("test", place.deeds, 2)
+    other = Deeds()
+    service = JobService(
+        place.runner, "other", other, default_duration_s=60, max_duration_s=60, most=2
+    )
+    long = [place.submit("sleep 60") for _ in range(5)]
+    for job_id in long[:2]:
+        place.until(job_id, Phase.EXECUTING)
+    quick = [
+        service.create(ME, new_id(), [("DO", "write hello")], "http://s", run=True).id
+        for _ in range(4)
+    ]
+    end = time.monotonic() + 10
+    while any(service.get(ME, job_id).phase != Phase.COMPLETED for job_id in quick):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert place.deeds.most_at_once == 2
+    assert [place.get(job_id).phase for job_id in long[2:]] == [Phase.QUEUED] * 3
+
+
 def test_a_stopping_process_gives_its_jobs_back(open_place):
     one = open_place(concurrency=1)
     job_id = one.submit("sleep 0.7")

@@ -220,6 +220,15 @@ def test_only_jobs_of_the_asked_services_are_taken(store, make_job):
     assert store.claim(["soda", "tap"], "w", 10, 10).service == "tap"
 
 
+def test_jobs_of_one_service_do_not_count_against_another(store, make_job):
+    for service in ("soda", "soda", "tap"):
+        store.enqueue(put(store, make_job(service=service)).id)
+    both = ["soda", "tap"]
+    assert [store.claim(both, "w", 10, 1).service for _ in both] == ["soda", "tap"]
+    assert store.claim(both, "w", 10, 1) is None
+    assert store.claim(both, "w", 10, 2).service == "soda"
+
+
 def test_who_lost_the_lease_can_write_nothing(store, make_job):
     job = put(store, make_job())
     store.enqueue(job.id)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotDoneError
+from contextlib import contextmanager
 from pathlib import Path
 
 from anyio.to_thread import run_sync
@@ -81,11 +84,7 @@ class JobUploads(FormIntake):
         params = Params(task.job.params)
         if not params.all("UPLOAD"):
             return ()
-        loop = self._loop.get()
-        inputs = task.folder.inputs
-        taken = Taken(params, tuple(_listed_files(inputs)), inputs / f"tables{task.job.claim}")
-        taken.folder.mkdir(parents=True, exist_ok=True)
-        future = asyncio.run_coroutine_threadsafe(self._uploads.tables(taken), loop)
+        future = self._reading(params, task.folder.inputs, f"tables{task.job.claim}")
         while True:
             try:
                 return future.result(_POLL_S)
@@ -93,6 +92,32 @@ class JobUploads(FormIntake):
                 if task.cancelled.is_set():
                     future.cancel()
                     raise ServiceUnavailable("the job was stopped") from None
+
+    @contextmanager
+    def looked_at(self, params: Params, folder: JobFolder) -> Iterator[Sequence[UploadedTable]]:
+        """Read the tables of a job before it runs; they are gone after the block.
+
+        Raises
+        ------
+        UsageError, TooLargeError
+            If a table cannot be read.
+        ServiceUnavailable
+            If one comes from elsewhere, which is fetched once the job runs.
+        """
+        if not all(one.uri.lower().startswith("param:") for one in self._uploads.named(params)):
+            raise ServiceUnavailable("the table is fetched when the job runs")
+        place = f"looked{time.time_ns()}"
+        try:
+            yield self._reading(params, folder.inputs, place).result()
+        finally:
+            shutil.rmtree(folder.inputs / place, ignore_errors=True)
+
+    def _reading(
+        self, params: Params, inputs: Path, place: str
+    ) -> Future[tuple[UploadedTable, ...]]:
+        taken = Taken(params, tuple(_listed_files(inputs)), inputs / place)
+        taken.folder.mkdir(parents=True, exist_ok=True)
+        return asyncio.run_coroutine_threadsafe(self._uploads.tables(taken), self._loop.get())
 
 
 def _list_files(folder: Path, files: Sequence[FilePart]) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Self
 from uuid import uuid4
@@ -85,6 +86,7 @@ class Runner:
         self.watch = JobWatch()
         self.worker = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._works: dict[str, Work] = {}
+        self._most: dict[str, int] = {}
         self._tasks: dict[Claim, Task] = {}
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
@@ -99,9 +101,25 @@ class Runner:
             _Every(_SWEEP_S, self._sweep),
         )
 
-    def register(self, service: str, work: Work) -> None:
-        """Say who does the jobs of a service; before `start`."""
+    def register(self, service: str, work: Work, most: int | None = None) -> None:
+        """Say who does the jobs of a service; before `start`.
+
+        Parameters
+        ----------
+        service
+            Stored with its jobs.
+        work
+            Does them.
+        most
+            Jobs of it that run at once, of those of all services; None for as many as there are.
+        """
         self._works[service] = work
+        self._most[service] = self.settings.concurrency if most is None else most
+
+    def _open(self) -> tuple[str, ...]:
+        """Give the services of which one more job may run."""
+        at_work = Counter(task.job.service for task in self._running())
+        return tuple(name for name in self._works if at_work[name] < self._most[name])
 
     def start(self) -> None:
         """Begin to take jobs."""
@@ -197,7 +215,7 @@ class Runner:
                 # No lease of ours is counted yet.
                 self._renewed = time.monotonic()
             job = self.store.claim(
-                tuple(self._works), self.worker, self.settings.lease_s, self.settings.per_user
+                self._open(), self.worker, self.settings.lease_s, self.settings.per_user
             )
             if job is None:
                 return

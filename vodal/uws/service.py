@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import anyio
 from anyio.to_thread import run_sync
 
-from vodal.errors import AuthorizationError, NotFoundError, UsageError
+from vodal.errors import AuthorizationError, NotFoundError, ServiceUnavailable, UsageError
+from vodal.params import Params
 from vodal.uws.callers import Caller
 from vodal.uws.jobs import WAITED, Job, Phase, is_job_id
 from vodal.uws.results import JobFolder
@@ -52,18 +54,28 @@ class JobService:
         Does the jobs.
     default_duration_s, max_duration_s
         How long a job may run, if its client says nothing, and at most.
+    most
+        Jobs of this service that one server process runs at once; None for as many as of all.
     """
 
     def __init__(
-        self, runner: Runner, name: str, work: Work, *, default_duration_s: int, max_duration_s: int
+        self,
+        runner: Runner,
+        name: str,
+        work: Work,
+        *,
+        default_duration_s: int,
+        max_duration_s: int,
+        most: int | None = None,
     ) -> None:
         self._runner = runner
+        self._work = work
         self._store = runner.store
         self.settings = runner.settings
         self.name = name
         self._default_duration_s = min(default_duration_s, max_duration_s)
         self._max_duration_s = max_duration_s
-        runner.register(name, work)
+        runner.register(name, work, most)
 
     def folder(self, job_id: str) -> JobFolder:
         """Give the files of a job, also of one that is about to be made."""
@@ -104,7 +116,7 @@ class JobService:
         Raises
         ------
         UsageError
-            If it was to be destroyed before now.
+            If it was to be destroyed before now, or, where it is run, could only end in this error.
         ServiceUnavailable
             If too many jobs are kept.
         """
@@ -130,6 +142,8 @@ class JobService:
             run_id=_run_id(params),
             params=tuple(params),
         )
+        if run:
+            self._check(params, job_id)
         settings = self.settings
         self._store.create(job, Quota(settings.max_jobs, settings.max_jobs_per_user))
         if run:
@@ -176,6 +190,11 @@ class JobService:
                 "parameters can be changed only while a job is PENDING; submit another job"
             )
 
+    def _check(self, params: Sequence[tuple[str, str]], job_id: str) -> None:
+        # What cannot be told now is told by the job.
+        with suppress(ServiceUnavailable):
+            self._work.check(Params(params), self.folder(job_id))
+
     def run(self, job: Job) -> None:
         """Start a job; one that is started already is left as it is.
 
@@ -183,7 +202,11 @@ class JobService:
         ------
         PhaseError
             If it has ended.
+        UsageError
+            If it could only end in this error; it stays PENDING, so that it can be mended.
         """
+        if job.phase is Phase.PENDING:
+            self._check(job.params, job.id)
         if self._store.enqueue(job.id):
             self._runner.wake()
             self._runner.watch.changed(job.id)

@@ -20,10 +20,12 @@ class JobSettings(Settings):
     """Folder of the jobs' results; ``results/`` of the site by default. Server processes on several
     machines need one that all of them see."""
     concurrency: int = Field(default=4, ge=1)
-    """Jobs that one server process runs at once; further ones wait in the queue."""
+    """Jobs that one server process runs at once; further ones wait in the queue. How many of them
+    may be of one kind is told by ``tap.async_concurrency`` and ``soda.job_concurrency``."""
     per_user: int = Field(default=2, ge=1)
-    """Jobs of one user that run at once, in all server processes together, so that a user with
-    many long jobs does not keep others waiting. Who has not logged in counts by address."""
+    """Jobs of one user and one service that run at once, in all server processes together, so that
+    a user with many long jobs does not keep others waiting, nor queries wait for cutouts. Who has
+    not logged in counts by address."""
     max_jobs: int = Field(default=100_000, ge=1)
     """Jobs that are kept in all; a further one is refused until others have been deleted."""
     max_jobs_per_user: int = Field(default=10_000, ge=1)

@@ -328,11 +328,13 @@ class SqlJobs(JobStore):
             self._take_turns(execute)
             rows = execute(
                 f"""WITH busy AS (
-                  SELECT share, count(*) AS jobs FROM uws_jobs
-                  WHERE phase = '{Phase.EXECUTING}' GROUP BY share
+                  SELECT share, service, count(*) AS jobs FROM uws_jobs
+                  WHERE phase = '{Phase.EXECUTING}' GROUP BY share, service
                 ), next AS (
-                  SELECT job.number FROM uws_jobs AS job LEFT JOIN busy ON busy.share = job.share
-                  WHERE job.{waiting} AND job.destruction > {self.clock}
+                  SELECT job.number FROM uws_jobs AS job
+                  LEFT JOIN busy ON busy.share = job.share AND busy.service = job.service
+                  WHERE job.phase = '{Phase.QUEUED}' AND job.service IN ({names})
+                    AND job.destruction > {self.clock}
                     AND COALESCE(busy.jobs, 0) < :per_share
                   ORDER BY COALESCE(busy.jobs, 0), job.queued, job.number LIMIT 1
                 )

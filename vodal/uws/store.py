@@ -111,7 +111,7 @@ class JobStore(Protocol):
     ) -> Job | None:
         """Take the next QUEUED job: EXECUTING, with a lease.
 
-        Next is the oldest of those whose share has the fewest jobs at work.
+        Next is the oldest of those whose share has the fewest jobs of their service at work.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class JobStore(Protocol):
         lease_s
             How long the lease lasts.
         per_share
-            Jobs of one share at work at most.
+            Jobs of one share and service at work at most.
         """
         ...
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Protocol
 
+from vodal.params import Params
 from vodal.uws.jobs import Job, JobResult
 from vodal.uws.results import JobFolder, Sink
 from vodal.uws.store import Claim
@@ -139,6 +140,25 @@ class Work(Protocol):
     resumes: bool = False
     """Whether a run goes on with what an earlier one made. Then the files of earlier runs are there
     when it begins, and it removes them itself (`JobFolder.begin`)."""
+
+    def check(self, params: Params, folder: JobFolder) -> None:  # noqa: ARG002 - of the seam
+        """Look at a job that is told to run, so that what is wrong for certain is refused at once.
+
+        Called in a thread, while a client waits. By default nothing is looked at.
+
+        Parameters
+        ----------
+        params
+            Of the job.
+        folder
+            With what was uploaded.
+
+        Raises
+        ------
+        UsageError
+            If the job could only end in this error.
+        """
+        return
 
     def run(self, task: Task) -> None:
         """Do a job, in a thread of its own: write its results, or raise why there are none.
