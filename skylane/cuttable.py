@@ -10,7 +10,6 @@ import fcntl
 import json
 import shutil
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -53,6 +52,7 @@ _FILE_COLUMNS = ("file", "path", "url", "uri", "access_url", "image")
 """Names of columns, lower case, that name an image where no column is called ID."""
 _ARCHIVES = {".tar": Packing.TAR, ".zip": Packing.ZIP}
 _ANY = 1 << 62
+_REQUEST = "request.sha256"
 _POLL_S = 0.2
 _SHOWN = 5
 """Rows that failed of which the reason is told; the index has all."""
@@ -190,7 +190,7 @@ def _own(state: Path, digest: str) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UsageError(f"another process is at work in {state}") from None
-            request = state / "request.sha256"
+            request = state / _REQUEST
             if not request.exists():
                 request.write_text(digest)
             elif request.read_text() != digest:
@@ -215,8 +215,9 @@ def _task(state: Path, params: Sequence[tuple[str, str]]) -> Task:
     folder = JobFolder(state)
     # Each attempt is a run of the job, which goes on with what the one before made.
     claim = max((int(run.name) for run in folder.runs()), default=0) + 1
-    now = time.time()
-    job = Job(new_id(), "soda", Phase.EXECUTING, now, now, 0, "", "", params=tuple(params),
+    # The archive's files have the time of the first attempt, by which later ones know them again.
+    made = (state / _REQUEST).stat().st_mtime
+    job = Job(new_id(), "soda", Phase.EXECUTING, made, made, 0, "", "", params=tuple(params),
               claim=claim)  # fmt: skip
     return Task(job, folder, _ANY)
 

@@ -158,11 +158,7 @@ def test_combinations_put_together(job_server, dids, place, survey, tmp_path, pa
 @pytest.mark.parametrize(
     ("given", "word"),
     [
-        ({}, "UsageError: the parameter ID is missing"),
         ({"ID": "ivo://nobody/x"}, "UsageError: there is no dataset 'ivo://nobody/x'"),
-        ({"ID": "DID", "CIRCLE": "1 2"}, "UsageError: CIRCLE"),
-        ({"ID": "DID", "MULTI": "rar"}, "UsageError: MULTI takes one of"),
-        ({"ID": "DID", "CIRCLE": [f"1 2 {n}" for n in range(1, 32)]}, "more than 30 combinations"),
         ({"ID": "DID", "POL": "I"}, "UsageError: POL"),
     ],
 )
@@ -172,6 +168,25 @@ def test_a_job_that_cannot_be_done_ends_with_the_errors_text(job_server, dids, g
     job_server.until(job_id, "ERROR")
     assert word in job_server.error(job_id)
     assert job_server.results(job_id) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "word"),
+    [
+        ({}, 400, "UsageError: the parameter ID is missing"),
+        ({"ID": "DID", "CIRCLE": "1 2"}, 400, "UsageError: CIRCLE"),
+        ({"ID": "DID", "MULTI": "rar"}, 400, "UsageError: MULTI takes one of"),
+        (
+            {"ID": "DID", "CIRCLE": [f"1 2 {n}" for n in range(1, 32)]},
+            413,
+            "more than 30 combinations",
+        ),
+    ],
+)
+def test_what_is_wrong_for_certain_is_refused_at_once(job_server, dids, given, status, word):
+    given = {name: dids[0] if value == "DID" else value for name, value in given.items()}
+    answer = httpx.post(f"{job_server.url}/async", data={"PHASE": "RUN", **given}, timeout=60)
+    assert (answer.status_code, word in answer.text) == (status, True)
 
 
 def test_a_job_without_overlap_tells_so(job_server, dids):
