@@ -209,6 +209,10 @@ def test_a_table_that_is_no_use_is_refused_at_once(job_server, table, more, word
     assert word in answer.text
     # And where it is told to run later; then it can be mended.
     answer = httpx.post(f"{job_server.url}/async", data=params, files=files, timeout=60)
+    if "MULTI" in more:
+        # How results are put together is read as soon as it is said.
+        assert (answer.status_code, word in answer.text) == (400, True)
+        return
     assert answer.status_code == 303
     job_id = answer.headers["location"].rpartition("/")[2]
     answer = httpx.post(f"{job_server.url}/async/{job_id}/phase", data={"PHASE": "RUN"}, timeout=60)
@@ -218,12 +222,12 @@ def test_a_table_that_is_no_use_is_refused_at_once(job_server, table, more, word
 
 def test_a_job_that_was_refused_can_be_mended(job_server, dids):
     answer = httpx.post(
-        f"{job_server.url}/async", data={"UPLOAD": "t,param:rows", "MULTI": "rar"},
+        f"{job_server.url}/async", data={"UPLOAD": "t,param:rows", "BAND": "2 1"},
         files={"rows": ("rows.csv", f"ID\n{dids[0]}\n".encode())}, timeout=60,
     )  # fmt: skip
     job = answer.headers["location"]
     assert httpx.post(f"{job}/phase", data={"PHASE": "RUN"}, timeout=60).status_code == 400
-    httpx.post(f"{job}/parameters", data={"MULTI": "zip"}, timeout=60)
+    httpx.post(f"{job}/parameters", data={"BAND": "-Inf +Inf"}, timeout=60)
     assert httpx.post(f"{job}/phase", data={"PHASE": "RUN"}, timeout=60).status_code == 303
     job_id = job.rpartition("/")[2]
     assert job_server.until(job_id, "COMPLETED", "ERROR")["phase"] == "COMPLETED"
