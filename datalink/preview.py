@@ -4,78 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from anyio.to_thread import run_sync
 
 from datalink.settings import DatalinkSettings
+from vodal.diskcache import DiskCache
 from vodal.errors import NotFoundError
 from vodal.pool import WarmPool
 from vodal.products import Product, Resolver
 from vodal.storage import LOCAL, Storage
 
 __all__ = ["Previews"]
-
-
-class _Folder:
-    """Keeps pictures on disk, up to a size; the oldest go first."""
-
-    def __init__(self, path: Path, limit_bytes: int) -> None:
-        self._path = path
-        self._limit_bytes = limit_bytes
-        self._size: int | None = None
-
-    def _file(self, key: str) -> Path:
-        return self._path / key[:2] / f"{key}.png"
-
-    def get(self, key: str) -> bytes | None:
-        try:
-            return self._file(key).read_bytes()
-        except OSError:
-            return None
-
-    def put(self, key: str, data: bytes) -> None:
-        """Keep a picture; a full or read-only disk only means that it is made again."""
-        path = self._file(key)
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                # A reader in another process sees the whole file or none.
-                Path(name).replace(path)
-            except OSError:
-                Path(name).unlink(missing_ok=True)
-                raise
-            if self._size is None:
-                self._size = sum(size for _, size, _ in self._entries())
-            else:
-                self._size += len(data)
-            if self._size > self._limit_bytes:
-                self._prune()
-
-    def _entries(self) -> list[tuple[float, int, Path]]:
-        entries = []
-        for path in self._path.glob("*/*"):
-            with suppress(OSError):
-                stat = path.stat()
-                entries.append((stat.st_mtime, stat.st_size, path))
-        return entries
-
-    def _prune(self) -> None:
-        """Remove the oldest down to three quarters of the limit."""
-        entries = sorted(self._entries(), reverse=True)
-        kept = 0
-        for _, size, path in entries:
-            if kept + size <= self._limit_bytes * 3 // 4:
-                kept += size
-            else:
-                path.unlink(missing_ok=True)
-        self._size = kept
 
 
 class Previews:
@@ -106,7 +46,7 @@ class Previews:
         self._storage = storage
         self._resolver = resolver
         self._settings = settings
-        self._kept = _Folder(folder, settings.preview_cache_bytes)
+        self._kept = DiskCache(folder, settings.preview_cache_bytes)
         self._pool: WarmPool | None = None
         self._starting = asyncio.Lock()
         self._making: dict[str, asyncio.Task[bytes]] = {}
@@ -127,7 +67,7 @@ class Previews:
             If too many wait or its making takes too long.
         """
         key = self.key(product)
-        kept = await run_sync(self._kept.get, key)
+        kept = await run_sync(self._kept.get, key, "png")
         if kept is not None:
             return kept
         task = self._making.get(key)
@@ -153,7 +93,7 @@ class Previews:
             self._settings.preview_pixels,
             self._storage,
         )
-        await run_sync(self._kept.put, key, data)
+        await run_sync(self._kept.put, key, "png", data)
         return data
 
     async def _started(self) -> WarmPool:

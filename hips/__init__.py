@@ -20,6 +20,7 @@ In the order data flows:
 - `shard`       one unit of work: a run of tiles and the orders between
 - `schedule`    decoding and rendering in order
 - `upper`       the orders above the shards
+- `view`        where to look first
 - `coverage`    MOC and first view
 - `allsky`      the picture of order 3, the preview
 - `properties`  what clients know of a HiPS

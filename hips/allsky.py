@@ -13,12 +13,12 @@ from astropy.coordinates import Latitude, Longitude
 from numpy.typing import NDArray
 from PIL import Image
 
-from hips.coverage import View
 from hips.encode import CardValue, fits_image, jpeg, png_grey, png_rgba, read_fits
 from hips.names import TILE_ORDER, TILE_WIDTH, allsky_path, pixel_size_arcsec, tile_count, tile_path
 from hips.pyramid import halve
 from hips.stretch import Stretch
 from hips.tree import TileTree
+from hips.view import View
 
 __all__ = [
     "ALLSKY_ORDER",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +11,9 @@ from mocpy import MOC
 
 from hips.cells import sky_of
 from hips.names import TILE_WIDTH, pixel_size_arcsec, tile_count
+from hips.view import View
 
 __all__ = ["View", "first_view", "read_moc_cells", "write_moc"]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Where to look first."""
-
-    ra_deg: float
-    dec_deg: float
-    fov_deg: float
-    """Width of the field."""
 
 
 def write_moc(path: Path, order: int, tiles: Sequence[int]) -> None:

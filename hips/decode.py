@@ -23,7 +23,16 @@ from vodal.pictures.levels import sky_and_noise
 from vodal.resample.mapping import ImageMapping
 from vodal.resample.reading import good_pixels
 
-__all__ = ["Calibration", "ImageCache", "ImageStats", "LoadedImage", "decode", "source_path"]
+__all__ = [
+    "Calibration",
+    "ImageCache",
+    "ImageStats",
+    "LoadedImage",
+    "blank_bits",
+    "decode",
+    "sample_step",
+    "source_path",
+]
 
 Pixels = NDArray[np.float32]
 
@@ -91,7 +100,7 @@ def decode(
         shape = tuple(-(-size // binning) for size in image.shape)
         pixels = np.empty(shape, np.float32)
         mask = image.mask()
-        bits = 0 if mask is None else _bad_bits(mask.header, settings)
+        bits = 0 if mask is None else blank_bits(mask.header, settings)
         filled = 0
         for values in good_pixels(image, mask, bits, binning):
             pixels[filled : filled + len(values)] = values
@@ -110,16 +119,21 @@ def decode(
     return ImageStats(source.number, sample)
 
 
-def _bad_bits(header: fits.Header, settings: HipsSettings) -> int:
+def blank_bits(header: fits.Header, settings: HipsSettings) -> int:
     """Give the bits whose pixels are left out, as a number."""
     if settings.mask_bits is not None:
         return sum(1 << bit for bit in set(settings.mask_bits) if 0 <= bit < 63)
     return bad_bits(header, settings.mask_names)
 
 
+def sample_step(size: int) -> int:
+    """Give which rows and columns of an image of so many pixels stand for it: one of so many."""
+    return max(1, int(math.sqrt(size / _SAMPLE)))
+
+
 def _sample(pixels: Pixels) -> Pixels:
     """Take values evenly from the image, the blank ones left out."""
-    step = max(1, int(math.sqrt(pixels.size / _SAMPLE)))
+    step = sample_step(pixels.size)
     values = pixels[step // 2 :: step, step // 2 :: step]
     return values[np.isfinite(values)]
 

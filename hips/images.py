@@ -23,7 +23,9 @@ from vodal.fits.wcs import (
 )
 from vodal.resample.grid import TOUCH_CELLS
 
-__all__ = ["ImageFacts", "ImageSource", "look", "open_image", "touched_parts"]
+__all__ = [
+    "ImageFacts", "ImageSource", "facts_of", "look", "open_image", "parts_of", "touched_parts",
+]  # fmt: skip
 
 _BITS: Final = TOUCH_CELLS * TOUCH_CELLS
 
@@ -78,22 +80,29 @@ def look(source: ImageSource, settings: HipsSettings) -> ImageFacts:
     """
     image = open_image(source)
     try:
-        ny, nx = image.shape
-        scale = pixel_scale_arcsec(image.wcs, (nx - 1) / 2.0, (ny - 1) / 2.0)
-        if not (math.isfinite(scale) and scale > 0.0):
-            scale = pixel_scale_arcsec(image.wcs)
-        if not (math.isfinite(scale) and 0.0 < scale < 3600.0 * 90.0):
-            raise DataError("the size of its pixels cannot be told")
-        return ImageFacts(
-            source.number,
-            image.shape,
-            scale,
-            zero_point_mag(image.headers, settings.zero_point_keywords),
-            unit_of(image.hdu.image_header),
-            source.exposure_s,
-        )
+        return facts_of(image, source.number, source.exposure_s, settings)
     finally:
         image.close()
+
+
+def facts_of(
+    image: OpenImage, number: int, exposure_s: float | None, settings: HipsSettings
+) -> ImageFacts:
+    """Tell what the headers of an image say; see `look`."""
+    ny, nx = image.shape
+    scale = pixel_scale_arcsec(image.wcs, (nx - 1) / 2.0, (ny - 1) / 2.0)
+    if not (math.isfinite(scale) and scale > 0.0):
+        scale = pixel_scale_arcsec(image.wcs)
+    if not (math.isfinite(scale) and 0.0 < scale < 3600.0 * 90.0):
+        raise DataError("the size of its pixels cannot be told")
+    return ImageFacts(
+        number,
+        image.shape,
+        scale,
+        zero_point_mag(image.headers, settings.zero_point_keywords),
+        unit_of(image.hdu.image_header),
+        exposure_s,
+    )
 
 
 def touched_parts(source: ImageSource, facts: ImageFacts, order: int) -> dict[int, int]:
@@ -108,27 +117,32 @@ def touched_parts(source: ImageSource, facts: ImageFacts, order: int) -> dict[in
         By tile number, one bit for each part; bit ``a * TOUCH_CELLS + b`` is part a along x and
         b along y. A little too many rather than too few.
     """
+    image = open_image(source)
+    try:
+        return parts_of(image, facts, order)
+    finally:
+        image.close()
+
+
+def parts_of(image: OpenImage, facts: ImageFacts, order: int) -> dict[int, int]:
+    """Find the tiles that an image reaches; see `touched_parts`."""
     depth = order + int(math.log2(TOUCH_CELLS))
     cell_arcsec = pixel_size_arcsec(order) * TILE_WIDTH / TOUCH_CELLS
     step = max(0.5, 0.4 * cell_arcsec / facts.scale_arcsec)
-    image = open_image(source)
-    try:
-        ny, nx = facts.shape
-        xs = np.linspace(-0.5, nx - 0.5, math.ceil(nx / step) + 1)
-        cells: set[int] = set()
-        for rows in np.array_split(
-            np.linspace(-0.5, ny - 0.5, math.ceil(ny / step) + 1),
-            1 + int(ny / step * len(xs) / 1e6),
-        ):
-            ra, dec = pixel_to_icrs(image.wcs, *np.meshgrid(xs, rows))
-            good = np.isfinite(ra) & np.isfinite(dec)
-            if good.any():
-                found = healpix.lonlat_to_healpix(
-                    Longitude(ra[good], "deg"), Latitude(dec[good], "deg"), depth
-                )
-                cells.update(np.unique(found).tolist())
-    finally:
-        image.close()
+    ny, nx = facts.shape
+    xs = np.linspace(-0.5, nx - 0.5, math.ceil(nx / step) + 1)
+    cells: set[int] = set()
+    for rows in np.array_split(
+        np.linspace(-0.5, ny - 0.5, math.ceil(ny / step) + 1),
+        1 + int(ny / step * len(xs) / 1e6),
+    ):
+        ra, dec = pixel_to_icrs(image.wcs, *np.meshgrid(xs, rows))
+        good = np.isfinite(ra) & np.isfinite(dec)
+        if good.any():
+            found = healpix.lonlat_to_healpix(
+                Longitude(ra[good], "deg"), Latitude(dec[good], "deg"), depth
+            )
+            cells.update(np.unique(found).tolist())
     return _with_neighbours(np.fromiter(cells, np.uint64, len(cells)), depth)
 
 

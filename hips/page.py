@@ -6,7 +6,7 @@ import html
 import json
 import re
 
-from hips.coverage import View
+from hips.view import View
 
 __all__ = ["index_page"]
 

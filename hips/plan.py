@@ -16,7 +16,7 @@ from hips.settings import HipsSettings
 from vodal.errors import DataError, SkylaneError
 from vodal.fits.calibration import is_per_area
 
-__all__ = ["Plan", "Shard", "make_plan"]
+__all__ = ["Plan", "Shard", "calibration_of", "make_plan", "weight_of"]
 
 Step = Callable[[], None]
 
@@ -100,8 +100,8 @@ def make_plan(
                 "it has no zero point, unlike the images that this HiPS was first made of"
             )
     tiles = look_up.tiles(facts, recipe.order)
-    calibrations = {number: _calibration(fact, recipe) for number, fact in facts.items()}
-    weights = {number: _weight(fact, recipe) for number, fact in facts.items()}
+    calibrations = {number: calibration_of(fact, recipe) for number, fact in facts.items()}
+    weights = {number: weight_of(fact, recipe) for number, fact in facts.items()}
     progenitors.keep_only(source.did for source in sources)
     return Plan(
         recipe=recipe,
@@ -209,7 +209,7 @@ def _notes(facts: Mapping[int, ImageFacts], recipe: Recipe, settings: HipsSettin
     ]
 
 
-def _calibration(fact: ImageFacts, recipe: Recipe) -> Calibration:
+def calibration_of(fact: ImageFacts, recipe: Recipe) -> Calibration:
     """Bring an image to the common zero point and, per pixel as it is, to the common pixel."""
     factor = 1.0
     if recipe.zero_point_mag is not None and fact.zero_point_mag is not None:
@@ -220,7 +220,8 @@ def _calibration(fact: ImageFacts, recipe: Recipe) -> Calibration:
     return Calibration(factor, min(binning, *fact.shape))
 
 
-def _weight(fact: ImageFacts, recipe: Recipe) -> float:
+def weight_of(fact: ImageFacts, recipe: Recipe) -> float:
+    """Give the weight of an image among those that it overlaps."""
     if recipe.exposure_s is None:
         return 1.0
     return fact.exposure_s or recipe.exposure_s

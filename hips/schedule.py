@@ -27,11 +27,11 @@ from hips.tree import TileTree
 from hips.upper import UpperJob, build_above, build_upper
 from vodal.errors import DataError, SkylaneError
 
-__all__ = ["Made", "Rendering"]
+__all__ = ["SAMPLE_IMAGES", "Made", "Rendering", "value_cards"]
 
 Pixels = NDArray[np.float32]
 
-_SAMPLE_IMAGES: Final = 12
+SAMPLE_IMAGES: Final = 12
 """How many images are decoded first to choose the cuts."""
 
 
@@ -58,7 +58,7 @@ class Made:
         return found
 
 
-def _cards(recipe: Recipe) -> dict[str, CardValue]:
+def value_cards(recipe: Recipe) -> dict[str, CardValue]:
     """Give the cards that say what the values are: of a pixel of this size, at this zero point."""
     cards: dict[str, CardValue] = {"PIXSIZE": round(recipe.pixel_arcsec, 9)}
     if recipe.zero_point_mag is not None:
@@ -113,7 +113,7 @@ class Rendering:
         self.lost: dict[int, str] = {}
         self.damaged: dict[int, str] = {}
         """Of the lost, those whose file is at fault."""
-        self.cards = _cards(plan.recipe)
+        self.cards = value_cards(plan.recipe)
 
     def settle(self) -> Recipe:
         """Choose the grey levels, if they are not chosen yet; gives the complete recipe."""
@@ -182,7 +182,7 @@ class Rendering:
     def _samples(self) -> list[Pixels]:
         """Decode some images, evenly chosen, and give values of theirs."""
         numbers = sorted({n for shard in self._plan.shards for n in shard.images()})
-        chosen = numbers[:: max(1, -(-len(numbers) // _SAMPLE_IMAGES))]
+        chosen = numbers[:: max(1, -(-len(numbers) // SAMPLE_IMAGES))]
         futures = [self._decode(number) for number in chosen]
         return [
             future.result().sample

@@ -22,6 +22,7 @@ In the order data flows:
 - `parent`    processes that do not outlive who started them
 - `pool`      warm worker processes
 - `uws`       asynchronous jobs in a queue that server processes share
+- `diskcache` what can be made again, kept on disk up to a size
 - `web`       what every Starlette app of the suite does alike
 - `testing`   servers, skies and validators for the tests of every package
 """

@@ -20,7 +20,7 @@ from starlette.routing import Mount
 from datalink.app import create_files_app
 from datalink.collect import PreviewLinkMaker
 from datalink.picture import make_preview, shrink, stretch
-from datalink.preview import Previews, _Folder
+from datalink.preview import Previews
 from datalink.settings import DatalinkSettings
 from vodal.errors import DataError
 from vodal.fits.opening import open_pixels
@@ -212,23 +212,6 @@ def test_many_who_ask_at_once_have_it_made_once(resolver, tmp_path):
 
     assert len(set(asyncio.run(run()))) == 1
     assert len(asked) == 1
-
-
-def test_the_folder_keeps_to_its_size(tmp_path):
-    folder = _Folder(tmp_path, 10_000)
-    for number in range(40):
-        folder.put(f"{number:032x}", bytes(1000))
-        assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= 11_000
-        assert folder.get(f"{number:032x}") is not None
-        assert len(list(tmp_path.glob("*/*"))) >= min(number, 6)
-
-
-def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_bytes(b"")
-    folder = _Folder(blocked / "previews", 1000)
-    folder.put("a" * 32, b"x")
-    assert folder.get("a" * 32) is None
 
 
 @pytest.mark.realdata
