@@ -16,9 +16,11 @@ In the order data flows:
 - `names`     names of files
 - `source`    what of a file's byte index a cutout needs
 - `distance`  how far points are from a stencil
+- `caps`      sides of a polygon that lie together
+- `boundary`  distances from a stencil by compiled code
 - `box`       boxes of pixels
 - `skyimage`  which pixels a stencil meets
-- `skysearch` the same by compiled code
+- `skysearch` the same by compiled code, where the sky is flat
 - `axes`      which pixels of spectral, time and Stokes axes are wanted
 - `hdus`      which HDUs are wanted, and which tables belong to an image
 - `plan`      which sections of which HDUs make up a cutout

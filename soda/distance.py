@@ -14,13 +14,18 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from soda.caps import caps_around
+from vodal.later import LaterModule
 from vodal.regions import Circle, Polygon, Range, Region
 
-__all__ = ["Distance", "StencilDistance", "signed_distance", "unit_vectors"]
+__all__ = ["Distance", "StencilDistance", "compiled", "signed_distance", "unit_vectors"]
 
 Floats = NDArray[np.float64]
 Distance = Callable[[Floats], Floats]
 """From vectors of shape (n, 3) to n signed distances."""
+
+compiled = LaterModule("soda.skysearch")
+"""Measures and searches many times faster, when it is loaded."""
 
 _BLOCK = 1 << 18
 """Pairs of a point and a side that are looked at in one go, which bounds the memory."""
@@ -56,25 +61,36 @@ class StencilDistance:
 
     def __call__(self, points: Floats) -> Floats:
         """Give the distances of points (n, 3), radians."""
+        module = compiled.loaded
+        if module is None:
+            return self.by_arrays(points)
+        distances: Floats = module.distances(self.numbers, np.ascontiguousarray(points, np.float64))
+        return distances
+
+    def by_arrays(self, points: Floats) -> Floats:
+        """Do the same without compiled code."""
         return self._measure(points)
 
     @cached_property
-    def numbers(self) -> tuple[int, Floats, Floats]:
-        """The stencil for compiled code (`soda.skysearch`).
+    def numbers(self) -> tuple[int, Floats, Floats, Floats]:
+        """The stencil for compiled code (`soda.boundary`).
 
-        Its kind (0 circle, 1 polygon, 2 range), numbers and sides. Of a circle the centre's unit
-        vector and the radius; of a range south, north, start and width in right ascension, radians.
-        Of the sides one row each, of unit vectors: of a polygon start, normal, from_start and
-        to_end; of a range's two meridians start, end, east, from_start, from_end.
+        Its kind (0 circle, 1 polygon, 2 range), numbers, sides and caps (`soda.caps`). Of a circle
+        the numbers are the centre's unit vector and the radius; of a range south, north, start and
+        width in right ascension, radians. Of the sides one row each, of unit vectors: of a polygon
+        start, normal, from_start and to_end; of a range's two meridians start, end, east,
+        from_start, from_end.
         """
+        none = np.empty((0, 8))
         match self._region:
             case Circle(ra, dec, radius):
                 centre = unit_vectors(np.array([ra]), np.array([dec]))[0]
-                return 0, np.append(centre, math.radians(radius)), np.empty((0, 12))
+                return 0, np.append(centre, math.radians(radius)), np.empty((0, 12)), none
             case Polygon():
                 sides = self._sides
                 rows = [sides.start, sides.normal, sides.from_start, sides.to_end]
-                return 1, np.empty(0), np.ascontiguousarray(np.concatenate(rows, axis=1))
+                table = np.ascontiguousarray(np.concatenate(rows, axis=1))
+                return 1, np.empty(0), table, np.ascontiguousarray(caps_around(sides.start))
             case Range() as region:
                 south, north = math.radians(region.dec_min_deg), math.radians(region.dec_max_deg)
                 start, width = math.radians(region.ra_min_deg), math.radians(region.ra_width_deg)
@@ -82,7 +98,7 @@ class StencilDistance:
                     width = 2.0 * math.pi
                 edges = [_meridian(ra, south, north) for ra in (start, start + width)]
                 numbers = np.array([south, north, start, width])
-                return 2, numbers, np.array([np.concatenate(edge) for edge in edges])
+                return 2, numbers, np.array([np.concatenate(edge) for edge in edges]), none
 
 
 def signed_distance(region: Region) -> StencilDistance:

@@ -23,14 +23,10 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from soda.box import Box, KnownBox
-from soda.distance import Distance, StencilDistance, unit_vectors
+from soda.distance import Distance, StencilDistance, compiled, unit_vectors
 from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs
-from vodal.later import LaterModule
 
 __all__ = ["SkyImage", "compiled"]
-
-compiled = LaterModule("soda.skysearch")
-"""Searches many times faster where the sky is flat, when it is loaded."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

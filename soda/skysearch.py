@@ -12,16 +12,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from soda.boundary import CIRCLE, Stencil, distance, distances
 from vodal.compiled import compiled, uncounted
 
-__all__ = ["CIRCLE", "POLYGON", "RANGE", "load", "search"]
+__all__ = ["distances", "load", "search"]
 
 Floats = NDArray[np.float64]
-
-CIRCLE, POLYGON, RANGE = 0, 1, 2
-"""Kinds of stencils; `soda.distance.StencilDistance.numbers` tells what their numbers are."""
-
-Stencil = tuple[int, Floats, Floats]
 
 _U, _V, _CORNERS, _CENTRE, _RADIUS, _FLAT, _WIDTH = 0, 1, 2, 14, 17, 18, 19
 """Columns of a table of blocks: lower edges in pixels; the unit vectors of the four corners, along
@@ -32,77 +28,6 @@ _U0, _V0, _U1, _V1, _LOOKED_AT = 0, 1, 2, 3, 4
 """Places of the known box."""
 _PARTS = 4
 _MANY, _FEW = 128, 8
-
-
-@uncounted
-def _dot(one: Floats, x: float, y: float, z: float) -> float:
-    product: float = one[0] * x + one[1] * y + one[2] * z
-    return product
-
-
-@uncounted
-def _angle(x: float, y: float, z: float, other: Floats) -> float:
-    a, b, c = x - other[0], y - other[1], z - other[2]
-    d, e, f = x + other[0], y + other[1], z + other[2]
-    return 2.0 * math.atan2(math.sqrt(a * a + b * b + c * c), math.sqrt(d * d + e * e + f * f))
-
-
-@uncounted
-def _from_polygon(sides: Floats, x: float, y: float, z: float) -> float:
-    """Distance from a polygon; a row of ``sides``: start, normal, from_start, to_end."""
-    least, turned = math.inf, 0.0
-    last = sides[len(sides) - 1]
-    la, lb, lc = last[0] - x, last[1] - y, last[2] - z
-    for number in range(len(sides)):
-        side = sides[number]
-        a, b, c = side[0] - x, side[1] - y, side[2] - z
-        if _dot(side[6:9], x, y, z) >= 0.0 and _dot(side[9:12], x, y, z) >= 0.0:
-            distance = math.asin(min(abs(_dot(side[3:6], x, y, z)), 1.0))
-        else:
-            distance = 2.0 * math.asin(min(math.sqrt(a * a + b * b + c * c) / 2.0, 1.0))
-        least = min(least, distance)
-        across = x * (lb * c - lc * b) + y * (lc * a - la * c) + z * (la * b - lb * a)
-        turned += math.atan2(across, la * a + lb * b + lc * c)
-        la, lb, lc = a, b, c
-    return -least if turned > math.pi / 2.0 else least
-
-
-@uncounted
-def _from_meridian(side: Floats, x: float, y: float, z: float) -> float:
-    """Distance from a piece of a meridian; a side: start, end, east, from_start, from_end."""
-    if _dot(side[9:12], x, y, z) >= 0.0 and _dot(side[12:15], x, y, z) <= 0.0:
-        return math.asin(min(abs(_dot(side[6:9], x, y, z)), 1.0))
-    return min(_angle(x, y, z, side[0:3]), _angle(x, y, z, side[3:6]))
-
-
-@uncounted
-def _from_range(numbers: Floats, sides: Floats, x: float, y: float, z: float) -> float:
-    """Distance from a range; its numbers: south, north, start and width in RA."""
-    south, north, start, width = numbers
-    dec = math.atan2(z, math.hypot(x, y))
-    beyond = -math.inf
-    if north < math.pi / 2.0:
-        beyond = max(beyond, dec - north)
-    if south > -math.pi / 2.0:
-        beyond = max(beyond, south - dec)
-    if width >= 2.0 * math.pi:
-        return max(beyond, -math.pi)
-    aside = min(_from_meridian(sides[0], x, y, z), _from_meridian(sides[1], x, y, z))
-    east = (math.atan2(y, x) - start) % (2.0 * math.pi)
-    if east > width:
-        return aside
-    return beyond if beyond > 0.0 else -min(-beyond, aside)
-
-
-@uncounted
-def distance(kind: int, numbers: Floats, sides: Floats, x: float, y: float, z: float) -> float:
-    """Measure the distance of a point from a stencil's boundary, as `soda.distance` does."""
-    if kind == CIRCLE:
-        from_centre = _angle(x, y, z, numbers[0:3])
-        return from_centre - float(numbers[3])
-    if kind == POLYGON:
-        return _from_polygon(sides, x, y, z)
-    return _from_range(numbers, sides, x, y, z)
 
 
 @uncounted
@@ -192,10 +117,7 @@ def _advance(blocks: Floats, size: float, known: Floats, nx: int, ny: int, stenc
     near = 0
     for number in range(len(blocks)):
         block = blocks[number]
-        away = distance(
-            stencil[0], stencil[1], stencil[2], block[_CENTRE], block[_CENTRE + 1],
-            block[_CENTRE + 2],
-        )  # fmt: skip
+        away = distance(stencil, block[_CENTRE], block[_CENTRE + 1], block[_CENTRE + 2])
         if not away <= block[_RADIUS]:
             continue
         u, v = block[_U], block[_V]
@@ -299,7 +221,7 @@ def search(
     nx, ny
         Of the image.
     stencil
-        Kind, numbers and sides (`soda.distance.StencilDistance.numbers`).
+        Kind, numbers, sides and caps (`soda.distance.StencilDistance.numbers`).
     most
         Blocks that are divided before the box is left wider than need be.
 
@@ -330,5 +252,6 @@ def search(
 
 def load() -> None:
     """Compile, or read from the disk what was compiled before."""
-    nothing = np.empty((0, 12))
-    search(np.empty((0, _WIDTH)), 1.0, 1, 1, (CIRCLE, np.zeros(4), nothing), 1)
+    stencil = (CIRCLE, np.zeros(4), np.empty((0, 12)), np.empty((0, 8)))
+    search(np.empty((0, _WIDTH)), 1.0, 1, 1, stencil, 1)
+    distances(stencil, np.empty((0, 3)))

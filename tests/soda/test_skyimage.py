@@ -8,7 +8,7 @@ from astropy.wcs import WCS
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from soda import skysearch
+from soda import boundary
 from soda.box import Box
 from soda.distance import signed_distance, unit_vectors
 from soda.skyimage import SkyImage, compiled
@@ -151,8 +151,8 @@ def test_distances_of_compiled_code_are_those_of_arrays(data):
     )
     points = np.concatenate([points, near[np.isfinite(near[:, 0])]])
     points /= np.linalg.norm(points, axis=1)[:, None]
-    found = [skysearch.distance(*measure.numbers, *point) for point in points]
-    assert found == pytest.approx(measure(points), abs=1e-12, rel=1e-9)
+    found = [boundary.distance(measure.numbers, *point) for point in points]
+    assert found == pytest.approx(measure.by_arrays(points), abs=1e-12, rel=1e-9)
 
 
 @pytest.mark.parametrize("side", [3, 256, 3000])
