@@ -5,12 +5,15 @@ In the order data flows:
 - `settings`    what can be set
 - `names`       paths, NESTED numbers, which way up a tile is
 - `cells`       the sky inside a HEALPix cell
-- `images`      the images that go in: headers, tiles they reach, pixels decoded once
+- `images`      the images that go in: headers, tiles they reach
 - `recipe`      what is decided once and kept: depth, common scale, grey levels
 - `progenitors` which images there are, and the tiles they reach
 - `plan`        the images' scale and weight, the tiles of each shard
 - `crew`        the processes that work
 - `tile`        a tile as what `vodal.resample` brings images onto
+- `weights`     how much each pixel of an image counts
+- `decode`      pixels decoded once, for all processes
+- `coadd`       mean, median or first of images that overlap
 - `pyramid`     the coarser orders of a shard
 - `stretch`     values to grey levels
 - `color`       three bands to colours

@@ -11,6 +11,7 @@ and from what an earlier build that was broken off has left.
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 import shutil
@@ -221,7 +222,7 @@ class _Site:
         """Decide what is to be done, or find what another has decided on the same images."""
         key = digest_of(
             Recipe.digest_of_settings(settings),
-            *((source.number, fingerprint(source), source.exposure_s) for source in sources),
+            *((s.number, fingerprint(s), s.exposure_s, s.t_min_mjd) for s in sources),
         )
         with alone(self._folder):
             plan = self._planned(key)
@@ -333,7 +334,7 @@ def _image_keywords(recipe: Recipe, settings: HipsSettings) -> dict[str, object]
         "data_pixel_bitpix": -32,
         "hips_pixel_cut": f"{stretch.low:.6g} {stretch.high:.6g}",
         "hips_sampling": settings.kernel,
-        "hips_overlay": "mean",
+        "hips_overlay": settings.coadd,
         "hips_hierarchy": "mean",
         "s_pixel_scale": f"{recipe.pixel_arcsec / 3600.0:.6g}",
     }
@@ -364,16 +365,20 @@ def _sources(
         except SkylaneError as error:
             lost[number] = error.message
             continue
-        time_s = product.obscore.get("t_exptime")
-        usable = isinstance(time_s, int | float) and not isinstance(time_s, bool) and time_s > 0
+        time_s = _number(product, "t_exptime")
         sources.append(
             ImageSource(
-                number,
-                product.did,
-                product.uri,
-                index,
-                product.hdus,
-                float(time_s) if usable and isinstance(time_s, int | float) else None,
+                number, product.did, product.uri, index, product.hdus,
+                exposure_s=time_s if time_s is not None and time_s > 0.0 else None,
+                t_min_mjd=_number(product, "t_min"),
             )
-        )
+        )  # fmt: skip
     return sources, lost
+
+
+def _number(product: Product, name: str) -> float | None:
+    """Give a finite number of a product's ObsCore row."""
+    value = product.obscore.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None

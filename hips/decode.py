@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,10 +19,12 @@ from numpy.typing import NDArray
 
 from hips.images import ImageSource, open_image
 from hips.settings import HipsSettings
+from hips.weights import feather, inverse, with_variances
 from vodal.fits.calibration import bad_bits
+from vodal.fits.opened import OpenImage
 from vodal.pictures.levels import sky_and_noise
 from vodal.resample.mapping import ImageMapping
-from vodal.resample.reading import good_pixels
+from vodal.resample.reading import good_pixels, in_bins
 
 __all__ = [
     "Calibration",
@@ -30,8 +33,8 @@ __all__ = [
     "LoadedImage",
     "blank_bits",
     "decode",
+    "drop_decoded",
     "sample_step",
-    "source_path",
 ]
 
 Pixels = NDArray[np.float32]
@@ -66,11 +69,26 @@ class LoadedImage:
 
     pixels: Pixels
     mapping: ImageMapping
+    weights: Pixels | None = None
+    """Of each pixel, blank where it is; None if all count alike."""
+    weight: float = 1.0
+    """Of the whole image."""
 
 
 def source_path(target: Path) -> Path:
     """Give the file beside a decoded image that says what it is."""
     return target.with_suffix(".source")
+
+
+def weights_path(target: Path) -> Path:
+    """Give the file beside a decoded image that holds the weights of its pixels."""
+    return target.with_suffix(".weights")
+
+
+def drop_decoded(target: Path) -> None:
+    """Remove what `decode` wrote."""
+    for path in (target, source_path(target), weights_path(target)):
+        path.unlink(missing_ok=True)
 
 
 def decode(
@@ -85,9 +103,10 @@ def decode(
     calibration
         Applied to its values.
     settings
-        Which masked pixels are left out, and whether the sky level is subtracted.
+        Which masked pixels are left out, whether the sky level is subtracted, and what pixels
+        are weighted by.
     target
-        The file to write; `source_path` names the one that holds the source.
+        The file to write; those beside it that hold the source and the weights are named after it.
 
     Raises
     ------
@@ -97,26 +116,51 @@ def decode(
     image = open_image(source)
     try:
         binning = calibration.binning
-        shape = tuple(-(-size // binning) for size in image.shape)
-        pixels = np.empty(shape, np.float32)
-        mask = image.mask()
-        bits = 0 if mask is None else blank_bits(mask.header, settings)
-        filled = 0
-        for values in good_pixels(image, mask, bits, binning):
-            pixels[filled : filled + len(values)] = values
-            filled += len(values)
+        shape = (-(-image.shape[0] // binning), -(-image.shape[1] // binning))
+        planes = _read(image, binning, shape, settings)
     finally:
         image.close()
+    pixels = planes[0]
     pixels *= np.float32(calibration.factor)
     sample = _sample(pixels)
-    if settings.background == "median" and sample.size:
-        level = np.float32(sky_and_noise(sample)[0])
-        pixels -= level
-        sample -= level
+    sky, noise = sky_and_noise(sample) if sample.size else (0.0, 0.0)
+    if settings.background == "median":
+        pixels -= np.float32(sky)
+        sample -= np.float32(sky)
+    weights, weight = None, 1.0
+    if len(planes) > 1:
+        weights = inverse(planes[1], calibration.factor, binning)
+    elif settings.weights == "variance" and noise > 0.0:
+        weight = noise**-2
+    elif settings.weights == "feather":
+        weights = feather(pixels, settings.feather)
     pixels.tofile(target)
+    if weights is not None:
+        weights.tofile(weights_path(target))
     with source_path(target).open("wb") as file:
-        pickle.dump((source, shape, binning), file)
+        pickle.dump((source, shape, binning, weights is not None, weight), file)
     return ImageStats(source.number, sample)
+
+
+def _read(
+    image: OpenImage, binning: int, shape: tuple[int, int], settings: HipsSettings
+) -> list[Pixels]:
+    """Read the values of an image and, where they count, the variances of these."""
+    mask = image.mask()
+    bits = 0 if mask is None else blank_bits(mask.header, settings)
+    plane = image.weight_plane() if settings.weights == "variance" else None
+    blocks: Iterable[tuple[Pixels, ...]]
+    if plane is None:
+        blocks = ((values,) for values in good_pixels(image, mask, bits, binning))
+    else:
+        blocks = in_bins(with_variances(image, *plane, good_pixels(image, mask, bits)), binning)
+    planes = [np.empty(shape, np.float32) for _ in range(1 if plane is None else 2)]
+    filled = 0
+    for block in blocks:
+        for whole, part in zip(planes, block, strict=True):
+            whole[filled : filled + len(part)] = part
+        filled += len(block[0])
+    return planes
 
 
 def blank_bits(header: fits.Header, settings: HipsSettings) -> int:
@@ -159,17 +203,28 @@ class ImageCache:
             return image
         # Written by `decode` of this same run, never by a stranger.
         with source_path(path).open("rb") as file:
-            source, shape, binning = pickle.load(file)  # noqa: S301
+            source, shape, binning, weighted, weight = pickle.load(file)  # noqa: S301
         opened = open_image(source)
         opened.close()
-        if 4 * shape[0] * shape[1] > self._limit // 2:
-            pixels: Pixels = np.memmap(path, np.float32, "r", shape=shape)
+        files = [path, weights_path(path)][: 2 if weighted else 1]
+        if 4 * shape[0] * shape[1] * len(files) > self._limit // 2:
+            planes: list[Pixels] = [np.memmap(file, np.float32, "r", shape=shape) for file in files]
         else:
-            pixels = np.fromfile(path, np.float32).reshape(shape)
-            self._held += pixels.nbytes
-        self._images[path] = image = LoadedImage(pixels, ImageMapping(opened.wcs, binning))
+            planes = [np.fromfile(file, np.float32).reshape(shape) for file in files]
+        self._images[path] = image = LoadedImage(
+            planes[0],
+            ImageMapping(opened.wcs, binning),
+            planes[1] if weighted else None,
+            weight,
+        )
+        self._held += _size(image)
         while self._held > self._limit and len(self._images) > 1:
             _, dropped = self._images.popitem(last=False)
-            if not isinstance(dropped.pixels, np.memmap):
-                self._held -= dropped.pixels.nbytes
+            self._held -= _size(dropped)
         return image
+
+
+def _size(image: LoadedImage) -> int:
+    """Give the bytes of memory that an image takes."""
+    planes = [image.pixels] if image.weights is None else [image.pixels, image.weights]
+    return sum(plane.nbytes for plane in planes if not isinstance(plane, np.memmap))

@@ -43,6 +43,8 @@ class ImageSource:
     hdus: tuple[int, ...]
     """Image plane first."""
     exposure_s: float | None
+    t_min_mjd: float | None = None
+    """When the observation began."""
 
 
 @dataclass(frozen=True, slots=True)

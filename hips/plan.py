@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -105,7 +106,7 @@ def make_plan(
     progenitors.keep_only(source.did for source in sources)
     return Plan(
         recipe=recipe,
-        shards=_shards(tiles, recipe.order - recipe.top),
+        shards=_shards(tiles, recipe.order - recipe.top, _ranks(sources, settings)),
         calibrations=calibrations,
         weights=weights,
         marks={
@@ -227,9 +228,23 @@ def weight_of(fact: ImageFacts, recipe: Recipe) -> float:
     return fact.exposure_s or recipe.exposure_s
 
 
-def _shards(tiles: Mapping[int, list[tuple[int, int]]], levels: int) -> tuple[Shard, ...]:
+def _ranks(sources: Sequence[ImageSource], settings: HipsSettings) -> dict[int, int]:
+    """Give the place of each image among those that overlap.
+
+    Fixed, so that the sum of an overlap does not depend on who was done first.
+    """
+    numbers = [source.number for source in sources]
+    if settings.coadd == "first":
+        times = {source.number: source.t_min_mjd for source in sources}
+        numbers.sort(key=lambda n: (math.inf if (time := times[n]) is None else -time, n))
+    return {number: place for place, number in enumerate(numbers)}
+
+
+def _shards(
+    tiles: Mapping[int, list[tuple[int, int]]], levels: int, ranks: Mapping[int, int]
+) -> tuple[Shard, ...]:
     groups: dict[int, list[tuple[int, tuple[tuple[int, int], ...]]]] = {}
     for npix in sorted(tiles):
-        # Sorted, so that the sum of an overlap does not depend on who was done first.
-        groups.setdefault(npix >> 2 * levels, []).append((npix, tuple(sorted(tiles[npix]))))
+        images = tuple(sorted(tiles[npix], key=lambda image: ranks[image[0]]))
+        groups.setdefault(npix >> 2 * levels, []).append((npix, images))
     return tuple(Shard(npix, tuple(group)) for npix, group in groups.items())

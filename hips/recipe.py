@@ -31,8 +31,8 @@ _FILE: Final = "recipe.json"
 _TILES_VERSION: Final = 1
 """Of the code that makes pixels: to be raised when the same images would give other tiles."""
 _SETTINGS: Final = (
-    "order", "order_tolerance", "kernel", "weights", "background", "photometry", "zero_point_mag",
-    "zero_point_keywords", "mask_names", "mask_bits", "order_shard",
+    "order", "order_tolerance", "kernel", "coadd", "weights", "feather", "background",
+    "photometry", "zero_point_mag", "zero_point_keywords", "mask_names", "mask_bits", "order_shard",
 )  # fmt: skip
 """Settings by which tiles differ."""
 
@@ -95,7 +95,7 @@ class Recipe:
         order = settings.order or choose_order(pixel, settings.order_tolerance)
         points = [fact.zero_point_mag is not None for fact in facts.values()]
         times = [fact.exposure_s or 0.0 for fact in facts.values()]
-        alike = settings.weights == "uniform" or not all(time > 0.0 for time in times)
+        alike = settings.weights != "exposure" or not all(time > 0.0 for time in times)
         return cls(
             settings=cls.digest_of_settings(settings),
             order=order,

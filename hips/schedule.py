@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hips.crew import Crew
-from hips.decode import ImageStats, decode, source_path
+from hips.decode import ImageStats, decode, drop_decoded
 from hips.encode import CardValue
 from hips.images import ImageSource
 from hips.plan import Plan, Shard
@@ -279,6 +279,7 @@ class Rendering:
             writer=self._writer,
             published=self._published,
             sampling=self._settings.kernel,
+            combination=self._settings.coadd,
             cache_bytes=self._settings.cache_mb << 20,
         )
 
@@ -296,7 +297,6 @@ class Rendering:
             self._uses[number] -= 1
             if self._uses[number]:
                 continue
-            self._path(number).unlink(missing_ok=True)
-            source_path(self._path(number)).unlink(missing_ok=True)
+            drop_decoded(self._path(number))
             if number not in self._decoding:
                 self._counter.step()

@@ -27,9 +27,20 @@ class HipsSettings(Settings):
     """How images are sampled. ``lanczos3`` keeps the width of point sources (bilinear widens
     them by about 3 %), takes about four times as long to sample, and falls back to bilinear next
     to blank pixels."""
-    weights: Literal["uniform", "exposure"] = "exposure"
-    """Weight of overlapping images in the mean: all alike, or by exposure time. Where one image
-    has no exposure time, all count alike."""
+    coadd: Literal["mean", "median", "first"] = "mean"
+    """What becomes of pixels that several images give. ``mean`` is weighted (``weights``).
+    ``median`` is not: each image counts once. ``first`` takes the image that was observed last
+    (``t_min``; those without come after all others, and the identifier decides between equals)
+    and has a value there, so that one exposure is seen at a time."""
+    weights: Literal["uniform", "exposure", "variance", "feather"] = "exposure"
+    """Weight of overlapping images in the mean. ``uniform``: all alike. ``exposure``: by exposure
+    time; where one image has none, all count alike. ``variance``: each pixel by the inverse of its
+    variance, from the plane of variances, standard deviations or weights that goes with the image;
+    an image without counts by the noise of its own pixels. ``feather``: less towards the edges of
+    each image, so that no seam is seen where it ends."""
+    feather: float = Field(default=0.1, gt=0.0, le=0.5)
+    """Fraction of an image's shorter side within which weights rise from 0 to 1, with
+    ``weights = "feather"``."""
     background: Literal["none", "median"] = "none"
     """``median`` subtracts from each image its own sky level (a robust median). That evens out
     exposures whose sky was not subtracted; it takes away real light where an object fills a whole

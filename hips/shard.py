@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hips.coadd import Combination, coadd_of
 from hips.decode import ImageCache
 from hips.encode import CardValue, fits_tile, png_grey, read_fits
 from hips.pyramid import Pyramid
@@ -18,7 +19,6 @@ from hips.stretch import Stretch
 from hips.tile import TileBlock
 from hips.tree import TileTree
 from vodal.resample.block import Sampling
-from vodal.resample.canvas import Canvas
 from vodal.resample.grid import TOUCH_CELLS, pixel_grid
 
 __all__ = ["FORMATS", "ShardJob", "TileWriter", "build_shard", "shard_inputs"]
@@ -64,6 +64,7 @@ class ShardJob:
     published: Path
     """The HiPS as it is served, from which tiles with the same inputs are taken."""
     sampling: Sampling
+    combination: Combination
     cache_bytes: int
 
 
@@ -125,7 +126,8 @@ def _render(
     job: ShardJob, cache: ImageCache, npix: int, images: tuple[tuple[int, int], ...]
 ) -> Pixels | None:
     block = TileBlock(job.order, npix)
-    canvas = Canvas(block.layout, job.sampling)
+    scratch = next((path.parent for path, _ in job.images.values()), None)
+    coadd = coadd_of(job.combination, block.layout, job.sampling, scratch)
     for number, parts in images:
         if number not in job.images:
             continue
@@ -136,5 +138,5 @@ def _render(
         shape = (image.pixels.shape[0], image.pixels.shape[1])
         grid = pixel_grid(image.mapping, block, shape, touched)
         if grid is not None:
-            canvas.add(image.pixels, grid, weight)
-    return canvas.finish()
+            coadd.add(image, grid, weight)
+    return coadd.finish()

@@ -11,6 +11,7 @@ from soda.parameters import Combination
 from vodal.resample.block import Layout, Sampling
 from vodal.resample.canvas import Canvas
 from vodal.resample.grid import PixelGrid
+from vodal.resample.medians import median_of
 
 __all__ = ["STACK_BYTES", "Combiner"]
 
@@ -70,16 +71,5 @@ class Combiner:
         if self._how in {"mean", "weighted"}:
             return self._canvas.finish(), self._canvas.weights
         if self._how == "median":
-            return (_median(self._stack) if self._stack else None), self._coverage
+            return (median_of(np.stack(self._stack)) if self._stack else None), self._coverage
         return self._values, self._coverage
-
-
-def _median(stack: list[Pixels]) -> Pixels:
-    """Give the median of the known values of each pixel; NaN where there are none."""
-    ordered = np.sort(np.stack(stack), axis=0)  # NaN last
-    count = np.isfinite(ordered).sum(axis=0)
-    lower, upper = (
-        np.take_along_axis(ordered, np.maximum(place, 0)[None], 0)[0]
-        for place in ((count - 1) // 2, count // 2)
-    )
-    return np.asarray((lower + upper) / np.float32(2.0), np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from astropy.io import fits
 from numpy.typing import NDArray
@@ -12,11 +12,13 @@ from vodal.errors import DataError
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels
 from vodal.fits.pixels import Tally, physical, read_sections
-from vodal.fits.planes import group_planes
+from vodal.fits.planes import Role, group_planes
 from vodal.fits.wcs import celestial_axes, load_wcs, sky_wcs
 from vodal.storage import LOCAL, RangeReader, Storage
 
 __all__ = ["OpenImage"]
+
+_WEIGHTS: Final[tuple[Role, ...]] = ("variance", "error", "weight")
 
 
 class OpenImage:
@@ -119,6 +121,19 @@ class OpenImage:
             flags = roles.get(number) in {"mask", "quality"} or _names_bits(hdu.header)
             if flags and hdu.shape == self.hdu.shape and hdu.bitpix > 0:
                 return hdu
+        return None
+
+    def weight_plane(self) -> tuple[HduIndex, Role] | None:
+        """Give the plane that says how good the pixels are, of the image's shape, and its role.
+
+        Variances count before standard deviations, and these before weights.
+        """
+        roles = {n: role for group in group_planes(self.index) for n, role in group.roles.items()}
+        for role in _WEIGHTS:
+            for number in self.hdus[1:]:
+                hdu = self._hdu(number)
+                if roles.get(number) == role and hdu.shape == self.hdu.shape:
+                    return hdu, role
         return None
 
     def section(self, hdu: HduIndex, rows: slice, columns: slice) -> NDArray[Any]:

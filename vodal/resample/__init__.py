@@ -9,4 +9,5 @@ pixels is interpolated, as far as that is right to 0.005 pixel. In the order dat
 - `grid`     where a block's pixels lie on an image
 - `areas`    how large an image's pixels are on the sky
 - `canvas`   sampling, and the weighted mean of images that overlap
+- `medians`  their median
 """

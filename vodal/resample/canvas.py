@@ -206,6 +206,11 @@ class Canvas:
         """The sum of weights of each pixel so far, stored as the block is."""
         return self._weights
 
+    @property
+    def totals(self) -> Floats:
+        """The sum of weighted values of each pixel so far."""
+        return self._total
+
     def add(self, image: Pixels, grid: PixelGrid, weight: float = 1.0) -> None:
         """Add an image.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from vodal.fits.index import HduIndex
 from vodal.fits.opened import OpenImage
 from vodal.resample.mapping import binned
 
-__all__ = ["good_pixels"]
+__all__ = ["good_pixels", "in_bins"]
 
 Pixels = NDArray[np.float32]
 
@@ -52,20 +52,36 @@ def good_pixels(
     columns = slice(x0 * binning, min(nx, x1 * binning))
     end = min(ny, y1 * binning)
     size = image.rows_at_once(_BLOCK_PIXELS, columns.stop - columns.start)
-    left: Pixels = np.empty((0, columns.stop - columns.start), np.float32)
-    start = y0 * binning
-    while start < end:
-        stop = min(end, (start // size + 1) * size)
-        values = _block(image, mask, bits, slice(start, stop), columns)
-        start = stop
-        if binning == 1:
-            yield values
-            continue
-        values = np.concatenate([left, values])
-        whole = len(values) if stop == end else len(values) // binning * binning
-        left = values[whole:]
+    blocks = _blocks(image, mask, bits, slice(y0 * binning, end), columns, size)
+    return (values for (values,) in in_bins(((block,) for block in blocks), binning))
+
+
+def in_bins(blocks: Iterable[tuple[Pixels, ...]], binning: int) -> Iterator[tuple[Pixels, ...]]:
+    """Average blocks of rows of one or several planes, whatever the blocks' heights."""
+    if binning == 1:
+        yield from blocks
+        return
+    left: tuple[Pixels, ...] = ()
+    for block in blocks:
+        planes = block
+        if left:
+            planes = tuple(np.concatenate(pair) for pair in zip(left, block, strict=True))
+        whole = len(planes[0]) // binning * binning
+        left = tuple(plane[whole:] for plane in planes)
         if whole:
-            yield binned(values[:whole], binning)
+            yield tuple(binned(plane[:whole], binning) for plane in planes)
+    if left and len(left[0]):
+        yield tuple(binned(plane, binning) for plane in left)
+
+
+def _blocks(
+    image: OpenImage, mask: HduIndex | None, bits: int, rows: slice, columns: slice, size: int
+) -> Iterator[Pixels]:
+    start = rows.start
+    while start < rows.stop:
+        stop = min(rows.stop, (start // size + 1) * size)
+        yield _block(image, mask, bits, slice(start, stop), columns)
+        start = stop
 
 
 def _block(
