@@ -18,7 +18,10 @@ In the order data flows:
 - `stretch`     values to grey levels
 - `color`       three bands to colours
 - `encode`      FITS, PNG and JPEG
-- `tree`        tiles as files
+- `tiles`       the seam: how tiles are kept
+- `tree`        as files
+- `pack`, `packed`  in ZIP files of many
+- `opening`     one or the other
 - `records`     what is noted of tiles that are made
 - `shard`       one unit of work: a run of tiles and the orders between
 - `schedule`    decoding and rendering in order

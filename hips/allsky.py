@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hips.encode import CardValue, fits_image, jpeg, png_grey, png_rgba, read_fits
-from hips.names import TILE_ORDER, TILE_WIDTH, allsky_path, pixel_size_arcsec, tile_count, tile_path
+from hips.names import TILE_ORDER, TILE_WIDTH, allsky_path, pixel_size_arcsec, tile_count
+from hips.opening import open_tiles
 from hips.pyramid import halve
 from hips.stretch import Stretch
-from hips.tree import TileTree
 from hips.view import View
 
 __all__ = [
@@ -55,12 +56,16 @@ def write_allsky(folder: Path, stretch: Stretch, cards: Mapping[str, CardValue])
     """Write the pictures of order 3, FITS and PNG, from the FITS tiles."""
     columns, rows = _grid()
     picture = np.full((rows * _CELL, columns * _CELL), np.nan, np.float32)
-    for npix in TileTree(folder).tiles(ALLSKY_ORDER, "fits"):
-        tile = read_fits((folder / tile_path(ALLSKY_ORDER, npix, "fits")).read_bytes())
+    tiles = open_tiles(folder)
+    for npix in tiles.tiles(ALLSKY_ORDER, "fits"):
+        data = tiles.read(ALLSKY_ORDER, npix, "fits")
+        assert data is not None
+        tile = read_fits(data)
         valid = np.isfinite(tile).astype(np.float32)
         while tile.shape[0] > _CELL:
             tile, valid = halve(tile, valid)
         picture[allsky_cell(npix)] = tile
+    (folder / allsky_path(ALLSKY_ORDER, "fits")).parent.mkdir(exist_ok=True)
     (folder / allsky_path(ALLSKY_ORDER, "fits")).write_bytes(fits_image(picture, cards))
     (folder / allsky_path(ALLSKY_ORDER, "png")).write_bytes(png_grey(stretch.levels(picture)))
 
@@ -69,10 +74,12 @@ def write_allsky_color(folder: Path) -> None:
     """Write the picture of order 3 from the colour tiles."""
     columns, rows = _grid()
     picture = np.zeros((rows * _CELL, columns * _CELL, 4), np.uint8)
-    for npix in TileTree(folder).tiles(ALLSKY_ORDER, "png"):
-        picture[allsky_cell(npix)] = _shrunk(
-            read_png(folder / tile_path(ALLSKY_ORDER, npix, "png"))
-        )
+    tiles = open_tiles(folder)
+    for npix in tiles.tiles(ALLSKY_ORDER, "png"):
+        data = tiles.read(ALLSKY_ORDER, npix, "png")
+        assert data is not None
+        picture[allsky_cell(npix)] = _shrunk(read_png(data))
+    (folder / allsky_path(ALLSKY_ORDER, "png")).parent.mkdir(exist_ok=True)
     (folder / allsky_path(ALLSKY_ORDER, "png")).write_bytes(png_rgba(picture))
 
 
@@ -88,9 +95,9 @@ def _shrunk(tile: Bytes) -> Bytes:
     return result
 
 
-def read_png(path: Path) -> Bytes:
+def read_png(data: bytes) -> Bytes:
     """Read a PNG tile as (row, column, RGBA), lowest row first."""
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(data)) as image:
         return np.ascontiguousarray(np.asarray(image.convert("RGBA"))[::-1])
 
 
@@ -111,11 +118,12 @@ def write_preview(folder: Path, view: View, deepest: int, quality: int) -> None:
     for bit in range(TILE_ORDER):
         x |= (inside >> 2 * bit & 1) << bit
         y |= (inside >> 2 * bit + 1 & 1) << bit
+    kept = open_tiles(folder)
     for npix in np.unique(tiles):
-        path = folder / tile_path(order, int(npix), "png")
-        if path.is_file():
+        data = kept.read(order, int(npix), "png")
+        if data is not None:
             here = tiles == npix
-            picture[here] = read_png(path)[TILE_WIDTH - 1 - x[here], y[here]]
+            picture[here] = read_png(data)[TILE_WIDTH - 1 - x[here], y[here]]
     square = picture.reshape(_PREVIEW, _PREVIEW, 4)
     (folder / "preview.jpg").write_bytes(jpeg(square, quality))
 

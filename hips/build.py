@@ -29,6 +29,7 @@ from hips.allsky import write_allsky
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, write_description
 from hips.images import ImageSource
+from hips.opening import open_tiles, tiles_in_the_making
 from hips.plan import Plan, make_plan
 from hips.progenitors import Progenitors, fingerprint
 from hips.properties import Provenance, provenance_of
@@ -38,7 +39,6 @@ from hips.records import Records
 from hips.schedule import Rendering
 from hips.settings import HipsSettings
 from hips.summary import BuildSummary, Progress, Report, Skipped
-from hips.tree import TileTree
 from vodal.errors import DataError, SkylaneError, UsageError
 from vodal.fits.index import FileIndex
 from vodal.products import Product
@@ -263,8 +263,7 @@ class _Site:
         if begun is not None or self._fresh:
             return begun
         # What a build with other settings has left is of no use.
-        for path in self._folder.glob("Norder*"):
-            shutil.rmtree(path)
+        open_tiles(self._folder).clear()
         shutil.rmtree(self._folder / BUILD_FOLDER, ignore_errors=True)
         return Recipe.load(self._published, settings)
 
@@ -274,6 +273,8 @@ class _Site:
     ) -> Rendering:  # fmt: skip
         # A fresh start takes no tile from what is served.
         earlier = self._scratch if self._fresh else self._published
+        assert plan.recipe is not None
+        tiles_in_the_making(self._folder, settings.storage, plan.recipe.top)
         return Rendering(
             plan, sources, settings, crew, self._folder, earlier, self._scratch, counter
         )
@@ -291,7 +292,7 @@ class _Site:
 
     def tidy(self, tiles: dict[int, set[int]], records: set[tuple[int, int]]) -> None:
         """Leave only what belongs to the HiPS."""
-        TileTree(self._folder).prune(tiles)
+        open_tiles(self._folder).prune(tiles)
         Records(self._folder).prune(records)
         self._plan_file.unlink(missing_ok=True)
         (self._folder / ".plan.lock").unlink(missing_ok=True)

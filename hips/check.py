@@ -19,8 +19,8 @@ from hips.allsky import ALLSKY_ORDER
 from hips.coverage import read_moc_cells
 from hips.encode import read_fits
 from hips.names import allsky_path, child_slices, children, tile_path
+from hips.opening import open_tiles
 from hips.properties import MANDATORY, parse_properties
-from hips.tree import TileTree
 from vodal.errors import DataError
 
 __all__ = ["Fault", "check_hips"]
@@ -76,7 +76,7 @@ def check_hips(folder: Path) -> list[Fault]:
     if "fits" in extensions:
         faults += _pixels(folder, order)
     if extensions:
-        faults += _moc(folder, order, TileTree(folder).tiles(order, extensions[0]))
+        faults += _moc(folder, order, open_tiles(folder).tiles(order, extensions[0]))
     return faults
 
 
@@ -107,14 +107,14 @@ def _is_minute(stamp: str) -> bool:
 
 def _tree(folder: Path, order: int, extension: str) -> Iterator[Fault]:
     """Each tile has its parent, and each parent a child."""
-    found = {k: set(TileTree(folder).tiles(k, extension)) for k in range(order + 1)}
+    found = {k: set(open_tiles(folder).tiles(k, extension)) for k in range(order + 1)}
     if not found[order]:
         yield Fault(f"Norder{order}", f"there are no {extension} tiles of the deepest order")
     for k, numbers in found.items():
         for npix in sorted(numbers):
             if not 0 <= npix < 12 * 4**k:
                 yield Fault(f"Norder{k}", f"there is no cell {npix} of order {k}")
-            elif not (folder / tile_path(k, npix, extension)).is_file():
+            elif open_tiles(folder).read(k, npix, extension) is None:
                 yield Fault(f"Norder{k}", f"tile {npix} is in the wrong folder")
             if k > 0 and npix >> 2 not in found[k - 1]:
                 yield Fault(tile_path(k, npix, extension), "has no parent")
@@ -128,26 +128,25 @@ def _sizes(folder: Path, order: int, width: int, extension: str) -> Iterator[Fau
     if extension not in {"fits", "png"}:
         return
     for k in range(order + 1):
-        for npix in TileTree(folder).tiles(k, extension):
-            path = folder / tile_path(k, npix, extension)
-            if not path.is_file():
+        for npix in open_tiles(folder).tiles(k, extension):
+            data = open_tiles(folder).read(k, npix, extension)
+            if data is None:
                 continue
-            size = _fits_size(path) if extension == "fits" else _png_size(path)
+            size = _fits_size(data) if extension == "fits" else _png_size(data)
             if size != (width, width):
                 yield Fault(tile_path(k, npix, extension), f"is {size}, not {width} squared")
 
 
-def _png_size(path: Path) -> tuple[int, int]:
-    with path.open("rb") as file:
-        head = file.read(24)
+def _png_size(data: bytes) -> tuple[int, int]:
+    head = data[:24]
     if len(head) < 24 or not head.startswith(b"\x89PNG"):
         return 0, 0
     return struct.unpack(">II", head[16:24])
 
 
-def _fits_size(path: Path) -> tuple[int, int]:
+def _fits_size(data: bytes) -> tuple[int, int]:
     try:
-        tile = read_fits(path.read_bytes())
+        tile = read_fits(data)
     except ValueError:
         return 0, 0
     return tile.shape[1], tile.shape[0]
@@ -156,7 +155,7 @@ def _fits_size(path: Path) -> tuple[int, int]:
 def _pixels(folder: Path, order: int) -> Iterator[Fault]:
     """Each parent's quadrants lie between the lowest and the highest of the pixels below."""
     for k in range(order):
-        numbers = TileTree(folder).tiles(k, "fits")
+        numbers = open_tiles(folder).tiles(k, "fits")
         for npix in numbers[:: max(1, len(numbers) // _PIXEL_TILES)]:
             tile = _read(folder, k, npix)
             for number, child in enumerate(children(npix)):
@@ -166,9 +165,10 @@ def _pixels(folder: Path, order: int) -> Iterator[Fault]:
 
 
 def _read(folder: Path, order: int, npix: int) -> Pixels | None:
+    data = open_tiles(folder).read(order, npix, "fits")
     try:
-        return read_fits((folder / tile_path(order, npix, "fits")).read_bytes())
-    except (OSError, ValueError):
+        return None if data is None else read_fits(data)
+    except ValueError:
         return None
 
 

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hips.encode import png_rgba, read_fits
+from hips.opening import open_tiles
 from hips.records import Record, Records
-from hips.tree import TileTree
+from hips.tiles import Tiles, TileSink
 from vodal.compiled import kernel
 from vodal.errors import UsageError
 from vodal.pictures.lupton import SOFTENING, choose_balance
@@ -135,7 +136,7 @@ class ColorJob:
 
     folders: tuple[Path, Path, Path]
     """Of the bands' HiPS: red, green, blue."""
-    target: TileTree
+    target: Tiles
     published: Path
     """The colour HiPS as it is served."""
     scale: ColorScale
@@ -156,35 +157,54 @@ def paint_tiles(job: ColorJob) -> Record:
     if done is not None and done.inputs == job.inputs:
         return done
     done = Records(job.published).get(job.order, job.npix)
-    if done is not None and done.inputs == job.inputs:
-        for order, npix in job.tiles:
-            job.target.take(TileTree(job.published), order, npix, COLOR_FORMATS)
+    if done is not None and done.inputs == job.inputs and _take_all(job):
         records.put(done)
         return done
-    kept = done.kept(job.leaves, max(order for order, _ in job.tiles)) if done else None
-    size = 0
-    for order, npix in job.tiles:
-        # A tile above the runs has no leaves to be told by.
-        if kept is not None and job.leaves and kept(order, npix):
-            size += job.target.take(TileTree(job.published), order, npix, COLOR_FORMATS)
-        else:
-            size += _paint_tile(job, order, npix)
+    if job.leaves:
+        with job.target.filling(job.order, job.npix) as sink:
+            size = _fill(job, done, sink)
+    else:
+        size = _fill(job, None, job.target)
     record = Record(job.order, job.npix, job.inputs, size, job.leaves)
     records.put(record)
     return record
 
 
-def _paint_tile(job: ColorJob, order: int, npix: int) -> int:
+def _take_all(job: ColorJob) -> bool:
+    """Take the tiles as they are served, if they can be had so."""
+    old = open_tiles(job.published)
+    if not job.leaves:
+        job.target.take(old, job.order, job.npix, COLOR_FORMATS)
+        return True
+    tiles: dict[int, list[int]] = {}
+    for order, npix in job.tiles:
+        tiles.setdefault(order, []).append(npix)
+    return job.target.take_shard(old, job.order, job.npix, tiles, COLOR_FORMATS)
+
+
+def _fill(job: ColorJob, before: Record | None, sink: TileSink) -> int:
+    # A tile above the runs has no leaves to be told by.
+    kept = before.kept(job.leaves, max(order for order, _ in job.tiles)) if before else None
+    size = 0
+    for order, npix in job.tiles:
+        if kept is not None and kept(order, npix):
+            size += sink.take(open_tiles(job.published), order, npix, COLOR_FORMATS)
+        else:
+            size += _paint_tile(job, order, npix, sink)
+    return size
+
+
+def _paint_tile(job: ColorJob, order: int, npix: int, sink: TileSink) -> int:
     tiles = [_read(folder, order, npix) for folder in job.folders]
     shape = next((tile.shape for tile in tiles if tile is not None), None)
     if shape is None:
         raise UsageError("the HiPS of the bands have changed while they were made into colours")
     filled = [np.full(shape, np.nan, np.float32) if t is None else t for t in tiles]
-    return job.target.write(order, npix, "png", png_rgba(paint(filled, job.scale)))
+    return sink.write(order, npix, "png", png_rgba(paint(filled, job.scale)))
 
 
 def _read(folder: Path, order: int, npix: int) -> Pixels | None:
-    data = TileTree(folder).read(order, npix, "fits")
+    data = open_tiles(folder).read(order, npix, "fits")
     return None if data is None else read_fits(data)
 
 

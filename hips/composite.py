@@ -20,13 +20,14 @@ from hips.color import (
 )
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, write_description
+from hips.opening import open_tiles, tiles_in_the_making
 from hips.properties import Provenance, parse_properties
 from hips.publish import staging
 from hips.recipe import digest_of
 from hips.records import Record, Records
 from hips.settings import HipsSettings
 from hips.summary import BuildSummary, Progress, Report
-from hips.tree import TileTree
+from hips.tiles import Tiles
 from hips.upper import build_above
 from vodal.errors import DataError, UsageError
 
@@ -77,7 +78,8 @@ def build_color(
         scale = None if fresh else _kept_scale(folder, bands) or _kept_scale(target, bands)
         scale = scale or choose_color(bands, folders, order, tiles[order])
         (folder / COLOR_FILE).write_text(scale.to_json(), "utf-8")
-        jobs = _Jobs(folders, TileTree(folder), target, scale, order)
+        made_tiles = tiles_in_the_making(folder, settings.storage, max(0, order - _RUN_ORDERS))
+        jobs = _Jobs(folders, made_tiles, target, scale, order)
         runs = list(jobs.runs(tiles))
         counter = Progress(progress, len(runs) + 1)
         made: list[Record] = []
@@ -87,7 +89,7 @@ def build_color(
             made.append(result)
             counter.step()
         made += build_above(made, hands, paint_tiles, jobs.above)
-        TileTree(folder).prune({k: set(found) for k, found in tiles.items()})
+        made_tiles.prune({k: set(found) for k, found in tiles.items()})
         Records(folder).prune({(record.order, record.npix) for record in made})
         if order >= ALLSKY_ORDER:
             write_allsky_color(folder)
@@ -130,7 +132,7 @@ class _Jobs:
     """
 
     def __init__(
-        self, folders: tuple[Path, Path, Path], target: TileTree, published: Path,
+        self, folders: tuple[Path, Path, Path], target: Tiles, published: Path,
         scale: ColorScale, order: int,
     ) -> None:  # fmt: skip
         self._folders, self._target, self._published = folders, target, published
@@ -179,7 +181,7 @@ def _known(folder: Path) -> dict[str, str]:
 def _present(folders: Iterable[Path], order: int) -> dict[int, int]:
     """Give the tiles of an order that any band has, and in how many bands each is there."""
     return dict(
-        Counter(npix for folder in folders for npix in TileTree(folder).tiles(order, "fits"))
+        Counter(npix for folder in folders for npix in open_tiles(folder).tiles(order, "fits"))
     )
 
 

@@ -9,12 +9,14 @@ down and north-west is right; PNG and JPEG have the same picture with the top ro
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "BUILD_FOLDER",
     "MAX_ORDER",
     "TILE_ORDER",
     "TILE_WIDTH",
@@ -23,6 +25,7 @@ __all__ = [
     "children",
     "interleave",
     "parent",
+    "parse_tile_path",
     "pixel_size_arcsec",
     "tile_count",
     "tile_path",
@@ -32,9 +35,12 @@ __all__ = [
 TILE_ORDER: Final = 9
 TILE_WIDTH: Final = 1 << TILE_ORDER
 """Pixels along a tile's side."""
+BUILD_FOLDER: Final = ".build"
+"""Of a HiPS's folder: what later builds need to know. Never served."""
 MAX_ORDER: Final = 20
 """Deepest order of tiles: their pixels are then of HEALPix's order 29, the deepest there is."""
 
+_TILE: Final = re.compile(r"Norder(\d{1,2})/Dir(\d{1,19})/Npix(\d{1,19})\.(\w{1,8})")
 _SPHERE_ARCSEC2 = 4.0 * np.pi * (180.0 / np.pi * 3600.0) ** 2
 
 
@@ -50,6 +56,18 @@ def tile_path(order: int, npix: int, extension: str) -> str:
     'Norder6/Dir30000/Npix34567.png'
     """
     return f"Norder{order}/Dir{npix // 10000 * 10000}/Npix{npix}.{extension}"
+
+
+def parse_tile_path(path: str) -> tuple[int, int, str] | None:
+    """Give order, number and extension of a tile's path below the HiPS's folder; None if none.
+
+    >>> parse_tile_path("Norder6/Dir30000/Npix34567.png")
+    (6, 34567, 'png')
+    """
+    match = _TILE.fullmatch(path)
+    if match is None or int(match[2]) != int(match[3]) // 10000 * 10000:
+        return None
+    return int(match[1]), int(match[3]), match[4]
 
 
 def allsky_path(order: int, extension: str) -> str:

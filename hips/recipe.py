@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from hips.images import ImageFacts
-from hips.names import MAX_ORDER, pixel_size_arcsec
+from hips.names import BUILD_FOLDER, MAX_ORDER, pixel_size_arcsec
 from hips.settings import HipsSettings
 from hips.stretch import Stretch
 
@@ -24,8 +24,6 @@ __all__ = ["BUILD_FOLDER", "MIN_ORDER", "Recipe", "choose_order", "digest_of"]
 
 MIN_ORDER: Final = 3
 """Of the deepest tiles: clients ask for order 3 whatever the properties say."""
-BUILD_FOLDER: Final = ".build"
-"""Of a HiPS's folder: what later builds need to know. Never served."""
 
 _FILE: Final = "recipe.json"
 _TILES_VERSION: Final = 1

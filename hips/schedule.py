@@ -16,6 +16,7 @@ from hips.crew import Crew
 from hips.decode import ImageStats, decode, drop_decoded
 from hips.encode import CardValue
 from hips.images import ImageSource
+from hips.opening import open_tiles
 from hips.plan import Plan, Shard
 from hips.recipe import Recipe
 from hips.records import Record, Records
@@ -23,7 +24,6 @@ from hips.settings import HipsSettings
 from hips.shard import FORMATS, ShardJob, TileWriter, build_shard, shard_inputs
 from hips.stretch import choose_stretch
 from hips.summary import Progress
-from hips.tree import TileTree
 from hips.upper import UpperJob, build_above, build_upper
 from vodal.errors import DataError, SkylaneError
 
@@ -137,7 +137,7 @@ class Rendering:
         self._recipe = self.settle()
         stretch = self._recipe.stretch
         assert stretch is not None
-        self._writer = TileWriter(TileTree(self._folder), self.cards, stretch)
+        self._writer = TileWriter(open_tiles(self._folder), self.cards, stretch)
         self._uses = Counter(n for shard in shards for n in shard.images())
         made = Made()
         for record in self._results(shards, made):
@@ -230,10 +230,9 @@ class Rendering:
         record = Records(self._published).get(self._recipe.top, shard.npix)
         if record is None or record.inputs != inputs:
             return None
-        old = TileTree(self._published)
-        for order, numbers in record.tiles(self._recipe.order).items():
-            for npix in sorted(numbers):
-                self._writer.tree.take(old, order, npix, FORMATS)
+        old, tiles = open_tiles(self._published), record.tiles(self._recipe.order)
+        if not self._writer.tree.take_shard(old, record.order, record.npix, tiles, FORMATS):
+            return None
         here.put(record)
         return replace(record, valid=b"")
 

@@ -58,6 +58,9 @@ class HipsSettings(Settings):
     mask_bits: tuple[int, ...] | None = None
     """Numbers of the mask bits (0 is the lowest) whose pixels are not used, in place of the
     names; for masks whose bits the header does not name. Empty to use every pixel."""
+    storage: Literal["tree", "packed"] = "tree"
+    """How tiles are kept: ``tree`` as files, in the places that clients see; ``packed`` in ZIP
+    files of some hundred tiles each, from which the server reads: for millions of tiles."""
     order_shard: int = Field(default=3, ge=1, le=6)
     """Size of one unit of work: ``4 ** order_shard`` deepest tiles."""
     cache_mb: int = Field(default=768, ge=16)

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from hips.coadd import Combination, coadd_of
 from hips.decode import ImageCache
 from hips.encode import CardValue, fits_tile, png_grey, read_fits
+from hips.opening import open_tiles
 from hips.pyramid import Pyramid
 from hips.recipe import digest_of
 from hips.records import Record, Records
 from hips.stretch import Stretch
 from hips.tile import TileBlock
-from hips.tree import TileTree
+from hips.tiles import Tiles, TileSink
 from vodal.resample.block import Sampling
 from vodal.resample.grid import TOUCH_CELLS, pixel_grid
 
@@ -33,15 +34,16 @@ FORMATS = ("fits", "png")
 class TileWriter:
     """Writes the tiles of a band."""
 
-    tree: TileTree
+    tree: Tiles
     cards: Mapping[str, CardValue]
     """Of every FITS tile."""
     stretch: Stretch
 
-    def write(self, order: int, npix: int, tile: Pixels) -> int:
-        """Write a tile as FITS and PNG; gives the number of bytes."""
-        size = self.tree.write(order, npix, "fits", fits_tile(order, npix, tile, self.cards))
-        return size + self.tree.write(order, npix, "png", png_grey(self.stretch.levels(tile)))
+    def write(self, order: int, npix: int, tile: Pixels, into: TileSink | None = None) -> int:
+        """Write a tile as FITS and PNG, into a shard or on its own; gives the number of bytes."""
+        sink = into or self.tree
+        size = sink.write(order, npix, "fits", fits_tile(order, npix, tile, self.cards))
+        return size + sink.write(order, npix, "png", png_grey(self.stretch.levels(tile)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +85,25 @@ def build_shard(job: ShardJob) -> Record:
     Leaves a record with the valid fractions of the shard's tile beside the tiles; what is given
     back is the record without these.
     """
+    with job.writer.tree.filling(job.top, job.npix) as sink:
+        record = _fill(job, sink)
+    Records(job.writer.tree.folder).put(record)
+    return replace(record, valid=b"")
+
+
+def _fill(job: ShardJob, sink: TileSink) -> Record:
     cache = _caches.setdefault(job.cache_bytes, ImageCache(job.cache_bytes))
     before = Records(job.published).get(job.top, job.npix)
-    old = TileTree(job.published)
-    tree = job.writer.tree
+    old = open_tiles(job.published)
     size, packed = 0, b""
     leaves: dict[int, str] = {}
 
     def emit(order: int, npix: int, tile: Pixels, valid: Pixels) -> None:
         nonlocal size, packed
         if before is not None and before.kept(leaves, job.order)(order, npix):
-            size += tree.take(old, order, npix, FORMATS)
+            size += sink.take(old, order, npix, FORMATS)
         else:
-            size += job.writer.write(order, npix, tile)
+            size += job.writer.write(order, npix, tile, sink)
         if order == job.top:
             packed = Record.pack(valid)
 
@@ -106,20 +114,21 @@ def build_shard(job: ShardJob) -> Record:
         if before is not None and before.blank.get(npix) == inputs:
             continue
         if before is not None and before.leaves.get(npix) == inputs:
-            size += tree.take(old, job.order, npix, FORMATS)
-            tile = read_fits(tree.path(job.order, npix, "fits").read_bytes())
+            size += sink.take(old, job.order, npix, FORMATS)
+            data = old.read(job.order, npix, "fits")
+            if data is None:
+                raise RuntimeError(f"tile {npix} of order {job.order} has gone")
+            tile = read_fits(data)
         else:
             tile = _render(job, cache, npix, images)
             if tile is None:
                 continue
-            size += job.writer.write(job.order, npix, tile)
+            size += job.writer.write(job.order, npix, tile, sink)
         leaves[npix] = inputs
         pyramid.add(npix, tile)
     pyramid.finish()
     blank = {npix: inputs for npix, inputs in job.inputs.items() if npix not in leaves}
-    record = Record(job.top, job.npix, shard_inputs(job.inputs), size, leaves, blank, packed)
-    Records(tree.folder).put(record)
-    return replace(record, valid=b"")
+    return Record(job.top, job.npix, shard_inputs(job.inputs), size, leaves, blank, packed)
 
 
 def _render(

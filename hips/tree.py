@@ -5,17 +5,51 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from hips.names import tile_path
+from hips.tiles import Found, Tiles, TileSink
 
-__all__ = ["TileTree"]
+__all__ = ["TileTree", "found_file", "link_or_copy"]
 
 _ORDER: Final = re.compile(r"Norder(\d+)")
 _TILE: Final = re.compile(r"Npix(\d+)\.(\w+)")
+
+
+def link_or_copy(source: Path, path: Path) -> None:
+    """Give a file a second name where disks allow it, in place of what was there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there.
+    """
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, path)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, path)
+
+
+def found_file(path: Path) -> Found | None:
+    """Open a whole file; None if there is none."""
+    try:
+        file = path.open("rb")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    # Size and time are those of the bytes that are read, whatever is published meanwhile.
+    stat = os.fstat(file.fileno())
+    tag = f"{stat.st_size:x}-{stat.st_mtime_ns:x}"
+    read = partial(file.read, stat.st_size)
+    return Found(stat.st_size, tag, stat.st_mtime, read, file.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +61,10 @@ class TileTree:
     def path(self, order: int, npix: int, extension: str) -> Path:
         """Give where a tile is, or would be."""
         return self.folder / tile_path(order, npix, extension)
+
+    def find(self, order: int, npix: int, extension: str) -> Found | None:
+        """Open a tile; None if there is no such tile."""
+        return found_file(self.path(order, npix, extension))
 
     def read(self, order: int, npix: int, extension: str) -> bytes | None:
         """Give a tile's bytes; None if there is no such tile."""
@@ -50,38 +88,50 @@ class TileTree:
         partial.replace(path)
         return len(data)
 
-    def take(self, other: TileTree, order: int, npix: int, extensions: Iterable[str]) -> int:
-        """Have the tile of another tree here too: one file with two names where disks allow it.
+    def take(self, other: Tiles, order: int, npix: int, extensions: Iterable[str]) -> int:
+        """Have the tile of another HiPS here too: of another tree, one file with two names.
 
         Gives the number of bytes.
         """
         size = 0
         for extension in extensions:
-            source, path = other.path(order, npix, extension), self.path(order, npix, extension)
-            path.unlink(missing_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(source, path)
-            except FileNotFoundError:
-                raise
-            except OSError:
-                shutil.copyfile(source, path)
-            size += path.stat().st_size
+            path = self.path(order, npix, extension)
+            if isinstance(other, TileTree):
+                link_or_copy(other.path(order, npix, extension), path)
+                size += path.stat().st_size
+                continue
+            data = other.read(order, npix, extension)
+            if data is None:
+                raise FileNotFoundError(path.name)
+            size += self.write(order, npix, extension, data)
         return size
+
+    @contextmanager
+    def filling(self, order: int, npix: int) -> Iterator[TileSink]:  # noqa: ARG002 - of the seam
+        """Put in the tiles of a shard."""
+        yield self
+
+    def take_shard(
+        self, other: Tiles, order: int, npix: int, tiles: Mapping[int, Iterable[int]],
+        extensions: Iterable[str],
+    ) -> bool:  # fmt: skip
+        """Have a whole shard of another tree here too."""
+        del order, npix
+        if not isinstance(other, TileTree):
+            return False
+        formats = tuple(extensions)
+        for k, numbers in tiles.items():
+            for number in sorted(numbers):
+                self.take(other, k, number, formats)
+        return True
 
     def tiles(self, order: int, extension: str) -> list[int]:
         """List the tiles of an order that are there, in NESTED order."""
         found = (_TILE.fullmatch(path.name) for path in self._files(order))
         return sorted(int(m[1]) for m in found if m is not None and m[2] == extension)
 
-    def prune(self, wanted: dict[int, set[int]]) -> None:
-        """Remove the tiles that are not wanted, and what an interrupted write left.
-
-        Parameters
-        ----------
-        wanted
-            Numbers of the tiles that stay, by order.
-        """
+    def prune(self, wanted: Mapping[int, set[int]]) -> None:
+        """Remove the tiles that are not wanted, and what an interrupted write left."""
         for base in self.folder.glob("Norder*"):
             match = _ORDER.fullmatch(base.name)
             stay = wanted.get(int(match[1]), set()) if match is not None else set()
@@ -91,6 +141,11 @@ class TileTree:
                     path.unlink()
             if not stay:
                 shutil.rmtree(base)
+
+    def clear(self) -> None:
+        """Remove all tiles, with the pictures of whole orders."""
+        for path in self.folder.glob("Norder*"):
+            shutil.rmtree(path)
 
     def _files(self, order: int) -> Iterator[Path]:
         base = self.folder / f"Norder{order}"

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from hips.crew import Crew
 from hips.encode import read_fits
 from hips.names import TILE_WIDTH, child_slices
+from hips.opening import open_tiles
 from hips.pyramid import halve
 from hips.recipe import digest_of
 from hips.records import Record, Records
 from hips.shard import FORMATS, TileWriter
-from hips.tree import TileTree
 
 __all__ = ["UpperJob", "build_above", "build_upper"]
 
@@ -50,7 +50,7 @@ def build_upper(job: UpperJob) -> Record:
         return replace(done, valid=b"")
     before = Records(job.published).get(job.order, job.npix)
     if before is not None and before.inputs == job.inputs:
-        tree.take(TileTree(job.published), job.order, job.npix, FORMATS)
+        tree.take(open_tiles(job.published), job.order, job.npix, FORMATS)
         records.put(before)
         return replace(before, valid=b"")
     tile = np.full((TILE_WIDTH, TILE_WIDTH), np.nan, np.float32)
