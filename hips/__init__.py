@@ -30,13 +30,14 @@ In the order data flows:
 - `coverage`    MOC and first view
 - `allsky`      the picture of order 3, the preview
 - `properties`  what clients know of a HiPS
+- `metadata`    the images behind it
 - `page`        its own page
 - `describe`    writes the last four
 - `publish`     a folder that takes its name in one step
 - `build`       all of it
 - `composite`   the colour HiPS of three
 - `collection`  the HiPS of a collection: bands and colour
-- `check`       a check of a HiPS on disk
+- `check`       a check of a HiPS, on disk or on a server, whoever made it
 - `links`       from a product to its HiPS
 - `routes`, `app`  the server
 

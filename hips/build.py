@@ -29,6 +29,7 @@ from hips.allsky import write_allsky
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, write_description
 from hips.images import ImageSource
+from hips.metadata import progenitor_table, write_metadata
 from hips.opening import open_tiles, tiles_in_the_making
 from hips.plan import Plan, make_plan
 from hips.progenitors import Progenitors, fingerprint
@@ -171,7 +172,8 @@ def build(
             stretch = plan.recipe.stretch
             assert stretch is not None
             write_allsky(folder, stretch, render.cards)
-            origin = provenance_of([p for n, p in enumerate(ordered) if n not in lost])
+            used = [product for n, product in enumerate(ordered) if n not in lost]
+            origin = provenance_of(used)
             about = Description(
                 creator_did=creator_did,
                 title=title,
@@ -187,6 +189,7 @@ def build(
                 extra=_image_keywords(plan.recipe, settings),
             )
             write_description(folder, leaves, about, settings)
+            write_metadata(folder, render.cards, title, progenitor_table(used))
         counter.done = counter.total - 1
         counter.step()
     return replace(summary, seconds=time.monotonic() - started)

@@ -20,6 +20,7 @@ from hips.color import (
 )
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, write_description
+from hips.metadata import write_metadata
 from hips.opening import open_tiles, tiles_in_the_making
 from hips.properties import Provenance, parse_properties
 from hips.publish import staging
@@ -110,6 +111,8 @@ def build_color(
             extra={"dataproduct_subtype": "color", "hips_hierarchy": "mean"},
         )
         write_description(folder, sorted(tiles[order]), about, settings)
+        cards = dict(zip(("RED", "GREEN", "BLUE"), bands, strict=True))
+        write_metadata(folder, cards, title)
         counter.step()
     return BuildSummary(
         name, target, order, about.tiles, 0, (), (), about.size_bytes, time.monotonic() - started

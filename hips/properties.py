@@ -13,6 +13,7 @@ from vodal.products import Product
 
 __all__ = [
     "MANDATORY",
+    "RECOMMENDED",
     "Provenance",
     "format_properties",
     "minute",
@@ -33,6 +34,21 @@ MANDATORY = (
     "hips_frame",
 )
 """Keywords that every HiPS must have."""
+
+RECOMMENDED = (
+    "obs_description",
+    "prov_progenitor",
+    "obs_regime",
+    "em_min",
+    "em_max",
+    "t_min",
+    "t_max",
+    "hips_creation_date",
+    "hips_initial_ra",
+    "hips_initial_dec",
+    "hips_initial_fov",
+)
+"""Keywords that every HiPS of the sky should have."""
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
 _REGIMES = (

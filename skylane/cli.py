@@ -162,6 +162,46 @@ def hips_build(
     commands.build_hips(console, site, collection, workers, fresh=fresh, shard=shard)
 
 
+@hips_group.command("check")
+@click.argument("where", metavar="DIR|URL")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    help="Deepest tiles of each format that are looked at, with all above them; 0 is all.  "
+    "[default: 100 of a folder, 10 of a server]",
+)
+@click.option("--list", "is_list", is_flag=True, help="Check a node's list of HiPS (file or URL).")
+@click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.pass_context
+def hips_check(
+    context: click.Context,
+    where: str,
+    limit: int | None,
+    *,
+    is_list: bool,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    r"""Check a HiPS against HiPS 1.0, clause by clause, and its pixels; any maker's.
+
+    Each finding has a level, the section of the standard, where it is and what is wrong. The exit
+    code is 1 if there is an error, 2 if the HiPS cannot be looked at.
+
+    \b
+    Example: skylane hips check hips/demo-r
+             skylane hips check --limit 50 https://example.org/hips/survey
+    """
+    from skylane import hips_check
+
+    try:
+        code = hips_check.check(where, limit=limit, is_list=is_list, strict=strict, as_json=as_json)
+    except SkylaneError as fault:
+        click.echo(f"Error: {fault}", err=True)
+        code = 2
+    context.exit(code)
+
+
 @main.group("store")
 def store_group() -> None:
     """Look after the catalogue's store: SQLite, or PostgreSQL."""

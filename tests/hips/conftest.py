@@ -27,6 +27,9 @@ class Shelf:
     def put(self, path: Path, collection="demo", did=None, **obscore) -> Product:
         index = scan_file(path)
         stat = path.stat()
+        obscore = {
+            "t_min": 61000.0, "t_max": 61000.01, "em_min": 5e-7, "em_max": 6e-7, **obscore
+        }  # fmt: skip
         product = Product(
             did=did or f"ivo://test.example/{collection}?{path.name}",
             collection=collection,

@@ -81,8 +81,7 @@ def put_images(shelf, folder, plane=None):
             hdus[1].data[hole(number, x, y)] = np.nan
         path = folder / f"{number}.fits"
         hdus.writeto(path)
-        time = {} if TIMES[number] is None else {"t_min": TIMES[number]}
-        shelf.put(path, t_exptime=EXPOSURES[number], **time)
+        shelf.put(path, t_exptime=EXPOSURES[number], t_min=TIMES[number])
 
 
 def hole(number, x, y):

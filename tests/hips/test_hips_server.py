@@ -21,7 +21,6 @@ from starlette.routing import Mount
 
 from hips.app import create_app
 from hips.build import build
-from hips.check import check_hips
 from hips.composite import build_color
 from hips.coverage import View, first_view
 from hips.links import HipsLinks
@@ -341,68 +340,6 @@ def test_a_product_is_linked_to_the_hips_that_show_it(site, new_shelf):
         "https://x.example/hips/demo-color/",
     ]
     assert {link.did for link in links} == {product.did}
-
-
-def copy_of(site, tmp_path):
-    return Path(shutil.copytree(site / "hips" / "demo-g", tmp_path / "copy"))
-
-
-def test_a_good_hips_has_no_fault(site):
-    assert check_hips(site / "hips" / "demo-g") == []
-    assert check_hips(site / "hips" / "demo-color") == []
-
-
-def damage_missing_parent(folder):
-    (folder / "Norder1" / "Dir0" / next((folder / "Norder1" / "Dir0").iterdir()).name).unlink()
-    for path in (folder / "Norder1" / "Dir0").iterdir():
-        path.unlink()
-
-
-def damage_wrong_tile(folder):
-    path = deepest(folder)
-    path.write_bytes(path.read_bytes()[:2880] + b"\x41" * (path.stat().st_size - 2880))
-
-
-def damage_turned_tile(folder):
-    paths = sorted(folder.glob("Norder9/Dir*/Npix*.fits"))
-    content = paths[0].read_bytes()
-    pixels = np.frombuffer(content[2880 : 2880 + 4 << 18], ">f4", 1 << 18).reshape(512, 512)
-    turned = np.ascontiguousarray(pixels[::-1]).tobytes()
-    paths[0].write_bytes(content[:2880] + turned + content[2880 + len(turned) :])
-
-
-def damage_small_png(folder):
-    from hips.encode import png_grey
-
-    path = deepest(folder).with_suffix(".png")
-    path.write_bytes(png_grey(np.zeros((256, 256), np.uint8)))
-
-
-def damage_date(folder):
-    path = folder / "properties"
-    text = re.sub(r"(hips_release_date +=) .*", r"\1 2026-01-01T00:00:00Z", path.read_text())
-    path.write_text(text)
-
-
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (lambda f: (f / "Moc.fits").unlink(), "clients will ask"),
-        (lambda f: deepest(f).unlink(), "Moc.fits|children|mean"),
-        (lambda f: (f / "properties").unlink(), "cannot be read"),
-        (lambda f: (f / "Norder3" / "Allsky.png").unlink(), "is not there"),
-        (damage_missing_parent, "no parent"),
-        (damage_wrong_tile, "not the mean"),
-        (damage_turned_tile, "not the mean"),
-        (damage_small_png, "not 512 squared"),
-        (damage_date, "YYYY-mm-ddTHH:MMZ"),
-        (lambda f: (f / "properties").write_text("obs_title = x\n"), "creator_did is missing"),
-    ],
-)
-def test_each_damage_is_found(site, tmp_path, damage, said):
-    folder = copy_of(site, tmp_path)
-    damage(folder)
-    assert any(re.search(said, f"{fault.where} {fault.what}") for fault in check_hips(folder))
 
 
 def test_colour_needs_three_bands_that_are_there(site, tmp_path):
