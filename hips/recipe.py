@@ -12,6 +12,7 @@ import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,7 +27,7 @@ MIN_ORDER: Final = 3
 """Of the deepest tiles: clients ask for order 3 whatever the properties say."""
 
 _FILE: Final = "recipe.json"
-_TILES_VERSION: Final = 1
+_TILES_VERSION: Final = 2
 """Of the code that makes pixels: to be raised when the same images would give other tiles."""
 _SETTINGS: Final = (
     "order", "order_tolerance", "kernel", "coadd", "weights", "feather", "background",
@@ -59,6 +60,12 @@ def choose_order(scale_arcsec: float, tolerance: float = 0.0) -> int:
         if pixel_size_arcsec(order) <= scale_arcsec * (1.0 + tolerance):
             return order
     return MAX_ORDER
+
+
+@lru_cache(maxsize=8)
+def _digest(recipe: Recipe) -> str:
+    """Tell recipes apart; asked for each tile."""
+    return digest_of(json.dumps(asdict(recipe), sort_keys=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Tells recipes apart by which tiles would differ."""
-        return digest_of(json.dumps(asdict(self), sort_keys=True))
+        return _digest(self)
 
     def save(self, folder: Path) -> None:
         """Keep it in the HiPS's folder."""

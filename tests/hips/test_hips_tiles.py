@@ -292,6 +292,29 @@ def test_levels_rise_with_the_values_and_blank_is_zero():
     assert levels[7] == 255
 
 
+@settings(deadline=None)
+@given(
+    values=arrays.arrays(np.float32, (3, 40), elements=st.floats(width=32)),
+    low=st.floats(-1e4, 1e4),
+    span=st.floats(1e-3, 1e6),
+    softening=st.floats(1e-6, 1.0),
+)
+def test_levels_are_those_of_the_slow_twin(values, low, span, softening):
+    stretch = Stretch(low, low + span, max(softening * span, 1e-9))
+    values[1] = low + np.linspace(-0.1, 1.1, 40) * span
+    values[2] = low + stretch.bounds()[3:43] * stretch.softening
+    at = (values.astype(np.float64) - low) * (1.0 / stretch.softening)
+    slow = np.where(np.isnan(values), 0, np.searchsorted(stretch.bounds(), at, "right"))
+    levels = stretch.levels(values)
+    np.testing.assert_array_equal(levels, np.where(np.isnan(values), 0, np.maximum(slow, 1)))
+    # Both are the asinh, told by its inverse.
+    reach = np.arcsinh((stretch.high - low) / stretch.softening)
+    with np.errstate(invalid="ignore"):
+        smooth = 1.0 + np.floor(254.0 * np.arcsinh(np.maximum(at, 0.0)) / reach)
+    off = np.abs(np.minimum(smooth, 255.0) - levels)[~np.isnan(values)]
+    assert (off <= 1).all()
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -4,6 +4,7 @@ A target is cut into blocks, and each block into cells between whose corners the
 pixels is interpolated, as far as that is right to 0.005 pixel. In the order data flows:
 
 - `block`    what a target tells of itself
+- `gnomonic` from the sky to the commonest images' pixels, compiled
 - `mapping`  world coordinates of an image, whose pixels may be averaged first
 - `reading`  its pixels, bad ones blank
 - `grid`     where a block's pixels lie on an image

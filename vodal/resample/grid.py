@@ -149,8 +149,10 @@ def pixel_grid(
         if step == _STEPS[-1] or bad.sum() <= _SPARSE * cells.sum():
             break
     u, v = _pixels_of(bad, step, block.layout)
-    exact_x, exact_y = exact_pixels(
-        mapping, block, u.astype(np.float64) + 0.5, v.astype(np.float64) + 0.5
+    exact_x, exact_y = (
+        exact_pixels(mapping, block, u.astype(np.float64) + 0.5, v.astype(np.float64) + 0.5)
+        if u.size
+        else (np.empty(0), np.empty(0))
     )
     return PixelGrid(step, x, y, cells & ~bad, u, v, exact_x, exact_y)
 

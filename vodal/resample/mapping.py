@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
 from vodal.fits.wcs import icrs_to_pixel, pixel_to_icrs
+from vodal.resample.gnomonic import Gnomonic
 
 __all__ = ["ImageMapping", "SkyMapping", "binned"]
 
@@ -46,6 +47,7 @@ class ImageMapping(SkyMapping):
 
     def __init__(self, wcs: WCS, binning: int = 1) -> None:
         self._wcs, self._binning = wcs, binning
+        self._gnomonic = Gnomonic.of(wcs)
 
     @override
     def to_icrs(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -56,7 +58,10 @@ class ImageMapping(SkyMapping):
 
     @override
     def to_pixel(self, ra_deg: ArrayLike, dec_deg: ArrayLike) -> tuple[Floats, Floats]:
-        x, y = icrs_to_pixel(self._wcs, ra_deg, dec_deg)
+        if self._gnomonic is not None:
+            x, y = self._gnomonic.to_pixel(ra_deg, dec_deg)
+        else:
+            x, y = icrs_to_pixel(self._wcs, ra_deg, dec_deg)
         b = self._binning
         return (x + 0.5) / b - 0.5, (y + 0.5) / b - 0.5
 
