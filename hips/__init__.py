@@ -10,6 +10,7 @@ In the order data flows:
 - `progenitors` which images there are, and the tiles they reach
 - `plan`        the images' scale and weight, the tiles of each shard
 - `crew`        the processes that work
+- `cluster`     the workers of a Dask cluster in their place
 - `tile`        a tile as what `vodal.resample` brings images onto
 - `weights`     how much each pixel of an image counts
 - `decode`      pixels decoded once, for all processes
@@ -40,6 +41,7 @@ In the order data flows:
 - `check`       a check of a HiPS, on disk or on a server, whoever made it
 - `links`       from a product to its HiPS
 - `routes`, `app`  the server
+- `testing`     what tests compare
 
 Modules that compute import neither Starlette nor SQLAlchemy; `routes` and `app` import no numba.
 """

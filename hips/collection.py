@@ -65,6 +65,7 @@ def build_collection(
     progress: Report | None = None,
     fresh: bool = False,
     part: Part | None = None,
+    crew: Crew | None = None,
 ) -> list[BuildSummary]:
     """Make a HiPS for each band of a collection and, of three bands, one in colour.
 
@@ -89,6 +90,8 @@ def build_collection(
     fresh, part
         As of `hips.build.build`. A part is of the bands; the colour HiPS is made by the call that
         completes them.
+    crew
+        Who works, instead of ``workers`` new processes.
 
     Returns
     -------
@@ -118,14 +121,14 @@ def build_collection(
     made: dict[str, BuildSummary] = {}
     notes = [f"{number} files of kind {kind} left out" for kind, number in sorted(others.items())]
     failed: list[str] = []
-    with Crew(workers) as crew:
+    with Crew.of(crew, workers) as hands:
         for name, band in _names(collection, ordered):
             try:
                 made[band] = build(
                     bands[band], resolver.index, output, settings, name=name,
                     title=f"{collection} {band}".strip(),
                     creator_did=_did(bands[band], name), band=band or None,
-                    progress=progress, crew=crew, fresh=fresh, part=part,
+                    progress=progress, crew=hands, fresh=fresh, part=part,
                 )  # fmt: skip
             except DataError as error:
                 failed.append(error.message)
@@ -144,7 +147,7 @@ def build_collection(
                     title=f"{collection} colour ({', '.join(rgb)})",
                     creator_did=_did(bands[rgb[0]], name),
                     progress=progress,
-                    crew=crew,
+                    crew=hands,
                     fresh=fresh,
                 )
             )

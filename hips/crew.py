@@ -35,8 +35,13 @@ class Crew:
     """
 
     def __init__(self, workers: int) -> None:
-        self.workers = max(1, workers)
+        self._workers = max(1, workers)
         self._pool: ProcessPoolExecutor | None = None
+
+    @property
+    def workers(self) -> int:
+        """How many tasks are done at a time."""
+        return self._workers
 
     def submit(self, task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Start a task; with one worker it is done on return."""
@@ -76,13 +81,11 @@ class Crew:
                 error = self.error_of(future)
                 yield argument, future.result() if error is None else error
 
-    @staticmethod
-    def first(futures: Iterable[Future[T]]) -> set[Future[T]]:
+    def first(self, futures: Iterable[Future[T]]) -> set[Future[T]]:
         """Wait until one is done; give those that are."""
         return wait(set(futures), return_when=FIRST_COMPLETED).done
 
-    @staticmethod
-    def error_of(future: Future[T]) -> Exception | None:
+    def error_of(self, future: Future[T]) -> Exception | None:
         """Give what a task raised.
 
         Raises

@@ -172,8 +172,9 @@ class _Looking:
                 for npix, bits in known.parts.items():
                     tiles.setdefault(npix, []).append((source.number, bits))
                 self._step()
-        touched = partial(_touched, facts=facts, order=order)
-        for source, parts in self._crew.results(touched, new):
+        touched = partial(_touched, order=order)
+        pairs = ((source, facts[source.number]) for source in new)
+        for (source, _), parts in self._crew.results(touched, pairs):
             if isinstance(parts, Exception):
                 self._lose(source, parts)
                 facts.pop(source.number)
@@ -191,8 +192,8 @@ class _Looking:
             self._progenitors.put(source, self.marks[source.number], None, reason)
 
 
-def _touched(source: ImageSource, facts: Mapping[int, ImageFacts], order: int) -> dict[int, int]:
-    return touched_parts(source, facts[source.number], order)
+def _touched(image: tuple[ImageSource, ImageFacts], order: int) -> dict[int, int]:
+    return touched_parts(*image, order)
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,8 +71,15 @@ class ShardJob:
     cache_bytes: int
 
 
-_caches: dict[int, ImageCache] = {}
-"""Decoded images held by this process, by the limit of the cache: one in practice."""
+class _Held(threading.local):
+    """Decoded images held by each thread that makes shards: one a process, but on a cluster."""
+
+    def __init__(self) -> None:
+        self.caches: dict[int, ImageCache] = {}
+        """By the limit of the cache: one in practice."""
+
+
+_held = _Held()
 
 
 def shard_inputs(inputs: Mapping[int, str]) -> str:
@@ -92,7 +100,7 @@ def build_shard(job: ShardJob) -> Record:
 
 
 def _fill(job: ShardJob, sink: TileSink) -> Record:
-    cache = _caches.setdefault(job.cache_bytes, ImageCache(job.cache_bytes))
+    cache = _held.caches.setdefault(job.cache_bytes, ImageCache(job.cache_bytes))
     before = Records(job.published).get(job.top, job.npix)
     old = open_tiles(job.published)
     size, packed = 0, b""

@@ -147,9 +147,19 @@ def hips_group() -> None:
     help="Make only the I-th of N shares of the tiles; the "
     "same command without it completes the HiPS.",
 )
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS|FILE",
+    help="Work on the Dask cluster of this scheduler (tcp://host:8786, or its scheduler file).",
+)
 @command
 def hips_build(
-    collection: str | None, workers: int | None, fresh: bool, shard: str | None, site: Path
+    collection: str | None,
+    workers: int | None,
+    fresh: bool,
+    shard: str | None,
+    scheduler: str | None,
+    site: Path,
 ) -> None:
     """Build the HiPS of a collection (or of all): one a band, and one in colour.
 
@@ -159,7 +169,9 @@ def hips_build(
     """
     from skylane import commands
 
-    commands.build_hips(console, site, collection, workers, fresh=fresh, shard=shard)
+    commands.build_hips(
+        console, site, collection, workers, fresh=fresh, shard=shard, scheduler=scheduler
+    )
 
 
 @hips_group.command("check")

@@ -15,7 +15,9 @@ from rich.console import Console
 from uvicorn.supervisors import Multiprocess
 
 from hips.build import Part
+from hips.cluster import ClusterCrew
 from hips.collection import build_collection
+from hips.crew import Crew
 from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
@@ -100,9 +102,15 @@ def build_hips(
     *,
     fresh: bool = False,
     shard: str | None = None,
+    scheduler: str | None = None,
 ) -> None:
-    """Build the HiPS of one collection, or of all; or a share (``1/8``) of their tiles."""
+    """Build the HiPS of one collection, or of all; or a share (``1/8``) of their tiles.
+
+    With ``scheduler`` the workers of a Dask cluster do it.
+    """
     part = Part.parse(shard) if shard else None
+    if scheduler and workers:
+        raise UsageError("--workers are processes here; with --scheduler the cluster has its own")
     settings = load_settings(site_path)
     site = SiteFolder(site_path)
     backend = site.prepare(settings.store)
@@ -112,11 +120,15 @@ def build_hips(
         if not names:
             raise UsageError("the catalogue is empty; run 'skylane ingest FOLDER' first")
         for name in names:
-            with step(console, f"Building the HiPS of {name}") as progress:
+            with (
+                step(console, f"Building the HiPS of {name}") as progress,
+                ClusterCrew(scheduler, site.hips)
+                if scheduler
+                else Crew(workers or os.cpu_count() or 1) as crew,
+            ):
                 made = build_collection(
                     catalogue, resolver, name, site.hips, settings.hips,
-                    workers=workers or os.cpu_count() or 1,
-                    progress=progress, fresh=fresh, part=part,
+                    crew=crew, progress=progress, fresh=fresh, part=part,
                 )  # fmt: skip
             for summary in made:
                 origin = f"{summary.images} images" if summary.images else "its bands"

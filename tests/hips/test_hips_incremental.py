@@ -23,21 +23,11 @@ from hips.progenitors import Progenitors
 from hips.properties import parse_properties
 from hips.recipe import BUILD_FOLDER
 from hips.settings import HipsSettings
+from hips.testing import served_files as files
 from vodal.errors import UsageError
 from vodal.testing.skies import make_wcs
 
 SETTINGS = HipsSettings(order_shard=1, order=11)
-
-
-def files(folder):
-    """Give the bytes of all that is served but the properties, and these without their dates."""
-    found = {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and BUILD_FOLDER not in path.parts
-    }
-    values = parse_properties(found.pop("properties").decode())
-    return found, {key: value for key, value in values.items() if not key.endswith("_date")}
 
 
 def save(path, number, *, level=100.0, **cards):
