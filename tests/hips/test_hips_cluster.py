@@ -32,7 +32,7 @@ def cluster():
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         LocalCluster(
-            n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None,
+            n_workers=2, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0",
         ) as made,
     ):  # fmt: skip
         yield made
@@ -171,7 +171,7 @@ def lone_scheduler(tmp_path):
     file = tmp_path / "scheduler.json"
     process = subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port",
-         "0", "--no-dashboard", "--scheduler-file", file],
+         "0", "--dashboard-address", "127.0.0.1:0", "--scheduler-file", file],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -18,7 +18,7 @@ def test_the_command_builds_on_a_cluster(tmp_path, cli):
     site = tmp_path / "site"
     cli.run("ingest", tmp_path / "data", "--site", site)
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0",
     ) as cluster:  # fmt: skip
         address = cluster.scheduler_address
         done = cli.run("hips", "build", "--scheduler", address, "--site", site)
