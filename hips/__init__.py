@@ -40,6 +40,9 @@ In the order data flows:
 - `collection`  the HiPS of a collection: bands and colour
 - `check`       a check of a HiPS, on disk or on a server, whoever made it
 - `links`       from a product to its HiPS
+- `remote`      a HiPS that lies elsewhere
+- `shelf`       those that are served, by name
+- `answers`     kept copies, ranges, what is not there
 - `routes`, `app`  the server
 - `testing`     what tests compare
 

@@ -27,7 +27,7 @@ from typing import Self
 
 from hips.allsky import write_allsky
 from hips.crew import Crew
-from hips.describe import Description, first_made, last_release, write_description
+from hips.describe import Description, first_made, last_release, next_release, write_description
 from hips.images import ImageSource
 from hips.metadata import progenitor_table, write_metadata
 from hips.opening import open_tiles, tiles_in_the_making
@@ -141,7 +141,7 @@ def build(
     target = output / name
     with (
         Crew.of(crew, workers) as hands,
-        staging(target, anew=fresh, partly=part is not None) as folder,
+        staging(target, anew=fresh, partly=part is not None, keep=settings.keep_versions) as folder,
         _scratch(folder, settings, part) as scratch,
     ):
         counter = Progress(progress, 3 * len(ordered))
@@ -183,7 +183,9 @@ def build(
                 formats=("png", "fits"),
                 provenance=origin,
                 made=first_made(target, now),
-                released=last_release(target, now) if site.unchanged(made.rendered) else now,
+                released=last_release(target, now)
+                if site.unchanged(made.rendered)
+                else next_release(target, now),
                 tiles=summary.tiles,
                 size_bytes=made.size_bytes,
                 extra=_image_keywords(plan.recipe, settings),

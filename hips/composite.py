@@ -19,7 +19,7 @@ from hips.color import (
     paint_tiles,
 )
 from hips.crew import Crew
-from hips.describe import Description, first_made, last_release, write_description
+from hips.describe import Description, first_made, last_release, next_release, write_description
 from hips.metadata import write_metadata
 from hips.opening import open_tiles, tiles_in_the_making
 from hips.properties import Provenance, parse_properties
@@ -74,7 +74,10 @@ def build_color(
     known = [_known(folder) for folder in folders]
     order = min(int(values["hips_order"]) for values in known)
     target = output / name
-    with Crew.of(crew, workers) as hands, staging(target, anew=fresh) as folder:
+    with (
+        Crew.of(crew, workers) as hands,
+        staging(target, anew=fresh, keep=settings.keep_versions) as folder,
+    ):
         tiles = {k: _present(folders, k) for k in range(order + 1)}
         scale = None if fresh else _kept_scale(folder, bands) or _kept_scale(target, bands)
         scale = scale or choose_color(bands, folders, order, tiles[order])
@@ -105,7 +108,7 @@ def build_color(
             formats=COLOR_FORMATS,
             provenance=_joined(known),
             made=first_made(target, now),
-            released=last_release(target, now) if same else now,
+            released=last_release(target, now) if same else next_release(target, now),
             tiles=sum(len(found) for found in tiles.values()),
             size_bytes=sum(record.size_bytes for record in made),
             extra={"dataproduct_subtype": "color", "hips_hierarchy": "mean"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hips.allsky import write_preview
@@ -15,7 +15,7 @@ from hips.properties import Provenance, format_properties, minute, parse_propert
 from hips.settings import HipsSettings
 from vodal.errors import DataError
 
-__all__ = ["Description", "first_made", "last_release", "write_description"]
+__all__ = ["Description", "first_made", "last_release", "next_release", "write_description"]
 
 HIPS_VERSION = "1.4"
 BUILDER = "Skylane"
@@ -54,6 +54,15 @@ def first_made(published: Path, now: datetime) -> datetime:
 def last_release(published: Path, now: datetime) -> datetime:
     """Give the release date of the HiPS that is published now; ``now`` if there is none."""
     return _date(published, "hips_release_date", now)
+
+
+def next_release(published: Path, now: datetime) -> datetime:
+    """Give the release date of tiles that changed: later than that of the HiPS published now.
+
+    Dates are to the minute, and clients tell releases apart by them.
+    """
+    last = _date(published, "hips_release_date", datetime.min.replace(tzinfo=UTC))
+    return max(now, last + timedelta(minutes=1))
 
 
 def _date(published: Path, key: str, now: datetime) -> datetime:

@@ -12,13 +12,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from hips.names import BUILD_FOLDER
+from hips.properties import parse_properties
 from vodal.errors import DataError, ServiceUnavailable, UsageError
 from vodal.products import Product
 
-__all__ = ["NAME", "alone", "band_of", "hips_name", "safe_name", "staging"]
+__all__ = [
+    "NAME",
+    "VERSIONS",
+    "alone",
+    "band_of",
+    "hips_name",
+    "keep_version",
+    "safe_name",
+    "staging",
+]
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What a HiPS's folder may be called; never one that starts with a dot, as those in work do."""
+VERSIONS: Final = ".versions"
+"""Beside the HiPS: a folder for each, with one for each earlier release."""
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
@@ -41,7 +54,9 @@ def band_of(product: Product) -> str:
 
 
 @contextmanager
-def staging(target: Path, *, anew: bool = False, partly: bool = False) -> Iterator[Path]:
+def staging(
+    target: Path, *, anew: bool = False, partly: bool = False, keep: int = 0
+) -> Iterator[Path]:
     """Give a folder that replaces ``target`` when the block ends without error.
 
     Until then what was there before is served. Readers see the old folder or the new one, never a
@@ -56,6 +71,8 @@ def staging(target: Path, *, anew: bool = False, partly: bool = False) -> Iterat
     partly
         The block does some of the work and others may do more of it at the same time; nothing is
         replaced.
+    keep
+        How many of the folders that were there before are kept (`keep_version`).
 
     Raises
     ------
@@ -83,10 +100,11 @@ def staging(target: Path, *, anew: bool = False, partly: bool = False) -> Iterat
                 shutil.rmtree(building, ignore_errors=True)
             raise
         if not partly:
-            _replace(building, target)
-            # After the exchange this is what was there before; if it stays, it serves the next
-            # build as well as what a killed one has left.
-            shutil.rmtree(building, ignore_errors=True)
+            old = _replace(building, target)
+            if old is not None:
+                keep_version(old, target, keep)
+                # If it stays, it serves the next build as well as what a killed one has left.
+                shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -115,11 +133,46 @@ def _lock(path: Path, name: str, *, shared: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _replace(building: Path, target: Path) -> None:
-    """Put the new folder in the place of the old one, at once where the system can."""
+def keep_version(old: Path, target: Path, count: int) -> None:
+    """Put the folder of an earlier release where it is served from, and drop the oldest.
+
+    Parameters
+    ----------
+    old
+        The folder; moved away if it is to be kept.
+    target
+        The HiPS of the release that took its place.
+    count
+        How many are kept.
+    """
+    kept = target.parent / VERSIONS / target.name
+    release, now = _release(old), _release(target)
+    if count and release and release != now and not (kept / release).exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        old.rename(kept / release)
+        shutil.rmtree(kept / release / BUILD_FOLDER, ignore_errors=True)
+    there = sorted(path for path in kept.glob("*") if path.is_dir())
+    for path in there[: max(0, len(there) - count)]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _release(folder: Path) -> str:
+    try:
+        text = (folder / "properties").read_text("utf-8")
+        stamp = parse_properties(text).get("hips_release_date", "")
+    except (OSError, UnicodeDecodeError, DataError):
+        return ""
+    return stamp if re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ", stamp) else ""
+
+
+def _replace(building: Path, target: Path) -> Path | None:
+    """Put the new folder in the place of the old one, at once where the system can.
+
+    Gives where the old one is now; None if there was none.
+    """
     if not target.exists():
         building.rename(target)
-        return
+        return None
     try:
         exchange = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):
@@ -129,10 +182,10 @@ def _replace(building: Path, target: Path) -> None:
             _AT_FDCWD, os.fsencode(building), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE
         )
         if not failed:
-            return
+            return building
     # A file system that cannot exchange: for a moment there is no HiPS of this name.
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     target.rename(old)
     building.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    return old

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,19 +10,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hips.properties import MANDATORY, format_properties, parse_properties
-from hips.publish import NAME
+from hips.answers import absent, found
+from hips.names import parse_tile_path
+from hips.properties import format_properties
 from hips.settings import HipsSettings
-from vodal.errors import DataError, NotFoundError
+from hips.shelf import Shelf
+from vodal.storage import LOCAL, Storage
 from vodal.web.requests import site_url
 
-__all__ = ["hips_list", "hips_routes"]
+__all__ = ["hips_list", "hips_mount", "hips_routes"]
 
 _FILE: Final = re.compile(
-    r"(?:Norder\d{1,2}/(?:Dir\d{1,19}/Npix\d{1,19}|Allsky)\.(?:fits|png|jpg|webp)"
+    r"(?:Norder\d{1,2}/Allsky\.(?:fits|png|jpg|webp)"
     r"|properties|Moc\.fits|index\.html|preview\.jpg|metadata\.(?:fits|xml))"
 )
-"""All that is served; nothing else of a folder can be reached, whatever lies in it."""
+"""All that is served besides tiles; nothing else of a folder can be reached."""
 
 _TYPES: Final = {
     "fits": "image/fits",
@@ -36,9 +35,13 @@ _TYPES: Final = {
     "xml": "application/xml",
     "properties": "text/plain; charset=utf-8",
 }
+_TILES: Final = {"fits", "png", "jpg", "webp"}
+_FOREVER_S: Final = 31_536_000
 
 
-def hips_routes(root: Path, settings: HipsSettings, public_url: str | None) -> list[BaseRoute]:
+def hips_routes(
+    root: Path, settings: HipsSettings, public_url: str | None, storage: Storage = LOCAL
+) -> list[BaseRoute]:
     """Make the routes below where the app is mounted.
 
     Parameters
@@ -47,131 +50,89 @@ def hips_routes(root: Path, settings: HipsSettings, public_url: str | None) -> l
         Holds one folder a HiPS; looked at anew with each request, so that a new HiPS appears
         without a restart.
     settings
-        How long tiles may be kept.
+        How long tiles may be kept, and which HiPS lie elsewhere.
     public_url
         Of the site, as clients see it; by default taken from each request.
+    storage
+        Reads the HiPS that lie elsewhere.
     """
+    shelf = Shelf(root, settings, storage)
 
     def list_all(request: Request) -> Response:
-        base = f"{site_url(request, public_url)}{_mount(request)}"
+        base = f"{site_url(request, public_url)}{hips_mount(request)}"
         headers = {"Cache-Control": "no-cache"}
-        return PlainTextResponse(hips_list(root, base), headers=headers)
+        return PlainTextResponse(hips_list(shelf, base), headers=headers)
 
     def folder(request: Request) -> Response:
         # Relative links of the page need the slash; relative, so that no host is told.
-        name = _folder(root, request.path_params["name"]).name
-        return RedirectResponse(f"{name}/", status_code=301)
-
-    def page(request: Request) -> Response:
-        path = _folder(root, request.path_params["name"]) / "index.html"
-        return _file(request, path, settings)
+        name = str(request.path_params["name"])
+        shelf.get(name)
+        return RedirectResponse(f"./{name}/", status_code=301)
 
     def file(request: Request) -> Response:
-        base = _folder(root, request.path_params["name"])
+        name = str(request.path_params["name"])
+        hips, fixed = shelf.get(name)
         # Aladin Lite doubles the slash if its user ends the address with one.
-        inside = request.path_params["path"].lstrip("/")
-        if not _FILE.fullmatch(inside):
-            raise _absent()
-        return _file(request, base / inside, settings)
+        path = str(request.path_params.get("path", "")).lstrip("/") or "index.html"
+        tile = parse_tile_path(path)
+        if tile is not None and tile[2] in _TILES:
+            there = hips.tile(*tile)
+        else:
+            there = hips.file(path) if _FILE.fullmatch(path) else None
+        if there is None:
+            return absent()
+        if shelf.get(name)[0] is not hips:
+            # Published this very moment: what was opened may be of either release.
+            there.close()
+            return file(request)
+        values = hips.properties
+        version = request.query_params.get("v")
+        fixed = fixed or (version is not None and version == values.get("hips_release_date"))
+        private = "private" in values.get("hips_status", "").split()
+        kind = _TYPES.get(path.rpartition(".")[2], "application/octet-stream")
+        caching = _caching(path, settings, fixed=fixed, private=private)
+        return found(request, there, kind, caching)
 
     return [
         Route("/", list_all),
         Route("/list", list_all),
         Route("/{name}", folder),
-        Route("/{name}/", page),
         Route("/{name}/{path:path}", file),
     ]
 
 
-def _mount(request: Request) -> str:
+def hips_mount(request: Request) -> str:
     """Give the path of this app below the site's root."""
     scope = request.scope
     whole, site = str(scope.get("root_path", "")), str(scope.get("app_root_path", ""))
     return whole.removeprefix(site).rstrip("/") or "/hips"
 
 
-def _absent() -> NotFoundError:
-    return NotFoundError("there is no such tile or file of a HiPS here")
-
-
-def _folder(root: Path, name: str) -> Path:
-    if not NAME.fullmatch(name) or not (root / name / "properties").is_file():
-        raise NotFoundError("there is no such HiPS here; /hips/list names those there are")
-    return root / name
-
-
-def hips_list(root: Path, base_url: str) -> str:
+def hips_list(shelf: Shelf, base_url: str) -> str:
     """Give the properties of each published HiPS, one record each (HiPS 1.0 section 5.2).
 
     Parameters
     ----------
-    root
-        Holds one folder a HiPS.
+    shelf
+        Knows them.
     base_url
-        Where the folder is seen by clients, without a trailing slash.
+        Where they are seen by clients, without a trailing slash.
     """
     records = []
-    for folder in sorted(root.iterdir() if root.is_dir() else ()):
-        if not NAME.fullmatch(folder.name):
-            continue
-        try:
-            values = parse_properties((folder / "properties").read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, DataError):
-            # In the making, or not ours: one bad folder must not hide the others.
-            continue
-        if any(key not in values for key in MANDATORY):
-            continue
-        if "private" in values["hips_status"].split():
-            continue
+    for name, values in shelf.all():
         shown: dict[str, object] = {
             key: value for key, value in values.items() if re.fullmatch(r"[A-Za-z][\w.\-]*", key)
         }
-        shown["hips_service_url"] = f"{base_url}/{folder.name}"
+        shown["hips_service_url"] = f"{base_url}/{name}"
         records.append(format_properties(shown))
     return "\n".join(records)
 
 
-def _file(request: Request, path: Path, settings: HipsSettings) -> Response:
-    """Answer with a file, or 304 if the client has it."""
-    try:
-        with path.open("rb") as file:
-            stat = os.fstat(file.fileno())
-            # Size and time are those of the bytes that are read, whatever is published meanwhile.
-            body = file.read() if request.method == "GET" else b""
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise _absent() from None
-    etag = f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
-    changed = datetime.fromtimestamp(int(stat.st_mtime), UTC)
-    headers = {
-        "ETag": etag,
-        "Last-Modified": format_datetime(changed, usegmt=True),
-        "Cache-Control": _caching(path, settings),
-    }
-    if _has_it(request, etag, changed):
-        return Response(status_code=304, headers=headers)
-    headers["Content-Length"] = str(stat.st_size)
-    kind = _TYPES.get(path.suffix[1:] or path.name, "application/octet-stream")
-    return Response(body, headers=headers, media_type=kind)
-
-
-def _caching(path: Path, settings: HipsSettings) -> str:
+def _caching(path: str, settings: HipsSettings, *, fixed: bool, private: bool) -> str:
     # What names the release date must be fresh: by it clients know what else has changed.
-    if path.name in {"properties", "index.html"}:
+    if path in {"properties", "index.html"}:
         return "no-cache"
-    return f"public, max-age={settings.tile_max_age_s}"
-
-
-def _has_it(request: Request, etag: str, changed: datetime) -> bool:
-    """Tell whether the client's copy is this one (RFC 9110 section 13.2.2)."""
-    known = request.headers.get("if-none-match")
-    if known is not None:
-        tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
-        return etag in tags or "*" in tags
-    since = request.headers.get("if-modified-since")
-    if since is None:
-        return False
-    try:
-        when = parsedate_to_datetime(since)
-    except ValueError:
-        return False
-    return changed <= (when if when.tzinfo else when.replace(tzinfo=UTC))
+    who = "private" if private else "public"
+    if fixed:
+        return f"{who}, max-age={_FOREVER_S}, immutable"
+    return f"{who}, max-age={settings.tile_max_age_s}"

@@ -78,5 +78,12 @@ class HipsSettings(Settings):
     """Of the preview."""
     aladin_lite_url: str = "/portal/vendor/aladin.js"
     """Where a HiPS's own page finds Aladin Lite (the ES module), as a path of the site."""
+    remote: dict[str, str] = Field(default_factory=dict)
+    """HiPS that lie elsewhere and are served as if they lay here: a name and the URI of the folder
+    (``s3://bucket/hips/demo-g``, ``https://sky.example.org/hips/demo-g``), as a tree or in packs.
+    ``[storage]`` has to let the bucket or the host be read."""
+    keep_versions: int = Field(default=0, ge=0)
+    """How many earlier versions of a HiPS are kept and served below its name and release date:
+    ``/hips/demo-g@2026-01-31T04:05Z/``."""
     tile_max_age_s: int = Field(default=3600, ge=0)
     """How long clients and proxies may keep a tile without asking again."""

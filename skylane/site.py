@@ -174,7 +174,9 @@ def create_app(
             storage=storage,
             refresher=renewal,
         ),
-        "/hips": hips.app.create_app(root=site.hips, settings=settings.hips, public_url=public_url),
+        "/hips": hips.app.create_app(
+            root=site.hips, settings=settings.hips, public_url=public_url, storage=storage
+        ),
     }
 
     compression = settings.server.compression
