@@ -17,8 +17,10 @@ In the order data flows:
 - `source`    what of a file's byte index a cutout needs
 - `distance`  how far points are from a stencil
 - `caps`      sides of a polygon that lie together
-- `boundary`  distances from a stencil by compiled code
+- `clearance` how far short arcs are from a stencil
+- `boundary`  distances and clearances by compiled code
 - `box`       boxes of pixels
+- `edges`     pixels decided by the coordinates of their edges
 - `skyimage`  which pixels a stencil meets
 - `skysearch` the same by compiled code, where the sky is flat
 - `axes`      which pixels of spectral, time and Stokes axes are wanted

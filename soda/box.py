@@ -38,6 +38,20 @@ class KnownBox:
         self.u1 = self.v1 = -math.inf
         self.looked_at = 0
         """Blocks that were divided."""
+        self._unsure: list[tuple[Floats, Floats]] = []
+
+    def doubt(self, u: Floats, v: Floats) -> None:
+        """Keep pixels in mind that may be met."""
+        if len(u):
+            self._unsure.append((u, v))
+
+    def unsure(self) -> tuple[Floats, Floats]:
+        """Give the lower edges of the pixels that may be met, and would widen the box."""
+        if not self._unsure:
+            return np.empty(0), np.empty(0)
+        u, v = (np.concatenate(part) for part in zip(*self._unsure, strict=True))
+        out = self.sticks_out(u, v, 1.0)
+        return u[out], v[out]
 
     def add_blocks(self, u: Floats, v: Floats, size: float) -> None:
         """Take in square blocks with these lower edges."""

@@ -71,6 +71,12 @@ class StencilDistance:
         """Do the same without compiled code."""
         return self._measure(points)
 
+    @property
+    def anchor(self) -> Floats:
+        """The unit vector of a place in the stencil."""
+        kind, numbers, sides, _ = self.numbers
+        return numbers[:3] if kind == 0 else sides[0, :3]
+
     @cached_property
     def numbers(self) -> tuple[int, Floats, Floats, Floats]:
         """The stencil for compiled code (`soda.boundary`).

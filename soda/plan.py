@@ -18,7 +18,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from soda.axes import ImageAxes
-from soda.distance import Distance, signed_distance
+from soda.distance import StencilDistance, signed_distance
 from soda.filters import Extent, Parameter, judge, passes_whole
 from soda.hdus import chosen_planes
 from soda.selection import PixelRange, Selection
@@ -257,7 +257,7 @@ def _sections(
     return sections
 
 
-def _wanted(sky: PlaneSky, selection: Selection, distance: Distance | None) -> Slices | None:
+def _wanted(sky: PlaneSky, selection: Selection, distance: StencilDistance | None) -> Slices | None:
     """Give what of a grid is wanted; None for nothing."""
     slices = [slice(0, size) for size in sky.shape]
     if distance is not None:

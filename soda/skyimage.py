@@ -2,13 +2,15 @@
 
 The image is divided into square blocks. Each has a circle on the sky around it; a block whose
 circle is clear of the stencil is dropped, one whose circle lies in the stencil counts whole, and
-the others are divided in 4 x 4, down to a quarter of a pixel, as long as they can still widen the
-box that is known. Only the forward transform (pixel to sky) is needed, which every image has
-everywhere, so that poles, RA 0, projections with edges and distortions without an inverse are no
-cases of their own. Where the sky is flat across a block to 1/50 pixel, its parts are interpolated.
+the others are divided in 4 x 4, down to pixels, as long as they can still widen the box that is
+known. Only the forward transform (pixel to sky) is needed, which every image has everywhere, so
+that poles, RA 0, projections with edges and distortions without an inverse are no cases of their
+own. Where the sky is flat across a block to 1/50 pixel, its parts are interpolated.
 
-A pixel is met if its area has a point in common with the stencil, to about 1/4 pixel: never is a
-pixel missed that is met, and none is taken that is farther than that.
+A pixel is met if its area, edge included, has a point in common with the stencil. Where that is
+within the error of the search, and it matters to the box, the pixels' own coordinates decide
+(`soda.edges`), so that what a cut of a cut holds does not depend on how the first was divided.
+Pixels partly off the sky, at the rim of a map, are divided on, and decided to about 1/4 pixel.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from soda.box import Box, KnownBox
-from soda.distance import Distance, StencilDistance, compiled, unit_vectors
+from soda.distance import StencilDistance, compiled, unit_vectors
+from soda.edges import settle
 from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs
 
 __all__ = ["SkyImage", "compiled"]
@@ -45,6 +48,9 @@ _BLOCKS_PER_SIDE = 16
 _MAX_BLOCK_DEG = 4.0
 """Circles around larger blocks would be poor."""
 _FLAT_PIXELS = 0.02
+_ERROR = 0.055
+"""By how much interpolated places may be wrong: twice that, where a circle around a pixel has the
+radius 1.06 / sqrt 2."""
 _MANY, _FEW = 128, 8
 _MOST_BLOCKS = 1 << 16
 """About a second's work. Where more would be divided, as on maps whose pixels are all long and
@@ -109,8 +115,10 @@ class SkyImage:
         """Give the unit vectors of places counted from the image's edge; NaN off the sky."""
         return unit_vectors(*pixel_to_icrs(self.sky, u - 0.5, v - 0.5))
 
-    def box(self, distance: Distance) -> Box | None:
+    def box(self, distance: StencilDistance) -> Box | None:
         """Give the smallest box with all pixels that a stencil meets; None if there are none.
+
+        What comes nearer than `soda.edges.TOUCH_PIXELS` touches.
 
         Parameters
         ----------
@@ -118,22 +126,28 @@ class SkyImage:
             Of the stencil, from `soda.distance.signed_distance`.
         """
         module = compiled.module
-        if module is not None and isinstance(distance, StencilDistance):
-            flat, u0, v0, u1, v1 = module.search(
-                self._table, self._blocks.size, self.nx, self.ny, distance.numbers, _MOST_BLOCKS
-            )
-            if flat:
-                return Box(int(u0), int(u1), int(v0), int(v1)) if u1 > u0 else None
-        return self.box_by_arrays(distance)
+        if module is None:
+            return self.box_by_arrays(distance)
+        flat, u0, v0, u1, v1, unsure = module.search(
+            self._table, self._blocks.size, self.nx, self.ny, distance.numbers, _MOST_BLOCKS
+        )
+        if not flat:
+            return self.box_by_arrays(distance)
+        known = KnownBox(self.nx, self.ny)
+        known.u0, known.v0, known.u1, known.v1 = u0, v0, u1, v1
+        known.doubt(unsure[:, 0], unsure[:, 1])
+        settle(known, self.vectors, distance)
+        return known.box()
 
-    def box_by_arrays(self, distance: Distance) -> Box | None:
+    def box_by_arrays(self, distance: StencilDistance) -> Box | None:
         """Do the same without compiled code, and for every image."""
         known = KnownBox(self.nx, self.ny)
         self._search(self._blocks, known, distance, may_probe=True)
+        settle(known, self.vectors, distance)
         return known.box()
 
     def _search(
-        self, blocks: _Blocks, known: KnownBox, distance: Distance, *, may_probe: bool
+        self, blocks: _Blocks, known: KnownBox, distance: StencilDistance, *, may_probe: bool
     ) -> None:
         """Widen the box by all that blocks hold."""
         while len(blocks.u):
@@ -147,6 +161,11 @@ class SkyImage:
                     return
                 blocks, from_stencil = blocks.take(coarse), from_stencil[coarse]
             covered = (from_stencil <= -blocks.radius) & blocks.whole
+            if blocks.size <= 1.0:
+                unsure = blocks.whole & ~covered
+                if may_probe:
+                    known.doubt(blocks.u[unsure], blocks.v[unsure])
+                covered |= unsure
             blocks = blocks.take(~covered & known.sticks_out(blocks.u, blocks.v, blocks.size))
             if may_probe and len(blocks.u) > _MANY:
                 # A long side along the pixels: a few places tell its pixel and spare the others.
@@ -167,7 +186,8 @@ class SkyImage:
         u, v = blocks.u + blocks.size / 2, blocks.v + blocks.size / 2
         met = (u < self.nx) & (v < self.ny)
         if blocks.size > _LEAF_PIXELS:
-            met &= blocks.whole & (from_stencil <= 0.0)
+            error = np.where(blocks.flat, _ERROR * blocks.radius / blocks.size, 0.0)
+            met &= blocks.whole & (from_stencil <= -error)
         else:
             settled = blocks.size <= _FINEST_PIXELS or _slack_pixels(blocks) <= _SLACK_PIXELS
             met &= ~blocks.blind & (settled | (from_stencil <= 0.0))

@@ -12,10 +12,21 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from soda.boundary import CIRCLE, Stencil, distance, distances
+from soda.boundary import (
+    CIRCLE,
+    Stencil,
+    clearance,
+    distance,
+    distances,
+    holds,
+    holds_corner,
+    is_beside,
+    span,
+    walk,
+)
 from vodal.compiled import compiled, uncounted
 
-__all__ = ["distances", "load", "search"]
+__all__ = ["distances", "load", "search", "walk"]
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +38,9 @@ _WHOLE = 0.5
 _U0, _V0, _U1, _V1, _LOOKED_AT = 0, 1, 2, 3, 4
 """Places of the known box."""
 _PARTS = 4
+_ERROR = 0.055
+"""By how much interpolated places may be wrong: two fiftieths of a pixel, of which a circle around
+it has the radius 1.06 / sqrt 2."""
 _MANY, _FEW = 128, 8
 
 
@@ -47,21 +61,6 @@ def _step(block: Floats, corner: int, k: int) -> float:
     """Give a coordinate of the way from the first corner to another."""
     step: float = block[_CORNERS + 3 * corner + k] - block[_CORNERS + k]
     return step
-
-
-@uncounted
-def _slack(block: Floats, size: float) -> float:
-    """Tell how many pixels a circle reaches along its block's narrow side."""
-    xs, ys, zs = _step(block, 1, 0), _step(block, 1, 1), _step(block, 1, 2)
-    xt, yt, zt = _step(block, 2, 0), _step(block, 2, 1), _step(block, 2, 2)
-    plus = (xs + xt) ** 2 + (ys + yt) ** 2 + (zs + zt) ** 2
-    minus = (xs - xt) ** 2 + (ys - yt) ** 2 + (zs - zt) ** 2
-    a, b, c = ys * zt - zs * yt, zs * xt - xs * zt, xs * yt - ys * xt
-    area = math.sqrt(a * a + b * b + c * c)
-    if area == 0.0:
-        return math.inf
-    slack: float = block[_RADIUS] * size * math.sqrt(max(plus, minus)) / area
-    return slack
 
 
 @uncounted
@@ -109,10 +108,82 @@ def _move(blocks: Floats, number: int, place: int) -> None:
 
 
 @uncounted
-def _advance(blocks: Floats, size: float, known: Floats, nx: int, ny: int, stencil: Stencil) -> int:
+def _judge(block: Floats, error: float, stencil: Stencil, room: Floats) -> int:
+    """Tell whether a pixel meets a stencil: 1 if so, 0 if not, -1 if it is within the error."""
+    corners, arcs = room[:4, 15:18], room[:, :15]
+    for number, corner in enumerate((0, 1, 3, 2)):
+        place = block[_CORNERS + 3 * corner : _CORNERS + 3 * corner + 3]
+        length = math.sqrt(_dot(place, place))
+        for k in range(3):
+            corners[number, k] = place[k] / length
+    if is_beside(stencil, corners, error):
+        return 1 if holds(stencil, corners) else 0
+    gap = math.inf
+    for number in range(4):
+        for k in range(3):
+            arcs[number, k] = corners[number, k]
+            arcs[number, 3 + k] = corners[(number + 1) % 4, k]
+        span(arcs[number])
+        gap = min(gap, clearance(stencil, arcs[number], 4.0 * error))
+    if gap > error:
+        return 1 if holds(stencil, corners) else 0
+    for number in range(4):
+        x, y, z = corners[number]
+        if distance(stencil, x, y, z) <= -error:
+            return 1
+    if holds_corner(stencil, corners, arcs, error):
+        return 1
+    return 1 if _reaches_in(block, error, stencil) else -1
+
+
+@uncounted
+def _dot(one: Floats, other: Floats) -> float:
+    product: float = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
+    return product
+
+
+@uncounted
+def _reaches_in(block: Floats, error: float, stencil: Stencil) -> bool:
+    """Tell whether one of a pixel's sixteen parts has its middle in a stencil."""
+    step = 1.0 / _PARTS
+    for row in range(_PARTS):
+        for column in range(_PARTS):
+            a, b = (column + 0.5) * step, (row + 0.5) * step
+            p, q, r, s = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
+            at = _CORNERS
+            x = p * block[at] + q * block[at + 3] + r * block[at + 6] + s * block[at + 9]
+            at = _CORNERS + 1
+            y = p * block[at] + q * block[at + 3] + r * block[at + 6] + s * block[at + 9]
+            at = _CORNERS + 2
+            z = p * block[at] + q * block[at + 3] + r * block[at + 6] + s * block[at + 9]
+            length = math.sqrt(x * x + y * y + z * z)
+            if distance(stencil, x / length, y / length, z / length) <= -error:
+                return True
+    return False
+
+
+@uncounted
+def _is_unsure(
+    block: Floats, error: float, known: Floats, nx: int, ny: int, stencil: Stencil, room: Floats
+) -> bool:
+    """Tell whether a pixel may or may not widen the box; it is taken in if it does."""
+    u, v = block[_U], block[_V]
+    if not _sticks_out(known, u, v, 1.0, nx, ny):
+        return False
+    met = _judge(block, error, stencil, room)
+    if met > 0:
+        _take_in(known, u, v, u + 1.0, v + 1.0)
+    return met < 0
+
+
+@uncounted
+def _advance(
+    blocks: Floats, size: float, known: Floats, nx: int, ny: int, stencil: Stencil, room: Floats
+) -> int:
     """Learn from blocks of one size, and bring those that must be divided to the front.
 
-    Gives their number; -1 if one of them is not flat.
+    Gives their number; -1 if one of them is not flat. Of pixels those are left that are unsure;
+    ``room`` (4, 18) is for judging them.
     """
     near = 0
     for number in range(len(blocks)):
@@ -122,18 +193,22 @@ def _advance(blocks: Floats, size: float, known: Floats, nx: int, ny: int, stenc
             continue
         u, v = block[_U], block[_V]
         whole = block[_FLAT] >= _WHOLE
-        covered = whole and away <= -block[_RADIUS]
-        leaf = size <= 0.25
-        slack = leaf and size > 0.25 / 64 and _slack(block, size) > 0.5
-        if covered:
+        error = _ERROR * block[_RADIUS] / size
+        if whole and away <= -block[_RADIUS]:
             right, top = math.ceil(u + size), math.ceil(v + size)
             _take_in(known, u, v, min(nx, right), min(ny, top))
-        u, v = u + size / 2, v + size / 2
-        if whole and u < nx and v < ny and (away <= 0.0 or (leaf and not slack)):
-            _take_in(known, u, v, math.floor(u) + 1, math.floor(v) + 1)
-        if not covered and (not leaf or slack):
-            _move(blocks, number, near)
-            near += 1
+            continue
+        middle_u, middle_v = u + size / 2, v + size / 2
+        if whole and middle_u < nx and middle_v < ny and away <= -error:
+            _take_in(known, middle_u, middle_v, math.floor(middle_u) + 1, math.floor(middle_v) + 1)
+        if (
+            size <= 1.0
+            and block[_FLAT] >= 1.0
+            and not _is_unsure(block, error, known, nx, ny, stencil, room)
+        ):
+            continue
+        _move(blocks, number, near)
+        near += 1
     near = _still_out(blocks[:near], size, known, nx, ny)
     for number in range(near):
         if blocks[number, _FLAT] < 1.0:
@@ -187,8 +262,11 @@ def _probe(
     blocks: Floats, size: float, known: Floats, nx: int, ny: int, stencil: Stencil, most: int
 ) -> None:
     """Widen the box by what a few flat blocks hold."""
+    room = np.empty((4, 18))
     while len(blocks) > 0:
-        blocks = blocks[: _advance(blocks, size, known, nx, ny, stencil)]
+        blocks = blocks[: _advance(blocks, size, known, nx, ny, stencil, room)]
+        if size <= 1.0:
+            return
         known[_LOOKED_AT] += len(blocks)
         if known[_LOOKED_AT] > most:
             _give_up(blocks, size, known, nx, ny)
@@ -209,7 +287,7 @@ def _give_up(blocks: Floats, size: float, known: Floats, nx: int, ny: int) -> No
 @compiled
 def search(
     blocks: Floats, size: float, nx: int, ny: int, stencil: Stencil, most: int
-) -> tuple[bool, float, float, float, float]:
+) -> tuple[bool, float, float, float, float, Floats]:
     """Find the box of the pixels that a stencil meets.
 
     Parameters
@@ -229,25 +307,30 @@ def search(
     -------
     tuple
         Whether all blocks that mattered were flat; then the lower edges of the box and the upper
-        ones along x and y, infinite where it is empty.
+        ones along x and y, infinite where it is empty; and the lower edges (n, 2) of pixels that
+        would widen it, and meet the stencil or not within the error of the search.
     """
     known = np.array([math.inf, math.inf, -math.inf, -math.inf, 0.0])
+    room = np.empty((4, 18))
     blocks = blocks.copy()
     while len(blocks) > 0:
-        count = _advance(blocks, size, known, nx, ny, stencil)
+        count = _advance(blocks, size, known, nx, ny, stencil, room)
         if count < 0:
-            return False, 0.0, 0.0, 0.0, 0.0
+            return False, 0.0, 0.0, 0.0, 0.0, blocks[:0, :2]
         blocks = blocks[:count]
+        if size <= 1.0:
+            break
         if count > _MANY:
             _probe(_outermost(blocks), size, known, nx, ny, stencil, most)
             blocks = blocks[: _still_out(blocks, size, known, nx, ny)]
         known[_LOOKED_AT] += len(blocks)
         if known[_LOOKED_AT] > most:
             _give_up(blocks, size, known, nx, ny)
+            blocks = blocks[:0]
             break
         size /= _PARTS
         blocks = _divide(blocks, size, known, nx, ny)
-    return True, known[_U0], known[_V0], known[_U1], known[_V1]
+    return True, known[_U0], known[_V0], known[_U1], known[_V1], blocks[:, :2].copy()
 
 
 def load() -> None:
@@ -255,3 +338,4 @@ def load() -> None:
     stencil = (CIRCLE, np.zeros(4), np.empty((0, 12)), np.empty((0, 8)))
     search(np.empty((0, _WIDTH)), 1.0, 1, 1, stencil, 1)
     distances(stencil, np.empty((0, 3)))
+    walk(stencil, np.empty((0, 3, 3)), 0.0)

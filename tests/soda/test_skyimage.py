@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +25,7 @@ def way(request, monkeypatch):
     assert compiled.loaded is not None
     if not request.param:
         monkeypatch.setattr(SkyImage, "box", SkyImage.box_by_arrays)
+        monkeypatch.setattr(compiled, "_module", None)
 
 
 def sky(code, nx, ny, ra, dec, scale_deg, rotation_deg=0.0, *, swap=False):
@@ -168,6 +169,81 @@ def test_stencils_of_a_large_image_are_searched_by_compiled_code(side, monkeypat
     if SkyImage.box is not SkyImage.box_by_arrays:
         monkeypatch.setattr(SkyImage, "box_by_arrays", None)
     assert [image.box(signed_distance(stencil)) for stencil in some] == truths
+
+
+def cropped(image, box):
+    """Give the part of an image's sky that a cutout has, as its header tells it."""
+    part = image.sky.deepcopy()
+    part.wcs.crpix = np.array(image.sky.wcs.crpix) - [box.x0, box.y0]
+    if part.sip is not None:
+        sip = part.sip
+        part.sip = Sip(sip.a, sip.b, sip.ap, sip.bp, np.array(sip.crpix) - [box.x0, box.y0])
+    part.wcs.set()
+    return SkyImage(part, box.x1 - box.x0, box.y1 - box.y0)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+def test_a_cut_of_a_cut_has_the_same_pixels(data):
+    image = data.draw(images())
+    distance = signed_distance(data.draw(stencils(image)))
+    box = image.box(distance)
+    assume(box is not None and _whole(image))
+    low = data.draw(st.integers(0, box.x0)), data.draw(st.integers(0, box.y0))
+    high = data.draw(st.integers(box.x1, image.nx)), data.draw(st.integers(box.y1, image.ny))
+    first = Box(low[0], high[0], low[1], high[1])
+    for outer in (box, first):
+        found = cropped(image, outer).box(distance)
+        assert found is not None
+        assert (found.x0 + outer.x0, found.x1 + outer.x0) == (box.x0, box.x1)
+        assert (found.y0 + outer.y0, found.y1 + outer.y0) == (box.y0, box.y1)
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+def test_the_outermost_lines_of_the_box_are_met_and_those_beyond_are_not(data):
+    image = data.draw(images())
+    stencil = data.draw(stencils(image))
+    assume(_whole(image))
+    box = image.box(signed_distance(stencil))
+    if box is None:
+        assert nearest(image, stencil, 0, image.nx, 0, image.ny) > -1e-9
+        return
+    for line in ((box.x0, box.x0 + 1, 0, image.ny), (box.x1 - 1, box.x1, 0, image.ny),
+                 (0, image.nx, box.y0, box.y0 + 1), (0, image.nx, box.y1 - 1, box.y1)):  # fmt: skip
+        assert nearest(image, stencil, *line) < 2e-6
+    for beyond in ((0, box.x0, 0, image.ny), (box.x1, image.nx, 0, image.ny),
+                   (0, image.nx, 0, box.y0), (0, image.nx, box.y1, image.ny)):  # fmt: skip
+        if beyond[0] < beyond[1] and beyond[2] < beyond[3]:
+            assert nearest(image, stencil, *beyond) > -1e-9
+
+
+def nearest(image, stencil, x0, x1, y0, y1):
+    """Find how near places of some pixels come to a stencil, in pixels, by looking ever closer."""
+    distance = signed_distance(stencil).by_arrays
+    steps = np.linspace(0.0, 1.0, 9)
+    u, v = np.meshgrid(x0 + (x1 - x0) * np.linspace(0, 1, 8 * (x1 - x0) + 1),
+                       y0 + (y1 - y0) * np.linspace(0, 1, 8 * (y1 - y0) + 1))  # fmt: skip
+    size, found = 0.125, np.inf
+    u, v = u.ravel(), v.ravel()
+    for _ in range(12):
+        apart = distance(image.vectors(u, v))
+        best = np.argsort(apart)[:40]
+        found = min(found, float(apart[best[0]]))
+        du, dv = np.meshgrid(size * (2 * steps - 1), size * (2 * steps - 1))
+        u = np.clip(u[best][:, None] + du.ravel(), x0, x1).ravel()
+        v = np.clip(v[best][:, None] + dv.ravel(), y0, y1).ravel()
+        size /= 3
+    return found / np.deg2rad(pixel_scale_arcsec(image.sky) / 3600)
+
+
+def _whole(image):
+    """Tell whether all of an image is on the sky, and its pixels are not torn or crushed there."""
+    u, v = np.meshgrid(np.arange(2 * image.nx + 1) / 2, np.arange(2 * image.ny + 1) / 2)
+    vectors = image.vectors(u, v)
+    pixel = np.deg2rad(pixel_scale_arcsec(image.sky) / 3600)
+    ways = [np.linalg.norm(np.diff(vectors, axis=k), axis=-1) / pixel for k in (0, 1)]
+    return np.isfinite(vectors).all() and all(w.min() > 0.1 and w.max() < 3.0 for w in ways)
 
 
 def check(image, stencil, box):
