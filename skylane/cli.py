@@ -48,6 +48,10 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+_SOME_FAILED = 3
+"""Exit code of a command that did a part: 1 is for nothing, 2 for what is not understood."""
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="skylane")
 def main() -> None:
@@ -553,7 +557,8 @@ def cut(
 
         if images or stitch:
             raise click.UsageError("with --table the rows name the images, and none is stitched")
-        cut_table(notices, site, table, output, given, workers)
+        if cut_table(notices, site, table, output, given, workers):
+            click.get_current_context().exit(_SOME_FAILED)
         return
     if stitch:
         from skylane.stitching import stitch_images

@@ -132,7 +132,7 @@ def cut_table(
     output: Path,
     given: Sequence[tuple[str, str]] = (),
     workers: int | None = None,
-) -> None:
+) -> int:
     """Make the cutouts that the rows of a table ask for.
 
     Parameters
@@ -150,6 +150,11 @@ def cut_table(
         The cutout service's parameters, for all rows.
     workers
         Processes that cut; as the settings say by default.
+
+    Returns
+    -------
+    int
+        How many cutouts failed; those without overlap did not.
 
     Raises
     ------
@@ -169,7 +174,7 @@ def cut_table(
         stack.enter_context(_own(state, _digest(table, params)))
         task = _task(state, params)
         try:
-            total = _make(console, site_path, table, task, workers, stack)
+            total, errors = _make(console, site_path, table, task, workers, stack)
         except SkylaneError:
             if task.stop is None:
                 # Nothing of it is of use, so that the next attempt begins anew.
@@ -178,6 +183,7 @@ def cut_table(
         _place(state / str(task.job.claim), output, packing)
         shutil.rmtree(state, ignore_errors=True)
     console.print(f"Wrote {output}: {total}", soft_wrap=True, markup=False)
+    return errors
 
 
 @contextmanager
@@ -229,8 +235,8 @@ def _make(
     task: Task,
     workers: int | None,
     stack: ExitStack,
-) -> str:
-    """Run the job in a thread; gives in words what came of it."""
+) -> tuple[str, int]:
+    """Run the job in a thread; gives in words what came of it, and how many cutouts failed."""
     settings = load_settings(site_path)
     resolver, catalogue = _site(site_path, settings, stack)
     soda = settings.soda.model_copy(
@@ -268,16 +274,17 @@ def _make(
     return _told(console, task)
 
 
-def _told(console: Console, task: Task) -> str:
+def _told(console: Console, task: Task) -> tuple[str, int]:
     log = task.folder.run(task.job.claim) / LOG
     bad = (one for one in logged(log) if one.status is Status.ERROR)
     for one in islice(bad, _SHOWN):
         console.print(f"row {one.row}: {one.message}", soft_wrap=True, markup=False)
     told = dict(task.info())
-    return (
+    total = (
         f"{told['made']} cutouts, {told['noOverlap']} without overlap, {told['errors']} errors of"
         f" {told['cutouts']}; the index tells of each"
     )
+    return total, int(told["errors"])
 
 
 def _site(

@@ -80,7 +80,7 @@ def test_rows_of_files_become_a_folder(sky, cli, tmp_path, form):
         pq.write_table(pa.table({name: list(rows[name]) for name in rows.colnames}), table)
     else:
         rows.write(table, format="votable" if form == "vot" else form)
-    told = cut(cli, table, tmp_path / "out")
+    told = cut(cli, table, tmp_path / "out", code=3)
     assert "10 cutouts, 1 without overlap, 1 errors of 12" in told
     assert "row 8: UsageError: there is no dataset" in told
     index = pq.read_table(tmp_path / "out" / "index.parquet").to_pylist()
