@@ -9,6 +9,7 @@ In the order data flows:
 - `recipe`      what is decided once and kept: depth, common scale, grey levels
 - `progenitors` which images there are, and the tiles they reach
 - `plan`        the images' scale and weight, the tiles of each shard
+- `part`        which shards one of several builders makes
 - `crew`        the processes that work
 - `cluster`     the workers of a Dask cluster in their place
 - `tile`        a tile as what `vodal.resample` brings images onto
@@ -36,6 +37,7 @@ In the order data flows:
 - `describe`    writes the last four
 - `publish`     a folder that takes its name in one step
 - `build`       all of it
+- `butler`      the same as tasks of an LSST pipeline (extra `skylane[butler]`)
 - `composite`   the colour HiPS of three
 - `collection`  the HiPS of a collection: bands and colour
 - `check`       a check of a HiPS, on disk or on a server, whoever made it

@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import math
 import pickle
-import re
 import shutil
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 
 from hips.allsky import write_allsky
 from hips.crew import Crew
@@ -31,6 +29,7 @@ from hips.describe import Description, first_made, last_release, next_release, w
 from hips.images import ImageSource
 from hips.metadata import progenitor_table, write_metadata
 from hips.opening import open_tiles, tiles_in_the_making
+from hips.part import Share
 from hips.plan import Plan, make_plan
 from hips.progenitors import Progenitors, fingerprint
 from hips.properties import Provenance, provenance_of
@@ -44,34 +43,7 @@ from vodal.errors import DataError, SkylaneError, UsageError
 from vodal.fits.index import FileIndex
 from vodal.products import Product
 
-__all__ = ["Part", "build"]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One of several shares of the shards."""
-
-    number: int
-    """From 1 on."""
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``2/8``: the second of eight.
-
-        Raises
-        ------
-        UsageError
-            If it is something else.
-        """
-        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-        if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise UsageError(f"'{text}' is no share; 1/8 is the first of eight, 8/8 the last")
-        return cls(int(match[1]), int(match[2]))
-
-    def of(self, total: int) -> slice:
-        """Give which of a number of things are in it: a run, since neighbours share images."""
-        return slice(total * (self.number - 1) // self.count, total * self.number // self.count)
+__all__ = ["build"]
 
 
 def build(
@@ -89,7 +61,7 @@ def build(
     progress: Report | None = None,
     crew: Crew | None = None,
     fresh: bool = False,
-    part: Part | None = None,
+    part: Share | None = None,
 ) -> BuildSummary:
     """Make the HiPS of images of one band: FITS and PNG tiles of every order down to 0.
 
@@ -122,8 +94,8 @@ def build(
     fresh
         Decide everything anew (depth, common scale, grey levels) and make every tile.
     part
-        Make only this share of the tiles, and leave them for the build that completes the HiPS:
-        one without ``part``, once all shares are done.
+        Make only this share of the tiles (`hips.part`), and leave them for the build that
+        completes the HiPS: one without ``part``, once all shares are done.
 
     Raises
     ------
@@ -152,7 +124,7 @@ def build(
         lost.update(plan.skipped)
         if plan.recipe is None or render is None:
             raise DataError(_nothing(name, _skipped(ordered, lost)))
-        shards = plan.shards if part is None else plan.shards[part.of(len(plan.shards))]
+        shards = plan.shards if part is None else part(plan)
         counter.total += len(shards) + 1
         made = render.run(shards, above=part is None)
         lost.update(render.lost)
@@ -347,7 +319,7 @@ def _image_keywords(recipe: Recipe, settings: HipsSettings) -> dict[str, object]
 
 
 @contextmanager
-def _scratch(folder: Path, settings: HipsSettings, part: Part | None) -> Iterator[Path]:
+def _scratch(folder: Path, settings: HipsSettings, part: Share | None) -> Iterator[Path]:
     """Give a folder for decoded images that is gone afterwards."""
     if part is None:
         for left in folder.glob(".scratch-*"):

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hips.build import Part, build
+from hips.build import build
 from hips.composite import build_color
 from hips.crew import Crew
+from hips.part import Share
 from hips.publish import band_of, hips_name
 from hips.settings import HipsSettings
 from hips.summary import BuildSummary, Report
@@ -64,7 +65,7 @@ def build_collection(
     workers: int = 1,
     progress: Report | None = None,
     fresh: bool = False,
-    part: Part | None = None,
+    part: Share | None = None,
     crew: Crew | None = None,
 ) -> list[BuildSummary]:
     """Make a HiPS for each band of a collection and, of three bands, one in colour.

@@ -14,10 +14,10 @@ import uvicorn
 from rich.console import Console
 from uvicorn.supervisors import Multiprocess
 
-from hips.build import Part
 from hips.cluster import ClusterCrew
 from hips.collection import build_collection
 from hips.crew import Crew
+from hips.part import Part
 from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings

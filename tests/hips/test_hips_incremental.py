@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from hips.build import Part, build
+from hips.build import build
 from hips.check import check_hips
 from hips.collection import build_collection
 from hips.names import tile_path
+from hips.part import Part
 from hips.progenitors import Progenitors
 from hips.properties import parse_properties
 from hips.recipe import BUILD_FOLDER
