@@ -34,6 +34,8 @@ from vodal.errors import DataError, UsageError
 
 __all__ = ["build_color"]
 
+_SHARED: Final = ("data_ucd", "hips_creator", "bib_reference")
+"""Keywords that a colour HiPS has of its bands: what was measured, by whom, told where."""
 _RUN_ORDERS: Final = 2
 """A task paints a tile, those below it, and those below them."""
 
@@ -223,5 +225,10 @@ def _joined(known: Sequence[Mapping[str, str]]) -> Provenance:
     progenitors = tuple(dict.fromkeys(band.get("creator_did", "") for band in known))
     return Provenance(
         min(values("t_min"), default=None), max(values("t_max"), default=None), em_min, em_max,
-        "", (), (), progenitors, 0,
+        "", (), (), progenitors, 0, *(_all_of(known, key) for key in _SHARED),
     )  # fmt: skip
+
+
+def _all_of(known: Sequence[Mapping[str, str]], key: str) -> tuple[str, ...]:
+    """Give the values that bands have of a keyword, each once."""
+    return tuple(dict.fromkeys(band[key] for band in known if band.get(key)))

@@ -11,7 +11,14 @@ from hips.allsky import write_preview
 from hips.coverage import first_view, write_moc
 from hips.names import TILE_WIDTH, pixel_size_arcsec, tile_count
 from hips.page import index_page
-from hips.properties import Provenance, format_properties, minute, parse_properties
+from hips.properties import (
+    Provenance,
+    creator_of,
+    format_properties,
+    minute,
+    parse_properties,
+    publisher_of,
+)
 from hips.settings import HipsSettings
 from vodal.errors import DataError
 
@@ -101,7 +108,9 @@ def write_description(
     scale = f"{pixel_size_arcsec(about.order) / 3600.0:.6g}"
     values: dict[str, object] = {
         "creator_did": about.creator_did,
-        "hips_creator": settings.creator,
+        "publisher_id": publisher_of(about.creator_did),
+        "hips_creator": settings.creator
+        or creator_of(about.creator_did, about.provenance.creators),
         "obs_title": about.title,
         "obs_collection": about.collection,
         "obs_description": about.text,

@@ -15,11 +15,13 @@ __all__ = [
     "MANDATORY",
     "RECOMMENDED",
     "Provenance",
+    "creator_of",
     "format_properties",
     "minute",
     "obs_regime",
     "parse_properties",
     "provenance_of",
+    "publisher_of",
 ]
 
 MANDATORY = (
@@ -77,6 +79,8 @@ def _clean(value: object) -> str:
 def format_properties(values: Mapping[str, object]) -> str:
     """Write keywords and values, one a line; those without a value are left out.
 
+    A tuple is written as several lines of one keyword, where the standard takes that.
+
     Raises
     ------
     ValueError
@@ -86,9 +90,11 @@ def format_properties(values: Mapping[str, object]) -> str:
     for key, value in values.items():
         if not _KEY.fullmatch(key):
             raise ValueError(f"'{key}' is no keyword of a properties file")
-        text = "" if value is None else _clean(value)
-        if text:
-            lines.append(f"{key:<20} = {text}\n")
+        parts = value if isinstance(value, tuple) else (value,)
+        for part in parts:
+            text = "" if part is None else _clean(part)
+            if text:
+                lines.append(f"{key:<20} = {text}\n")
     return "".join(lines)
 
 
@@ -125,6 +131,12 @@ class Provenance:
     facilities: tuple[str, ...]
     collections: tuple[str, ...]
     count: int
+    ucds: tuple[str, ...] = ()
+    """Of the pixel values."""
+    creators: tuple[str, ...] = ()
+    """Who made the products."""
+    references: tuple[str, ...] = ()
+    """Bibliographic codes."""
 
     def keywords(self) -> dict[str, object]:
         """Give the keywords of coverage in time and energy, and of origin."""
@@ -142,6 +154,9 @@ class Provenance:
         return {
             "prov_progenitor": origin,
             "obs_regime": regimes or None,
+            "data_ucd": self.ucds[:_PROGENITORS],
+            "bib_reference": self.references[:_PROGENITORS],
+            "client_category": f"Image/{regimes}" if regimes else None,
             "em_min": self.em_min_m,
             "em_max": self.em_max_m,
             "t_min": self.t_min_mjd,
@@ -155,6 +170,25 @@ def obs_regime(em_min_m: float | None, em_max_m: float | None) -> str:
         return ""
     middle = math.sqrt(max(em_min_m, 1e-30) * max(em_max_m, 1e-30))
     return next((name for limit, name in _REGIMES if middle < limit), "Radio")
+
+
+def creator_of(did: str, creators: Sequence[str]) -> str:
+    """Name who made a HiPS, where the settings do not.
+
+    Parameters
+    ----------
+    did
+        IVOID of the HiPS.
+    creators
+        Those who made its images, who count first; else the authority of the IVOID does.
+    """
+    return ", ".join(creators[:_PROGENITORS]) or publisher_of(did).removeprefix("ivo://")
+
+
+def publisher_of(did: str) -> str:
+    """Give the IVOID of the authority of an IVOID; empty if it has none."""
+    match = re.match(r"ivo://[^/?#]+", did)
+    return match[0] if match else ""
 
 
 def _finite(products: Sequence[Product], name: str) -> list[float]:
@@ -184,4 +218,7 @@ def provenance_of(products: Sequence[Product]) -> Provenance:
         facilities=_words(products, "facility_name"),
         collections=tuple(sorted({product.collection for product in products})),
         count=len(products),
+        ucds=_words(products, "o_ucd"),
+        creators=_words(products, "obs_creator_name"),
+        references=_words(products, "bib_reference"),
     )

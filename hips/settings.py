@@ -73,7 +73,8 @@ class HipsSettings(Settings):
     status: Literal["public", "private"] = "public"
     """First word of ``hips_status``."""
     creator: str = ""
-    """``hips_creator``: institute or person who made the HiPS."""
+    """``hips_creator``: institute or person who made the HiPS. By default the makers of the images,
+    as far as they are known, else the authority of the HiPS's identifier."""
     jpeg_quality: int = Field(default=90, ge=1, le=100)
     """Of the preview."""
     aladin_lite_url: str = "/portal/vendor/aladin.js"
