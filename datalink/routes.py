@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from datalink.names import decode_segment
 from datalink.preview import Previews
 from datalink.settings import DatalinkSettings
 from vodal.errors import NotFoundError, SkylaneError
-from vodal.links import LinkMaker
+from vodal.links import Link, LinkMaker
 from vodal.params import Params
 from vodal.products import Product, Resolver
 from vodal.storage import LOCAL, Storage
@@ -28,7 +28,7 @@ from vodal.vosi.routes import vosi_routes
 from vodal.web.requests import read_params, site_url
 from vodal.web.responses import error_headers
 
-__all__ = ["file_routes", "links_error", "links_routes"]
+__all__ = ["file_routes", "links_error", "links_routes", "write_links"]
 
 LINKS_TYPE = "application/x-votable+xml;content=datalink"
 """Media type of a {links} answer, to the letter as pyvo compares it."""
@@ -48,6 +48,21 @@ def _write_links(table: LinksTable, chosen: Format | None) -> tuple[str, bytes]:
             media_type += ";content=datalink"
         pieces = chosen.write(table.stream(), resources=table.services, infos=infos)
     return media_type, b"".join(pieces)
+
+
+def write_links(links: Iterable[Link], overflow: bool) -> tuple[str, bytes]:  # noqa: FBT001
+    """Give media type and document of links that another service has made.
+
+    Parameters
+    ----------
+    links
+        The rows.
+    overflow
+        Whether there are more of them.
+    """
+    table = LinksTable(overflow=overflow)
+    table.add(links)
+    return _write_links(table, None)
 
 
 def _chosen_format(params: Params, accept: str) -> Format | None:

@@ -45,8 +45,12 @@ In the order data flows:
 - `remote`      a HiPS that lies elsewhere
 - `shelf`       those that are served, by name
 - `answers`     kept copies, ranges, what is not there
-- `routes`, `app`  the server
+- `behind`      from a tile or a point to its images
+- `live`        HiPS that nobody builds: tiles made on demand
+- `archive`     what the server is given of the archive
+- `routes`, `archive_routes`, `app`  the server
 - `testing`     what tests compare
 
-Modules that compute import neither Starlette nor SQLAlchemy; `routes` and `app` import no numba.
+Modules that compute import neither Starlette nor SQLAlchemy; `routes` and `app` import no
+numba (of `live` only what runs in workers does).
 """

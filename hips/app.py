@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
 
+from hips.archive import Archive
+from hips.archive_routes import archive_routes
+from hips.live.routes import LiveHips
 from hips.routes import hips_routes
 from hips.settings import HipsSettings
 from vodal.storage import LOCAL, Storage
@@ -15,7 +20,12 @@ __all__ = ["create_app"]
 
 
 def create_app(
-    *, root: Path, settings: HipsSettings, public_url: str | None = None, storage: Storage = LOCAL
+    *,
+    root: Path,
+    settings: HipsSettings,
+    public_url: str | None = None,
+    storage: Storage = LOCAL,
+    archive: Archive | None = None,
 ) -> Starlette:
     """Make the app that serves the HiPS in a folder, to be mounted at ``/hips``.
 
@@ -29,5 +39,22 @@ def create_app(
         Of the site (not of ``/hips``), without a trailing slash; by default taken from requests.
     storage
         Reads the HiPS that lie elsewhere.
+    archive
+        Where images are known; without it there are no live HiPS, and nobody is told which images
+        are behind a tile. Its pool must run while the app serves.
     """
-    return service_app(hips_routes(root, settings, public_url, storage))
+    if archive is None:
+        return service_app(hips_routes(root, settings, public_url, storage))
+    live = LiveHips(archive, settings, root) if settings.live.enabled else None
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        if live is not None:
+            await live.close()
+
+    routes = [
+        *archive_routes(root, settings, public_url, storage, archive, live),
+        *hips_routes(root, settings, public_url, storage),
+    ]
+    return service_app(routes, lifespan=lifespan)

@@ -11,7 +11,6 @@ and from what an earlier build that was broken off has left.
 
 from __future__ import annotations
 
-import math
 import pickle
 import shutil
 import tempfile
@@ -27,6 +26,7 @@ from hips.allsky import write_allsky
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, next_release, write_description
 from hips.images import ImageSource
+from hips.live.images import exposure_of, number_of
 from hips.metadata import progenitor_table, write_metadata
 from hips.opening import open_tiles, tiles_in_the_making
 from hips.part import Share
@@ -343,20 +343,11 @@ def _sources(
         except SkylaneError as error:
             lost[number] = error.message
             continue
-        time_s = _number(product, "t_exptime")
         sources.append(
             ImageSource(
                 number, product.did, product.uri, index, product.hdus,
-                exposure_s=time_s if time_s is not None and time_s > 0.0 else None,
-                t_min_mjd=_number(product, "t_min"),
+                exposure_s=exposure_of(product),
+                t_min_mjd=number_of(product, "t_min"),
             )
         )  # fmt: skip
     return sources, lost
-
-
-def _number(product: Product, name: str) -> float | None:
-    """Give a finite number of a product's ObsCore row."""
-    value = product.obscore.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None

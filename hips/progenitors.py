@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from hips.behind import IMAGES_FILE
 from hips.images import ImageFacts, ImageSource
-from hips.recipe import BUILD_FOLDER, digest_of
+from hips.recipe import digest_of
 
 __all__ = ["Known", "Progenitors", "fingerprint"]
 
-_FILE: Final = "images.db"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS meta (settings TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS image (
@@ -74,7 +73,7 @@ class Progenitors:
     @staticmethod
     def path_of(folder: Path) -> Path:
         """Give where the database of a HiPS is."""
-        return folder / BUILD_FOLDER / _FILE
+        return folder / IMAGES_FILE
 
     def __enter__(self) -> Self:
         return self
@@ -151,34 +150,6 @@ class Progenitors:
                 "DELETE FROM tile WHERE image = (SELECT id FROM image WHERE did = ?)", (did,)
             )
             self._db.execute("DELETE FROM image WHERE did = ?", (did,))
-
-    @classmethod
-    def dids_of(cls, folder: Path, order: int, npix: int) -> list[str]:
-        """Give the identifiers of the images behind a tile of a HiPS, in order.
-
-        Parameters
-        ----------
-        folder
-            Of the HiPS.
-        order, npix
-            The tile, of any order; deeper than the deepest, the tile it lies in counts.
-        """
-        path = cls.path_of(folder)
-        if not path.is_file():
-            return []
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
-            (deepest,) = db.execute("SELECT max(tile_order) FROM image").fetchone()
-            if deepest is None:
-                return []
-            levels = 2 * (deepest - order)
-            low, high = (npix << levels, (npix + 1 << levels) - 1) if levels >= 0 else (
-                npix >> -levels, npix >> -levels)  # fmt: skip
-            rows = db.execute(
-                "SELECT DISTINCT did FROM tile JOIN image ON image.id = tile.image "
-                "WHERE npix BETWEEN ? AND ? AND lost IS NULL ORDER BY did",
-                (low, high),
-            )
-            return [did for (did,) in rows]
 
 
 def _facts(source: ImageSource, packed: str | None) -> ImageFacts | None:

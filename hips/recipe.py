@@ -124,16 +124,31 @@ class Recipe:
         path = folder / BUILD_FOLDER / _FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part")
-        partial.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
+        partial.write_text(self.to_text(), "utf-8")
         partial.replace(path)
+
+    def to_text(self) -> str:
+        """Write it down."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `to_text` wrote.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError, AttributeError
+            If it is something else.
+        """
+        values: dict[str, Any] = json.loads(text)
+        stretch = values.pop("stretch")
+        return cls(**values, stretch=stretch and Stretch(**stretch))
 
     @classmethod
     def load(cls, folder: Path, settings: HipsSettings) -> Self | None:
         """Read the recipe of a HiPS; None if there is none, or it is one of other settings."""
         try:
-            values: dict[str, Any] = json.loads((folder / BUILD_FOLDER / _FILE).read_text("utf-8"))
-            stretch = values.pop("stretch")
-            recipe = cls(**values, stretch=stretch and Stretch(**stretch))
+            recipe = cls.parse((folder / BUILD_FOLDER / _FILE).read_text("utf-8"))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         usable = recipe.settings == cls.digest_of_settings(settings)

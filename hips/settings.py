@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from hips.live.settings import LiveSettings
 from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS
 from vodal.settings import Settings
 
@@ -88,3 +89,4 @@ class HipsSettings(Settings):
     ``/hips/demo-g@2026-01-31T04:05Z/``."""
     tile_max_age_s: int = Field(default=3600, ge=0)
     """How long clients and proxies may keep a tile without asking again."""
+    live: LiveSettings = LiveSettings()

@@ -117,6 +117,19 @@ class Shelf:
             raise no_such_hips()
         return old, True
 
+    def folder(self, name: str) -> Path:
+        """Give the folder of a HiPS, by a name as of `get`.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none, or it lies elsewhere.
+        """
+        hips, _ = self.get(name)
+        if not isinstance(hips, _LocalHips):
+            raise NotFoundError("the images behind a HiPS that lies elsewhere are not known here")
+        return hips.folder
+
     def _current(self, name: str) -> ServedHips | None:
         return self._local(name) or self._remote.get(name)
 

@@ -16,13 +16,17 @@ from vodal.fits.index import HduIndex
 from vodal.fits.opened import OpenImage
 from vodal.fits.planes import Role
 
-__all__ = ["feather", "inverse", "with_variances"]
+__all__ = ["feather", "feather_within", "inverse", "with_variances"]
 
 Pixels = NDArray[np.float32]
 
 
 def with_variances(
-    image: OpenImage, plane: HduIndex, role: Role, blocks: Iterator[Pixels]
+    image: OpenImage,
+    plane: HduIndex,
+    role: Role,
+    blocks: Iterator[Pixels],
+    corner: tuple[int, int] = (0, 0),
 ) -> Iterator[tuple[Pixels, Pixels]]:
     """Pair blocks of an image's rows with the variances of their pixels.
 
@@ -31,18 +35,20 @@ def with_variances(
     Parameters
     ----------
     image
-        What the blocks are read from, all columns of it.
+        What the blocks are read from.
     plane, role
         Of its variances, its standard deviations ("error") or its weights; a weight counts as one
         over a variance.
     blocks
-        Its values, from the first row on.
+        Its values, row by row.
+    corner
+        The x and y of the first of them.
     """
-    start = 0
+    x0, start = corner
     for values in blocks:
         rows = slice(start, start + len(values))
         start = rows.stop
-        given = image.section(plane, rows, slice(0, values.shape[1])).astype(np.float32)
+        given = image.section(plane, rows, slice(x0, x0 + values.shape[1])).astype(np.float32)
         given[~(np.isfinite(given) & (given > 0.0))] = np.nan
         if role == "error":
             given *= given
@@ -84,17 +90,41 @@ def feather(pixels: Pixels, fraction: float) -> Pixels:
         from the nearest edge.
     """
     known = np.isfinite(pixels)
-    weights: Pixels = np.full(pixels.shape, np.nan, np.float32)
     rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
     if not rows.size:
-        return weights
-    height, width = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
-    reach = max(1.0, fraction * min(height, width))
-    along_y, along_x = (
+        return np.full(pixels.shape, np.nan, np.float32)
+    bounds = int(columns[0]), int(columns[-1]) + 1, int(rows[0]), int(rows[-1]) + 1
+    return feather_within(pixels, bounds, fraction)
+
+
+def feather_within(
+    pixels: Pixels,
+    bounds: tuple[int, int, int, int],
+    fraction: float,
+    corner: tuple[int, int] = (0, 0),
+) -> Pixels:
+    """Give the weights of `feather` for a part of an image.
+
+    Parameters
+    ----------
+    pixels
+        The part.
+    bounds
+        (x0, x1, y0, y1) of the rectangle that holds all values of the image, half open.
+    fraction
+        As of `feather`.
+    corner
+        The x and y of the part's first pixel.
+    """
+    x0, x1, y0, y1 = bounds
+    reach = max(1.0, fraction * min(x1 - x0, y1 - y0))
+    along_x, along_y = (
         np.minimum(1.0, np.minimum(at + 0.5, size - at - 0.5) / reach)
-        for at, size in ((np.arange(height), height), (np.arange(width), width))
+        for at, size in (
+            (np.arange(pixels.shape[1]) + corner[0] - x0, x1 - x0),
+            (np.arange(pixels.shape[0]) + corner[1] - y0, y1 - y0),
+        )
     )
-    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    weights[box] = np.minimum(along_y[:, None], along_x[None, :])
-    weights[~known] = np.nan
+    weights: Pixels = np.minimum(along_y[:, None], along_x[None, :]).astype(np.float32)
+    weights[~np.isfinite(pixels)] = np.nan
     return weights

@@ -24,14 +24,18 @@ import obscore.app
 import soda.app
 from datalink.collect import FileLinkMaker, PreviewLinkMaker
 from datalink.descriptors import DatalinkAnnotator
+from datalink.routes import write_links
+from hips.archive import Archive
 from hips.links import HipsLinks
 from obscore.assembly.renewal import Renewal
 from obscore.store.base import Backend
 from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
 from skylane.portal.routes import portal_routes
+from skylane.searching import ConditionSearch
 from skylane.servers import METRICS_VARIABLE, SharedMetrics, end_with_supervisor
 from skylane.settings import SiteSettings, load_settings
+from skylane.workers import PRELOAD, warm_up
 from soda.links import SodaAnnotator, SodaLinkMaker
 from vodal.errors import SettingsError, SkylaneError
 from vodal.storage import Storage
@@ -137,12 +141,13 @@ def create_app(
     backend = site.backend(settings.store)
     resolver = backend.resolver()
     catalogue = backend.catalogue()
-    pool = soda.app.make_pool(settings.soda)
+    pool = soda.app.make_pool(settings.soda, PRELOAD, warm_up)
     jobs = site.jobs(settings.jobs, settings.store)
     registry.register(QueueMetrics(jobs.store))
     public_url = settings.server.public_url
     storage = Storage(settings.storage)
     renewal = Renewal(backend, settings.obscore, storage)
+    searcher = ConditionSearch(backend, settings.tap)
     makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker(), HipsLinks(site.hips))
     services = {
         "/tap": obscore.app.create_app(
@@ -175,7 +180,20 @@ def create_app(
             refresher=renewal,
         ),
         "/hips": hips.app.create_app(
-            root=site.hips, settings=settings.hips, public_url=public_url, storage=storage
+            root=site.hips,
+            settings=settings.hips,
+            public_url=public_url,
+            storage=storage,
+            archive=Archive(
+                catalogue=catalogue,
+                resolver=resolver,
+                pool=pool,
+                cache=site.cache,
+                searcher=searcher,
+                write_links=write_links,
+                storage=storage,
+                refresher=renewal,
+            ),
         ),
     }
 
@@ -214,6 +232,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.callback(resolver.close)
             stack.callback(catalogue.close)
+            stack.callback(searcher.close)
             stack.callback(storage.close)
             backend.warm_up()
             binary.compiled.begin()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
@@ -33,12 +33,24 @@ from vodal.web.requests import service_url, site_url
 __all__ = ["create_app", "make_pool"]
 
 
-def make_pool(settings: SodaSettings) -> WarmPool:
-    """Make the pool of worker processes, to be started and stopped by the site's lifespan."""
+def make_pool(
+    settings: SodaSettings,
+    preload: Sequence[str] = PRELOAD,
+    initializer: Callable[[], object] = warm_up,
+) -> WarmPool:
+    """Make the pool of worker processes, to be started and stopped by the site's lifespan.
+
+    Parameters
+    ----------
+    settings
+        How many, and their limits.
+    preload, initializer
+        Of `WarmPool`: more than cutouts need, where they do more.
+    """
     return WarmPool(
         settings.workers,
-        preload=PRELOAD,
-        initializer=warm_up,
+        preload=preload,
+        initializer=initializer,
         deadline_s=settings.deadline_s,
         memory_limit_bytes=settings.memory_limit_bytes,
         max_queue=settings.max_queue,

@@ -26,10 +26,11 @@ from soda.output import Output
 from soda.plan import PlaneSky, wcs_cards
 from soda.selection import Selection
 from soda.skies import SkyCache
-from soda.source import Source, SourceChangedError, stripped
+from soda.source import Source, SourceChangedError
 from vodal.errors import ChangedError, DataError, ServiceUnavailable
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels, open_scanned
+from vodal.fits.stripped import stripped
 from vodal.fits.wcs import claims_sky, load_wcs
 from vodal.storage import RangeReader, is_local
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from typing_extensions import override
@@ -11,13 +10,12 @@ from typing_extensions import override
 from soda.filters import Extent, extent_of
 from vodal.errors import ChangedError
 from vodal.fits.index import FileIndex
+from vodal.fits.stripped import stripped
 from vodal.pool.kept import Kept, new_number
 from vodal.products import Product
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["Source", "SourceChangedError", "source_of", "stripped"]
-
-_LOOKUP_NAMES = {"WCSDVARR", "D2IMARR"}
+__all__ = ["Source", "SourceChangedError", "source_of"]
 
 
 class SourceChangedError(ChangedError):
@@ -75,24 +73,3 @@ def source_of(product: Product, index: FileIndex, storage: Storage = LOCAL) -> S
         extent_of(product),
         storage,
     )
-
-
-def stripped(index: FileIndex, numbers: Sequence[int]) -> FileIndex:
-    """Strip an index of images that are not cut: a camera's file holds a hundred chips.
-
-    Parameters
-    ----------
-    index
-        Of the whole file.
-    numbers
-        Of the HDUs that are cut.
-    """
-    needed = {0, *numbers}
-    hdus = tuple(
-        # A copy leaves behind the parsed header, which the server has no need to send.
-        replace(hdu)
-        if hdu.number in needed or hdu.name in _LOOKUP_NAMES or hdu.kind == "table"
-        else replace(hdu, cards="", tiles=None, kind="other")
-        for hdu in index.hdus
-    )
-    return replace(index, hdus=hdus)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from soda.source import Source, stripped
+from soda.source import Source
 from soda.stitch.request import StitchInput
 from vodal.errors import DataError
 from vodal.fits.opening import open_scanned
 from vodal.fits.planes import group_planes
+from vodal.fits.stripped import stripped
 from vodal.storage import LOCAL, Storage
 
 __all__ = ["inputs_of_file"]

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from hips.behind import dids_behind
 from hips.build import build
 from hips.check import check_hips
 from hips.collection import build_collection
 from hips.names import tile_path
 from hips.part import Part
-from hips.progenitors import Progenitors
 from hips.properties import parse_properties
 from hips.recipe import BUILD_FOLDER
 from hips.settings import HipsSettings
@@ -199,7 +199,7 @@ def test_the_images_behind_a_tile_are_those_that_reach_it(row, tmp_path):
     for order in range(summary.order + 1):
         for path in (one / f"Norder{order}").rglob("Npix*.fits"):
             npix = int(path.stem[4:])
-            behind = set(Progenitors.dids_of(one, order, npix))
+            behind = set(dids_behind(one, order, npix, 1000))
             seen = {
                 did for did, folder in alone.items()
                 if (folder / tile_path(order, npix, "fits")).exists()
@@ -207,7 +207,7 @@ def test_the_images_behind_a_tile_are_those_that_reach_it(row, tmp_path):
             # An image that ends just outside a tile may be named too, never one that is missing.
             assert seen <= behind
             assert order > 8 or seen == behind
-    assert Progenitors.dids_of(one, 3, 5) == []
+    assert dids_behind(one, 3, 5, 1000) == []
 
 
 SCRIPT = """

@@ -7,6 +7,7 @@ In the order data flows:
 - `tiletable`   the table of a tile-compressed image: where each tile lies
 - `scan`        the walk over the HDUs that makes the index
 - `index`       the byte-offset index, kept beside each catalogued row
+- `stripped`    it without what one product has no use for
 - `planes`      which HDUs make up one product
 - `iraf`        TNX and ZPX as projections with SIP
 - `tpv`         TPV with the latitude first, as wcslib understands it

@@ -1,0 +1,204 @@
+"""What the name of a live HiPS stands for, and the images of it that a region meets."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from typing import Final, Protocol
+
+from hips.publish import band_of, hips_name, safe_name
+from vodal.errors import ArchiveError, NotFoundError, QueryError
+from vodal.products import Catalogue, Product, Resolver
+from vodal.regions import Region
+
+__all__ = ["Searcher", "Selection", "Selections"]
+
+_DATES: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.\.(\d{4}-\d\d-\d\d))?")
+_MJD_0: Final = date(1858, 11, 17)
+_FRESH_S: Final = 2.0
+"""How old the list of collections may be."""
+_OTHER: Final = "other"
+_MOST: Final = 1_000_000
+"""Images of a saved condition that are looked at for its summary."""
+
+
+class Searcher(Protocol):
+    """Finds products by a condition. Safe to call from several threads."""
+
+    def search(self, condition: str, region: Region | None, limit: int) -> list[str]:
+        """Give the identifiers of products that meet a condition, in no order.
+
+        Parameters
+        ----------
+        condition
+            On the columns of ``ivoa.obscore``, as it stands behind WHERE in ADQL.
+        region
+            That their footprints meet; by default anywhere.
+        limit
+            How many at most.
+
+        Raises
+        ------
+        QueryError
+            If the condition is wrong.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Some images of the archive, by a name."""
+
+    name: str
+    title: str
+    collection: str | None = None
+    """Whose images; of any by default."""
+    band: str | None = None
+    """Of the images; empty for those of none that is known, None for any."""
+    condition: str | None = None
+    """That they meet, in ADQL."""
+
+
+class Selections:
+    """Knows the names.
+
+    Parameters
+    ----------
+    catalogue, resolver
+        Where images are known.
+    searcher
+        Finds those that meet a condition; without it there are no dates and no saved conditions.
+    conditions
+        Saved, by name.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        resolver: Resolver,
+        searcher: Searcher | None,
+        conditions: Mapping[str, str],
+    ) -> None:
+        self._catalogue, self._resolver = catalogue, resolver
+        self._searcher = searcher
+        self._saved = {
+            name: Selection(name, name, condition=condition)
+            for name, condition in conditions.items()
+            if searcher is not None
+        }
+        self._known: dict[str, Selection] = {}
+        self._looked_s = -_FRESH_S
+        self._lock = threading.Lock()
+
+    def find(self, name: str) -> Selection:
+        """Give what a name stands for: first of saved conditions, then of collections, then dates.
+
+        Raises
+        ------
+        NotFoundError
+            If it stands for nothing.
+        """
+        found = self._saved.get(name) or self._collections().get(name) or self._dates(name)
+        if found is None:
+            raise NotFoundError(
+                f"no live HiPS '{name[:80]}'; a name is a collection, a collection's band"
+                " (collection-band), a day (2026-11-01), days (2026-11-01..2026-11-03) or a"
+                " selection that the site has saved; /hips/live/list names those there are"
+            )
+        return found
+
+    def named(self) -> list[Selection]:
+        """Give those that have a name of their own: saved conditions, collections and bands."""
+        return [*self._saved.values(), *self._collections().values()]
+
+    def products(
+        self, selection: Selection, region: Region | None = None, limit: int | None = None
+    ) -> list[Product]:
+        """Give the images that a region meets, by identifier.
+
+        Masks and weight maps that lie in files of their own are none.
+
+        Parameters
+        ----------
+        selection
+            Which images.
+        region
+            On the sky; anywhere by default.
+        limit
+            How many at most; which ones then depends on the store.
+        """
+        return list(islice(self._matching(selection, region, limit), limit))
+
+    def _matching(
+        self, selection: Selection, region: Region | None, limit: int | None
+    ) -> Iterator[Product]:
+        for product in self._candidates(selection, region, limit):
+            if product.obscore.get("dataproduct_subtype") or not product.hdus:
+                continue
+            if selection.band is None or selection.band == band_of(product):
+                yield product
+
+    def _candidates(
+        self, selection: Selection, region: Region | None, limit: int | None
+    ) -> Iterator[Product]:
+        if selection.condition is None:
+            yield from self._catalogue.products(selection.collection, region)
+            return
+        assert self._searcher is not None
+        try:
+            dids = self._searcher.search(selection.condition, region, limit or _MOST)
+        except QueryError as error:
+            # The site's own condition, not the user's.
+            raise ArchiveError(
+                f"the condition of hips.live.selections.{selection.name} is wrong: {error.message}"
+            ) from None
+        for start in range(0, len(dids), 500):
+            found = self._resolver.resolve(dids[start : start + 500])
+            yield from sorted(found.values(), key=lambda one: one.did)
+
+    def _collections(self) -> dict[str, Selection]:
+        with self._lock:
+            if time.monotonic() - self._looked_s > _FRESH_S:
+                self._known = self._look()
+                self._looked_s = time.monotonic()
+            return self._known
+
+    def _look(self) -> dict[str, Selection]:
+        known: dict[str, Selection] = {}
+        for summary in self._catalogue.collections():
+            name = safe_name(summary.name)
+            known.setdefault(name, Selection(name, summary.name, summary.name))
+            for band in summary.bands:
+                name = hips_name(summary.name, band)
+                title = f"{summary.name} {band}"
+                known.setdefault(name, Selection(name, title, summary.name, band))
+            name = hips_name(summary.name, _OTHER)
+            if len(summary.bands) > 1:
+                title = f"{summary.name} without a band"
+                known.setdefault(name, Selection(name, title, summary.name, ""))
+        return known
+
+    def _dates(self, name: str) -> Selection | None:
+        match = _DATES.fullmatch(name)
+        if match is None or self._searcher is None:
+            return None
+        try:
+            first, last = (date.fromisoformat(text) for text in (match[1], match[2] or match[1]))
+        except ValueError:
+            return None
+        if last < first:
+            return None
+        begin, end = (first - _MJD_0).days, (last - _MJD_0).days + 1
+        title = f"Images of {name.replace('..', ' to ')}"
+        return Selection(name, title, condition=f"t_max >= {begin} AND t_min < {end}")
+
+
+def last_change(products: list[Product]) -> datetime:
+    """Give when the latest of the images' files was written."""
+    latest = max((one.modified_unix_s for one in products), default=0.0)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=latest)

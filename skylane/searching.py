@@ -1,0 +1,48 @@
+"""Products by conditions in ADQL, for services that know nothing of the query engine."""
+
+from __future__ import annotations
+
+from obscore.store.base import Backend
+from obscore.tap.query import QueryRunner
+from obscore.tap.settings import TapSettings
+from vodal.regions import Region
+from vodal.sphere import bounding_cap
+from vodal.vectors import point_of
+
+__all__ = ["ConditionSearch"]
+
+_CONNECTIONS = 4
+
+
+class ConditionSearch:
+    """Finds products that meet a condition, by the engine of TAP queries.
+
+    Parameters
+    ----------
+    backend
+        The store.
+    settings
+        Limits of queries.
+    """
+
+    def __init__(self, backend: Backend, settings: TapSettings) -> None:
+        engine = backend.engine(
+            connections=_CONNECTIONS, wait_s=settings.wait_limit_s, batch_rows=settings.batch_rows
+        )
+        self._runner = QueryRunner(engine, settings)
+
+    def search(self, condition: str, region: Region | None, limit: int) -> list[str]:
+        """Give identifiers, see `hips.live.selection.Searcher`; of a region its bounding circle."""
+        where = f"({condition})"
+        if region is not None:
+            xyz, radius_deg = bounding_cap(region)
+            centre = point_of(xyz)
+            circle = f"{centre.ra_deg!r}, {centre.dec_deg!r}, {radius_deg!r}"
+            where += f" AND 1 = INTERSECTS(CIRCLE({circle}), s_region)"
+        query = f"SELECT obs_publisher_did FROM ivoa.obscore WHERE {where}"  # noqa: S608 - ADQL
+        stream = self._runner.run(query, limit, "")
+        return [did for batch in stream.batches for did in batch.column(0).to_pylist()]
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._runner.close()

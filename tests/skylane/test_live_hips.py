@@ -1,0 +1,250 @@
+"""Live HiPS through the real server: from an exposure that lands to the tile that shows it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import cdshealpix.nested as healpix
+import httpx
+import numpy as np
+import pytest
+import pyvo
+from astropy.coordinates import Latitude, Longitude
+from astropy.io import fits
+from astropy.io.votable import parse as parse_votable
+from mocpy import MOC
+from PIL import Image
+
+from hips.properties import MANDATORY, parse_properties
+from hips.tree import TileTree
+from vodal.testing.skies import make_survey
+
+pytestmark = [
+    pytest.mark.xdist_group("live"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+SETTINGS = """
+[hips.live.selections]
+deep = "t_exptime > 60"
+wrong = "t_exptim > 60"
+none = "t_exptime > 1e9"
+"""
+CENTRE = (150.1, 2.2)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory, cli):
+    """A site of seven exposures of eight, without a HiPS; the eighth lies beside it."""
+    folder = tmp_path_factory.mktemp("live")
+    (folder / "skylane.toml").write_text(SETTINGS)
+    survey = make_survey(folder / "data" / "demo", exposures=8, size=160, scale_arcsec=0.8, seed=3)
+    late = survey.exposures[4]
+    aside = folder / late.path.name
+    late.path.rename(aside)
+    cli.run("ingest", folder / "data" / "demo", "--site", folder)
+    process, url = cli.start(folder)
+    yield SimpleNamespace(folder=folder, survey=survey, url=url, late=late, aside=aside)
+    cli.stop(process)
+
+
+def tile_number(order: int, ra: float, dec: float) -> int:
+    return int(healpix.lonlat_to_healpix(Longitude([ra], "deg"), Latitude([dec], "deg"), order)[0])
+
+
+def tile_url(site, name: str, order: int, npix: int, extension: str) -> str:
+    return (
+        f"{site.url}/hips/live/{name}/Norder{order}/Dir{npix // 10000 * 10000}/Npix{npix}"
+        f".{extension}"
+    )
+
+
+def get(url: str, **headers) -> httpx.Response:
+    return httpx.get(url, headers=headers, timeout=120)
+
+
+def properties(site, name: str) -> dict[str, str]:
+    answer = get(f"{site.url}/hips/live/{name}/properties")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["access-control-allow-origin"] == "*"
+    return parse_properties(answer.text)
+
+
+def holding(exposures, ra: float, dec: float) -> set[str]:
+    found = set()
+    for exposure in exposures:
+        x, y = exposure.wcs.all_world2pix(ra, dec, 0)
+        if -0.5 <= x <= 159.5 and -0.5 <= y <= 159.5:
+            found.add(exposure.path.name)
+    return found
+
+
+def names(document: dict) -> set[str]:
+    return {image["file_name"] for image in document["images"]}
+
+
+@pytest.mark.parametrize("name", ["demo", "demo-r", "2026-01-10", "2026-01-09..2026-01-11", "deep"])
+def test_each_kind_of_name_is_a_hips(live, name):
+    keys = properties(live, name)
+    assert set(MANDATORY) <= set(keys)
+    assert keys["hips_status"] == "public master unclonable"
+    order = int(keys["hips_order"])
+    assert order == 10
+    view = float(keys["hips_initial_ra"]), float(keys["hips_initial_dec"])
+    for k in (order, order - 1, 5, 3, 0):
+        npix = tile_number(k, *view)
+        with fits.open(io.BytesIO(get(tile_url(live, name, k, npix, "fits")).content)) as hdus:
+            values = hdus[0].data
+            assert (hdus[0].header["ORDER"], hdus[0].header["NPIX"]) == (k, npix)
+        picture = np.array(
+            Image.open(io.BytesIO(get(tile_url(live, name, k, npix, "png")).content)).convert("LA")
+        )
+        np.testing.assert_array_equal(picture[::-1, :, 1] > 0, np.isfinite(values))
+        assert np.isfinite(values).any()
+    moc = MOC.from_fits(io.BytesIO(get(f"{live.url}/hips/live/{name}/Moc.fits").content))
+    assert moc.contains_lonlat(Longitude([view[0]], "deg"), Latitude([view[1]], "deg")).all()
+    assert moc.sky_fraction == pytest.approx(float(keys["moc_sky_fraction"]), rel=1e-4)
+    page = get(f"{live.url}/hips/live/{name}/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert httpx.get(f"{live.url}/hips/live/{name}").headers["location"] == f"{name}/"
+
+
+def test_a_selection_shows_its_images_alone(live):
+    order, npix = 10, tile_number(10, *CENTRE)
+    shown = {}
+    for name, chosen in {
+        "demo": lambda _: True,
+        "demo-g": lambda e: e.band == "g",
+        "deep": lambda e: e.exposure_s > 60,
+        "2026-01-10": lambda _: True,
+    }.items():
+        place = f"ra={CENTRE[0]}&dec={CENTRE[1]}"
+        answer = get(f"{live.url}/hips/live/{name}/progenitors?{place}")
+        there = [e for e in live.survey.exposures if e.path.exists() and chosen(e)]
+        assert names(answer.json()) == holding(there, *CENTRE)
+        shown[name] = get(tile_url(live, name, order, npix, "fits")).content
+    assert shown["demo"] != shown["demo-g"] != shown["deep"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("nothing/properties", 404, "no live HiPS 'nothing'"),
+        ("2026-01-33/properties", 404, "2026-11-01..2026-11-03"),
+        ("2026-01-11..2026-01-10/properties", 404, "no live HiPS"),
+        ("none/properties", 404, "no image"),
+        ("none/Norder3/Dir0/Npix1.png", 404, "no image"),
+        ("demo/Norder3/Dir0/Npix1.png", 404, "no image"),
+        ("demo/Norder11/Dir0/Npix1.png", 404, "no image"),
+        ("demo/Norder3/Dir0/Npix768.png", 404, "no such tile"),
+        ("demo/Norder3/Dir10000/Npix1.png", 404, "no such tile"),
+        ("demo/Norder3/Dir0/Npix1.jpg", 404, "no such tile"),
+        ("demo/Norder99/Dir0/Npix1.png", 404, "no such tile"),
+        ("demo/../demo/x", 404, ""),
+        ("wrong/properties", 500, "hips.live.selections.wrong is wrong: unknown column t_exptim"),
+        ("demo/progenitors", 400, "ORDER and NPIX"),
+        ("demo/progenitors?order=3", 400, "ORDER and NPIX"),
+        ("demo/progenitors?order=3&npix=768", 400, "NPIX takes 0 to 767"),
+        ("demo/progenitors?order=40&npix=1", 400, "ORDER takes 0 to 29"),
+        ("demo/progenitors?ra=10&dec=100", 400, "declination"),
+        ("demo/progenitors?ra=x&dec=1", 400, "RA takes"),
+        ("demo/progenitors?ra=1&dec=1&responseformat=fits", 400, "RESPONSEFORMAT takes"),
+    ],
+)
+def test_what_is_not_there_or_wrong_is_told(live, path, status, says):
+    answer = get(f"{live.url}/hips/live/{path}")
+    assert answer.status_code == status
+    assert says in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_the_list_names_what_there_is(live):
+    records = [parse_properties(r) for r in get(f"{live.url}/hips/live/list").text.split("\n\n")]
+    urls = {r["hips_service_url"].removeprefix(f"{live.url}/hips/live/") for r in records}
+    assert {"demo", "demo-g", "demo-r", "demo-i", "deep"} <= urls
+    assert not {"none", "wrong"} & urls
+    for record in records:
+        assert get(f"{record['hips_service_url']}/properties").status_code == 200
+    assert "/live/" not in get(f"{live.url}/hips/list").text
+
+
+def test_clients_ask_again_and_get_nothing_twice(live):
+    url = tile_url(live, "demo-r", 10, tile_number(10, *CENTRE), "png")
+    first = get(url)
+    assert first.headers["cache-control"] == "public, max-age=5"
+    again = get(url, **{"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert get(url).content == first.content
+    head = httpx.head(url)
+    assert head.headers["content-length"] == str(len(first.content))
+
+
+def test_datalink_names_the_images_behind_a_tile(live):
+    order, npix = 8, tile_number(8, *CENTRE)
+    url = f"{live.url}/hips/live/demo/progenitors?ORDER={order}&NPIX={npix}"
+    told = get(url).json()
+    assert (told["order"], told["npix"], told["overflow"]) == (order, npix, False)
+    answer = get(f"{url}&RESPONSEFORMAT=datalink")
+    assert answer.headers["content-type"] == "application/x-votable+xml;content=datalink"
+    table = parse_votable(io.BytesIO(answer.content)).get_first_table().to_table()
+    assert set(table["semantics"]) == {"#progenitor"}
+    assert set(table["ID"]) == {image["obs_publisher_did"] for image in told["images"]}
+    links = pyvo.dal.adhoc.DatalinkResults.from_result_url(table["access_url"][0])
+    assert "#this" in [link["semantics"] for link in links]
+
+
+def test_an_exposure_is_on_the_sky_when_it_has_landed_and_gone_when_it_is_withdrawn(live, cli):
+    exposure = live.late
+    ra, dec = (float(v) for v in exposure.wcs.all_pix2world(80, 80, 0))
+    band = f"demo-{exposure.band}"
+    urls = [
+        tile_url(live, band, order, tile_number(order, ra, dec), kind)
+        for order, kind in ((10, "fits"), (10, "png"), (8, "fits"), (3, "png"))
+    ]
+    before = [get(url) for url in urls]
+    point = f"{live.url}/hips/live/{band}/progenitors?ra={ra}&dec={dec}"
+    assert exposure.path.name not in names(get(point).json())
+    shutil.copy(live.aside, exposure.path)
+    cli.run("ingest", live.folder / "data" / "demo", "--site", live.folder)
+    after = [get(url) for url in urls]
+    assert exposure.path.name in names(get(point).json())
+    for old, new in zip(before, after, strict=True):
+        assert new.status_code == 200
+        assert new.headers["etag"] != old.headers.get("etag")
+        assert new.content != old.content
+    exposure.path.unlink()
+    cli.run("ingest", live.folder / "data" / "demo", "--prune", "--site", live.folder)
+    for url, old in zip(urls, before, strict=True):
+        now = get(url)
+        assert (now.status_code, now.headers.get("etag")) == (
+            old.status_code, old.headers.get("etag"),
+        )  # fmt: skip
+        if old.status_code == 200:
+            assert now.content == old.content
+
+
+def test_built_and_live_have_the_same_deepest_tiles_and_progenitors(live, cli):
+    """Last: with a HiPS built, live ones of its name follow its recipe."""
+    cli.run("hips", "build", "demo", "--site", live.folder)
+    for band in "gri":
+        hips = Path(live.folder) / "hips" / f"demo-{band}"
+        tree = TileTree(hips)
+        for npix in tree.tiles(10, "fits"):
+            for kind in ("fits", "png"):
+                made = get(tile_url(live, f"demo-{band}", 10, npix, kind)).content
+                assert made == tree.read(10, npix, kind)
+            place = f"progenitors?order=10&npix={npix}"
+            built = get(f"{live.url}/hips/demo-{band}/{place}").json()
+            on_demand = get(f"{live.url}/hips/live/demo-{band}/{place}").json()
+            # By the pixels of the images a few tiles more may be touched than by their outlines.
+            assert names(on_demand) <= names(built)
+            assert names(built)
+        ra, dec = CENTRE
+        at = get(f"{live.url}/hips/demo-{band}/progenitors?ra={ra}&dec={dec}").json()
+        there = [e for e in live.survey.exposures if e.path.exists() and e.band == band]
+        assert names(at) == holding(there, *CENTRE)
+    assert get(f"{live.url}/hips/nothing/progenitors?ra=1&dec=2").status_code == 404
