@@ -41,6 +41,7 @@ In the order data flows:
 - `composite`   the colour HiPS of three
 - `collection`  the HiPS of a collection: bands and colour
 - `check`       a check of a HiPS, on disk or on a server, whoever made it
+- `cutout`      a HiPS on any grid of the sky, as FITS or a picture
 - `links`       from a product to its HiPS
 - `remote`      a HiPS that lies elsewhere
 - `shelf`       those that are served, by name

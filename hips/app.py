@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 
 from hips.archive import Archive
 from hips.archive_routes import archive_routes
+from hips.cutout.routes import cutout_routes
 from hips.live.routes import LiveHips
 from hips.routes import hips_routes
 from hips.settings import HipsSettings
@@ -40,8 +41,8 @@ def create_app(
     storage
         Reads the HiPS that lie elsewhere.
     archive
-        Where images are known; without it there are no live HiPS, and nobody is told which images
-        are behind a tile. Its pool must run while the app serves.
+        Where images are known; without it there are no live HiPS and no cutouts, and nobody is told
+        which images are behind a tile. Its pool must run while the app serves.
     """
     if archive is None:
         return service_app(hips_routes(root, settings, public_url, storage))
@@ -54,6 +55,7 @@ def create_app(
             await live.close()
 
     routes = [
+        *cutout_routes(root, settings, archive.pool),
         *archive_routes(root, settings, public_url, storage, archive, live),
         *hips_routes(root, settings, public_url, storage),
     ]

@@ -87,6 +87,8 @@ class HipsSettings(Settings):
     keep_versions: int = Field(default=0, ge=0)
     """How many earlier versions of a HiPS are kept and served below its name and release date:
     ``/hips/demo-g@2026-01-31T04:05Z/``."""
+    max_cutout_pixels: int = Field(default=1 << 24, ge=1)
+    """Most pixels (columns times rows) of a cutout of a HiPS."""
     tile_max_age_s: int = Field(default=3600, ge=0)
     """How long clients and proxies may keep a tile without asking again."""
     live: LiveSettings = LiveSettings()

@@ -218,6 +218,36 @@ def hips_check(
     context.exit(code)
 
 
+@hips_group.command("cutout")
+@click.argument("hips")
+@click.argument("output", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--ra", help="ICRS, of the middle, degrees.  [default: that of the first view]")
+@click.option("--dec", help="The same, declination.")
+@click.option("--fov", help="Width of the longer side, degrees.")
+@click.option("--width", help="Columns.  [default: 512]")
+@click.option("--height", help="Rows.  [default: 512]")
+@click.option("--projection", help="TAN, SIN, CAR, AIT ...  [default: TAN]")
+@click.option("--rotation-angle", help="Position angle of up, degrees from north through east.")
+@click.option("--coordsys", help="icrs or galactic.  [default: icrs]")
+@click.option("--format", "format_", help="fits, png, jpg or webp.  [default: what OUTPUT ends in]")
+@click.option("--min-cut", help="Value or percentile (0.5%) that is black in pictures.")
+@click.option("--max-cut", help="Value or percentile (99.5%) that is white.")
+@click.option("--stretch", help="linear, sqrt, log or asinh.  [default: linear]")
+@click.option("--cmap", help="gray, viridis ...  [default: gray]")
+@command
+def hips_cutout(
+    hips: str, output: Path, format_: str | None, site: Path, **options: str | None
+) -> None:
+    """Write a part of a HiPS (a name, or a folder) on a grid of the sky.
+
+    Example: skylane hips cutout demo-r m51.png --ra 202.47 --dec 47.2 --fov 0.2
+    """
+    from skylane import hips_cutout as cutouts
+
+    if cutouts.cut(site, hips, output, {**options, "format": format_}).blank:
+        console.print("note: the HiPS holds nothing there", style="yellow")
+
+
 @main.group("store")
 def store_group() -> None:
     """Look after the catalogue's store: SQLite, or PostgreSQL."""
