@@ -1,0 +1,84 @@
+"""HiPS of real sets: they are made, the check finds no error, and pixels are those of reproject."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from reproject import reproject_interp
+
+from hips.build import build
+from hips.check import Level, check_hips
+from hips.composite import build_color
+from hips.settings import HipsSettings
+from hips.tree import TileTree
+
+pytestmark = [
+    pytest.mark.realdata,
+    # What astropy says of the originals while it reads them for comparison.
+    pytest.mark.filterwarnings("ignore::astropy.utils.exceptions.AstropyWarning"),
+]
+
+SETS = {
+    "twomass_gc_jhk": ({"j": "gc_2mass_j*", "h": "gc_2mass_h*", "k": "gc_2mass_k*"}, None),
+    "sdss_fpc_griz": ({"g": "*-g4-*", "r": "*-r4-*", "i": "*-i4-*"}, 9),
+    "decam_i_dithers": ({"i": "*.mini.fits"}, None),
+    "decam_dithers_grz": ({"g": "*_ooi_g_*", "r": "*_ooi_r_*", "z": "*_ooi_z_*"}, 10),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_real_sets_become_hips_without_error(real_images, tmp_path, new_shelf, name):
+    bands, order = SETS[name]
+    settings = HipsSettings(order=order, photometry=False, weights="uniform")
+    made = {}
+    for band, pattern in bands.items():
+        shelf = new_shelf()
+        paths = sorted((real_images / name).glob(pattern))
+        assert paths
+        for path in paths:
+            shelf.put(path, filter=band)
+        made[band] = build(
+            shelf.items, shelf.index, tmp_path, settings, name=band, title=f"{name} {band}",
+            creator_did=f"ivo://test.example/hips/{band}",
+        )  # fmt: skip
+        assert made[band].images == len(paths)
+    if len(bands) == 3:
+        made["color"] = build_color(
+            {band: made[band].path for band in reversed(bands)}, tmp_path, settings, name="color",
+            title=name, creator_did="ivo://test.example/hips/color",
+        )  # fmt: skip
+    for summary in made.values():
+        found = [f for f in check_hips(summary.path, 20) if f.level != Level.NOTE]
+        assert found == []
+
+
+@pytest.mark.parametrize("band", ["j", "h", "k"])
+def test_tiles_of_2mass_are_what_reproject_gives(real_images, tmp_path, shelf, band):
+    (path,) = (real_images / "twomass_gc_jhk").glob(f"gc_2mass_{band}*")
+    shelf.put(path)
+    summary = build(
+        shelf.items, shelf.index, tmp_path, HipsSettings(photometry=False), name=band,
+        title="2MASS", creator_did="ivo://test.example/hips/one",
+    )  # fmt: skip
+    with fits.open(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image, wcs = file[0].data.astype(float), WCS(file[0].header)
+    tree = TileTree(summary.path)
+    difference = []
+    for npix in tree.tiles(summary.order, "fits"):
+        with fits.open(tree.path(summary.order, npix, "fits")) as file:
+            value, header = file[0].data.astype(float), file[0].header
+            truth = reproject_interp((image, wcs), header, return_footprint=False)
+        both = np.isfinite(value) & np.isfinite(truth)
+        difference.append((value - truth)[both] / np.nanstd(image))
+    off = np.abs(np.concatenate(difference))
+    assert len(off) > 100_000
+    # Places are right to 0.005 pixel: values, to that part of what a pixel's step changes.
+    with np.errstate(invalid="ignore"):
+        step = np.hypot(*np.gradient(image)) / np.nanstd(image)
+    assert np.median(off) < 0.005 * np.nanmedian(step)
+    assert np.percentile(off, 99) < 0.005 * np.nanpercentile(step, 99)
