@@ -43,6 +43,9 @@ In the order data flows:
 - `check`       a check of a HiPS, on disk or on a server, whoever made it
 - `cutout`      a HiPS on any grid of the sky, as FITS or a picture
 - `links`       from a product to its HiPS
+- `media`       which files are served, as what, how long they may be kept
+- `export`      the plain tree of a HiPS
+- `upload`      a HiPS put into an object store
 - `remote`      a HiPS that lies elsewhere
 - `shelf`       those that are served, by name
 - `answers`     kept copies, ranges, what is not there

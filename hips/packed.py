@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -18,7 +19,16 @@ from hips.pack import Directory, PackWriter, read_directory, take_entry
 from hips.tiles import Found, Tiles, TileSink
 from hips.tree import TileTree, link_or_copy
 
-__all__ = ["LAYOUT_FILE", "PACKS", "PackedTree", "pack_path", "parse_layout", "root_of", "roots_of"]
+__all__ = [
+    "LAYOUT_FILE",
+    "PACKS",
+    "PackedTree",
+    "pack_digest",
+    "pack_path",
+    "parse_layout",
+    "root_of",
+    "roots_of",
+]
 
 PACKS: Final = "Packs"
 """The folder of the packs, in a HiPS's own."""
@@ -275,6 +285,14 @@ class _Pack:
 @lru_cache(maxsize=_DIRECTORIES)
 def _directory(pack: _Pack) -> Directory:
     return read_directory(pack.read, pack.size_bytes)
+
+
+def pack_digest(path: Path) -> str:
+    """Tell packs apart by the tiles in them: by their directories, not by all their bytes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for key, entry in sorted(_read(path).items()):
+        digest.update(f"{key} {entry}".encode())
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> Directory:

@@ -26,6 +26,7 @@ __all__ = [
     "keep_version",
     "safe_name",
     "staging",
+    "staging_free",
 ]
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -108,6 +109,19 @@ def staging(
 
 
 @contextmanager
+def staging_free(target: Path) -> Iterator[None]:
+    """Keep the HiPS of a folder from being made or removed while the block runs.
+
+    Raises
+    ------
+    ServiceUnavailable
+        If it is being made.
+    """
+    with _lock(target.with_name(f".{target.name}.lock"), target.name, shared=False):
+        yield
+
+
+@contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Let one process at a time into the block, of those that make the same folder."""
     descriptor = os.open(folder / ".plan.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -126,7 +140,8 @@ def _lock(path: Path, name: str, *, shared: bool) -> Iterator[None]:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ServiceUnavailable(
-                f"another process is making the HiPS '{name}'; try again when it is done"
+                f"another process is making, copying or removing the HiPS '{name}'; "
+                "try again when it is done"
             ) from None
         yield
     finally:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from hips.answers import absent, found
+from hips.media import TILE_EXTENSIONS, caching, is_shown, media_type
 from hips.names import parse_tile_path
 from hips.properties import format_properties
 from hips.settings import HipsSettings
@@ -19,24 +19,6 @@ from vodal.storage import LOCAL, Storage
 from vodal.web.requests import site_url
 
 __all__ = ["hips_list", "hips_mount", "hips_routes"]
-
-_FILE: Final = re.compile(
-    r"(?:Norder\d{1,2}/Allsky\.(?:fits|png|jpg|webp)"
-    r"|properties|Moc\.fits|index\.html|preview\.jpg|metadata\.(?:fits|xml))"
-)
-"""All that is served besides tiles; nothing else of a folder can be reached."""
-
-_TYPES: Final = {
-    "fits": "image/fits",
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "webp": "image/webp",
-    "html": "text/html; charset=utf-8",
-    "xml": "application/xml",
-    "properties": "text/plain; charset=utf-8",
-}
-_TILES: Final = {"fits", "png", "jpg", "webp"}
-_FOREVER_S: Final = 31_536_000
 
 
 def hips_routes(
@@ -75,10 +57,10 @@ def hips_routes(
         # Aladin Lite doubles the slash if its user ends the address with one.
         path = str(request.path_params.get("path", "")).lstrip("/") or "index.html"
         tile = parse_tile_path(path)
-        if tile is not None and tile[2] in _TILES:
+        if tile is not None and tile[2] in TILE_EXTENSIONS:
             there = hips.tile(*tile)
         else:
-            there = hips.file(path) if _FILE.fullmatch(path) else None
+            there = hips.file(path) if is_shown(path) else None
         if there is None:
             return absent()
         if shelf.get(name)[0] is not hips:
@@ -89,9 +71,8 @@ def hips_routes(
         version = request.query_params.get("v")
         fixed = fixed or (version is not None and version == values.get("hips_release_date"))
         private = "private" in values.get("hips_status", "").split()
-        kind = _TYPES.get(path.rpartition(".")[2], "application/octet-stream")
-        caching = _caching(path, settings, fixed=fixed, private=private)
-        return found(request, there, kind, caching)
+        kept = caching(path, settings, fixed=fixed, private=private)
+        return found(request, there, media_type(path), kept)
 
     return [
         Route("/", list_all),
@@ -126,13 +107,3 @@ def hips_list(shelf: Shelf, base_url: str) -> str:
         shown["hips_service_url"] = f"{base_url}/{name}"
         records.append(format_properties(shown))
     return "\n".join(records)
-
-
-def _caching(path: str, settings: HipsSettings, *, fixed: bool, private: bool) -> str:
-    # What names the release date must be fresh: by it clients know what else has changed.
-    if path in {"properties", "index.html"}:
-        return "no-cache"
-    who = "private" if private else "public"
-    if fixed:
-        return f"{who}, max-age={_FOREVER_S}, immutable"
-    return f"{who}, max-age={settings.tile_max_age_s}"

@@ -136,7 +136,7 @@ def serve(host: str | None, port: int | None, workers: int | None, site: Path) -
 
 @main.group("hips")
 def hips_group() -> None:
-    """Build and check HiPS."""
+    """Build, check, list, copy and remove HiPS."""
 
 
 @hips_group.command("build")
@@ -176,6 +176,56 @@ def hips_build(
     commands.build_hips(
         console, site, collection, workers, fresh=fresh, shard=shard, scheduler=scheduler
     )
+
+
+@hips_group.command("list")
+@command
+def hips_list(site: Path) -> None:
+    """List the HiPS of the site, their earlier releases, and those it shows from elsewhere."""
+    from skylane import hips_places
+
+    hips_places.list_all(console, site)
+
+
+@hips_group.command("remove")
+@click.argument("name", metavar="NAME[@RELEASE]")
+@command
+def hips_remove(name: str, site: Path) -> None:
+    """Remove a HiPS with its earlier releases, or a single earlier release.
+
+    Example: skylane hips remove demo-g
+    """
+    from skylane import hips_places
+
+    hips_places.remove(console, site, name)
+
+
+@hips_group.command("export")
+@click.argument("name")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@command
+def hips_export(name: str, folder: Path, site: Path) -> None:
+    """Copy a HiPS, packed or not, as a plain tree of files that any web server can serve.
+
+    Example: skylane hips export demo-g /var/www/demo-g
+    """
+    from skylane import hips_places
+
+    hips_places.export(console, site, name, folder)
+
+
+@hips_group.command("publish")
+@click.argument("name")
+@click.argument("uri", metavar="s3://BUCKET/PREFIX")
+@command
+def hips_publish(name: str, uri: str, site: Path) -> None:
+    """Bring the copy of a HiPS in an object store up to date: what has changed, properties last.
+
+    Example: skylane hips publish demo-g s3://survey/hips/demo-g
+    """
+    from skylane import hips_places
+
+    hips_places.publish(console, site, name, uri)
 
 
 @hips_group.command("check")

@@ -10,6 +10,7 @@
 - `byteranges`  several ranges in one answer
 - `http`        files of HTTP servers
 - `s3`          signed addresses of objects of S3
+- `bucket`      objects of S3 written
 - `gzipped`     the plain stream of a whole-file gzip
 - `remote`      both of them by URI
 - `opening`     all of them by URI: `Storage`

@@ -106,7 +106,7 @@ class Buckets:
         except ImportError:
             raise SettingsError("signed requests to S3 need obstore; install skylane[s3]") from None
         try:
-            return str(sign(self._store(bucket), "GET", key, timedelta(seconds=_VALID_S)))
+            return str(sign(self.store(bucket), "GET", key, timedelta(seconds=_VALID_S)))
         except BaseError:
             # What obstore says may hold parts of credentials.
             raise ServiceUnavailable(
@@ -115,7 +115,8 @@ class Buckets:
                 retry_after_s=30,
             ) from None
 
-    def _store(self, bucket: str) -> S3Store:
+    def store(self, bucket: str) -> S3Store:
+        """Give what signs for a bucket, and writes to it."""
         store = self._stores.get(bucket)
         if store is None:
             from obstore.store import S3Store  # noqa: PLC0415
