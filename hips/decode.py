@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import math
+import mmap
 import pickle
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,6 +41,8 @@ __all__ = [
 
 Pixels = NDArray[np.float32]
 
+_POPULATE_READ: Final = 22
+"""``MADV_POPULATE_READ`` of Linux 5.14, which Python does not name; others refuse it."""
 _SAMPLE: Final = 1 << 14
 """Pixels that stand for an image in its statistics."""
 
@@ -183,12 +187,13 @@ def _sample(pixels: Pixels) -> Pixels:
 
 
 class ImageCache:
-    """Decoded images, the least recently used dropped first.
+    """Decoded images, mapped from their files: processes share what the system holds of these.
 
     Parameters
     ----------
     limit_bytes
-        Of all images held; an image of more than half of it is mapped from its file instead.
+        Of all images held, the least recently used dropped first. An image of more than half of
+        it is read as far as it is needed, others at once.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -207,10 +212,8 @@ class ImageCache:
         opened = open_image(source)
         opened.close()
         files = [path, weights_path(path)][: 2 if weighted else 1]
-        if 4 * shape[0] * shape[1] * len(files) > self._limit // 2:
-            planes: list[Pixels] = [np.memmap(file, np.float32, "r", shape=shape) for file in files]
-        else:
-            planes = [np.fromfile(file, np.float32).reshape(shape) for file in files]
+        whole = 4 * shape[0] * shape[1] * len(files) <= self._limit // 2
+        planes = [_mapped(file, shape, whole=whole) for file in files]
         self._images[path] = image = LoadedImage(
             planes[0],
             ImageMapping(opened.wcs, binning),
@@ -224,7 +227,17 @@ class ImageCache:
         return image
 
 
+def _mapped(path: Path, shape: tuple[int, int], *, whole: bool) -> Pixels:
+    """Map a plane, at once if it is wanted whole: page by page takes twice the time."""
+    with path.open("rb") as file:
+        # Nothing is written there; what can only be read would be compiled for once more.
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    if whole:
+        with suppress(OSError):
+            memory.madvise(_POPULATE_READ)
+    return np.frombuffer(memory, np.float32).reshape(shape)
+
+
 def _size(image: LoadedImage) -> int:
-    """Give the bytes of memory that an image takes."""
-    planes = [image.pixels] if image.weights is None else [image.pixels, image.weights]
-    return sum(plane.nbytes for plane in planes if not isinstance(plane, np.memmap))
+    """Give the bytes that an image takes."""
+    return image.pixels.nbytes + (0 if image.weights is None else image.weights.nbytes)

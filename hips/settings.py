@@ -65,7 +65,8 @@ class HipsSettings(Settings):
     order_shard: int = Field(default=3, ge=1, le=6)
     """Size of one unit of work: ``4 ** order_shard`` deepest tiles."""
     cache_mb: int = Field(default=768, ge=16)
-    """Memory for decoded images in each worker process; larger images are mapped from disk."""
+    """How much of decoded images each worker process maps at a time. They lie in `scratch`; the
+    memory that the system holds them in is shared by the workers."""
     scratch: Path | None = None
     """Folder for decoded images while a HiPS is made; by default beside the HiPS. Needs room
     for the images in work at one time, 4 bytes a pixel."""
