@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import cdshealpix.nested as healpix
@@ -62,13 +64,22 @@ class ImageFacts:
 
 
 def open_image(source: ImageSource) -> OpenImage:
-    """Open the image plane of a source.
+    """Open the image plane of a source; who asks for it closes it.
+
+    A thread that asks again soon gets the same one: finding out its coordinates takes as long as
+    a tile.
 
     Raises
     ------
     DataError
         If it cannot be put on the sky.
     """
+    return _opened(source, threading.get_ident())
+
+
+@lru_cache(maxsize=128)
+def _opened(source: ImageSource, _thread: int) -> OpenImage:
+    # One for each thread, as wcslib's coordinates are not to be shared.
     return OpenImage(source.uri, FileIndex.from_bytes(source.index), source.hdus)
 
 
