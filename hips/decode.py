@@ -192,8 +192,8 @@ class ImageCache:
     Parameters
     ----------
     limit_bytes
-        Of all images held, the least recently used dropped first. An image of more than half of
-        it is read as far as it is needed, others at once.
+        Of all images held, the least recently used dropped first, and those whose files are gone
+        before. An image of more than half of it is read as far as it is needed, others at once.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -206,6 +206,8 @@ class ImageCache:
         if image is not None:
             self._images.move_to_end(path)
             return image
+        for gone in [known for known in self._images if not known.exists()]:
+            self._held -= _size(self._images.pop(gone))
         # Written by `decode` of this same run, never by a stranger.
         with source_path(path).open("rb") as file:
             source, shape, binning, weighted, weight = pickle.load(file)  # noqa: S301
