@@ -32,10 +32,10 @@ def decoded(tmp_path, shelf, save_image):
     return made
 
 
-def mapped():
-    """Give the names of the decoded images that this process maps, also of files removed."""
+def mapped(folder):
+    """Give the names of the decoded images of a folder that this process maps, also of removed."""
     lines = Path("/proc/self/maps").read_text().splitlines()
-    return {Path(line.split()[5]).name for line in lines if ".image" in line}
+    return {Path(line.split()[5]).name for line in lines if f"{folder}/" in line}
 
 
 @pytest.mark.parametrize("limit", [1, BYTES, 10 * BYTES])
@@ -49,17 +49,17 @@ def test_images_are_those_that_were_decoded_whatever_is_held(decoded, limit):
             np.testing.assert_allclose([x[0], y[0]], (SIDE - 1) / 2.0, atol=1e-6)
 
 
-def test_no_more_is_held_than_allowed_and_nothing_of_files_that_are_gone(decoded):
+def test_no_more_is_held_than_allowed_and_nothing_of_files_that_are_gone(decoded, tmp_path):
     cache = ImageCache(3 * BYTES)
     paths = list(decoded)
     for path in paths:
         cache.get(path)
-    assert mapped() == {"2.image", "3.image", "4.image"}
+    assert mapped(tmp_path) == {"2.image", "3.image", "4.image"}
     drop_decoded(paths[3])
     cache.get(paths[4])
-    assert "3.image" in mapped()
+    assert "3.image" in mapped(tmp_path)
     cache.get(paths[0])
-    assert mapped() == {"0.image", "2.image", "4.image"}
+    assert mapped(tmp_path) == {"0.image", "2.image", "4.image"}
 
 
 def test_the_coordinates_of_an_image_are_found_out_once(tmp_path, shelf, save_image):
