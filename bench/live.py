@@ -30,6 +30,7 @@ from vodal.testing.skies import make_wcs
 
 _CENTRE = (150.1, 2.2)
 _SCALE_ARCSEC = 0.2
+_CLIENT = httpx.Client(timeout=300)
 
 
 def make_image(path: Path, number: int, size: int, *, compressed: bool) -> None:
@@ -83,7 +84,7 @@ def told(name: str, seconds: Sequence[float]) -> None:
 def timed(url: str) -> float:
     """Ask for a tile."""
     began = time.perf_counter()
-    answer = httpx.get(url, timeout=300)
+    answer = _CLIENT.get(url)
     seconds = time.perf_counter() - began
     if answer.status_code != 200:
         raise SystemExit(f"{url}: {answer.status_code} {answer.text[:200]}")
