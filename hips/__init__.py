@@ -19,7 +19,8 @@ In the order data flows:
 - `pyramid`     the coarser orders of a shard
 - `stretch`     values to grey levels
 - `color`       three bands to colours
-- `encode`      FITS, PNG and JPEG
+- `encode`      FITS, PNG and JPEG, one by one
+- `formats`     which of them are written
 - `tiles`       the seam: how tiles are kept
 - `tree`        as files
 - `pack`, `packed`  in ZIP files of many

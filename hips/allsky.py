@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,19 +11,19 @@ import cdshealpix.nested as healpix
 import numpy as np
 from astropy.coordinates import Latitude, Longitude
 from numpy.typing import NDArray
-from PIL import Image
 
-from hips.encode import CardValue, fits_image, jpeg, png_grey, png_rgba, read_fits
+from hips.encode import CardValue, fits_image, jpeg, read_fits
+from hips.formats import Encoding, read_picture
 from hips.names import TILE_ORDER, TILE_WIDTH, allsky_path, pixel_size_arcsec, tile_count
 from hips.opening import open_tiles
 from hips.pyramid import halve
 from hips.stretch import Stretch
+from hips.tiles import Tiles
 from hips.view import View
 
 __all__ = [
     "ALLSKY_ORDER",
     "allsky_cell",
-    "read_png",
     "write_allsky",
     "write_allsky_color",
     "write_preview",
@@ -52,8 +51,10 @@ def allsky_cell(npix: int) -> tuple[slice, slice]:
     return slice(bottom, bottom + _CELL), slice(across * _CELL, (across + 1) * _CELL)
 
 
-def write_allsky(folder: Path, stretch: Stretch, cards: Mapping[str, CardValue]) -> None:
-    """Write the pictures of order 3, FITS and PNG, from the FITS tiles."""
+def write_allsky(
+    folder: Path, stretch: Stretch, cards: Mapping[str, CardValue], encoding: Encoding
+) -> None:
+    """Write the pictures of order 3 in all formats, from the FITS tiles."""
     columns, rows = _grid()
     picture = np.full((rows * _CELL, columns * _CELL), np.nan, np.float32)
     tiles = open_tiles(folder)
@@ -65,22 +66,34 @@ def write_allsky(folder: Path, stretch: Stretch, cards: Mapping[str, CardValue])
         while tile.shape[0] > _CELL:
             tile, valid = halve(tile, valid)
         picture[allsky_cell(npix)] = tile
-    (folder / allsky_path(ALLSKY_ORDER, "fits")).parent.mkdir(exist_ok=True)
+    _forget(folder)
     (folder / allsky_path(ALLSKY_ORDER, "fits")).write_bytes(fits_image(picture, cards))
-    (folder / allsky_path(ALLSKY_ORDER, "png")).write_bytes(png_grey(stretch.levels(picture)))
+    levels = stretch.levels(picture)
+    for extension in encoding.pictures:
+        data = encoding.grey(extension, levels)
+        (folder / allsky_path(ALLSKY_ORDER, extension)).write_bytes(data)
 
 
-def write_allsky_color(folder: Path) -> None:
+def write_allsky_color(folder: Path, encoding: Encoding) -> None:
     """Write the picture of order 3 from the colour tiles."""
     columns, rows = _grid()
     picture = np.zeros((rows * _CELL, columns * _CELL, 4), np.uint8)
-    tiles = open_tiles(folder)
-    for npix in tiles.tiles(ALLSKY_ORDER, "png"):
-        data = tiles.read(ALLSKY_ORDER, npix, "png")
-        assert data is not None
-        picture[allsky_cell(npix)] = _shrunk(read_png(data))
-    (folder / allsky_path(ALLSKY_ORDER, "png")).parent.mkdir(exist_ok=True)
-    (folder / allsky_path(ALLSKY_ORDER, "png")).write_bytes(png_rgba(picture))
+    tree = open_tiles(folder)
+    for npix in tree.tiles(ALLSKY_ORDER, encoding.pictures[0]):
+        tile = read_picture(tree, ALLSKY_ORDER, npix)
+        if tile is not None:
+            picture[allsky_cell(npix)] = _shrunk(tile)
+    _forget(folder)
+    for extension in encoding.pictures:
+        data = encoding.colors(extension, picture)
+        (folder / allsky_path(ALLSKY_ORDER, extension)).write_bytes(data)
+
+
+def _forget(folder: Path) -> None:
+    """Make room: remove what a build in other formats has left."""
+    (folder / f"Norder{ALLSKY_ORDER}").mkdir(exist_ok=True)
+    for path in (folder / f"Norder{ALLSKY_ORDER}").glob("Allsky.*"):
+        path.unlink()
 
 
 def _shrunk(tile: Bytes) -> Bytes:
@@ -95,14 +108,24 @@ def _shrunk(tile: Bytes) -> Bytes:
     return result
 
 
-def read_png(data: bytes) -> Bytes:
-    """Read a PNG tile as (row, column, RGBA), lowest row first."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.ascontiguousarray(np.asarray(image.convert("RGBA"))[::-1])
+def write_preview(
+    folder: Path, view: View, deepest: int, quality: int, stretch: Stretch | None = None
+) -> None:
+    """Write ``preview.jpg``: 256 x 256 pixels around the first view, north up and east left.
 
-
-def write_preview(folder: Path, view: View, deepest: int, quality: int) -> None:
-    """Write ``preview.jpg``: 256 x 256 pixels around the first view, north up and east left."""
+    Parameters
+    ----------
+    folder
+        Holds the tiles.
+    view
+        The first view.
+    deepest
+        Order of the deepest tiles.
+    quality
+        Of the JPEG.
+    stretch
+        Of FITS tiles, where there are no others.
+    """
     fov = min(view.fov_deg, 120.0)
     pixel = fov / _PREVIEW
     order = 0
@@ -118,14 +141,24 @@ def write_preview(folder: Path, view: View, deepest: int, quality: int) -> None:
     for bit in range(TILE_ORDER):
         x |= (inside >> 2 * bit & 1) << bit
         y |= (inside >> 2 * bit + 1 & 1) << bit
-    kept = open_tiles(folder)
+    tree = open_tiles(folder)
     for npix in np.unique(tiles):
-        data = kept.read(order, int(npix), "png")
-        if data is not None:
+        tile = read_picture(tree, order, int(npix))
+        if tile is None and stretch is not None:
+            tile = _grey_picture(tree, order, int(npix), stretch)
+        if tile is not None:
             here = tiles == npix
-            picture[here] = read_png(data)[TILE_WIDTH - 1 - x[here], y[here]]
+            picture[here] = tile[TILE_WIDTH - 1 - x[here], y[here]]
     square = picture.reshape(_PREVIEW, _PREVIEW, 4)
     (folder / "preview.jpg").write_bytes(jpeg(square, quality))
+
+
+def _grey_picture(tree: Tiles, order: int, npix: int, stretch: Stretch) -> Bytes | None:
+    data = tree.read(order, npix, "fits")
+    if data is None:
+        return None
+    levels = stretch.levels(read_fits(data))
+    return np.stack([levels, levels, levels, np.where(levels == 0, 0, 255)], 2).astype(np.uint8)
 
 
 def _tangent_plane(view: View, step: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -25,6 +25,7 @@ from pathlib import Path
 from hips.allsky import write_allsky
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, next_release, write_description
+from hips.formats import Encoding, drop_other_formats
 from hips.images import ImageSource
 from hips.live.images import exposure_of, number_of
 from hips.metadata import progenitor_table, write_metadata
@@ -140,10 +141,13 @@ def build(
             if not leaves:
                 raise DataError(_nothing(name, skipped))
             now = datetime.now(UTC)
-            site.tidy(tiles, {(record.order, record.npix) for record in made.records})
+            site.tidy(
+                tiles, {(record.order, record.npix) for record in made.records},
+                render.encoding,
+            )  # fmt: skip
             stretch = plan.recipe.stretch
             assert stretch is not None
-            write_allsky(folder, stretch, render.cards)
+            write_allsky(folder, stretch, render.cards, render.encoding)
             used = [product for n, product in enumerate(ordered) if n not in lost]
             origin = provenance_of(used)
             about = Description(
@@ -152,7 +156,7 @@ def build(
                 text=description or _text(origin, band),
                 collection=", ".join(origin.collections),
                 order=plan.recipe.order,
-                formats=("png", "fits"),
+                formats=render.encoding.words,
                 provenance=origin,
                 made=first_made(target, now),
                 released=last_release(target, now)
@@ -161,6 +165,7 @@ def build(
                 tiles=summary.tiles,
                 size_bytes=made.size_bytes,
                 extra=_image_keywords(plan.recipe, settings),
+                stretch=stretch,
             )
             write_description(folder, leaves, about, settings)
             write_metadata(folder, render.cards, title, progenitor_table(used))
@@ -267,8 +272,11 @@ class _Site:
                         known.put_lost(source.did, damaged[source.number])
                 known.save()
 
-    def tidy(self, tiles: dict[int, set[int]], records: set[tuple[int, int]]) -> None:
+    def tidy(
+        self, tiles: dict[int, set[int]], records: set[tuple[int, int]], encoding: Encoding
+    ) -> None:
         """Leave only what belongs to the HiPS."""
+        drop_other_formats(self._folder, encoding)
         open_tiles(self._folder).prune(tiles)
         Records(self._folder).prune(records)
         self._plan_file.unlink(missing_ok=True)
@@ -279,7 +287,7 @@ class _Site:
         if rendered:
             return False
         here, there = Records(self._folder), Records(self._published)
-        return here.inputs() == there.inputs()
+        return here.contents() == there.contents()
 
 
 def _skipped(products: Sequence[Product], lost: dict[int, str]) -> tuple[Skipped, ...]:

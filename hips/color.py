@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hips.encode import png_rgba, read_fits
+from hips.encode import read_fits
+from hips.formats import Encoding
 from hips.opening import open_tiles
 from hips.records import Record, Records
 from hips.tiles import Tiles, TileSink
@@ -30,8 +31,6 @@ Pixels = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 COLOR_FILE: Final = "color.json"
-COLOR_FORMATS: Final = ("png",)
-"""Of the tiles."""
 _SAMPLE_TILES: Final = 24
 
 
@@ -136,6 +135,7 @@ class ColorJob:
 
     folders: tuple[Path, Path, Path]
     """Of the bands' HiPS: red, green, blue."""
+    encoding: Encoding
     target: Tiles
     published: Path
     """The colour HiPS as it is served."""
@@ -153,10 +153,13 @@ class ColorJob:
 def paint_tiles(job: ColorJob) -> Record:
     """Paint tiles from the bands' FITS tiles, unless they are there already."""
     records = Records(job.target.folder)
+    formats = job.encoding.marks
     done = records.get(job.order, job.npix)
-    if done is not None and done.inputs == job.inputs:
+    if done is not None and (done.inputs, done.formats) == (job.inputs, formats):
         return done
     done = Records(job.published).get(job.order, job.npix)
+    if done is not None and done.formats != formats:
+        done = None
     if done is not None and done.inputs == job.inputs and _take_all(job):
         records.put(done)
         return done
@@ -165,7 +168,7 @@ def paint_tiles(job: ColorJob) -> Record:
             size = _fill(job, done, sink)
     else:
         size = _fill(job, None, job.target)
-    record = Record(job.order, job.npix, job.inputs, size, job.leaves)
+    record = Record(job.order, job.npix, job.inputs, size, job.leaves, formats=formats)
     records.put(record)
     return record
 
@@ -174,12 +177,12 @@ def _take_all(job: ColorJob) -> bool:
     """Take the tiles as they are served, if they can be had so."""
     old = open_tiles(job.published)
     if not job.leaves:
-        job.target.take(old, job.order, job.npix, COLOR_FORMATS)
+        job.target.take(old, job.order, job.npix, job.encoding.marks)
         return True
     tiles: dict[int, list[int]] = {}
     for order, npix in job.tiles:
         tiles.setdefault(order, []).append(npix)
-    return job.target.take_shard(old, job.order, job.npix, tiles, COLOR_FORMATS)
+    return job.target.take_shard(old, job.order, job.npix, tiles, job.encoding.marks)
 
 
 def _fill(job: ColorJob, before: Record | None, sink: TileSink) -> int:
@@ -188,7 +191,7 @@ def _fill(job: ColorJob, before: Record | None, sink: TileSink) -> int:
     size = 0
     for order, npix in job.tiles:
         if kept is not None and kept(order, npix):
-            size += sink.take(open_tiles(job.published), order, npix, COLOR_FORMATS)
+            size += sink.take(open_tiles(job.published), order, npix, job.encoding.marks)
         else:
             size += _paint_tile(job, order, npix, sink)
     return size
@@ -200,7 +203,11 @@ def _paint_tile(job: ColorJob, order: int, npix: int, sink: TileSink) -> int:
     if shape is None:
         raise UsageError("the HiPS of the bands have changed while they were made into colours")
     filled = [np.full(shape, np.nan, np.float32) if t is None else t for t in tiles]
-    return sink.write(order, npix, "png", png_rgba(paint(filled, job.scale)))
+    picture = paint(filled, job.scale)
+    return sum(
+        sink.write(order, npix, extension, job.encoding.colors(extension, picture))
+        for extension in job.encoding.pictures
+    )
 
 
 def _read(folder: Path, order: int, npix: int) -> Pixels | None:

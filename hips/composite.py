@@ -12,7 +12,6 @@ from typing import Final
 from hips.allsky import ALLSKY_ORDER, write_allsky_color
 from hips.color import (
     COLOR_FILE,
-    COLOR_FORMATS,
     ColorJob,
     ColorScale,
     choose_color,
@@ -20,6 +19,7 @@ from hips.color import (
 )
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, next_release, write_description
+from hips.formats import Encoding, drop_other_formats
 from hips.metadata import write_metadata
 from hips.opening import open_tiles, tiles_in_the_making
 from hips.properties import Provenance, parse_properties
@@ -80,12 +80,13 @@ def build_color(
         Crew.of(crew, workers) as hands,
         staging(target, anew=fresh, keep=settings.keep_versions) as folder,
     ):
+        encoding = Encoding.of_color(settings)
         tiles = {k: _present(folders, k) for k in range(order + 1)}
         scale = None if fresh else _kept_scale(folder, bands) or _kept_scale(target, bands)
         scale = scale or choose_color(bands, folders, order, tiles[order])
         (folder / COLOR_FILE).write_text(scale.to_json(), "utf-8")
         made_tiles = tiles_in_the_making(folder, settings.storage, max(0, order - _RUN_ORDERS))
-        jobs = _Jobs(folders, made_tiles, target, scale, order)
+        jobs = _Jobs(folders, encoding, made_tiles, target, scale, order)
         runs = list(jobs.runs(tiles))
         counter = Progress(progress, len(runs) + 1)
         made: list[Record] = []
@@ -95,19 +96,20 @@ def build_color(
             made.append(result)
             counter.step()
         made += build_above(made, hands, paint_tiles, jobs.above)
+        drop_other_formats(folder, encoding)
         made_tiles.prune({k: set(found) for k, found in tiles.items()})
         Records(folder).prune({(record.order, record.npix) for record in made})
         if order >= ALLSKY_ORDER:
-            write_allsky_color(folder)
+            write_allsky_color(folder, encoding)
         now = datetime.now(UTC)
-        same = Records(folder).inputs() == Records(target).inputs()
+        same = Records(folder).contents() == Records(target).contents()
         about = Description(
             creator_did=creator_did,
             title=title,
             text=description or f"Colour composite: red {red}, green {green}, blue {blue}.",
             collection=known[0].get("obs_collection", ""),
             order=order,
-            formats=COLOR_FORMATS,
+            formats=encoding.words,
             provenance=_joined(known),
             made=first_made(target, now),
             released=last_release(target, now) if same else next_release(target, now),
@@ -131,6 +133,8 @@ class _Jobs:
     ----------
     folders
         Of the bands' HiPS.
+    encoding
+        Of the tiles.
     target, published
         Where the tiles go, and the HiPS as it is served.
     scale
@@ -140,10 +144,11 @@ class _Jobs:
     """
 
     def __init__(
-        self, folders: tuple[Path, Path, Path], target: Tiles, published: Path,
-        scale: ColorScale, order: int,
+        self, folders: tuple[Path, Path, Path], encoding: Encoding, target: Tiles,
+        published: Path, scale: ColorScale, order: int,
     ) -> None:  # fmt: skip
-        self._folders, self._target, self._published = folders, target, published
+        self._folders, self._encoding = folders, encoding
+        self._target, self._published = target, published
         self._scale, self._order = scale, order
         self._top = max(0, order - _RUN_ORDERS)
         self._leaves = [_leaf_inputs(folder, order) for folder in folders]
@@ -168,8 +173,8 @@ class _Jobs:
         leaves: Mapping[int, str],
     ) -> ColorJob:  # fmt: skip
         return ColorJob(
-            self._folders, self._target, self._published, self._scale, order, npix, inputs,
-            tiles, leaves,
+            self._folders, self._encoding, self._target, self._published, self._scale, order,
+            npix, inputs, tiles, leaves,
         )  # fmt: skip
 
     def _inputs(self, npix: int) -> str:

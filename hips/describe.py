@@ -20,6 +20,7 @@ from hips.properties import (
     publisher_of,
 )
 from hips.settings import HipsSettings
+from hips.stretch import Stretch
 from vodal.errors import DataError
 
 __all__ = ["Description", "first_made", "last_release", "next_release", "write_description"]
@@ -51,6 +52,8 @@ class Description:
     size_bytes: int
     extra: Mapping[str, object]
     """Keywords of this kind of HiPS."""
+    stretch: Stretch | None = None
+    """Of a band's values."""
 
 
 def first_made(published: Path, now: datetime) -> datetime:
@@ -102,7 +105,7 @@ def write_description(
     """
     write_moc(folder / "Moc.fits", about.order, leaves)
     view = first_view(about.order, leaves)
-    write_preview(folder, view, about.order, settings.jpeg_quality)
+    write_preview(folder, view, about.order, settings.jpeg_quality, about.stretch)
     page = index_page(about.title, about.text, view, settings.aladin_lite_url)
     (folder / "index.html").write_text(page, "utf-8")
     scale = f"{pixel_size_arcsec(about.order) / 3600.0:.6g}"

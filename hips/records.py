@@ -42,6 +42,8 @@ class Record:
     """Of a shard: digest of what goes into each deepest tile that holds something, by number."""
     blank: Mapping[int, str] = field(default_factory=dict)
     """The same of those that hold nothing."""
+    formats: Mapping[str, str] = field(default_factory=dict)
+    """Of the tiles: by extension, what tells apart those of the same pixels that differ."""
     valid: bytes = b""
     """Valid fraction of the tile's pixels, packed; empty where it is not needed."""
 
@@ -101,6 +103,7 @@ class Record:
                 "size_bytes": self.size_bytes,
                 "leaves": self.leaves,
                 "blank": self.blank,
+                "formats": self.formats,
                 "valid": b64encode(self.valid).decode(),
             }
         )
@@ -120,9 +123,10 @@ class Record:
                 {int(npix): str(inputs) for npix, inputs in values[key].items()}
                 for key in ("leaves", "blank")
             )
+            formats = {str(key): str(mark) for key, mark in values["formats"].items()}
             return cls(
                 int(values["order"]), int(values["npix"]), str(values["inputs"]),
-                int(values["size_bytes"]), leaves, blank, b64decode(values["valid"]),
+                int(values["size_bytes"]), leaves, blank, formats, b64decode(values["valid"]),
             )  # fmt: skip
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no record of tiles: {error}") from None
@@ -162,9 +166,9 @@ class Records:
             with suppress(OSError, ValueError):
                 yield Record.from_json(path.read_text("utf-8"))
 
-    def inputs(self) -> dict[tuple[int, int], str]:
-        """Give the digest of the inputs of each tile that has a record, by order and number."""
-        return {(record.order, record.npix): record.inputs for record in self.all()}
+    def contents(self) -> dict[tuple[int, int], tuple[str, Mapping[str, str]]]:
+        """Give inputs and formats of each tile that has a record, by order and number."""
+        return {(r.order, r.npix): (r.inputs, r.formats) for r in self.all()}
 
     def leaves(self) -> dict[int, str]:
         """Give the digest of the inputs of each deepest tile, by number."""

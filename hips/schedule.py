@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from hips.crew import Crew
 from hips.decode import ImageStats, decode, drop_decoded
 from hips.encode import CardValue
+from hips.formats import Encoding
 from hips.images import ImageSource
 from hips.opening import open_tiles
 from hips.plan import Plan, Shard
 from hips.recipe import Recipe
 from hips.records import Record, Records
 from hips.settings import HipsSettings
-from hips.shard import FORMATS, ShardJob, TileWriter, build_shard, shard_inputs
+from hips.shard import ShardJob, TileWriter, build_shard, shard_inputs
 from hips.stretch import choose_stretch
 from hips.summary import Progress
 from hips.upper import UpperJob, build_above, build_upper
@@ -114,6 +115,7 @@ class Rendering:
         self.damaged: dict[int, str] = {}
         """Of the lost, those whose file is at fault."""
         self.cards = value_cards(plan.recipe)
+        self.encoding = Encoding.of_band(settings)
 
     def settle(self) -> Recipe:
         """Choose the grey levels, if they are not chosen yet; gives the complete recipe."""
@@ -137,7 +139,7 @@ class Rendering:
         self._recipe = self.settle()
         stretch = self._recipe.stretch
         assert stretch is not None
-        self._writer = TileWriter(open_tiles(self._folder), self.cards, stretch)
+        self._writer = TileWriter(open_tiles(self._folder), self.cards, stretch, self.encoding)
         self._uses = Counter(n for shard in shards for n in shard.images())
         made = Made()
         for record in self._results(shards, made):
@@ -222,16 +224,16 @@ class Rendering:
 
     def _there(self, shard: Shard) -> Record | None:
         """Give the record of a shard that an earlier build made of the same images."""
-        inputs = shard_inputs(self._inputs(shard))
+        inputs, formats = shard_inputs(self._inputs(shard)), self.encoding.marks
         here = Records(self._folder)
         record = here.get(self._recipe.top, shard.npix)
-        if record is not None and record.inputs == inputs:
+        if record is not None and (record.inputs, record.formats) == (inputs, formats):
             return replace(record, valid=b"")
         record = Records(self._published).get(self._recipe.top, shard.npix)
-        if record is None or record.inputs != inputs:
+        if record is None or (record.inputs, record.formats) != (inputs, formats):
             return None
         old, tiles = open_tiles(self._published), record.tiles(self._recipe.order)
-        if not self._writer.tree.take_shard(old, record.order, record.npix, tiles, FORMATS):
+        if not self._writer.tree.take_shard(old, record.order, record.npix, tiles, formats):
             return None
         here.put(record)
         return replace(record, valid=b"")

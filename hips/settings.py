@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hips.live.settings import LiveSettings
 from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS
@@ -77,8 +77,27 @@ class HipsSettings(Settings):
     creator: str = ""
     """``hips_creator``: institute or person who made the HiPS. By default the makers of the images,
     as far as they are known, else the authority of the HiPS's identifier."""
+    formats: tuple[Literal["fits", "png", "jpeg", "webp"], ...] = ("png", "fits")
+    """Formats of the tiles; the first is the one that clients take by default. FITS tiles have to
+    be among them, as the coarser orders, the colours and later builds are made of them. A HiPS in
+    colour has those that are pictures, or PNG if there are none. JPEG shows blank pixels black."""
     jpeg_quality: int = Field(default=90, ge=1, le=100)
-    """Of the preview."""
+    """Of JPEG tiles and of the preview."""
+    webp_quality: Annotated[int, Field(ge=1, le=100)] | Literal["lossless"] = 90
+    """Of WebP tiles; ``"lossless"`` keeps every grey level and takes more than ten times as long
+    to write."""
+
+    @field_validator("formats")
+    @classmethod
+    def _with_fits(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if "fits" not in formats:
+            raise ValueError(
+                "has to hold 'fits': colours and coarser orders are made of FITS tiles"
+            )
+        if len(set(formats)) < len(formats):
+            raise ValueError("names a format twice")
+        return formats
+
     aladin_lite_url: str = "/portal/vendor/aladin.js"
     """Where a HiPS's own page finds Aladin Lite (the ES module), as a path of the site."""
     remote: dict[str, str] = Field(default_factory=dict)

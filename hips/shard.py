@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from hips.coadd import Combination, coadd_of
 from hips.decode import ImageCache
-from hips.encode import CardValue, fits_tile, png_grey, read_fits
+from hips.encode import CardValue, fits_tile, read_fits
+from hips.formats import Encoding
 from hips.opening import open_tiles
 from hips.pyramid import Pyramid
 from hips.recipe import digest_of
@@ -23,12 +24,9 @@ from hips.tiles import Tiles, TileSink
 from vodal.resample.block import Sampling
 from vodal.resample.grid import TOUCH_CELLS, pixel_grid
 
-__all__ = ["FORMATS", "ShardJob", "TileWriter", "build_shard", "shard_inputs"]
+__all__ = ["ShardJob", "TileWriter", "build_shard", "shard_inputs"]
 
 Pixels = NDArray[np.float32]
-
-FORMATS = ("fits", "png")
-"""Of the tiles of one band."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +37,48 @@ class TileWriter:
     cards: Mapping[str, CardValue]
     """Of every FITS tile."""
     stretch: Stretch
+    encoding: Encoding
 
     def write(self, order: int, npix: int, tile: Pixels, into: TileSink | None = None) -> int:
-        """Write a tile as FITS and PNG, into a shard or on its own; gives the number of bytes."""
-        sink = into or self.tree
-        size = sink.write(order, npix, "fits", fits_tile(order, npix, tile, self.cards))
-        return size + sink.write(order, npix, "png", png_grey(self.stretch.levels(tile)))
+        """Write a tile in all formats, into a shard or on its own; gives the number of bytes."""
+        return self._write(into or self.tree, order, npix, tile, self.encoding.marks)
+
+    def take(
+        self, old: Tiles, order: int, npix: int, formats: Mapping[str, str],
+        into: TileSink | None = None,
+    ) -> int:  # fmt: skip
+        """Have the tile of another HiPS, in all formats; gives the number of bytes.
+
+        Parameters
+        ----------
+        old, order, npix
+            The other's tiles, and which.
+        formats
+            Of the tile there (`Record.formats`); others are made from its FITS file.
+        """
+        sink, size = into or self.tree, 0
+        for extension, mark in self.encoding.marks.items():
+            if formats.get(extension) == mark:
+                size += sink.take(old, order, npix, [extension])
+                continue
+            data = old.read(order, npix, "fits")
+            if data is None:
+                raise RuntimeError(f"tile {npix} of order {order} has gone")
+            size += self._write(sink, order, npix, read_fits(data), [extension])
+        return size
+
+    def _write(
+        self, sink: TileSink, order: int, npix: int, tile: Pixels, extensions: Iterable[str]
+    ) -> int:
+        levels, size = None, 0
+        for extension in extensions:
+            if extension == "fits":
+                data = fits_tile(order, npix, tile, self.cards)
+            else:
+                levels = self.stretch.levels(tile) if levels is None else levels
+                data = self.encoding.grey(extension, levels)
+            size += sink.write(order, npix, extension, data)
+        return size
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +143,7 @@ def _fill(job: ShardJob, sink: TileSink) -> Record:
     def emit(order: int, npix: int, tile: Pixels, valid: Pixels) -> None:
         nonlocal size, packed
         if before is not None and before.kept(leaves, job.order)(order, npix):
-            size += sink.take(old, order, npix, FORMATS)
+            size += job.writer.take(old, order, npix, before.formats, sink)
         else:
             size += job.writer.write(order, npix, tile, sink)
         if order == job.top:
@@ -122,7 +156,7 @@ def _fill(job: ShardJob, sink: TileSink) -> Record:
         if before is not None and before.blank.get(npix) == inputs:
             continue
         if before is not None and before.leaves.get(npix) == inputs:
-            size += sink.take(old, job.order, npix, FORMATS)
+            size += job.writer.take(old, job.order, npix, before.formats, sink)
             data = old.read(job.order, npix, "fits")
             if data is None:
                 raise RuntimeError(f"tile {npix} of order {job.order} has gone")
@@ -136,7 +170,10 @@ def _fill(job: ShardJob, sink: TileSink) -> Record:
         pyramid.add(npix, tile)
     pyramid.finish()
     blank = {npix: inputs for npix, inputs in job.inputs.items() if npix not in leaves}
-    return Record(job.top, job.npix, shard_inputs(job.inputs), size, leaves, blank, packed)
+    return Record(
+        job.top, job.npix, shard_inputs(job.inputs), size, leaves, blank,
+        job.writer.encoding.marks, packed,
+    )  # fmt: skip
 
 
 def _render(

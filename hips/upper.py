@@ -17,7 +17,7 @@ from hips.opening import open_tiles
 from hips.pyramid import halve
 from hips.recipe import digest_of
 from hips.records import Record, Records
-from hips.shard import FORMATS, TileWriter
+from hips.shard import TileWriter
 
 __all__ = ["UpperJob", "build_above", "build_upper"]
 
@@ -46,13 +46,16 @@ def build_upper(job: UpperJob) -> Record:
     tree = job.writer.tree
     records = Records(tree.folder)
     done = records.get(job.order, job.npix)
-    if done is not None and done.inputs == job.inputs:
+    formats = job.writer.encoding.marks
+    if done is not None and (done.inputs, done.formats) == (job.inputs, formats):
         return replace(done, valid=b"")
     before = Records(job.published).get(job.order, job.npix)
     if before is not None and before.inputs == job.inputs:
-        tree.take(open_tiles(job.published), job.order, job.npix, FORMATS)
-        records.put(before)
-        return replace(before, valid=b"")
+        old = open_tiles(job.published)
+        size = job.writer.take(old, job.order, job.npix, before.formats)
+        record = replace(before, formats=formats, size_bytes=size)
+        records.put(record)
+        return replace(record, valid=b"")
     tile = np.full((TILE_WIDTH, TILE_WIDTH), np.nan, np.float32)
     valid = np.zeros((TILE_WIDTH, TILE_WIDTH), np.float32)
     for child in job.children:
@@ -63,7 +66,9 @@ def build_upper(job: UpperJob) -> Record:
         place = child_slices(child & 3)
         tile[place], valid[place] = halve(read_fits(data), below.valid_fractions())
     size = job.writer.write(job.order, job.npix, tile)
-    record = Record(job.order, job.npix, job.inputs, size, valid=Record.pack(valid))
+    record = Record(
+        job.order, job.npix, job.inputs, size, formats=formats, valid=Record.pack(valid)
+    )
     records.put(record)
     return replace(record, valid=b"")
 

@@ -14,11 +14,11 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from hips.allsky import read_png
 from hips.cutout.grid import Grid, make_grid
 from hips.cutout.request import Cut, CutoutRequest
 from hips.cutout.sample import TileReader, order_for, sample
 from hips.encode import read_fits
+from hips.formats import decode_picture
 from hips.opening import open_tiles
 from hips.properties import parse_properties
 from hips.tiles import Tiles
@@ -137,7 +137,7 @@ def _colors(tree: Tiles, order: int, formats: list[str]) -> TileReader:
         data = tree.read(order, number, extension)
         if data is None:
             return None
-        rgba = read_png(data).astype(np.float32)
+        rgba = decode_picture(data).astype(np.float32)
         rgba[rgba[..., 3] == 0] = np.nan
         return rgba
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,3 +107,21 @@ def build_files(tmp_path, shelf):
         return tmp_path / "hips" / name, summary
 
     return make
+
+
+@pytest.fixture
+def lint() -> Callable[[Path], str]:
+    """Give what tells what Aladin's check says of a HiPS."""
+    jar = Path("/usr/share/java/aladin.jar")
+    if not jar.is_file() or shutil.which("java") is None:
+        pytest.skip("Debian's aladin package is not installed")
+
+    def run(folder: Path) -> str:
+        done = subprocess.run(
+            ["java", "-Djava.awt.headless=true", "-jar", str(jar), "-hipsgen", f"out={folder}",
+             "LINT"],
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        return done.stdout + done.stderr
+
+    return run
