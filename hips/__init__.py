@@ -5,6 +5,7 @@ In the order data flows:
 - `settings`    what can be set
 - `names`       paths, NESTED numbers, which way up a tile is
 - `cells`       the sky inside a HEALPix cell
+- `frames`      equatorial or galactic cells
 - `images`      the images that go in: headers, tiles they reach
 - `recipe`      what is decided once and kept: depth, common scale, grey levels
 - `progenitors` which images there are, and the tiles they reach

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hips.encode import CardValue, fits_image, jpeg, read_fits
 from hips.formats import Encoding, read_picture
+from hips.frames import Frame, from_icrs
 from hips.names import TILE_ORDER, TILE_WIDTH, allsky_path, pixel_size_arcsec, tile_count
 from hips.opening import open_tiles
 from hips.pyramid import halve
@@ -109,8 +110,9 @@ def _shrunk(tile: Bytes) -> Bytes:
 
 
 def write_preview(
-    folder: Path, view: View, deepest: int, quality: int, stretch: Stretch | None = None
-) -> None:
+    folder: Path, view: View, deepest: int, quality: int, stretch: Stretch | None = None,
+    frame: Frame = "equatorial",
+) -> None:  # fmt: skip
     """Write ``preview.jpg``: 256 x 256 pixels around the first view, north up and east left.
 
     Parameters
@@ -125,6 +127,8 @@ def write_preview(
         Of the JPEG.
     stretch
         Of FITS tiles, where there are no others.
+    frame
+        Of the tiles.
     """
     fov = min(view.fov_deg, 120.0)
     pixel = fov / _PREVIEW
@@ -132,8 +136,9 @@ def write_preview(
     while order < deepest and pixel_size_arcsec(order) > pixel * 3600.0:
         order += 1
     ra, dec = _tangent_plane(view, 2.0 * math.tan(math.radians(fov / 2.0)) / _PREVIEW)
+    lon, lat = from_icrs(frame, ra.ravel(), dec.ravel())
     cells = healpix.lonlat_to_healpix(
-        Longitude(ra.ravel(), "deg"), Latitude(dec.ravel(), "deg"), order + TILE_ORDER
+        Longitude(lon, "deg"), Latitude(lat, "deg"), order + TILE_ORDER
     ).astype(np.int64)
     picture = np.zeros((_PREVIEW * _PREVIEW, 4), np.uint8)
     tiles, inside = cells >> 2 * TILE_ORDER, cells & (1 << 2 * TILE_ORDER) - 1

@@ -166,6 +166,7 @@ def build(
                 size_bytes=made.size_bytes,
                 extra=_image_keywords(plan.recipe, settings),
                 stretch=stretch,
+                frame=settings.frame,
             )
             write_description(folder, leaves, about, settings)
             write_metadata(folder, render.cards, title, progenitor_table(used))

@@ -62,8 +62,8 @@ def sky_of(order: int, npix: int, u: Floats, v: Floats) -> tuple[Floats, Floats]
     Returns
     -------
     ra, dec
-        Degrees, in the shape of ``u``. At a pole the right ascension is that of the cell's
-        middle.
+        Degrees in the frame of the cells, in the shape of ``u``. At a pole the right ascension is
+        that of the cell's middle.
     """
     base, x, y = xy_of(order, npix)
     flat_u = np.ascontiguousarray(u, np.float64).ravel()

@@ -20,6 +20,7 @@ from hips.color import (
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, next_release, write_description
 from hips.formats import Encoding, drop_other_formats
+from hips.frames import Frame
 from hips.metadata import write_metadata
 from hips.opening import open_tiles, tiles_in_the_making
 from hips.properties import Provenance, parse_properties
@@ -75,6 +76,7 @@ def build_color(
     bands, folders = (red, green, blue), (band_hips[red], band_hips[green], band_hips[blue])
     known = [_known(folder) for folder in folders]
     order = min(int(values["hips_order"]) for values in known)
+    frame = _frame(known)
     target = output / name
     with (
         Crew.of(crew, workers) as hands,
@@ -116,6 +118,7 @@ def build_color(
             tiles=sum(len(found) for found in tiles.values()),
             size_bytes=sum(record.size_bytes for record in made),
             extra={"dataproduct_subtype": "color", "hips_hierarchy": "mean"},
+            frame=frame,
         )
         write_description(folder, sorted(tiles[order]), about, settings)
         cards = dict(zip(("RED", "GREEN", "BLUE"), bands, strict=True))
@@ -189,6 +192,19 @@ def _known(folder: Path) -> dict[str, str]:
     except (OSError, KeyError, ValueError, DataError):
         raise UsageError(f"the folder {folder.name} holds no HiPS") from None
     return values
+
+
+def _frame(known: Sequence[Mapping[str, str]]) -> Frame:
+    """Give the frame of the bands' HiPS, one for all."""
+    frames = {values.get("hips_frame", "") for values in known}
+    if frames == {"equatorial"}:
+        return "equatorial"
+    if frames == {"galactic"}:
+        return "galactic"
+    raise UsageError(
+        f"the bands' HiPS are of the frames {', '.join(sorted(frames))}; "
+        "a colour HiPS needs bands of one frame, equatorial or galactic"
+    )
 
 
 def _present(folders: Iterable[Path], order: int) -> dict[int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hips.allsky import write_preview
 from hips.coverage import first_view, write_moc
+from hips.frames import Frame
 from hips.names import TILE_WIDTH, pixel_size_arcsec, tile_count
 from hips.page import index_page
 from hips.properties import (
@@ -54,6 +55,8 @@ class Description:
     """Keywords of this kind of HiPS."""
     stretch: Stretch | None = None
     """Of a band's values."""
+    frame: Frame = "equatorial"
+    """Of the cells."""
 
 
 def first_made(published: Path, now: datetime) -> datetime:
@@ -103,9 +106,9 @@ def write_description(
     settings
         Of all HiPS of the site.
     """
-    write_moc(folder / "Moc.fits", about.order, leaves)
-    view = first_view(about.order, leaves)
-    write_preview(folder, view, about.order, settings.jpeg_quality, about.stretch)
+    write_moc(folder / "Moc.fits", about.order, leaves, about.frame)
+    view = first_view(about.order, leaves, about.frame)
+    write_preview(folder, view, about.order, settings.jpeg_quality, about.stretch, about.frame)
     page = index_page(about.title, about.text, view, settings.aladin_lite_url)
     (folder / "index.html").write_text(page, "utf-8")
     scale = f"{pixel_size_arcsec(about.order) / 3600.0:.6g}"
@@ -129,7 +132,7 @@ def write_description(
         "hips_order": about.order,
         "hips_order_min": 0,
         "hips_tile_width": TILE_WIDTH,
-        "hips_frame": "equatorial",
+        "hips_frame": about.frame,
         "hips_pixel_scale": scale,
         "hips_initial_ra": f"{view.ra_deg:.6f}",
         "hips_initial_dec": f"{view.dec_deg:.6f}",

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hips.frames import Frame
 from hips.names import TILE_ORDER, TILE_WIDTH, xy_of
 
 __all__ = [
@@ -76,7 +77,7 @@ def fits_image(data: NDArray[np.float32], cards: Mapping[str, CardValue]) -> byt
     return b"".join((header, blank, body, zeros))
 
 
-def tile_cards(order: int, npix: int) -> dict[str, CardValue]:
+def tile_cards(order: int, npix: int, frame: Frame = "equatorial") -> dict[str, CardValue]:
     """Give a tile's cards: its number and its coordinates in the HPX projection.
 
     The tile is a square of the projection's plane turned by 45 degrees; columns run to the
@@ -93,7 +94,8 @@ def tile_cards(order: int, npix: int) -> dict[str, CardValue]:
     difference = -face_x / step
     total = (45.0 - _FACE_Y[base]) / step
     origin_x, origin_y = (total + difference) / 2.0, (total - difference) / 2.0
-    return {
+    galactic = frame == "galactic"
+    cards: dict[str, CardValue] = {
         "ORDER": order,
         "NPIX": npix,
         "CRPIX1": origin_y - y0 + 0.5,
@@ -102,23 +104,24 @@ def tile_cards(order: int, npix: int) -> dict[str, CardValue]:
         "CD1_2": -step,
         "CD2_1": step,
         "CD2_2": -step,
-        "CTYPE1": "RA---HPX",
-        "CTYPE2": "DEC--HPX",
+        "CTYPE1": "GLON-HPX" if galactic else "RA---HPX",
+        "CTYPE2": "GLAT-HPX" if galactic else "DEC--HPX",
         "CRVAL1": 0.0,
         "CRVAL2": 0.0,
         "CUNIT1": "deg",
         "CUNIT2": "deg",
         "PV2_1": 4,
         "PV2_2": 3,
-        "RADESYS": "ICRS",
     }
+    return cards if galactic else {**cards, "RADESYS": "ICRS"}
 
 
 def fits_tile(
-    order: int, npix: int, data: NDArray[np.float32], cards: Mapping[str, CardValue]
-) -> bytes:
+    order: int, npix: int, data: NDArray[np.float32], cards: Mapping[str, CardValue],
+    frame: Frame = "equatorial",
+) -> bytes:  # fmt: skip
     """Write a tile as FITS, with more cards after those of its place."""
-    return fits_image(data, {**tile_cards(order, npix), **cards})
+    return fits_image(data, {**tile_cards(order, npix, frame), **cards})
 
 
 def read_fits(data: bytes) -> NDArray[np.float32]:

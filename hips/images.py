@@ -13,6 +13,7 @@ import numpy as np
 from astropy.coordinates import Latitude, Longitude
 from numpy.typing import NDArray
 
+from hips.frames import Frame, from_icrs
 from hips.names import TILE_WIDTH, pixel_size_arcsec
 from hips.settings import HipsSettings
 from vodal.errors import DataError
@@ -118,7 +119,9 @@ def facts_of(
     )
 
 
-def touched_parts(source: ImageSource, facts: ImageFacts, order: int) -> dict[int, int]:
+def touched_parts(
+    source: ImageSource, facts: ImageFacts, order: int, frame: Frame = "equatorial"
+) -> dict[int, int]:
     """Find the tiles that an image reaches, and which parts of them.
 
     The image is sampled finely enough that each part it reaches has a sample in it or in one of
@@ -132,12 +135,14 @@ def touched_parts(source: ImageSource, facts: ImageFacts, order: int) -> dict[in
     """
     image = open_image(source)
     try:
-        return parts_of(image, facts, order)
+        return parts_of(image, facts, order, frame)
     finally:
         image.close()
 
 
-def parts_of(image: OpenImage, facts: ImageFacts, order: int) -> dict[int, int]:
+def parts_of(
+    image: OpenImage, facts: ImageFacts, order: int, frame: Frame = "equatorial"
+) -> dict[int, int]:
     """Find the tiles that an image reaches; see `touched_parts`."""
     depth = order + int(math.log2(TOUCH_CELLS))
     cell_arcsec = pixel_size_arcsec(order) * TILE_WIDTH / TOUCH_CELLS
@@ -152,9 +157,8 @@ def parts_of(image: OpenImage, facts: ImageFacts, order: int) -> dict[int, int]:
         ra, dec = pixel_to_icrs(image.wcs, *np.meshgrid(xs, rows))
         good = np.isfinite(ra) & np.isfinite(dec)
         if good.any():
-            found = healpix.lonlat_to_healpix(
-                Longitude(ra[good], "deg"), Latitude(dec[good], "deg"), depth
-            )
+            lon, lat = from_icrs(frame, ra[good], dec[good])
+            found = healpix.lonlat_to_healpix(Longitude(lon, "deg"), Latitude(lat, "deg"), depth)
             cells.update(np.unique(found).tolist())
     return _with_neighbours(np.fromiter(cells, np.uint64, len(cells)), depth)
 

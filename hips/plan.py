@@ -9,6 +9,7 @@ from functools import partial
 
 from hips.crew import Crew
 from hips.decode import Calibration
+from hips.frames import Frame
 from hips.images import ImageFacts, ImageSource, look, touched_parts
 from hips.names import pixel_size_arcsec
 from hips.progenitors import Known, Progenitors, fingerprint
@@ -172,7 +173,7 @@ class _Looking:
                 for npix, bits in known.parts.items():
                     tiles.setdefault(npix, []).append((source.number, bits))
                 self._step()
-        touched = partial(_touched, order=order)
+        touched = partial(_touched, order=order, frame=self._settings.frame)
         pairs = ((source, facts[source.number]) for source in new)
         for (source, _), parts in self._crew.results(touched, pairs):
             if isinstance(parts, Exception):
@@ -192,8 +193,8 @@ class _Looking:
             self._progenitors.put(source, self.marks[source.number], None, reason)
 
 
-def _touched(image: tuple[ImageSource, ImageFacts], order: int) -> dict[int, int]:
-    return touched_parts(*image, order)
+def _touched(image: tuple[ImageSource, ImageFacts], order: int, frame: Frame) -> dict[int, int]:
+    return touched_parts(*image, order, frame)
 
 
 def _reason(error: Exception) -> str:

@@ -30,7 +30,7 @@ _FILE: Final = "recipe.json"
 _TILES_VERSION: Final = 2
 """Of the code that makes pixels: to be raised when the same images would give other tiles."""
 _SETTINGS: Final = (
-    "order", "order_tolerance", "kernel", "coadd", "weights", "feather", "background",
+    "frame", "order", "order_tolerance", "kernel", "coadd", "weights", "feather", "background",
     "photometry", "zero_point_mag", "zero_point_keywords", "mask_names", "mask_bits", "order_shard",
 )  # fmt: skip
 """Settings by which tiles differ."""

@@ -139,7 +139,9 @@ class Rendering:
         self._recipe = self.settle()
         stretch = self._recipe.stretch
         assert stretch is not None
-        self._writer = TileWriter(open_tiles(self._folder), self.cards, stretch, self.encoding)
+        self._writer = TileWriter(
+            open_tiles(self._folder), self.cards, stretch, self.encoding, self._settings.frame
+        )
         self._uses = Counter(n for shard in shards for n in shard.images())
         made = Made()
         for record in self._results(shards, made):

@@ -17,6 +17,8 @@ __all__ = ["HipsSettings"]
 class HipsSettings(Settings):
     """How HiPS are made and served."""
 
+    frame: Literal["equatorial", "galactic"] = "equatorial"
+    """Frame of the cells that tiles are: ``equatorial`` is ICRS."""
     order: int | None = Field(default=None, ge=3, le=20)
     """Deepest order of the tiles. By default the first whose pixel is smaller than the median
     pixel of the images, as HiPS 1.0 recommends; 3 at least, since clients expect that order."""

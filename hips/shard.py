@@ -14,6 +14,7 @@ from hips.coadd import Combination, coadd_of
 from hips.decode import ImageCache
 from hips.encode import CardValue, fits_tile, read_fits
 from hips.formats import Encoding
+from hips.frames import Frame
 from hips.opening import open_tiles
 from hips.pyramid import Pyramid
 from hips.recipe import digest_of
@@ -38,6 +39,7 @@ class TileWriter:
     """Of every FITS tile."""
     stretch: Stretch
     encoding: Encoding
+    frame: Frame
 
     def write(self, order: int, npix: int, tile: Pixels, into: TileSink | None = None) -> int:
         """Write a tile in all formats, into a shard or on its own; gives the number of bytes."""
@@ -73,7 +75,7 @@ class TileWriter:
         levels, size = None, 0
         for extension in extensions:
             if extension == "fits":
-                data = fits_tile(order, npix, tile, self.cards)
+                data = fits_tile(order, npix, tile, self.cards, self.frame)
             else:
                 levels = self.stretch.levels(tile) if levels is None else levels
                 data = self.encoding.grey(extension, levels)
@@ -179,7 +181,7 @@ def _fill(job: ShardJob, sink: TileSink) -> Record:
 def _render(
     job: ShardJob, cache: ImageCache, npix: int, images: tuple[tuple[int, int], ...]
 ) -> Pixels | None:
-    block = TileBlock(job.order, npix)
+    block = TileBlock(job.order, npix, job.writer.frame)
     scratch = next((path.parent for path, _ in job.images.values()), None)
     coadd = coadd_of(job.combination, block.layout, job.sampling, scratch)
     for number, parts in images:

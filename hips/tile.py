@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from hips.cells import sky_of
+from hips.frames import Frame, to_icrs
 from hips.names import TILE_WIDTH
 from vodal.resample.block import Block, Layout
 
@@ -26,6 +27,7 @@ class TileBlock(Block):
 
     order: int
     npix: int
+    frame: Frame = "equatorial"
 
     @property
     @override
@@ -39,4 +41,5 @@ class TileBlock(Block):
 
     @override
     def sky(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
-        return sky_of(self.order, self.npix, u / TILE_WIDTH, v / TILE_WIDTH)
+        lon, lat = sky_of(self.order, self.npix, u / TILE_WIDTH, v / TILE_WIDTH)
+        return to_icrs(self.frame, lon, lat)

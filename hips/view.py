@@ -9,7 +9,7 @@ __all__ = ["View"]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where to look first."""
+    """Where to look first, in ICRS."""
 
     ra_deg: float
     dec_deg: float
