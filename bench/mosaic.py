@@ -28,7 +28,7 @@ _STEP = 0.86
 _STARS_PER_PIXEL = 1.0 / 4000.0
 _RADIUS = 10
 _DISTORTION = 3.0
-"""Times that of `make_wcs`."""
+"""Times that of `make_wcs` for 4096 pixels a side; less for smaller ones, as of one camera."""
 _BACK = 4
 """Order of the inverse distortion."""
 
@@ -42,8 +42,9 @@ def make_mosaic(folder: Path, kind: str, count: int, size: int) -> list[Path]:
         Made if need be.
     kind
         ``sip`` (TAN with SIP of order 3 and its inverse of order 4, as astrometry.net and Rubin's
-        pipelines write them; corners are off by 8 pixels), ``tan`` (no distortion), or ``rice``
-        (``sip`` with RICE compression, in the first extension).
+        pipelines write them; corners of 4096 x 4096 pixels are off by 8),
+        ``tan`` (no distortion), or ``rice`` (``sip`` with RICE compression, in the first
+        extension).
     count
         How many.
     size
@@ -74,7 +75,8 @@ def _place(number: int, columns: int, size: int, *, distorted: bool) -> WCS:
     turn = 7.0 * number % 23.0 - 11.0
     wcs = make_wcs(ra, dec, size, _PIXEL_ARCSEC, turn, distorted=distorted)
     if distorted:
-        a, b = _DISTORTION * wcs.sip.a, _DISTORTION * wcs.sip.b
+        strength = _DISTORTION * size / 4096.0
+        a, b = strength * wcs.sip.a, strength * wcs.sip.b
         wcs.sip = Sip(a, b, *_inverse(a, b, size / 2.0), wcs.wcs.crpix)
     return wcs
 
