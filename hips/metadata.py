@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from astropy.io import fits
-from astropy.io.votable import from_table
 from astropy.table import Column, Table
 
 from hips.encode import CardValue
 from vodal.products import Product
+from vodal.tables.columns import Column as VotableColumn
+from vodal.tables.columns import ResultStream
+from vodal.tables.votable import write_votable
 
 __all__ = ["progenitor_table", "write_metadata"]
 
@@ -94,14 +97,34 @@ def write_metadata(
             if plain[name].dtype.kind == "U":
                 plain[name] = [_encoded(value) for value in plain[name]]
         hdus.append(fits.BinTableHDU(plain, name="PROGENITORS"))
-        votable = from_table(progenitors, table_id="progenitors")
-        votable.description = f"Images behind the HiPS {title}"
-        out = io.BytesIO()
-        votable.to_xml(out, tabledata_format="tabledata")
-        (folder / "metadata.xml").write_bytes(out.getvalue())
+        (folder / "metadata.xml").write_bytes(_votable(progenitors, title))
     written = io.BytesIO()
     fits.HDUList(hdus).writeto(written)
     (folder / "metadata.fits").write_bytes(written.getvalue())
+
+
+def _votable(table: Table, title: str) -> bytes:
+    # Not by astropy: the compiled code that its TABLEDATA is written by (8.0.2) now and then
+    # writes beyond its buffer.
+    columns, values = [], []
+    for name in table.colnames:
+        column, is_text = table[name], table[name].dtype.kind == "U"
+        columns.append(
+            VotableColumn(
+                name,
+                "char" if is_text else "double",
+                arraysize="*" if is_text else None,
+                unit=str(column.unit) if column.unit is not None else None,
+                ucd=column.meta["ucd"],
+                description=column.description,
+            )
+        )
+        kind = pa.string() if is_text else pa.float64()
+        values.append(pa.array(column.tolist(), kind, from_pandas=True))
+    batch = pa.RecordBatch.from_arrays(values, names=table.colnames)
+    stream = ResultStream(tuple(columns), iter((batch,)))
+    infos = [("title", f"Images behind the HiPS {title}")]
+    return b"".join(write_votable(stream, infos=infos, serialization="TABLEDATA"))
 
 
 def _ascii(text: str) -> str:

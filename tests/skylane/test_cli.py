@@ -250,7 +250,7 @@ def test_several_server_processes_serve_one_site(tmp_path, cli):
 
 
 def test_answers_do_not_wait_for_the_clients_acknowledgement():
-    listening = _listen("127.0.0.1", 0)
+    listening = _listen("127.0.0.1", 0, 60.0)
     listening.listen()
     with (
         listening as listener,

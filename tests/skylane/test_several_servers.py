@@ -88,7 +88,7 @@ def test_any_process_tells_what_all_count(pair):
     idle = re.findall(r'skylane_soda_workers\{server="(\d+)",state="idle"\} (\d)', page)
     assert sorted(idle) == sorted((str(pid), "2") for pid in servers)
     steps = set(re.findall(r'skylane_soda_step_seconds_bucket\{le="\+Inf".*?step="(\w+)"', page))
-    assert steps == {"find", "queue", "index", "read", "decode", "encode"}
+    assert steps == {"find", "queue", "index", "read", "decode", "resample", "encode"}
 
 
 def test_a_server_process_that_is_killed_is_replaced_with_its_workers(pair):
