@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from hips.encode import CardValue, fits_image, jpeg, read_fits
 from hips.formats import Encoding, read_picture
 from hips.frames import Frame, from_icrs
-from hips.names import TILE_ORDER, TILE_WIDTH, allsky_path, pixel_size_arcsec, tile_count
+from hips.names import (
+    TILE_ORDER,
+    TILE_WIDTH,
+    allsky_path,
+    deinterleave,
+    pixel_size_arcsec,
+    tile_count,
+)
 from hips.opening import open_tiles
 from hips.pyramid import halve
 from hips.stretch import Stretch
@@ -142,10 +149,7 @@ def write_preview(
     ).astype(np.int64)
     picture = np.zeros((_PREVIEW * _PREVIEW, 4), np.uint8)
     tiles, inside = cells >> 2 * TILE_ORDER, cells & (1 << 2 * TILE_ORDER) - 1
-    x, y = np.zeros_like(inside), np.zeros_like(inside)
-    for bit in range(TILE_ORDER):
-        x |= (inside >> 2 * bit & 1) << bit
-        y |= (inside >> 2 * bit + 1 & 1) << bit
+    x, y = deinterleave(inside)
     tree = open_tiles(folder)
     for npix in np.unique(tiles):
         tile = read_picture(tree, order, int(npix))

@@ -23,6 +23,7 @@ __all__ = [
     "allsky_path",
     "child_slices",
     "children",
+    "deinterleave",
     "interleave",
     "parent",
     "parse_tile_path",
@@ -111,14 +112,25 @@ def _spread(value: NDArray[np.int64]) -> NDArray[np.int64]:
     return (v | (v << 1)) & 0x5555555555555555
 
 
+def deinterleave(inside: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give x and y of NESTED numbers inside a cell: what `interleave` was given."""
+    return _gather(inside), _gather(np.asarray(inside, np.int64) >> 1)
+
+
+def _gather(value: NDArray[np.int64]) -> NDArray[np.int64]:
+    v = np.asarray(value, np.int64) & 0x5555555555555555
+    v = (v | (v >> 1)) & 0x3333333333333333
+    v = (v | (v >> 2)) & 0x0F0F0F0F0F0F0F0F
+    v = (v | (v >> 4)) & 0x00FF00FF00FF00FF
+    v = (v | (v >> 8)) & 0x0000FFFF0000FFFF
+    return (v | (v >> 16)) & 0x00000000FFFFFFFF
+
+
 def xy_of(order: int, npix: int) -> tuple[int, int, int]:
     """Give the base cell (0 to 11) of a tile and its x and y in it, each in [0, 2 ** order)."""
     base, inside = divmod(npix, 4**order)
-    x = y = 0
-    for bit in range(order):
-        x |= (inside >> (2 * bit) & 1) << bit
-        y |= (inside >> (2 * bit + 1) & 1) << bit
-    return base, x, y
+    x, y = deinterleave(np.array(inside))
+    return base, int(x), int(y)
 
 
 def pixel_size_arcsec(order: int) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 import cdshealpix.nested as healpix
@@ -13,7 +13,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from hips.cutout.grid import Grid
-from hips.names import TILE_ORDER, TILE_WIDTH, pixel_size_arcsec
+from hips.names import TILE_ORDER, TILE_WIDTH, deinterleave, pixel_size_arcsec
 from vodal.errors import DataError
 from vodal.fits.frames import route_to_icrs, turn
 
@@ -63,7 +63,7 @@ def sample(read: TileReader, order: int, grid: Grid, frame: str, channels: int =
     ndarray
         Shape (height, width, channels), the first row the lowest.
     """
-    tiles = _Tiles(read)
+    tiles = lru_cache(_HELD_TILES)(read)
     way = _route(frame)
     out = np.full((grid.height, grid.width, channels), np.nan, np.float32)
     step = max(1, _CHUNK // grid.width)
@@ -91,7 +91,7 @@ def _route(frame: str) -> NDArray[np.float64] | None:
     return way
 
 
-def _bilinear(tiles: _Tiles, order: int, lon: Floats, lat: Floats, channels: int) -> Pixels:
+def _bilinear(tiles: TileReader, order: int, lon: Floats, lat: Floats, channels: int) -> Pixels:
     cells, weights = healpix.bilinear_interpolation(
         Longitude(lon, "deg"), Latitude(np.clip(lat, -90.0, 90.0), "deg"), order + TILE_ORDER
     )
@@ -99,11 +99,11 @@ def _bilinear(tiles: _Tiles, order: int, lon: Floats, lat: Floats, channels: int
     cells = np.ma.filled(cells, 0).astype(np.int64)
     weights = np.ma.filled(weights, 0.0).astype(np.float64)
     numbers, inside = cells >> 2 * TILE_ORDER, cells & (1 << 2 * TILE_ORDER) - 1
-    x, y = _even_bits(inside), _even_bits(inside >> 1)
+    x, y = deinterleave(inside)
     total = np.zeros((lon.size, channels))
     share = np.zeros((lon.size, channels))
     for number in np.unique(numbers[weights > 0.0]):
-        tile = tiles.get(int(number))
+        tile = tiles(int(number))
         if tile is None:
             continue
         for corner in range(cells.shape[1]):
@@ -116,26 +116,3 @@ def _bilinear(tiles: _Tiles, order: int, lon: Floats, lat: Floats, channels: int
     with np.errstate(invalid="ignore", divide="ignore"):
         result: Pixels = np.where(share > 0.5 * whole, total / share, np.nan).astype(np.float32)
     return result
-
-
-def _even_bits(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    found = np.zeros_like(values)
-    for bit in range(TILE_ORDER):
-        found |= (values >> 2 * bit & 1) << bit
-    return found
-
-
-class _Tiles:
-    """Tiles in work, the least recently used dropped first."""
-
-    def __init__(self, read: TileReader) -> None:
-        self._read = read
-        self._held: OrderedDict[int, Pixels | None] = OrderedDict()
-
-    def get(self, number: int) -> Pixels | None:
-        if number not in self._held:
-            self._held[number] = self._read(number)
-            if len(self._held) > _HELD_TILES:
-                self._held.popitem(last=False)
-        self._held.move_to_end(number)
-        return self._held[number]

@@ -22,7 +22,7 @@ from hips.decode import Calibration
 from hips.images import ImageFacts
 from hips.live.images import LiveImage
 from hips.live.seen import Seen, see
-from hips.names import MAX_ORDER, TILE_ORDER, TILE_WIDTH, pixel_size_arcsec
+from hips.names import MAX_ORDER, TILE_ORDER, TILE_WIDTH, deinterleave, pixel_size_arcsec
 from hips.settings import HipsSettings
 from hips.tile import TileBlock
 from vodal.errors import DataError
@@ -69,11 +69,7 @@ class PlacesOfCells:
     """Where the cells of a tile lie in it."""
 
     def __init__(self) -> None:
-        inside = np.arange(TILE_WIDTH * TILE_WIDTH)
-        x, y = np.zeros_like(inside), np.zeros_like(inside)
-        for bit in range(TILE_ORDER):
-            x |= (inside >> 2 * bit & 1) << bit
-            y |= (inside >> 2 * bit + 1 & 1) << bit
+        x, y = deinterleave(np.arange(TILE_WIDTH * TILE_WIDTH))
         self.pixel = (TILE_WIDTH - 1 - x) * TILE_WIDTH + y
         """By the cell's number in the tile, the flat index of its pixel."""
         self.cell = np.argsort(self.pixel)
