@@ -14,6 +14,7 @@ from hips.cutout.routes import cutout_routes
 from hips.live.routes import LiveHips
 from hips.routes import hips_routes
 from hips.settings import HipsSettings
+from hips.shelf import Shelf
 from vodal.storage import LOCAL, Storage
 from vodal.web.app import service_app
 
@@ -44,8 +45,10 @@ def create_app(
         Where images are known; without it there are no live HiPS and no cutouts, and nobody is told
         which images are behind a tile. Its pool must run while the app serves.
     """
+    shelf = Shelf(root, settings, storage)
+    built = hips_routes(shelf, settings, public_url)
     if archive is None:
-        return service_app(hips_routes(root, settings, public_url, storage))
+        return service_app(built)
     live = LiveHips(archive, settings, root) if settings.live.enabled else None
 
     @asynccontextmanager
@@ -55,8 +58,8 @@ def create_app(
             await live.close()
 
     routes = [
-        *cutout_routes(root, settings, archive.pool),
-        *archive_routes(root, settings, public_url, storage, archive, live),
-        *hips_routes(root, settings, public_url, storage),
+        *cutout_routes(shelf, settings, archive.pool),
+        *archive_routes(shelf, settings, public_url, archive, live),
+        *built,
     ]
     return service_app(routes, lifespan=lifespan)

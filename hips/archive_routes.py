@@ -21,7 +21,6 @@ from hips.shelf import Shelf
 from vodal.errors import UsageError
 from vodal.params import Params
 from vodal.products import Resolver
-from vodal.storage import Storage
 from vodal.web.requests import read_params, site_url
 from vodal.web.threads import in_thread
 
@@ -32,10 +31,9 @@ _JSON_FORMATS: Final = frozenset({"json", "application/json"})
 
 
 def archive_routes(
-    root: Path,
+    shelf: Shelf,
     settings: HipsSettings,
     public_url: str | None,
-    storage: Storage,
     archive: Archive,
     live: LiveHips | None,
 ) -> list[BaseRoute]:
@@ -43,20 +41,17 @@ def archive_routes(
 
     Parameters
     ----------
-    root
-        Holds the built HiPS.
+    shelf
+        The built HiPS that are served.
     settings
         Of HiPS.
     public_url
         Of the site, as clients see it; by default taken from each request.
-    storage
-        Reads the HiPS that lie elsewhere.
     archive
         Where images are known.
     live
         The live HiPS, if there are any.
     """
-    shelf = Shelf(root, settings, storage)
 
     def built(name: str, place: Place) -> Behind:
         folder = shelf.folder(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -15,30 +14,23 @@ from hips.names import parse_tile_path
 from hips.properties import format_properties
 from hips.settings import HipsSettings
 from hips.shelf import Shelf
-from vodal.storage import LOCAL, Storage
 from vodal.web.requests import site_url
 
 __all__ = ["hips_list", "hips_mount", "hips_routes"]
 
 
-def hips_routes(
-    root: Path, settings: HipsSettings, public_url: str | None, storage: Storage = LOCAL
-) -> list[BaseRoute]:
+def hips_routes(shelf: Shelf, settings: HipsSettings, public_url: str | None) -> list[BaseRoute]:
     """Make the routes below where the app is mounted.
 
     Parameters
     ----------
-    root
-        Holds one folder a HiPS; looked at anew with each request, so that a new HiPS appears
-        without a restart.
+    shelf
+        The HiPS that are served.
     settings
-        How long tiles may be kept, and which HiPS lie elsewhere.
+        How long tiles may be kept.
     public_url
         Of the site, as clients see it; by default taken from each request.
-    storage
-        Reads the HiPS that lie elsewhere.
     """
-    shelf = Shelf(root, settings, storage)
 
     def list_all(request: Request) -> Response:
         base = f"{site_url(request, public_url)}{hips_mount(request)}"

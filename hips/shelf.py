@@ -127,7 +127,9 @@ class Shelf:
         """
         hips, _ = self.get(name)
         if not isinstance(hips, _LocalHips):
-            raise NotFoundError("the images behind a HiPS that lies elsewhere are not known here")
+            raise NotFoundError(
+                "this HiPS lies elsewhere: its images are not known here, and it is not cut"
+            )
         return hips.folder
 
     def _current(self, name: str) -> ServedHips | None:

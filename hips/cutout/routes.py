@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,23 +11,23 @@ from starlette.routing import BaseRoute, Route
 
 from hips.cutout.request import CutoutFormat, parse_cutout
 from hips.cutout.worker import make_cutout
-from hips.publish import NAME
 from hips.settings import HipsSettings
-from hips.shelf import no_such_hips
+from hips.shelf import Shelf
 from vodal.pool import WarmPool
 from vodal.web.presence import unless_gone
 from vodal.web.requests import read_params
+from vodal.web.threads import in_thread
 
 __all__ = ["cutout_routes"]
 
 
-def cutout_routes(root: Path, settings: HipsSettings, pool: WarmPool) -> list[BaseRoute]:
+def cutout_routes(shelf: Shelf, settings: HipsSettings, pool: WarmPool) -> list[BaseRoute]:
     """Make the routes below where the app is mounted.
 
     Parameters
     ----------
-    root
-        Holds one folder a HiPS.
+    shelf
+        The HiPS that are served.
     settings
         Limits.
     pool
@@ -36,9 +36,7 @@ def cutout_routes(root: Path, settings: HipsSettings, pool: WarmPool) -> list[Ba
 
     async def cutout(request: Request) -> Response:
         name = str(request.path_params["name"])
-        folder = root / name
-        if not NAME.fullmatch(name) or not (folder / "properties").is_file():
-            raise no_such_hips()
+        folder = await in_thread(partial(shelf.folder, name))
         params = await read_params(request)
         asked = parse_cutout(params, settings.max_cutout_pixels)
         answer = await unless_gone(

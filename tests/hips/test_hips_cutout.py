@@ -23,11 +23,13 @@ from hips.encode import fits_tile, png_rgba
 from hips.names import interleave, pixel_size_arcsec
 from hips.properties import format_properties
 from hips.settings import HipsSettings
+from hips.shelf import Shelf
 from hips.tree import TileTree
 from skylane.cli import main
 from vodal.errors import DataError, TooLargeError, UsageError
 from vodal.params import Params
 from vodal.pool import WarmPool
+from vodal.storage import LOCAL
 from vodal.web.app import service_app
 
 ORDER = 4
@@ -246,7 +248,7 @@ def test_coordinates_of_no_sky_are_refused(tmp_path):
 async def ask_the_server(tmp_path):
     async with WarmPool(1) as pool:
         settings = HipsSettings(max_cutout_pixels=10_000)
-        app = service_app(cutout_routes(tmp_path, settings, pool))
+        app = service_app(cutout_routes(Shelf(tmp_path, settings, LOCAL), settings, pool))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
             grid = {"RA": 40, "dec": 30, "fov": 1, "width": 30, "height": 20}
