@@ -36,8 +36,8 @@ from hips.progenitors import Progenitors, fingerprint
 from hips.properties import Provenance, provenance_of
 from hips.publish import alone, staging
 from hips.recipe import BUILD_FOLDER, Recipe, digest_of
-from hips.records import Records
-from hips.schedule import Rendering
+from hips.records import Records, contents
+from hips.schedule import Made, Rendering
 from hips.settings import HipsSettings
 from hips.summary import BuildSummary, Progress, Report, Skipped
 from vodal.errors import DataError, SkylaneError, UsageError
@@ -160,7 +160,7 @@ def build(
                 provenance=origin,
                 made=first_made(target, now),
                 released=last_release(target, now)
-                if site.unchanged(made.rendered)
+                if site.unchanged(made)
                 else next_release(target, now),
                 tiles=summary.tiles,
                 size_bytes=made.size_bytes,
@@ -283,12 +283,11 @@ class _Site:
         self._plan_file.unlink(missing_ok=True)
         (self._folder / ".plan.lock").unlink(missing_ok=True)
 
-    def unchanged(self, rendered: int) -> bool:
-        """Tell whether the tiles are those that are served, once all records are there."""
-        if rendered:
-            return False
-        here, there = Records(self._folder), Records(self._published)
-        return here.contents() == there.contents()
+    def unchanged(self, made: Made) -> bool:
+        """Tell whether all tiles are those that are served."""
+        return not made.rendered and contents(made.records) == contents(
+            Records(self._published).all()
+        )
 
 
 def _skipped(products: Sequence[Product], lost: dict[int, str]) -> tuple[Skipped, ...]:

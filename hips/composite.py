@@ -26,7 +26,7 @@ from hips.opening import open_tiles, tiles_in_the_making
 from hips.properties import Provenance, parse_properties
 from hips.publish import staging
 from hips.recipe import digest_of
-from hips.records import Record, Records
+from hips.records import Record, Records, contents
 from hips.settings import HipsSettings
 from hips.summary import BuildSummary, Progress, Report
 from hips.tiles import Tiles
@@ -104,7 +104,7 @@ def build_color(
         if order >= ALLSKY_ORDER:
             write_allsky_color(folder, encoding)
         now = datetime.now(UTC)
-        same = Records(folder).contents() == Records(target).contents()
+        same = contents(made) == contents(Records(target).all())
         about = Description(
             creator_did=creator_did,
             title=title,

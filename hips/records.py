@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hips.names import TILE_WIDTH
 from hips.recipe import BUILD_FOLDER
 
-__all__ = ["Record", "Records"]
+__all__ = ["Record", "Records", "contents"]
 
 Pixels = NDArray[np.float32]
 
@@ -132,6 +132,11 @@ class Record:
             raise ValueError(f"no record of tiles: {error}") from None
 
 
+def contents(records: Iterable[Record]) -> dict[tuple[int, int], tuple[str, Mapping[str, str]]]:
+    """Give inputs and formats of tiles by order and number."""
+    return {(r.order, r.npix): (r.inputs, r.formats) for r in records}
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """The records of a HiPS, one file each."""
@@ -165,10 +170,6 @@ class Records:
         for path in sorted(base.glob("*.json")):
             with suppress(OSError, ValueError):
                 yield Record.from_json(path.read_text("utf-8"))
-
-    def contents(self) -> dict[tuple[int, int], tuple[str, Mapping[str, str]]]:
-        """Give inputs and formats of each tile that has a record, by order and number."""
-        return {(r.order, r.npix): (r.inputs, r.formats) for r in self.all()}
 
     def leaves(self) -> dict[int, str]:
         """Give the digest of the inputs of each deepest tile, by number."""
