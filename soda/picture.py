@@ -26,7 +26,7 @@ from vodal.errors import DataError, TooLargeError, UsageError
 from vodal.fits.headers import text_cards, value_card
 from vodal.fits.index import HduIndex
 from vodal.fits.pixels import physical, read_sections
-from vodal.pictures.colormaps import colormap
+from vodal.pictures.colormaps import colored
 from vodal.pictures.encode import PictureType, encode_picture
 from vodal.pictures.levels import find_cuts, stretched
 from vodal.pictures.resize import Shrinker, enlarged
@@ -230,25 +230,13 @@ def painted(values: Pixels, grid: Grid | None, output: Output, did: str) -> byte
     look = output.look
     low, high = find_cuts(values, look.cuts)
     levels = stretched(values, low, high, look.stretch)
-    pixels = _colors(levels, look)
+    pixels = colored(levels, look.colormap, invert=look.invert)
     notes = [
         value_card("PICBLACK", repr(low), "value shown as black"),
         value_card("PICWHITE", repr(high), "value shown as white"),
         *text_cards("PICSTRCH", look.stretch, "stretch between them"),
     ]
     return finished(pixels, grid, output, did, notes)
-
-
-def _colors(levels: Pixels, look: Look) -> NDArray[np.uint8]:
-    """Give the colours of levels, with opacity."""
-    known = np.isfinite(levels)
-    steps = np.round(255.0 * np.where(known, levels, 0.0)).astype(np.uint8)
-    if look.invert:
-        steps = 255 - steps
-    opacity = np.where(known, np.uint8(255), np.uint8(0))
-    colors = steps[..., None] if look.colormap == "gray" else colormap(look.colormap)[steps]
-    colors[~known] = 0
-    return np.concatenate([colors, opacity[..., None]], axis=-1)
 
 
 def blank_outside(values: Pixels, grid: Grid, stencil: Region) -> Pixels:

@@ -23,7 +23,7 @@ from hips.opening import open_tiles
 from hips.properties import parse_properties
 from hips.tiles import Tiles
 from vodal.errors import DataError, UsageError
-from vodal.pictures.colormaps import colormap
+from vodal.pictures.colormaps import colored
 from vodal.pictures.encode import PictureType, encode_picture
 from vodal.pictures.levels import stretched
 
@@ -148,12 +148,7 @@ def _picture(values: Pixels, asked: CutoutRequest) -> Bytes:
     known = values[np.isfinite(values)]
     low = _level(known, asked.low or Cut(_LOW_PERCENT, percent=True))
     high = _level(known, asked.high or Cut(_HIGH_PERCENT, percent=True))
-    levels = stretched(values, low, high, asked.stretch)
-    seen = np.isfinite(levels)
-    steps = np.round(255.0 * np.where(seen, levels, 0.0)).astype(np.uint8)
-    colors = steps[..., None] if asked.colormap == "gray" else colormap(asked.colormap)[steps]
-    opacity = np.where(seen, np.uint8(255), np.uint8(0))[..., None]
-    return np.concatenate([np.where(seen[..., None], colors, 0).astype(np.uint8), opacity], axis=-1)
+    return colored(stretched(values, low, high, asked.stretch), asked.colormap)
 
 
 def _level(known: Pixels, cut: Cut) -> float:

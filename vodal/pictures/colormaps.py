@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLORMAPS", "colormap"]
+__all__ = ["COLORMAPS", "colored", "colormap"]
 
 Bytes = NDArray[np.uint8]
 
@@ -53,3 +53,26 @@ def colormap(name: str) -> Bytes:
             text = resources.files("vodal.pictures").joinpath("colormaps.json").read_text("utf-8")
             return np.frombuffer(bytes.fromhex(json.loads(text)[name]), np.uint8).reshape(256, 3)
     return np.round(255.0 * np.clip(colors, 0.0, 1.0)).astype(np.uint8)
+
+
+def colored(levels: NDArray[np.float32], name: str, *, invert: bool = False) -> Bytes:
+    """Give the colours of levels from 0 to 1, with opacity: transparent where a level is NaN.
+
+    Parameters
+    ----------
+    levels
+        As `vodal.pictures.levels.stretched` gives them.
+    name
+        Of the colour map; ``gray`` gives grey and opacity, all others red, green, blue and opacity
+        on the last axis.
+    invert
+        Whether the lowest level gets the colour of the highest.
+    """
+    known = np.isfinite(levels)
+    steps = np.round(255.0 * np.where(known, levels, 0.0)).astype(np.uint8)
+    if invert:
+        steps = 255 - steps
+    opacity = np.where(known, np.uint8(255), np.uint8(0))
+    colors = steps[..., None] if name == "gray" else colormap(name)[steps]
+    colors[~known] = 0
+    return np.concatenate([colors, opacity[..., None]], axis=-1)
