@@ -11,16 +11,14 @@ from typing import Final, Literal, get_args
 
 from soda.formats import FORMATS
 from vodal.pictures.colormaps import COLORMAPS
+from vodal.projections import CYLINDRICAL, ZENITHAL, GridFrame
 from vodal.resample.block import Sampling
 
 __all__ = [
-    "CYLINDRICAL",
     "PARAMETERS",
     "STATES",
-    "ZENITHAL",
     "Combination",
     "Conserved",
-    "Frame",
     "Group",
     "Orientation",
     "Outside",
@@ -38,15 +36,9 @@ Group = Literal["standard", "part", "format", "picture", "color", "several", "st
 
 Outside = Literal["keep", "nan", "mask"]
 Orientation = Literal["pixels", "north"]
-Frame = Literal["icrs", "galactic"]
 Combination = Literal["mean", "weighted", "median", "first"]
 Conserved = Literal["auto", "flux", "brightness"]
 Photometry = Literal["zeropoint", "none"]
-
-ZENITHAL: Final = ("TAN", "SIN", "ZEA", "ARC", "STG")
-"""Projections whose reference point is the middle of the region."""
-CYLINDRICAL: Final = ("CAR", "CEA", "MER", "SFL", "AIT", "MOL")
-"""Those whose reference point is on the equator; MER, SFL, AIT and MOL are of kindred kinds."""
 
 STATES: Final = (
     "I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "YX", "POLI", "POLA",
@@ -249,7 +241,7 @@ PARAMETERS: Final = (
     Parameter(
         "FRAME", "stitched", "",
         "of the grid, and so what `ROTATION` counts from; shapes are always ICRS",
-        ("stitched",), options=get_args(Frame),
+        ("stitched",), options=get_args(GridFrame),
     ),
     Parameter(
         "NPIX", "stitched", "`columns rows`",

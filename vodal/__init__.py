@@ -9,6 +9,7 @@ In the order data flows:
 - `fits`      headers, the byte-offset index, pixels and footprints
 - `resample`  images brought to other pixels: tiles, grids of any WCS
 - `pictures`  from pixels to PNG and JPEG
+- `projections` names of projections and frames that grids are asked for in
 - `regions`   points, circles, polygons and ranges on the sphere
 - `products`  what a catalogued image is, and the seams `Resolver` and `Catalogue`
 - `params`    DALI request parameters

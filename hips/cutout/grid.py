@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from hips.cutout.request import CutoutRequest
 from vodal.errors import DataError, UsageError
-from vodal.fits.frames import route_to_icrs, turn
+from vodal.fits.projected import projected
 from vodal.fits.quiet import quiet
-from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs, sky_wcs
+from vodal.fits.wcs import icrs_to_pixel, pixel_scale_arcsec, pixel_to_icrs, sky_wcs
 
 __all__ = ["Grid", "make_grid"]
 
@@ -85,29 +85,12 @@ def _made(asked: CutoutRequest, view: tuple[float, float, float]) -> WCS:
     ra = view[0] if asked.ra_deg is None else asked.ra_deg
     dec = view[1] if asked.dec_deg is None else asked.dec_deg
     fov = view[2] if asked.fov_deg is None else asked.fov_deg
-    wcs = WCS(naxis=2)
-    names = ("GLON", "GLAT") if asked.frame == "galactic" else ("RA--", "DEC-")
-    wcs.wcs.ctype = [f"{name}-{asked.projection}" for name in names]
-    wcs.wcs.cunit = ["deg", "deg"]
-    if asked.frame == "icrs":
-        wcs.wcs.radesys = "ICRS"
-    step = fov / max(asked.width, asked.height)
-    wcs.wcs.cdelt = [-step, step]
-    if asked.rotation_deg:
-        angle = math.radians(asked.rotation_deg)
-        cos, sin = math.cos(angle), math.sin(angle)
-        wcs.wcs.pc = [[cos, -sin], [sin, cos]]
-    wcs.wcs.crpix = [(asked.width + 1) / 2.0, (asked.height + 1) / 2.0]
-    lon, lat = turn(route_to_icrs(wcs), np.array([ra]), np.array([dec]), inverse=True)
-    zenithal = asked.projection in {"TAN", "SIN", "ARC", "ZEA", "STG"}
-    wcs.wcs.crval = [lon[0], lat[0] if zenithal else 0.0]
+    step_deg = fov / max(asked.width, asked.height)
+    wcs = projected(asked.projection, asked.frame, (ra, dec), step_deg, asked.rotation_deg)
+    x, y = icrs_to_pixel(wcs, np.array([ra]), np.array([dec]))
+    wcs.wcs.crpix = [
+        wcs.wcs.crpix[0] + (asked.width - 1) / 2.0 - float(x[0]),
+        wcs.wcs.crpix[1] + (asked.height - 1) / 2.0 - float(y[0]),
+    ]
     wcs.wcs.set()
-    if not zenithal:
-        # The reference point of these lies on the equator: the middle is moved to its pixel.
-        x, y = wcs.wcs_world2pix(lon, lat, 0)
-        wcs.wcs.crpix = [
-            wcs.wcs.crpix[0] + (asked.width - 1) / 2.0 - float(x[0]),
-            wcs.wcs.crpix[1] + (asked.height - 1) / 2.0 - float(y[0]),
-        ]
-        wcs.wcs.set()
     return wcs

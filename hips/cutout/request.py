@@ -13,6 +13,7 @@ from vodal.errors import TooLargeError, UsageError
 from vodal.params import Params
 from vodal.pictures.colormaps import COLORMAPS
 from vodal.pictures.levels import StretchName
+from vodal.projections import CYLINDRICAL, ZENITHAL, GridFrame
 
 __all__ = [
     "FORMATS",
@@ -20,21 +21,17 @@ __all__ = [
     "Cut",
     "CutoutFormat",
     "CutoutRequest",
-    "Frame",
     "parse_cutout",
 ]
 
 CutoutFormat = Literal["fits", "png", "jpg", "webp"]
-Frame = Literal["icrs", "galactic"]
 
 FORMATS: Final = ("fits", "png", "jpg", "webp")
-PROJECTIONS: Final = (
-    "TAN", "SIN", "ARC", "ZEA", "STG", "CAR", "CEA", "MER", "SFL", "AIT", "MOL", "HPX",
-)  # fmt: skip
+PROJECTIONS: Final = (*ZENITHAL, *CYLINDRICAL, "HPX")
 """Of FITS paper II (HPX of Calabretta and Roukema 2007)."""
 _STRETCHES: Final = ("linear", "sqrt", "log", "asinh")
 _FRAMES: Final = ("icrs", "galactic")
-_WIDE: Final = ("CAR", "CEA", "MER", "SFL", "AIT", "MOL", "HPX", "ZEA", "ARC")
+_WIDE: Final = (*CYLINDRICAL, "HPX", "ZEA", "ARC")
 _DEFAULT_SIDE: Final = 512
 _CARD: Final = re.compile(r"[A-Z][A-Z0-9_-]{0,7}")
 _LARGEST_WCS: Final = 10_000
@@ -65,7 +62,7 @@ class CutoutRequest:
     projection: str = "TAN"
     rotation_deg: float = 0.0
     """Position angle of the upward direction, from north through east."""
-    frame: Frame = "icrs"
+    frame: GridFrame = "icrs"
     """Of the coordinates of the grid."""
     wcs: Mapping[str, str | float] | None = None
     """Cards of the grid's coordinates, in place of all before but the size."""
@@ -121,7 +118,7 @@ def parse_cutout(params: Params, max_pixels: int) -> CutoutRequest:
         fov_deg=fov,
         projection=projection,
         rotation_deg=_number(params, "rotation_angle", -360.0, 360.0) or 0.0,
-        frame=cast(Frame, _word(params, "coordsys", _FRAMES)),
+        frame=cast(GridFrame, _word(params, "coordsys", _FRAMES)),
         wcs=wcs,
         format=cast(CutoutFormat, _word(params, "format", FORMATS, jpeg="jpg")),
         low=_cut(params, "min_cut"),

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from soda.formats import Format
 from soda.output import Output
-from soda.parameters import Combination, Conserved, Frame, Photometry
+from soda.parameters import Combination, Conserved, Photometry
 from soda.params import CutoutParams, parse_params
 from soda.selection import Selection
 from soda.source import Source
@@ -15,6 +15,7 @@ from soda.values import flag, number, whole_numbers, word
 from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS
 from vodal.params import Params
+from vodal.projections import GridFrame
 from vodal.regions import Region
 from vodal.resample.block import Sampling
 
@@ -41,7 +42,7 @@ class StitchRequest:
     """Side of a pixel; None for that of the finest image."""
     rotation_deg: float = 0.0
     """Position angle of the image's upward direction, from north through east."""
-    frame: Frame = "icrs"
+    frame: GridFrame = "icrs"
     npix: tuple[int, int] | None = None
     """Columns and rows about the stencil's middle; None for as many as hold the stencil."""
     sampling: Sampling = "bilinear"
@@ -166,7 +167,7 @@ def _image(params: Params, selection: Selection, output: Output) -> StitchReques
         projection=word(params, "PROJ", "stitched"),
         scale_arcsec=scale,
         rotation_deg=0.0 if rotation is None else rotation % 360.0,
-        frame=cast("Frame", word(params, "FRAME", "stitched")),
+        frame=cast("GridFrame", word(params, "FRAME", "stitched")),
         npix=_npix(params, selection.stencil),
         sampling=cast("Sampling", word(params, "SAMPLING", "stitched")),
         combination=cast("Combination", word(params, "STACK", "stitched")),

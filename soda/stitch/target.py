@@ -12,12 +12,13 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from soda.distance import signed_distance
-from soda.parameters import ZENITHAL
 from soda.stitch.request import StitchRequest
 from vodal.errors import TooLargeError, UsageError
-from vodal.fits.frames import route_to_icrs, turn, unit_vectors
+from vodal.fits.frames import unit_vectors
+from vodal.fits.projected import projected
 from vodal.fits.wcs import icrs_to_pixel, pixel_to_icrs
 from vodal.outlines import arcs_of
+from vodal.projections import ZENITHAL
 from vodal.regions import Circle, Range, Region
 from vodal.resample.block import Window, windows
 from vodal.resample.mapping import ImageMapping
@@ -87,7 +88,8 @@ def make_target(
     else:
         middle = _middle(asked.stencil, zenithal=asked.projection in ZENITHAL)
         ra, dec = _places(asked.stencil, middle)
-    wcs = _wcs(asked, middle, asked.scale_arcsec or scale_arcsec)
+    step_deg = (asked.scale_arcsec or scale_arcsec) / 3600.0
+    wcs = projected(asked.projection, asked.frame, middle, step_deg, asked.rotation_deg)
     x, y = icrs_to_pixel(wcs, ra, dec)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise UsageError(
@@ -112,28 +114,6 @@ def make_target(
     wcs.wcs.crpix = np.round(np.array(wcs.wcs.crpix) + moves, 6)
     wcs.wcs.set()
     return Target(wcs, sizes[0], sizes[1])
-
-
-def _wcs(asked: StitchRequest, middle: tuple[float, float], scale_arcsec: float) -> WCS:
-    """Make the coordinates, with the reference point at the first pixel."""
-    wcs = WCS(naxis=2)
-    names = ("GLON", "GLAT") if asked.frame == "galactic" else ("RA--", "DEC-")
-    wcs.wcs.ctype = [f"{name}-{asked.projection}" for name in names]
-    wcs.wcs.cunit = ["deg", "deg"]
-    if asked.frame == "icrs":
-        wcs.wcs.radesys = "ICRS"
-    step = scale_arcsec / 3600.0
-    wcs.wcs.cdelt = [-step, step]
-    if asked.rotation_deg:
-        angle = math.radians(asked.rotation_deg)
-        cos, sin = math.cos(angle), math.sin(angle)
-        wcs.wcs.pc = [[cos, -sin], [sin, cos]]
-    lon, lat = (np.array([value]) for value in middle)
-    lon, lat = turn(route_to_icrs(wcs), lon, lat, inverse=True)
-    wcs.wcs.crval = [lon[0], lat[0] if asked.projection in ZENITHAL else 0.0]
-    wcs.wcs.crpix = [1.0, 1.0]
-    wcs.wcs.set()
-    return wcs
 
 
 def _middle(region: Region, *, zenithal: bool) -> tuple[float, float]:

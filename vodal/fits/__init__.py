@@ -15,6 +15,7 @@ In the order data flows:
 - `celestial`   the two celestial axes of coordinates that have more
 - `lookup`      tables in other HDUs that coordinates refer to
 - `wcs`         pixels to ICRS and back, with every distortion
+- `projected`   coordinates of a new grid about a place
 - `spectral`    spectral coordinates to wavelengths in vacuum
 - `timescale`   time scales to UTC and back
 - `footprint`   the outline of an image on the sky
