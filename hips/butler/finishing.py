@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lsst.pex.config import Field
 from lsst.pipe.base import (
     InputQuantizedConnection,
@@ -47,15 +49,8 @@ class FinishHipsConnections(PipelineTaskConnections, dimensions=("band",)):
 
     def __init__(self, *, config: FinishHipsConfig) -> None:
         super().__init__(config=config)
-        self.tiles = connectionTypes.Input(
-            doc=self.tiles.doc,
-            name=self.tiles.name,
-            storageClass=STORAGE_CLASS,
-            dimensions=("band", f"healpix{config.cell_order}"),
-            multiple=True,
-            deferLoad=True,
-            minimum=0,
-        )
+        cell = f"healpix{config.cell_order}"
+        self.tiles = replace(self.tiles, dimensions=("band", cell))
 
 
 class FinishHipsConfig(PipelineTaskConfig, pipelineConnections=FinishHipsConnections):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from lsst.pex.config import Field, ListField
@@ -51,13 +52,10 @@ class PlanHipsConnections(
 
     def __init__(self, *, config: PlanHipsConfig) -> None:
         super().__init__(config=config)
-        self.images = connectionTypes.Input(
-            doc=self.images.doc,
-            name=self.images.name,
+        self.images = replace(
+            self.images,
             storageClass=config.image_storage_class,
             dimensions=tuple(config.image_dimensions),
-            multiple=True,
-            deferLoad=True,
         )
 
 

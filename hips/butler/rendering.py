@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from lsst.pex.config import Field, ListField
@@ -56,20 +57,12 @@ class RenderHipsConnections(
         super().__init__(config=config)
         cell = f"healpix{config.cell_order}"
         self.dimensions = {"band", cell}
-        self.images = connectionTypes.Input(
-            doc=self.images.doc,
-            name=self.images.name,
+        self.images = replace(
+            self.images,
             storageClass=config.image_storage_class,
             dimensions=tuple(config.image_dimensions),
-            multiple=True,
-            deferLoad=True,
         )
-        self.tiles = connectionTypes.Output(
-            doc=self.tiles.doc,
-            name=self.tiles.name,
-            storageClass=STORAGE_CLASS,
-            dimensions=("band", cell),
-        )
+        self.tiles = replace(self.tiles, dimensions=("band", cell))
 
 
 class RenderHipsConfig(PipelineTaskConfig, pipelineConnections=RenderHipsConnections):
