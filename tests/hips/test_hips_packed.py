@@ -15,6 +15,7 @@ from hips.opening import open_tiles
 from hips.packed import PackedTree
 from hips.recipe import BUILD_FOLDER
 from hips.settings import HipsSettings
+from hips.testing import served_files
 from hips.tree import TileTree
 from vodal.testing.skies import make_wcs
 
@@ -36,15 +37,6 @@ def make(shelf, output, settings=PACKED, **options):
         shelf.items, shelf.index, output, settings, name="one", title="A test",
         creator_did="ivo://test.example/hips/one", **options,
     )  # fmt: skip
-
-
-def files(folder):
-    """Give the bytes of all that is served but the properties."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and BUILD_FOLDER not in path.parts and path.name != "properties"
-    }
 
 
 def tiles_of(folder, order=10, formats=("fits", "png")):
@@ -89,20 +81,20 @@ def test_packs_hold_the_tiles_of_a_tree_and_grow_as_a_whole_build_makes_them(row
     row.put(save(tmp_path, 1, level=300.0))
     summary = make(row, tmp_path / "hips")
     whole = from_nothing(row, tmp_path / "whole", one)
-    assert files(one) == files(tmp_path / "whole" / "one")
+    assert served_files(one)[0] == served_files(tmp_path / "whole" / "one")[0]
     assert 0 < summary.rendered < whole.rendered
     after = {path: path.stat().st_ino for path in (one / "Packs" / "Norder9").rglob("*.zip")}
     assert any(after.get(path) == inode for path, inode in before.items())
     assert any(after.get(path) != inode for path, inode in before.items())
     again = make(row, tmp_path / "hips")
     assert again.rendered == 0
-    assert files(one) == files(tmp_path / "whole" / "one")
+    assert served_files(one)[0] == served_files(tmp_path / "whole" / "one")[0]
 
 
 def test_another_way_of_keeping_takes_the_tiles_as_they_are(row, tmp_path, monkeypatch):
     one = tmp_path / "hips" / "one"
     make(row, tmp_path / "hips", TREE)
-    tree = files(one)
+    tree = served_files(one)[0]
     tiles = tiles_of(one)
     monkeypatch.setattr("hips.schedule.decode", None)  # no image is read again
     make(row, tmp_path / "hips")
@@ -110,10 +102,10 @@ def test_another_way_of_keeping_takes_the_tiles_as_they_are(row, tmp_path, monke
     assert tiles_of(one) == tiles
     monkeypatch.undo()
     from_nothing(row, tmp_path / "whole", one)
-    assert files(one) == files(tmp_path / "whole" / "one")
+    assert served_files(one)[0] == served_files(tmp_path / "whole" / "one")[0]
     make(row, tmp_path / "hips", TREE)
     assert isinstance(open_tiles(one), TileTree)
-    assert files(one) == tree
+    assert served_files(one)[0] == tree
 
 
 def test_a_build_broken_off_at_any_step_of_packing_goes_on(row, tmp_path, monkeypatch):
@@ -134,7 +126,7 @@ def test_a_build_broken_off_at_any_step_of_packing_goes_on(row, tmp_path, monkey
     monkeypatch.undo()
     summary = make(row, tmp_path / "hips")
     assert summary.rendered == 0
-    assert files(tmp_path / "hips" / "one") == files(whole)
+    assert served_files(tmp_path / "hips" / "one")[0] == served_files(whole)[0]
 
 
 def test_colours_are_made_from_packs_into_packs(tmp_path, shelf):
@@ -150,8 +142,8 @@ def test_colours_are_made_from_packs_into_packs(tmp_path, shelf):
     assert tiles_of(color, formats=("png",)) == tiles_of(tree, formats=("png",))
     assert len(tiles_of(color, formats=("png",))) > 20
     assert check_hips(color) == []
-    before = files(color)
+    before = served_files(color)[0]
     inodes = {path: path.stat().st_ino for path in (color / "Packs" / "Norder8").rglob("*.zip")}
     build_collection(shelf, shelf, "demo", tmp_path / "hips", PACKED)
-    assert files(color) == before
+    assert served_files(color)[0] == before
     assert all(path.stat().st_ino == inode for path, inode in inodes.items())

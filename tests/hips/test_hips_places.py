@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -24,32 +22,19 @@ from hips.properties import parse_properties
 from hips.publish import staging
 from hips.settings import HipsSettings
 from hips.upload import upload
-from skylane.cli import main
+from skylane.testing import call, refused
 from vodal.errors import NotFoundError, ServiceUnavailable, UsageError
 from vodal.storage import Storage, StorageSettings
 from vodal.storage.bucket import Bucket, StoredObject
 from vodal.storage.settings import S3Settings
+from vodal.testing.s3 import KEYS, bucket_of, serve_s3
 from vodal.testing.server import serve
 from vodal.testing.skies import make_wcs
 
-boto3 = pytest.importorskip("boto3", reason="moto[server] is not installed")
-moto_server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+pytest.importorskip("boto3", reason="moto[server] is not installed")
+pytest.importorskip("moto.server", reason="moto[server] is not installed")
 
-KEYS = {"access_key_id": "testing", "secret_access_key": "secret/+="}
 ORDER = 8
-
-
-def call(*arguments: object) -> str:
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
-def refused(*arguments: object) -> str:
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert done.exit_code == 1, done.output
-    assert isinstance(done.exception, SystemExit)
-    return " ".join(done.output.split())
 
 
 @pytest.fixture(scope="module")
@@ -144,25 +129,14 @@ def test_hips_are_listed_and_removed(site, made):
 
 @pytest.fixture(scope="module")
 def endpoint():
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with serve_s3() as address:
+        yield address
 
 
 @pytest.fixture
 def bucket(endpoint):
-    client = boto3.client(
-        "s3", endpoint_url=endpoint, region_name="us-east-1",
-        aws_access_key_id="testing", aws_secret_access_key="secret/+=",
-    )  # fmt: skip
-    client.create_bucket(Bucket="sky")
-    yield client
-    for item in client.list_objects_v2(Bucket="sky").get("Contents", []):
-        client.delete_object(Bucket="sky", Key=item["Key"])
-    client.delete_bucket(Bucket="sky")
-    client.close()
+    with bucket_of(endpoint, "sky") as client:
+        yield client
 
 
 def settings_of(endpoint) -> S3Settings:

@@ -11,9 +11,8 @@ import httpx
 import pytest
 import pyvo
 from astropy.table import Table
-from click.testing import CliRunner
 
-from skylane.cli import main
+from skylane.testing import call, refused
 from vodal.testing.skies import make_survey
 
 FORMER = Path(__file__).parents[1] / "store" / "data" / "store-v1.sql"
@@ -24,21 +23,6 @@ def night(tmp_path):
     """Give a site's folder beside a folder of three exposures."""
     make_survey(tmp_path / "night", exposures=3, size=96, seed=5)
     return tmp_path / "site"
-
-
-def call(*arguments: object) -> str:
-    """Run a command in this process; gives what it says."""
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
-def refused(*arguments: object) -> str:
-    """Run a command that must fail; gives what it says."""
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert done.exit_code == 1, done.output
-    assert isinstance(done.exception, SystemExit)
-    return " ".join(done.output.split())
 
 
 def products(site: Path) -> int:

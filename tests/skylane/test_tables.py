@@ -14,10 +14,9 @@ import pytest
 import pyvo
 import yaml
 from astropy.table import Table as AstropyTable
-from click.testing import CliRunner
 from pyarrow import parquet
 
-from skylane.cli import main
+from skylane.testing import call, refused
 
 pytestmark = pytest.mark.xdist_group("site")
 
@@ -56,21 +55,6 @@ SPECTRA = [
     {"star": 1, "flux": [1.0, 2.5], "where": "CIRCLE ICRS 10 20 0.1"},
     {"star": 1, "flux": [], "where": None},
 ]
-
-
-def call(*arguments: object) -> str:
-    """Run a command in this process; gives what it says."""
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
-def refused(*arguments: object) -> str:
-    """Run a command that must fail; gives what it says."""
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert done.exit_code == 1, done.output
-    assert isinstance(done.exception, SystemExit)
-    return " ".join(done.output.split())
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Objects of S3, on a server that speaks as S3 does, and signatures held against Amazon's own."""
 
 import io
-import logging
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,35 +22,24 @@ from vodal.storage import Storage, StorageSettings
 from vodal.storage.s3 import Buckets, split_s3
 from vodal.storage.settings import S3Settings
 from vodal.testing.archive import serve_archive
+from vodal.testing.s3 import KEYS, bucket_of, serve_s3
 
-boto3 = pytest.importorskip("boto3", reason="moto[server] is not installed")
-moto_server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+pytest.importorskip("boto3", reason="moto[server] is not installed")
+pytest.importorskip("moto.server", reason="moto[server] is not installed")
 
 DATA = np.random.default_rng(3).bytes(300_000)
-KEYS = {"access_key_id": "testing", "secret_access_key": "secret/+="}
 
 
 @pytest.fixture(scope="module")
 def endpoint():
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
+    with serve_s3() as address:
+        yield address
 
 
 @pytest.fixture
 def bucket(endpoint):
-    client = boto3.client(
-        "s3", endpoint_url=endpoint, region_name="us-east-1",
-        aws_access_key_id="testing", aws_secret_access_key="secret/+=",
-    )  # fmt: skip
-    client.create_bucket(Bucket="survey")
-    yield client
-    for item in client.list_objects_v2(Bucket="survey").get("Contents", []):
-        client.delete_object(Bucket="survey", Key=item["Key"])
-    client.delete_bucket(Bucket="survey")
-    client.close()
+    with bucket_of(endpoint, "survey") as client:
+        yield client
 
 
 @pytest.fixture

@@ -4,5 +4,6 @@
 - `asgi`      an app called without a network
 - `server`    an app on a free port
 - `jobs`      a runner of asynchronous jobs in a folder of its own
+- `s3`        an object store that speaks as S3 does
 - `postgres`  a private PostgreSQL cluster with pg_sphere
 """
