@@ -209,15 +209,13 @@ class Rendering:
                     continue
                 made.rendered += 1
                 waiting.append(shard)
-            for shard in [s for s in waiting if self._ready(s)]:
-                waiting.remove(shard)
-                running[self._crew.submit(build_shard, self._job(shard))] = shard
-            pending: list[Future[Any]] = [
-                self._decoding[n]
-                for s in waiting
-                for n in self._needed(s)
-                if not self._decoding[n].done()
-            ]
+            pending: list[Future[Any]] = []
+            for shard in list(waiting):
+                unfinished = self._unfinished(shard)
+                pending.extend(unfinished)
+                if not unfinished:
+                    waiting.remove(shard)
+                    running[self._crew.submit(build_shard, self._job(shard))] = shard
             if not pending and not running:
                 continue
             done = self._crew.first([*pending, *running])
@@ -256,17 +254,18 @@ class Rendering:
             for number, _ in images
         }
 
-    def _ready(self, shard: Shard) -> bool:
-        """Have the images that a shard needs decoded; tell whether they are."""
+    def _unfinished(self, shard: Shard) -> list[Future[ImageStats]]:
+        """Have the images that a shard needs decoded; gives what is still to be waited for."""
         while True:
             needed = sorted(self._needed(shard))
             futures = [self._decode(number) for number in needed]
-            if not all(future.done() for future in futures):
-                return False
+            unfinished = [future for future in futures if not future.done()]
+            if unfinished:
+                return unfinished
             usable = [self._decoded(number) for number in needed]
             # Without an image that is lost, tiles may be others than they were.
             if all(usable) or needed == sorted(self._needed(shard)):
-                return True
+                return []
 
     def _job(self, shard: Shard) -> ShardJob:
         weights = self._plan.weights
