@@ -1,0 +1,41 @@
+"""What all commands have in common: where they write, the site, and how errors are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+from rich.console import Console
+
+from vodal.errors import SkylaneError
+
+__all__ = ["command", "console", "notices"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+console = Console(highlight=False)
+notices = Console(highlight=False, stderr=True)
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """Give a command its ``--site`` option and tell errors as one sentence."""
+
+    @click.option(
+        "--site",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(),
+        show_default="the current folder",
+        help="Folder of the site: its skylane.toml and, with the embedded store, its data.",
+    )
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except SkylaneError as error:
+            raise click.ClickException(str(error)) from None
+
+    return wrapped
