@@ -25,6 +25,7 @@ from vodal.fits.iraf import without_iraf
 from vodal.fits.lookup import lookup_tables
 from vodal.fits.quiet import quiet
 from vodal.fits.tpv import longitude_first
+from vodal.fits.wcslib import read_wcs
 from vodal.storage import RangeReader
 
 __all__ = [
@@ -351,6 +352,8 @@ def _parse(header: fits.Header, tables: fits.HDUList | None) -> WCS:
 
     Old names of spectral axes (``FREQ-OHEL``) are no reason to lose the sky.
     """
+    if tables is None and (quick := read_wcs(header)) is not None:
+        return quick
     try:
         return WCS(header, fobj=tables)
     except Exception:  # wcslib's errors have no common base
