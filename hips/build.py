@@ -322,7 +322,7 @@ def _image_keywords(recipe: Recipe, settings: HipsSettings) -> dict[str, object]
         "hips_sampling": settings.kernel,
         "hips_overlay": settings.coadd,
         "hips_hierarchy": "mean",
-        "s_pixel_scale": f"{recipe.pixel_arcsec / 3600.0:.6g}",
+        "s_pixel_scale": f"{recipe.image_arcsec / 3600.0:.6g}",
     }
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from hips.calibration import Calibration, Calibrator
 from hips.images import ImageSource, open_image
 from hips.settings import HipsSettings
 from hips.weights import feather, inverse, with_variances
@@ -29,7 +30,6 @@ from vodal.resample.mapping import ImageMapping
 from vodal.resample.reading import good_pixels, in_bins
 
 __all__ = [
-    "Calibration",
     "ImageCache",
     "ImageStats",
     "LoadedImage",
@@ -45,17 +45,6 @@ _POPULATE_READ: Final = 22
 """``MADV_POPULATE_READ`` of Linux 5.14, which Python does not name; others refuse it."""
 _SAMPLE: Final = 1 << 14
 """Pixels that stand for an image in its statistics."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How an image's values are brought to the common scale."""
-
-    factor: float
-    """Multiplies the values."""
-    binning: int
-    """Image pixels along a side that are averaged first, where they are much finer than the
-    tiles' pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +114,9 @@ def decode(
     finally:
         image.close()
     pixels = planes[0]
-    pixels *= np.float32(calibration.factor)
+    Calibrator(calibration, image.wcs, image.shape).apply(
+        pixels, np.arange(shape[1]), np.arange(shape[0]), planes[1] if len(planes) > 1 else None
+    )
     sample = _sample(pixels)
     sky, noise = sky_and_noise(sample) if sample.size else (0.0, 0.0)
     if settings.background == "median":

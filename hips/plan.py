@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from hips.calibration import Calibration
 from hips.crew import Crew
-from hips.decode import Calibration
 from hips.frames import Frame
 from hips.images import ImageFacts, ImageSource, look, touched_parts
 from hips.names import pixel_size_arcsec
 from hips.progenitors import Known, Progenitors, fingerprint
 from hips.recipe import Recipe, digest_of
-from hips.settings import HipsSettings
+from hips.settings import Conserved, HipsSettings
 from vodal.errors import DataError, SkylaneError
 from vodal.fits.calibration import is_per_area
 
-__all__ = ["Plan", "Shard", "calibration_of", "make_plan", "weight_of"]
+__all__ = ["Plan", "Shard", "calibration_of", "make_plan", "own_arcsec_of", "weight_of"]
 
 Step = Callable[[], None]
 
@@ -204,12 +204,26 @@ def _reason(error: Exception) -> str:
 
 
 def _notes(facts: Mapping[int, ImageFacts], recipe: Recipe, settings: HipsSettings) -> list[str]:
+    notes = []
     without = sum(1 for fact in facts.values() if fact.zero_point_mag is None)
-    if not settings.photometry or recipe.zero_point_mag is not None or without == len(facts):
-        return []
-    return [
-        f"{without} of {len(facts)} images have no zero point, so none is brought to a common one"
-    ]
+    if settings.photometry and recipe.zero_point_mag is None and without < len(facts):
+        notes.append(
+            f"{without} of {len(facts)} images have no zero point, so none is brought to a common"
+            " one"
+        )
+    units = [fact.unit for fact in facts.values() if is_per_area(fact.unit)]
+    if recipe.conserve == "flux" and units:
+        notes.append(
+            f"the unit of {len(units)} of {len(facts)} images ({', '.join(sorted(set(units)))})"
+            " does not depend on the pixel, so their values are kept as they are, not turned into"
+            " the flux of a pixel"
+        )
+    return notes
+
+
+def own_arcsec_of(fact: ImageFacts, conserve: Conserved) -> float | None:
+    """Give the side of an image's central pixel where each is to be scaled by its own area."""
+    return fact.scale_arcsec if conserve == "flux" and not is_per_area(fact.unit) else None
 
 
 def calibration_of(fact: ImageFacts, recipe: Recipe) -> Calibration:
@@ -220,7 +234,7 @@ def calibration_of(fact: ImageFacts, recipe: Recipe) -> Calibration:
     if not is_per_area(fact.unit):
         factor *= (recipe.pixel_arcsec / fact.scale_arcsec) ** 2
     binning = max(1, int(pixel_size_arcsec(recipe.order) / fact.scale_arcsec + 1e-6))
-    return Calibration(factor, min(binning, *fact.shape))
+    return Calibration(factor, min(binning, *fact.shape), own_arcsec_of(fact, recipe.conserve))
 
 
 def weight_of(fact: ImageFacts, recipe: Recipe) -> float:

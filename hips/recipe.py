@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 from hips.images import ImageFacts
 from hips.names import BUILD_FOLDER, MAX_ORDER, pixel_size_arcsec
-from hips.settings import HipsSettings
+from hips.settings import Conserved, HipsSettings
 from hips.stretch import Stretch
 
 __all__ = ["BUILD_FOLDER", "MIN_ORDER", "Recipe", "choose_order", "digest_of"]
@@ -30,8 +30,9 @@ _FILE: Final = "recipe.json"
 _TILES_VERSION: Final = 2
 """Of the code that makes pixels: to be raised when the same images would give other tiles."""
 _SETTINGS: Final = (
-    "frame", "order", "order_tolerance", "kernel", "coadd", "weights", "feather", "background",
-    "photometry", "zero_point_mag", "zero_point_keywords", "mask_names", "mask_bits", "order_shard",
+    "frame", "order", "order_tolerance", "kernel", "conserve", "coadd", "weights", "feather",
+    "background", "photometry", "zero_point_mag", "zero_point_keywords", "mask_names", "mask_bits",
+    "order_shard",
 )  # fmt: skip
 """Settings by which tiles differ."""
 
@@ -78,8 +79,13 @@ class Recipe:
     """Of the deepest tiles."""
     top: int
     """Order of the shards."""
+    conserve: Conserved
+    """What the tiles' values keep."""
     pixel_arcsec: float
-    """Side of the image pixel that the tiles' values refer to."""
+    """Side of the pixel that the tiles' values refer to: the images', or the deepest tiles' own if
+    flux is conserved."""
+    image_arcsec: float
+    """Side of the images' pixels, of the one in the middle."""
     zero_point_mag: float | None
     """Common zero point of the tiles' values; None if the images are as they were."""
     exposure_s: float | None
@@ -105,7 +111,9 @@ class Recipe:
             settings=cls.digest_of_settings(settings),
             order=order,
             top=max(0, order - settings.order_shard),
-            pixel_arcsec=pixel,
+            conserve=settings.conserve,
+            pixel_arcsec=pixel_size_arcsec(order) if settings.conserve == "flux" else pixel,
+            image_arcsec=pixel,
             zero_point_mag=settings.zero_point_mag if settings.photometry and all(points) else None,
             exposure_s=None if alike else statistics.median(times),
         )

@@ -11,7 +11,10 @@ from hips.live.settings import LiveSettings
 from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS
 from vodal.settings import Settings
 
-__all__ = ["HipsSettings"]
+__all__ = ["Conserved", "HipsSettings"]
+
+Conserved = Literal["brightness", "flux"]
+"""What is kept when pixels of one size are brought to another."""
 
 
 class HipsSettings(Settings):
@@ -30,6 +33,11 @@ class HipsSettings(Settings):
     """How images are sampled. ``lanczos3`` keeps the width of point sources (bilinear widens
     them by about 3 %), takes about four times as long to sample, and falls back to bilinear next
     to blank pixels."""
+    conserve: Conserved = "brightness"
+    """What is kept of an image's values. ``brightness``: the surface brightness; a value comes out
+    as it was, and refers to a pixel of the images' size. ``flux``: the total flux; each value of
+    the deepest tiles is the flux of that tile pixel, the image's value times the ratio of the
+    tile pixel's solid angle to that of the image's own pixel there, distortion included."""
     coadd: Literal["mean", "median", "first"] = "mean"
     """What becomes of pixels that several images give. ``mean`` is weighted (``weights``).
     ``median`` is not: each image counts once. ``first`` takes the image that was observed last

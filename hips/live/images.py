@@ -81,7 +81,8 @@ class KnownRecipe:
     digest: str
     order: int
     """Of the deepest tiles."""
-    pixel_arcsec: float
+    image_arcsec: float
+    """Side of the images' pixels."""
     cuts: tuple[float, float]
     """Black and white of grey pictures."""
 

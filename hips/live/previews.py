@@ -18,11 +18,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hips.decode import Calibration
+from hips.calibration import Calibration
 from hips.images import ImageFacts
 from hips.live.images import LiveImage
 from hips.live.seen import Seen, see
 from hips.names import MAX_ORDER, TILE_ORDER, TILE_WIDTH, deinterleave, pixel_size_arcsec
+from hips.plan import own_arcsec_of
 from hips.settings import HipsSettings
 from hips.tile import TileBlock
 from vodal.errors import DataError
@@ -106,11 +107,12 @@ def make_preview(image: LiveImage, settings: HipsSettings, path: Path) -> int:
     order = preview_order(seen.facts)
     binning = max(1, int(pixel_size_arcsec(order) / seen.facts.scale_arcsec + 1e-6))
     binning = min(binning, *seen.facts.shape)
+    plain = Calibration(1.0, 1, own_arcsec_of(seen.facts, settings.conserve))
     try:
-        mean, valid = _averaged(seen, binning)
+        mean, valid = _averaged(seen, binning, plain)
         sky, noise = 0.0, 0.0
         if settings.background == "median" or settings.weights == "variance":
-            sky, noise = seen.level(Calibration(1.0, 1))
+            sky, noise = seen.level(plain)
     finally:
         seen.image.close()
     cells = _cells(seen, order, seen.mapping(binning), mean, valid)
@@ -120,7 +122,7 @@ def make_preview(image: LiveImage, settings: HipsSettings, path: Path) -> int:
     return _write(path, seen.facts, order, (level, noise), cells)
 
 
-def _averaged(seen: Seen, binning: int) -> tuple[Pixels, Pixels]:
+def _averaged(seen: Seen, binning: int, plain: Calibration) -> tuple[Pixels, Pixels]:
     """Give sums over squares of pixels that count, and the fraction of each square that does."""
     ny, nx = seen.image.shape
     rows, columns = -(-ny // binning), -(-nx // binning)
@@ -128,6 +130,7 @@ def _averaged(seen: Seen, binning: int) -> tuple[Pixels, Pixels]:
     edges = np.arange(0, nx, binning)
     at = 0
     for values, *_ in seen.planes():
+        seen.calibrator(plain).apply(values, np.arange(nx), np.arange(at, at + len(values)))
         good = np.isfinite(values)
         across = np.add.reduceat(np.where(good, values, np.float32(0.0)), edges, axis=1)
         shares = np.add.reduceat(good.astype(np.float32), edges, axis=1)

@@ -27,7 +27,7 @@ def known_recipe(folder: Path, settings: HipsSettings) -> KnownRecipe | None:
 def _known(recipe: Recipe) -> KnownRecipe:
     assert recipe.stretch is not None
     cuts = recipe.stretch.low, recipe.stretch.high
-    return KnownRecipe(recipe.to_text(), recipe.digest, recipe.order, recipe.pixel_arcsec, cuts)
+    return KnownRecipe(recipe.to_text(), recipe.digest, recipe.order, recipe.image_arcsec, cuts)
 
 
 def settle(images: Sequence[LiveImage], settings: HipsSettings, folder: Path) -> KnownRecipe | None:

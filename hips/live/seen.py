@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hips.decode import Calibration, LoadedImage, blank_bits, sample_step
+from hips.calibration import Calibration, Calibrator
+from hips.decode import LoadedImage, blank_bits, sample_step
 from hips.images import facts_of, parts_of
 from hips.live.images import LiveImage
 from hips.settings import HipsSettings
@@ -77,6 +78,7 @@ class Seen:
         self._parts: dict[int, dict[int, int]] = {}
         self._levels: dict[Calibration, tuple[float, float]] = {}
         self._mappings: dict[int, ImageMapping] = {}
+        self._calibrators: dict[Calibration, Calibrator] = {}
         self._bounds: dict[int, tuple[int, int, int, int]] = {}
 
     def parts(self, order: int) -> dict[int, int]:
@@ -90,6 +92,14 @@ class Seen:
         if binning not in self._mappings:
             self._mappings[binning] = ImageMapping(self.image.wcs, binning)
         return self._mappings[binning]
+
+    def calibrator(self, calibration: Calibration) -> Calibrator:
+        """Give what brings its pixels to the common scale."""
+        if calibration not in self._calibrators:
+            self._calibrators[calibration] = Calibrator(
+                calibration, self.image.wcs, self.image.shape
+            )
+        return self._calibrators[calibration]
 
     def planes(
         self, binning: int = 1, box: tuple[int, int, int, int] | None = None
@@ -151,7 +161,10 @@ class Seen:
                 plane[filled : filled + len(part), place[1]] = part
             filled += len(block[0])
         pixels = planes[0][place]
-        pixels *= np.float32(calibration.factor)
+        self.calibrator(calibration).apply(
+            pixels, np.arange(x0, x1), np.arange(y0, y1),
+            None if self._plane is None else planes[1][place],
+        )  # fmt: skip
         if settings.background == "median":
             pixels -= np.float32(self.level(calibration)[0])
         weights, weight = None, 1.0
@@ -196,7 +209,7 @@ class Seen:
             for row in rows:
                 parts += [block[0][:, columns] for block in self.planes(b, (0, nx, row, row + 1))]
         sample = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
-        sample *= np.float32(calibration.factor)
+        self.calibrator(calibration).apply(sample, np.arange(nx)[columns], np.asarray(rows))
         return sample[np.isfinite(sample)]
 
     def _bounds_of(self, b: int, shape: tuple[int, int]) -> tuple[int, int, int, int]:

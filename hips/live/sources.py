@@ -88,8 +88,8 @@ class Sources:
         self._later: OrderedDict[str, Product] = OrderedDict()
         self._filling: asyncio.Task[None] | None = None
         self._by = digest_of_texts(
-            _PREVIEW_VERSION, settings.background, settings.mask_names, settings.mask_bits,
-            settings.zero_point_keywords, settings.weights == "variance",
+            _PREVIEW_VERSION, settings.background, settings.conserve, settings.mask_names,
+            settings.mask_bits, settings.zero_point_keywords, settings.weights == "variance",
         )  # fmt: skip
 
     def image(self, product: Product) -> LiveImage:

@@ -186,7 +186,7 @@ def live_properties(
             "hips_sampling": settings.kernel,
             "hips_overlay": "mean",
             "hips_hierarchy": "mean",
-            "s_pixel_scale": f"{recipe.pixel_arcsec / 3600.0:.6g}",
+            "s_pixel_scale": f"{recipe.image_arcsec / 3600.0:.6g}",
             "hips_initial_ra": f"{view.ra_deg:.6f}",
             "hips_initial_dec": f"{view.dec_deg:.6f}",
             "hips_initial_fov": f"{view.fov_deg:.6g}",

@@ -32,7 +32,7 @@ from soda.stitch.target import Target, make_target, outline
 from soda.stopwatch import Stopwatch
 from vodal.errors import TooLargeError, UsageError
 from vodal.fits.wcs import pixel_scale_arcsec
-from vodal.resample.areas import pixel_areas
+from vodal.resample.areas import PixelAreas, pixel_areas
 from vodal.resample.block import Window
 from vodal.resample.grid import PixelGrid, pixel_grid
 from vodal.resample.mapping import ImageMapping
@@ -296,15 +296,18 @@ class _Work:
         x0, x1, y0, y1 = box
         pixels = np.empty((y1 - y0, x1 - x0), np.float32)
         self._files.use(one.image)
+        factor = self._scaling.factors[number]
+        areas = PixelAreas(self._mappings[number], *box) if self._scaling.flux else None
         filled = 0
         for rows in good_pixels(one.image, one.mask, one.bits, binning, box):
             end = filled + len(rows)
-            factor = self._scaling.factors[number]
-            if self._scaling.flux:
-                areas = pixel_areas(self._mappings[number], x0, x1, y0 + filled, y0 + end)
-                ratio = (factor * binning**2 * self.area_arcsec2) / areas
-                np.multiply(rows, ratio.astype(np.float32), out=pixels[filled:end])
-            else:
+            if areas is None:
                 np.multiply(rows, np.float32(factor), out=pixels[filled:end])
+            else:
+                ratio = areas.factors(
+                    factor * binning**2 * self.area_arcsec2,
+                    np.arange(x0, x1), np.arange(y0 + filled, y0 + end),
+                )  # fmt: skip
+                np.multiply(rows, ratio, out=pixels[filled:end])
             filled = end
         return pixels

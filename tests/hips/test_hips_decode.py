@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hips.decode import Calibration, ImageCache, decode, drop_decoded
+from hips.calibration import Calibration
+from hips.decode import ImageCache, decode, drop_decoded
 from hips.images import ImageSource, open_image
 from hips.settings import HipsSettings
 from vodal.testing.skies import make_wcs
