@@ -3,6 +3,7 @@
 In the order data flows:
 
 - `settings`    what can be set
+- `color_settings` the same of a HiPS in colour
 - `names`       paths, NESTED numbers, which way up a tile is
 - `cells`       the sky inside a HEALPix cell
 - `frames`      equatorial or galactic cells
@@ -20,7 +21,9 @@ In the order data flows:
 - `coadd`       mean, median or first of images that overlap
 - `pyramid`     the coarser orders of a shard
 - `stretch`     values to grey levels
-- `color`       three bands to colours
+- `color_bands` which HiPS in colour a collection has, and of which bands
+- `color_scale` how their values become colours: chosen once and kept
+- `color`       tiles in colour
 - `encode`      FITS, PNG and JPEG, one by one
 - `formats`     which of them are written
 - `tiles`       the seam: how tiles are kept
@@ -41,7 +44,7 @@ In the order data flows:
 - `publish`     a folder that takes its name in one step
 - `build`       all of it
 - `butler`      the same as tasks of an LSST pipeline (extra `skylane[butler]`)
-- `composite`   the colour HiPS of three
+- `composite`   the colour HiPS of several
 - `collection`  the HiPS of a collection: bands and colour
 - `check`       a check of a HiPS, on disk or on a server, whoever made it
 - `cutout`      a HiPS on any grid of the sky, as FITS or a picture

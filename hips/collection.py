@@ -1,14 +1,15 @@
-"""The HiPS of a collection: one for each band, and one in colour where there are three."""
+"""The HiPS of a collection: one for each band, and those in colour."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from hips.build import build
+from hips.color_bands import bands_of_color, colors_of, middle_wavelength
 from hips.composite import build_color
 from hips.crew import Crew
 from hips.part import Share
@@ -18,41 +19,9 @@ from hips.summary import BuildSummary, Report
 from vodal.errors import DataError, UsageError
 from vodal.products import Catalogue, Product, Resolver
 
-__all__ = ["build_collection", "color_bands"]
+__all__ = ["build_collection"]
 
 _AUTHORITY = re.compile(r"ivo://([^/?#]+)")
-
-
-def color_bands(products: Mapping[str, Sequence[Product]]) -> tuple[str, str, str] | None:
-    """Choose three bands for red, green and blue: the reddest, the bluest and one between.
-
-    Parameters
-    ----------
-    products
-        Of each band.
-
-    Returns
-    -------
-    tuple or None
-        None if fewer than three bands have a wavelength. Of more than three, the three with most
-        images.
-    """
-    waves = {band: _wavelength(group) for band, group in products.items() if band}
-    known = [band for band, wave in waves.items() if wave > 0.0]
-    if len(known) < 3:
-        return None
-    most = sorted(known, key=lambda band: (-len(products[band]), band))[:3]
-    red, green, blue = sorted(most, key=lambda band: -waves[band])
-    return red, green, blue
-
-
-def _wavelength(products: Iterable[Product]) -> float:
-    """Give the middle wavelength in metres, 0 if it is not known."""
-    for product in products:
-        low, high = product.obscore.get("em_min"), product.obscore.get("em_max")
-        if isinstance(low, int | float) and isinstance(high, int | float) and low > 0.0:
-            return 0.5 * (float(low) + float(high))
-    return 0.0
 
 
 def build_collection(
@@ -68,11 +37,11 @@ def build_collection(
     part: Share | None = None,
     crew: Crew | None = None,
 ) -> list[BuildSummary]:
-    """Make a HiPS for each band of a collection and, of three bands, one in colour.
+    """Make a HiPS for each band of a collection and those in colour.
 
-    They are named ``<collection>-<band>`` and ``<collection>-color``, or ``<collection>`` where
-    the images are of one band or of none that is known. The colour HiPS is made in the same call
-    after its bands.
+    They are named ``<collection>-<band>``, or ``<collection>`` where the images are of one band or
+    of none that is known. Those in colour, made in the same call after their bands, are the ones
+    that are set, or ``<collection>-color`` of three bands.
 
     Parameters
     ----------
@@ -89,7 +58,7 @@ def build_collection(
     progress
         Told the number of steps done and the total; starts anew with each HiPS.
     fresh, part
-        As of `hips.build.build`. A part is of the bands; the colour HiPS is made by the call that
+        As of `hips.build.build`. A part is of the bands; those in colour are made by the call that
         completes them.
     crew
         Who works, instead of ``workers`` new processes.
@@ -97,13 +66,14 @@ def build_collection(
     Returns
     -------
     list of BuildSummary
-        Bands first, by wavelength; colour last. A band with no usable image, and products that
-        are masks, weights and the like, are in the first summary's notes.
+        Bands first, by wavelength; colour last. A band with no usable image, products that are
+        masks, weights and the like, and a colour HiPS whose bands are not all there are in the
+        first summary's notes.
 
     Raises
     ------
     UsageError
-        If the collection has no products.
+        If the collection has no products, or a colour HiPS is to have the name of a band's.
     DataError
         If none of its images can be used.
     """
@@ -118,12 +88,17 @@ def build_collection(
             bands.setdefault(band_of(product), []).append(product)
     if not bands:
         raise UsageError(f"the collection '{collection}' has no images")
-    ordered = sorted(bands, key=lambda band: (_wavelength(bands[band]), band))
+    waves = {band: middle_wavelength(group) for band, group in bands.items()}
+    ordered = sorted(bands, key=lambda band: (waves[band], band))
+    names = list(_names(collection, ordered))
+    taken = [name for name, _ in names if name in settings.color]
+    if taken:
+        raise UsageError(f"hips.color.{taken[0]}: the HiPS of a band has this name; choose another")
     made: dict[str, BuildSummary] = {}
     notes = [f"{number} files of kind {kind} left out" for kind, number in sorted(others.items())]
     failed: list[str] = []
     with Crew.of(crew, workers) as hands:
-        for name, band in _names(collection, ordered):
+        for name, band in names:
             try:
                 made[band] = build(
                     bands[band], resolver.index, output, settings, name=name,
@@ -135,23 +110,20 @@ def build_collection(
                 failed.append(error.message)
         if not made:
             raise DataError("; ".join(failed))
-        rgb = color_bands({band: bands[band] for band in made})
         summaries = list(made.values())
-        if rgb is not None and part is None:
-            name = hips_name(collection, "color")
-            summaries.append(
-                build_color(
-                    {band: made[band].path for band in rgb},
-                    output,
-                    settings,
-                    name=name,
-                    title=f"{collection} colour ({', '.join(rgb)})",
-                    creator_did=_did(bands[rgb[0]], name),
-                    progress=progress,
-                    crew=hands,
-                    fresh=fresh,
-                )
-            )
+        for name, asked in () if part is not None else colors_of(collection, settings).items():
+            images = {band: len(bands[band]) for band in made}
+            chosen, why = bands_of_color(images, waves, name, asked)
+            notes += why
+            if not chosen:
+                continue
+            summary = build_color(
+                {band: made[band].path for band in chosen}, output, settings, name=name,
+                title=f"{collection} colour ({', '.join(chosen)})",
+                creator_did=_did(bands[chosen[0]], name), progress=progress, crew=hands,
+                fresh=fresh, colors=asked,
+            )  # fmt: skip
+            summaries.append(summary)
     return [_with_notes(summaries[0], [*notes, *failed]), *summaries[1:]]
 
 

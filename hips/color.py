@@ -1,21 +1,18 @@
-"""Three bands to one HiPS in colour, after Lupton et al. 2004 (`vodal.pictures.lupton`).
-
-Black, the bands' balance and the stretch are chosen once from the data of all three bands and kept
-beside the tiles in ``color.json``, so that a later build of the same HiPS has the same colours.
-"""
+"""The tiles of a HiPS in colour, from the FITS tiles of its bands."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hips.color_scale import ColorScale, Mix, choose_scale
+from hips.color_settings import ColorSettings
 from hips.encode import read_fits
 from hips.formats import Encoding
 from hips.opening import open_tiles
@@ -23,64 +20,55 @@ from hips.records import Record, Records
 from hips.tiles import Tiles, TileSink
 from vodal.compiled import kernel
 from vodal.errors import UsageError
-from vodal.pictures.lupton import SOFTENING, choose_balance
+from vodal.pictures.levels import StretchName
 
-__all__ = ["COLOR_FILE", "ColorJob", "ColorScale", "choose_color", "paint", "paint_tiles"]
+__all__ = ["ColorJob", "choose_color", "paint", "paint_tiles"]
 
 Pixels = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-COLOR_FILE: Final = "color.json"
 _SAMPLE_TILES: Final = 24
+_ASINH, _LINEAR, _SQRT, _LOG = range(4)
+_CURVES: Final[dict[StretchName, int]] = {
+    "asinh": _ASINH, "linear": _LINEAR, "sqrt": _SQRT, "log": _LOG,
+}  # fmt: skip
+_LOG_A: Final = 1000.0
+"""As of `vodal.pictures.levels.stretched`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ColorScale:
-    """How the values of three bands become red, green and blue; each tuple in that order."""
+@kernel
+def _mix(
+    band: Pixels, black: np.float32, gain: np.float32, weight: float, total: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> None:  # fmt: skip
+    for row in range(total.shape[0]):
+        for column in range(total.shape[1]):
+            value = band[row, column]
+            if not math.isnan(value):
+                total[row, column] += (value - black) * gain * weight
+                weights[row, column] += weight
 
-    bands: tuple[str, str, str]
-    black: tuple[float, float, float]
-    """Subtracted from the band's values."""
-    gain: tuple[float, float, float]
-    """Multiplies what is left."""
-    stretch: float
-    """Brightness up to which the picture is about linear."""
-    softening: float = SOFTENING
 
-    def to_json(self) -> str:
-        """Write as JSON."""
-        return json.dumps(asdict(self), indent=1) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> ColorScale:
-        """Read what `to_json` wrote.
-
-        Raises
-        ------
-        ValueError
-            If it is something else.
-        """
-        try:
-            values = json.loads(text)
-            bands, black, gain = (tuple(values[key]) for key in ("bands", "black", "gain"))
-            scale = cls(
-                bands,
-                black,
-                gain,
-                float(values["stretch"]),
-                float(values["softening"]),
-            )
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"no colour scale: {error}") from None
-        if not len(bands) == len(black) == len(gain) == 3 or not scale.stretch > 0.0:
-            raise ValueError("no colour scale: it needs three bands and a stretch above 0")
-        return scale
+@kernel
+def _scale(brightness: float, stretch: float, softening: float, curve: int) -> float:
+    """Give by what colours of a brightness are multiplied."""
+    if not brightness > 0.0:
+        return 0.0
+    if curve == _ASINH:
+        at = softening * brightness / stretch
+        return math.log(at + math.sqrt(at * at + 1.0)) / (softening * brightness)
+    at = brightness / stretch
+    if curve == _SQRT:
+        at = math.sqrt(at)
+    elif curve == _LOG:
+        at = math.log(_LOG_A * at + 1.0) / math.log(_LOG_A + 1.0)
+    return at / brightness
 
 
 @kernel
 def _paint(
     red: Pixels, green: Pixels, blue: Pixels, black: Pixels, gain: Pixels, stretch: float,
-    softening: float, out: Bytes,
+    softening: float, curve: int, out: Bytes,
 ) -> None:  # fmt: skip
     for row in range(out.shape[0]):
         for column in range(out.shape[1]):
@@ -101,10 +89,7 @@ def _paint(
             r = brightness if math.isnan(r) else r
             g = brightness if math.isnan(g) else g
             b = brightness if math.isnan(b) else b
-            scale = 0.0
-            if brightness > 0.0:
-                at = softening * brightness / stretch
-                scale = math.log(at + math.sqrt(at * at + 1.0)) / (softening * brightness)
+            scale = _scale(brightness, stretch, softening, curve)
             r, g, b = max(r * scale, 0.0), max(g * scale, 0.0), max(b * scale, 0.0)
             brightest = max(r, g, b)
             if brightest > 1.0:
@@ -115,26 +100,56 @@ def _paint(
             out[row, column, 3] = 255
 
 
-def paint(tiles: Sequence[Pixels], scale: ColorScale) -> Bytes:
-    """Give (row, column, RGBA) of red, green and blue tiles; transparent where all are blank.
+def paint(tiles: Sequence[Pixels | None], scale: ColorScale) -> Bytes:
+    """Give (row, column, RGBA) of the bands' tiles; transparent where all are blank.
 
-    The same as `vodal.pictures.lupton.paint_bands`, compiled.
+    A colour is the weighted mean of those of its bands that have a value; one of whose bands none
+    has is grey, the mean of the others. Of three bands for three colours it is the same as
+    `vodal.pictures.lupton.paint_bands`, compiled.
+
+    Parameters
+    ----------
+    tiles
+        In the order of the scale's bands, one at least; None where a band has no tile.
+    scale
+        From values to colours.
     """
-    red, green, blue = tiles
-    out = np.empty((*red.shape, 4), np.uint8)
-    _paint(
-        red, green, blue, np.array(scale.black, np.float32), np.array(scale.gain, np.float32),
-        scale.stretch, scale.softening, out,
-    )  # fmt: skip
+    shape = next(tile.shape for tile in tiles if tile is not None)
+    black, gain = np.array(scale.black, np.float32), np.array(scale.gain, np.float32)
+    if scale.mix.plain:
+        red, green, blue = (_or_blank(tile, shape) for tile in tiles)
+    else:
+        red, green, blue = (_mixed(tiles, row, black, gain, shape) for row in scale.weights)
+        black, gain = np.zeros(3, np.float32), np.ones(3, np.float32)
+    out = np.empty((*shape, 4), np.uint8)
+    _paint(red, green, blue, black, gain, scale.stretch, scale.softening, _CURVES[scale.curve], out)
     return out
+
+
+def _or_blank(tile: Pixels | None, shape: tuple[int, ...]) -> Pixels:
+    return np.full(shape, np.nan, np.float32) if tile is None else tile
+
+
+def _mixed(
+    tiles: Sequence[Pixels | None], row: Sequence[float], black: Pixels, gain: Pixels,
+    shape: tuple[int, ...],
+) -> Pixels:  # fmt: skip
+    """Give the weighted mean of the bands of one colour, blank where all of them are."""
+    total, weights = np.zeros(shape), np.zeros(shape)
+    for band, (tile, weight) in enumerate(zip(tiles, row, strict=True)):
+        if tile is not None and weight:
+            _mix(tile, black[band], gain[band], weight, total, weights)
+    with np.errstate(invalid="ignore"):
+        mean: Pixels = (total / weights).astype(np.float32)
+    return mean
 
 
 @dataclass(frozen=True, slots=True)
 class ColorJob:
     """A tile to paint, and of a run of tiles those below it."""
 
-    folders: tuple[Path, Path, Path]
-    """Of the bands' HiPS: red, green, blue."""
+    folders: tuple[Path, ...]
+    """Of the bands' HiPS, in the order of the scale."""
     encoding: Encoding
     target: Tiles
     published: Path
@@ -199,11 +214,9 @@ def _fill(job: ColorJob, before: Record | None, sink: TileSink) -> int:
 
 def _paint_tile(job: ColorJob, order: int, npix: int, sink: TileSink) -> int:
     tiles = [_read(folder, order, npix) for folder in job.folders]
-    shape = next((tile.shape for tile in tiles if tile is not None), None)
-    if shape is None:
+    if all(tile is None for tile in tiles):
         raise UsageError("the HiPS of the bands have changed while they were made into colours")
-    filled = [np.full(shape, np.nan, np.float32) if t is None else t for t in tiles]
-    picture = paint(filled, job.scale)
+    picture = paint(tiles, job.scale)
     return sum(
         sink.write(order, npix, extension, job.encoding.colors(extension, picture))
         for extension in job.encoding.pictures
@@ -216,34 +229,29 @@ def _read(folder: Path, order: int, npix: int) -> Pixels | None:
 
 
 def choose_color(
-    bands: tuple[str, str, str],
-    folders: tuple[Path, Path, Path],
+    mix: Mix,
+    settings: ColorSettings | None,
+    folders: Sequence[Path],
     order: int,
     tiles: Mapping[int, int],
 ) -> ColorScale:
-    """Choose black, balance and stretch from some of the deepest tiles.
+    """Choose how values become colours from some of the deepest tiles.
 
     Parameters
     ----------
-    bands, folders
-        Red, green, blue.
+    mix
+        The bands' parts of the colours.
+    settings
+        What is set.
+    folders
+        Of the bands' HiPS.
     order
         Of the tiles.
     tiles
         Numbers of tiles and in how many bands each is there.
     """
-    most = max(tiles.values(), default=0)
-    best = sorted(npix for npix, count in tiles.items() if count == most)
+    whole = sorted(npix for npix, count in tiles.items() if count == len(folders))
+    best = whole or sorted(tiles)
     step = max(1, len(best) // _SAMPLE_TILES)
-    samples: list[list[Pixels]] = [[], [], []]
-    for npix in best[::step]:
-        read = [_read(folder, order, npix) for folder in folders]
-        if any(tile is None for tile in read):
-            continue
-        together = np.stack([tile[::3, ::3].ravel() for tile in read if tile is not None])
-        valid = np.isfinite(together).all(axis=0)
-        for band, values in enumerate(together[:, valid]):
-            samples[band].append(values)
-    values = [np.concatenate(parts) if parts else np.empty(0, np.float32) for parts in samples]
-    balance = choose_balance(values)
-    return ColorScale(bands, balance.black, balance.gain, balance.stretch)
+    samples = ([_read(folder, order, npix) for folder in folders] for npix in best[::step])
+    return choose_scale(mix, settings, samples)

@@ -1,4 +1,4 @@
-"""A colour HiPS from the HiPS of three bands, order by order."""
+"""A colour HiPS from the HiPS of its bands, order by order."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from hips.allsky import ALLSKY_ORDER, write_allsky_color
-from hips.color import (
-    COLOR_FILE,
-    ColorJob,
-    ColorScale,
-    choose_color,
-    paint_tiles,
-)
+from hips.color import ColorJob, choose_color, paint_tiles
+from hips.color_scale import COLOR_FILE, ColorScale, Mix, kept_scale
+from hips.color_settings import ColorSettings
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, next_release, write_description
 from hips.formats import Encoding, drop_other_formats
@@ -54,26 +50,28 @@ def build_color(
     progress: Report | None = None,
     crew: Crew | None = None,
     fresh: bool = False,
+    colors: ColorSettings | None = None,
 ) -> BuildSummary:
-    """Make a colour HiPS from the FITS tiles of three bands, order by order.
+    """Make a colour HiPS from the FITS tiles of its bands, order by order.
 
     Parameters
     ----------
     band_hips
-        Folders of the bands' HiPS by band, three of them, in the order red, green, blue.
+        Folders of the bands' HiPS by band. Where `colors` names no bands, three of them, in the
+        order red, green, blue.
     output, settings, name, title, creator_did, description, workers, progress, crew, fresh
         As of `build`.
+    colors
+        The bands' parts of the colours, cuts and stretch; by default all is chosen from the tiles.
 
     Raises
     ------
     UsageError
-        If there are not three bands, or one has no HiPS.
+        If a band is not there, or has no HiPS.
     """
-    if len(band_hips) != 3:
-        raise UsageError(f"a colour HiPS needs three bands, not {len(band_hips)}")
     started = time.monotonic()
-    red, green, blue = band_hips
-    bands, folders = (red, green, blue), (band_hips[red], band_hips[green], band_hips[blue])
+    mix = _mix_of(band_hips, colors)
+    folders = tuple(band_hips[band] for band in mix.bands)
     known = [_known(folder) for folder in folders]
     order = min(int(values["hips_order"]) for values in known)
     frame = _frame(known)
@@ -84,8 +82,9 @@ def build_color(
     ):
         encoding = Encoding.of_color(settings)
         tiles = {k: _present(folders, k) for k in range(order + 1)}
-        scale = None if fresh else _kept_scale(folder, bands) or _kept_scale(target, bands)
-        scale = scale or choose_color(bands, folders, order, tiles[order])
+        asked = colors.mark if colors else ""
+        kept = None if fresh else kept_scale(folder, mix, asked) or kept_scale(target, mix, asked)
+        scale = kept or choose_color(mix, colors, folders, order, tiles[order])
         (folder / COLOR_FILE).write_text(scale.to_json(), "utf-8")
         made_tiles = tiles_in_the_making(folder, settings.storage, max(0, order - _RUN_ORDERS))
         jobs = _Jobs(folders, encoding, made_tiles, target, scale, order)
@@ -103,6 +102,7 @@ def build_color(
         Records(folder).prune({(record.order, record.npix) for record in made})
         if order >= ALLSKY_ORDER:
             write_allsky_color(folder, encoding)
+        red, green, blue = mix.words()
         now = datetime.now(UTC)
         same = contents(made) == contents(Records(target).all())
         about = Description(
@@ -121,12 +121,26 @@ def build_color(
             frame=frame,
         )
         write_description(folder, sorted(tiles[order]), about, settings)
-        cards = dict(zip(("RED", "GREEN", "BLUE"), bands, strict=True))
-        write_metadata(folder, cards, title)
+        write_metadata(folder, {"RED": red, "GREEN": green, "BLUE": blue}, title)
         counter.step()
     return BuildSummary(
         name, target, order, about.tiles, 0, (), (), about.size_bytes, time.monotonic() - started
     )
+
+
+def _mix_of(band_hips: Mapping[str, Path], colors: ColorSettings | None) -> Mix:
+    mix = Mix.of(colors) if colors else None
+    if mix is None:
+        if len(band_hips) != 3:
+            raise UsageError(f"a colour HiPS needs three bands, not {len(band_hips)}")
+        return Mix(tuple(band_hips))
+    absent = [band for band in mix.bands if band not in band_hips]
+    if absent:
+        raise UsageError(
+            f"a colour HiPS is to be made of {', '.join(absent)}, which is not there;"
+            f" there are {', '.join(band_hips)}"
+        )
+    return mix
 
 
 class _Jobs:
@@ -147,7 +161,7 @@ class _Jobs:
     """
 
     def __init__(
-        self, folders: tuple[Path, Path, Path], encoding: Encoding, target: Tiles,
+        self, folders: tuple[Path, ...], encoding: Encoding, target: Tiles,
         published: Path, scale: ColorScale, order: int,
     ) -> None:  # fmt: skip
         self._folders, self._encoding = folders, encoding
@@ -212,14 +226,6 @@ def _present(folders: Iterable[Path], order: int) -> dict[int, int]:
     return dict(
         Counter(npix for folder in folders for npix in open_tiles(folder).tiles(order, "fits"))
     )
-
-
-def _kept_scale(published: Path, bands: tuple[str, str, str]) -> ColorScale | None:
-    try:
-        scale = ColorScale.from_json((published / COLOR_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return scale if scale.bands == bands else None
 
 
 def _leaf_inputs(folder: Path, order: int) -> Callable[[int], str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from hips.color_settings import ColorSettings, checked_names
 from hips.live.settings import LiveSettings
 from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS
 from vodal.settings import Settings
@@ -107,6 +108,15 @@ class HipsSettings(Settings):
         if len(set(formats)) < len(formats):
             raise ValueError("names a format twice")
         return formats
+
+    color: dict[str, ColorSettings] = Field(default_factory=dict)
+    """HiPS in colour, by name. A collection for which none is set has one, ``<collection>-color``,
+    of three of its bands."""
+
+    @field_validator("color")
+    @classmethod
+    def _named(cls, color: dict[str, ColorSettings]) -> dict[str, ColorSettings]:
+        return checked_names(color)
 
     aladin_lite_url: str = "/portal/vendor/aladin.js"
     """Where a HiPS's own page finds Aladin Lite (the ES module), as a path of the site."""

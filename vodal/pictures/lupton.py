@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vodal.pictures.levels import sky_and_noise
 
-__all__ = ["SOFTENING", "Balance", "choose_balance", "paint_bands"]
+__all__ = ["SOFTENING", "Balance", "balance_apart", "choose_balance", "paint_bands"]
 
 Pixels = NDArray[np.float32]
 
@@ -28,26 +28,31 @@ _NO_NOISE: Final = 1e-30
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """How the values of three bands become red, green and blue; each tuple in that order."""
+    """How the values of bands become comparable; each tuple in the order of the bands."""
 
-    black: tuple[float, float, float]
+    black: tuple[float, ...]
     """Subtracted from the band's values."""
-    gain: tuple[float, float, float]
+    gain: tuple[float, ...]
     """Multiplies what is left."""
     stretch: float
     """Brightness up to which the picture is about linear."""
 
 
-def choose_balance(values: Sequence[NDArray[Any]]) -> Balance:
+def choose_balance(
+    values: Sequence[NDArray[Any]], shares: Sequence[float] | None = None
+) -> Balance:
     """Choose black, balance and stretch.
 
     Parameters
     ----------
     values
-        Red, green and blue at the same places, all finite.
+        Of each band (red, green and blue, or those that they are mixed of) at the same places,
+        all finite.
+    shares
+        What each band has of red, green and blue together, three in all; one each by default.
     """
     if not len(values[0]):
-        return Balance((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1.0)
+        return Balance((0.0,) * len(values), (1.0,) * len(values), 1.0)
     bands = np.stack(values).astype(np.float64)
     levels = [sky_and_noise(band) for band in bands]
     sky = np.array([level for level, _ in levels])
@@ -60,12 +65,38 @@ def choose_balance(values: Sequence[NDArray[Any]]) -> Balance:
         typical = np.array([np.median(band[clear]) for band in light])
     else:
         typical = noise
+    return _balance(sky, noise, typical, shares)
+
+
+def balance_apart(values: Sequence[NDArray[Any]], shares: Sequence[float] | None = None) -> Balance:
+    """Choose black, balance and stretch of bands that have no place in common, by their noise.
+
+    Parameters
+    ----------
+    values
+        Of each band at places of its own, all finite; one without any is left as it is.
+    shares
+        As of `choose_balance`.
+    """
+    levels = [sky_and_noise(band) if band.size else (0.0, 1.0) for band in values]
+    noise = np.array([max(spread, _NO_NOISE) for _, spread in levels])
+    return _balance(np.array([level for level, _ in levels]), noise, noise, shares)
+
+
+def _balance(
+    sky: NDArray[np.float64], noise: NDArray[np.float64], typical: NDArray[np.float64],
+    shares: Sequence[float] | None,
+) -> Balance:  # fmt: skip
+    """Make a typical light grey, and the sky just above black."""
     gain = typical.mean() / typical
-    brightness_noise = float(np.sqrt(np.sum((gain * noise) ** 2)) / 3.0)
-    # The same pedestal in all three colours, so that the sky is grey.
-    red, green, blue = (float(value) for value in sky - brightness_noise / gain)
-    gains = (float(gain[0]), float(gain[1]), float(gain[2]))
-    return Balance((red, green, blue), gains, max(_STRETCH_NOISES * brightness_noise, _NO_NOISE))
+    parts = gain * noise if shares is None else gain * noise * np.array(shares)
+    brightness_noise = float(np.sqrt(np.sum(parts**2)) / 3.0)
+    # The same pedestal in all bands, so that the sky is grey.
+    black = sky - brightness_noise / gain
+    return Balance(
+        tuple(black.tolist()), tuple(gain.tolist()),
+        max(_STRETCH_NOISES * brightness_noise, _NO_NOISE),
+    )  # fmt: skip
 
 
 def paint_bands(
