@@ -1,7 +1,8 @@
 """The rows of cutouts in a {links} answer and the descriptors that tell clients how to ask.
 
 Values are written so that pyvo, Firefly and TOPCAT find them: exactly one ``#cutout`` row a
-dataset (Firefly shows its full/cutout toggle only then), a CIRCLE with ``xtype="circle"``.
+dataset (Firefly shows its full/cutout toggle only then), a CIRCLE with ``xtype="circle"``. The row
+of the jobs that cut is therefore a ``#proc``, of which ``#cutout`` is the narrower term.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ ASYNC_ID = "ivo://ivoa.net/std/SODA#async-1.0"
 DID_UTYPE = "obscore:Curation.publisherDID"
 
 _CUTOUT = ServiceDescriptor(
-    id="soda",
+    id="soda-sync",
     name="Cutout",
     access_url="/soda/sync",
     standard_id=STANDARD_ID,
@@ -32,6 +33,18 @@ _CUTOUT = ServiceDescriptor(
         "planes of the image"
     ),
     content_type="image/fits",
+    inputs=(),
+)
+_JOBS = ServiceDescriptor(
+    id="soda-async",
+    name="Cutouts by a job",
+    access_url="/soda/async",
+    standard_id=ASYNC_ID,
+    description=(
+        "Have cutouts made by a job (UWS), one of each combination of the parameters; POST makes"
+        " the job, and runs it with PHASE=RUN"
+    ),
+    content_type="application/xml",
     inputs=(),
 )
 _STITCHED = ServiceDescriptor(
@@ -51,21 +64,30 @@ _STITCHED = ServiceDescriptor(
 
 
 class SodaLinkMaker(LinkMaker):
-    """Makes the ``#cutout`` row of a product, and of images one for other grids."""
+    """Makes the ``#cutout`` row of a product, one for jobs, and of images one for other grids."""
 
     @override
     def links(self, product: Product, base_url: str) -> Iterable[Link]:
-        service = replace(
-            _CUTOUT, access_url=base_url + _CUTOUT.access_url, inputs=dataset_inputs(product)
+        inputs = dataset_inputs(product)
+        cutout, jobs = (
+            replace(one, access_url=base_url + one.access_url, inputs=inputs)
+            for one in (_CUTOUT, _JOBS)
         )
         made = [
             Link(
                 product.did,
                 "#cutout",
-                service=service,
+                service=cutout,
                 description="Cutout of the image",
                 content_type="image/fits",
-            )
+            ),
+            Link(
+                product.did,
+                "#proc",
+                service=jobs,
+                description="Cutouts of the image, made by a job",
+                content_type="application/xml",
+            ),
         ]
         if product.obscore.get("dataproduct_type") == "image" and product.region is not None:
             service = replace(
@@ -95,13 +117,10 @@ class SodaAnnotator(Annotator):
         )
         if identifier is None:
             return []
+        inputs = generic_inputs(identifier)
         return [
-            replace(
-                _CUTOUT,
-                id="soda-sync",
-                access_url=base_url + _CUTOUT.access_url,
-                inputs=generic_inputs(identifier),
-            ),
+            replace(_CUTOUT, access_url=base_url + _CUTOUT.access_url, inputs=inputs),
+            replace(_JOBS, access_url=base_url + _JOBS.access_url, inputs=inputs),
             replace(
                 _STITCHED,
                 access_url=base_url + _STITCHED.access_url,

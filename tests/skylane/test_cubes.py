@@ -134,8 +134,8 @@ def test_a_cube_is_not_stitched(cubes, row):
     assert answer.status_code == 400
     assert answer.text.startswith("UsageError: ID: ")
     assert "is a cube; only images are stitched" in answer.text
-    (proc,) = row.getdatalink().iter_procs()
-    assert proc.semantics == "#cutout"
+    procs = [proc["service_def"] for proc in row.getdatalink().iter_procs()]
+    assert procs == ["soda-sync", "soda-async"]
 
 
 def test_headers_alone_tell_the_size(cubes, row):

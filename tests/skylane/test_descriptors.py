@@ -46,8 +46,10 @@ def test_answers_tell_all_that_the_services_take(rows):
     stitched = rows.get_adhocservice_by_id("soda-stitched")
     assert told(cutout) == declared("sync") >= {"QUANTIZE", "TILE", "INVERT", "Q", "COMBINE"}
     assert told(stitched) == declared("stitched")
+    jobs = rows.get_adhocservice_by_id("soda-async")
+    assert told(jobs) == declared("sync")
     assert [one.ID for one in rows.iter_adhocservices()] == [
-        "datalink-links", "soda-sync", "soda-stitched",
+        "datalink-links", "soda-sync", "soda-async", "soda-stitched",
     ]  # fmt: skip
 
 
@@ -109,15 +111,18 @@ def test_rows_are_stitched_by_the_descriptor(rows):
 def test_links_tell_the_services_of_the_dataset(rows):
     links = rows[0].getdatalink()
     assert [link["semantics"] for link in links].count("#cutout") == 1
-    procs = {proc.semantics: proc for proc in links.iter_procs()}
-    assert set(procs) == {"#cutout", "#proc"}
-    names = {param.name for param in procs["#proc"].input_params}
+    procs = {proc["service_def"]: proc for proc in links.iter_procs()}
+    semantics = {name: proc.semantics for name, proc in procs.items()}
+    assert semantics == {
+        "soda-sync": "#cutout", "soda-async": "#proc", "soda-stitched": "#proc",
+    }  # fmt: skip
+    names = {param.name for param in procs["soda-stitched"].input_params}
     assert names == declared("stitched") - {"POL"}
-    stream = procs["#proc"].process(circle=(150.1, 2.2, 0.003), FRAME="galactic")
+    stream = procs["soda-stitched"].process(circle=(150.1, 2.2, 0.003), FRAME="galactic")
     with fits.open(io.BytesIO(stream.read())) as hdus:
         assert hdus[0].header["CTYPE1"] == "GLON-TAN"
         assert hdus[0].header["CUTID"] == rows[0]["obs_publisher_did"]
-    cut = procs["#cutout"].process(circle=(150.1, 2.2, 0.003), OUTSIDE="mask")
+    cut = procs["soda-sync"].process(circle=(150.1, 2.2, 0.003), OUTSIDE="mask")
     with fits.open(io.BytesIO(cut.read())) as hdus:
         assert "OUTSIDE" in hdus
 

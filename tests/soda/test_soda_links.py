@@ -10,6 +10,7 @@ from vodal.products import Product
 from vodal.regions import Circle, Polygon
 from vodal.tables.columns import Column
 
+BASE = "https://x.org"
 FOOTPRINT = Polygon(((10.0, 20.0), (10.5, 20.0), (10.5, 20.5), (10.0, 20.5)))
 
 
@@ -25,8 +26,14 @@ def inputs(descriptor):
     return {one.name: one for one in descriptor.inputs}
 
 
+def cutout_of(one, base=BASE):
+    """Give the one row whose semantics any client takes for a cutout's."""
+    (found,) = [link for link in SodaLinkMaker().links(one, base) if "cutout" in link.semantics]
+    return found
+
+
 def test_exactly_one_cutout_row_with_its_own_descriptor():
-    (link,) = SodaLinkMaker().links(product(), "https://x.org/sky")
+    link = cutout_of(product(), "https://x.org/sky")
     assert link.semantics == "#cutout"
     assert link.access_url is None
     assert link.error_message is None
@@ -45,7 +52,7 @@ def test_exactly_one_cutout_row_with_its_own_descriptor():
 
 
 def test_the_circle_covers_the_footprint_and_is_hardly_larger():
-    (link,) = SodaLinkMaker().links(product(), "https://x.org")
+    link = cutout_of(product())
     ra, dec, radius = map(float, inputs(link.service)["CIRCLE"].maximum.split())
     corners = np.array(FOOTPRINT.vertices)
     distance = signed_distance(Circle(ra, dec, radius))(unit_vectors(*corners.T))
@@ -54,18 +61,18 @@ def test_the_circle_covers_the_footprint_and_is_hardly_larger():
 
 
 def test_products_of_other_shapes():
-    (link,) = SodaLinkMaker().links(product(Circle(1.0, 2.0, 0.25)), "https://x.org")
+    link = cutout_of(product(Circle(1.0, 2.0, 0.25)))
     given = inputs(link.service)
     assert given["CIRCLE"].maximum == "1 2 0.25000001"
     assert given["POLYGON"].maximum is None
-    (link,) = SodaLinkMaker().links(product(None), "https://x.org")
+    link = cutout_of(product(None))
     assert inputs(link.service)["CIRCLE"].maximum is None
 
 
 def test_what_the_row_tells_are_limits_and_options():
     cube = product(em_min=4.75e-7, em_max=9.35e-7, em_xel=3681, t_min=57000.25, t_max=57000.5,
                    pol_states="/I/Q/")  # fmt: skip
-    (link,) = SodaLinkMaker().links(cube, "https://x.org")
+    link = cutout_of(cube)
     given = inputs(link.service)
     band, time, pol = given["BAND"], given["TIME"], given["POL"]
     assert (band.minimum, band.maximum, band.unit) == ("4.75e-07", "9.35e-07", "m")
@@ -75,7 +82,7 @@ def test_what_the_row_tells_are_limits_and_options():
     assert (pol.options, pol.ucd) == (("I", "Q"), "meta.code;phys.polarization")
     assert {"PIXELS", "HDU", "TABLES", "KIND"} <= set(given)
     # What the service would refuse, as nothing is known, is not offered.
-    (link,) = SodaLinkMaker().links(product(), "https://x.org")
+    link = cutout_of(product())
     assert not {"BAND", "TIME", "POL"} & set(inputs(link.service))
 
 
@@ -84,7 +91,7 @@ def test_the_generic_descriptor_points_to_the_column_of_identifiers():
         "my_id", "char", "*", utype="obscore:Curation.publisherDID", id="obs_publisher_did"
     )
     other = Column("s_ra", "double", unit="deg", id="s_ra")
-    descriptor, stitched = SodaAnnotator().descriptors((other, did), "http://localhost:8080")
+    descriptor, jobs, stitched = SodaAnnotator().descriptors((other, did), "http://localhost:8080")
     given = inputs(descriptor)
     assert given["ID"].ref == "obs_publisher_did"
     assert given["ID"].value == ""
@@ -92,6 +99,9 @@ def test_the_generic_descriptor_points_to_the_column_of_identifiers():
     assert {"BAND", "TIME", "POL", "PIXELS", "HDU", "TABLES", "KIND"} <= set(given)
     assert given["BAND"].minimum is given["TIME"].maximum is None
     assert descriptor.access_url == "http://localhost:8080/soda/sync"
+    assert jobs.standard_id == "ivo://ivoa.net/std/SODA#async-1.0"
+    assert jobs.access_url == "http://localhost:8080/soda/async"
+    assert jobs.inputs == descriptor.inputs
     assert stitched.access_url == "http://localhost:8080/soda/stitched"
     assert inputs(stitched)["ID"].ref == "obs_publisher_did"
     assert {"PROJ", "PIXSCALE", "CIRCLE", "STACK"} <= set(inputs(stitched))
@@ -102,11 +112,24 @@ def test_the_generic_descriptor_points_to_the_column_of_identifiers():
     assert not SodaAnnotator().descriptors((nameless,), "http://localhost:8080")
 
 
+def test_a_row_for_jobs_asks_for_the_same():
+    cube = product(em_min=4.75e-7, em_max=9.35e-7, em_xel=3681, pol_states="/I/Q/")
+    cutout, jobs = SodaLinkMaker().links(cube, BASE)
+    assert (cutout.semantics, jobs.semantics) == ("#cutout", "#proc")
+    assert jobs.did == cube.did
+    assert jobs.service.id == "soda-async"
+    assert jobs.service.standard_id == "ivo://ivoa.net/std/SODA#async-1.0"
+    assert jobs.service.access_url == "https://x.org/soda/async"
+    assert jobs.service.inputs == cutout.service.inputs
+    # Firefly takes any of these words for a second cutout, and shows no toggle then.
+    assert "cutout" not in f"{jobs.semantics} {jobs.local_semantics}".lower()
+
+
 def test_an_image_has_a_row_for_other_grids():
-    cutout, other = SodaLinkMaker().links(
-        product(dataproduct_type="image", em_min=1e-7, em_max=2e-7), "https://x.org"
+    cutout, jobs, other = SodaLinkMaker().links(
+        product(dataproduct_type="image", em_min=1e-7, em_max=2e-7), BASE
     )
-    assert (cutout.semantics, other.semantics) == ("#cutout", "#proc")
+    assert [one.semantics for one in (cutout, jobs, other)] == ["#cutout", "#proc", "#proc"]
     given = inputs(other.service)
     assert given["ID"].value == product().did
     assert given["PROJ"].options[0] == "TAN"
@@ -114,4 +137,4 @@ def test_an_image_has_a_row_for_other_grids():
     # With ID they are refused.
     assert not {"COLLECTION", "FILTER", "TIME", "KIND"} & set(given)
     for nowhere in (product(dataproduct_type="cube"), product(None, dataproduct_type="image")):
-        assert len(list(SodaLinkMaker().links(nowhere, "https://x.org"))) == 1
+        assert len(list(SodaLinkMaker().links(nowhere, BASE))) == 2
