@@ -42,9 +42,14 @@ def nap(seconds):
     return os.getpid()
 
 
-def touch_and_nap(path, seconds):
-    path.write_text(str(os.getpid()))
-    time.sleep(seconds)
+def hold(gate, begun=None):
+    """Work until a file is there; tell first, by another, that it has begun."""
+    if begun is not None:
+        part = begun.with_suffix(".part")
+        part.write_text(str(os.getpid()))
+        part.rename(begun)
+    while not gate.exists():
+        time.sleep(0.01)
     return os.getpid()
 
 

@@ -133,11 +133,11 @@ def test_a_killed_worker_is_replaced_and_its_request_answered(tmp_path):
 
 def test_kill_9_from_outside_in_the_middle_of_a_request(tmp_path):
     async def scenario(pool):
-        task = asyncio.ensure_future(pool.run(jobs.touch_and_nap, tmp_path / "pid", 0.4))
+        task = asyncio.ensure_future(pool.run(jobs.hold, tmp_path / "go", tmp_path / "pid"))
         await until((tmp_path / "pid").exists)
-        await asyncio.sleep(0.05)
         victim = int((tmp_path / "pid").read_text())
         os.kill(victim, signal.SIGKILL)
+        (tmp_path / "go").touch()
         assert await task != victim
         assert not alive(victim) or victim not in pool.pids
 
@@ -173,14 +173,13 @@ def test_an_idle_worker_that_dies_is_replaced():
     run(scenario, workers=1)
 
 
-def test_the_deadline_kills_only_the_worker_that_is_late():
+def test_the_deadline_kills_only_the_worker_that_is_late(tmp_path):
     async def scenario(pool):
-        other = asyncio.ensure_future(pool.run(jobs.nap, 0.3))
-        await asyncio.sleep(0.05)
-        begin = time.monotonic()
+        other = asyncio.ensure_future(pool.run(jobs.hold, tmp_path / "go"))
+        await until(lambda: pool.stats.idle == 1)
         with pytest.raises(DeadlineError, match=r"0\.3 s"):
-            await pool.run(jobs.nap, 30.0, deadline_s=0.3)
-        assert time.monotonic() - begin < 1.0
+            await pool.run(jobs.nap, 3600.0, deadline_s=0.3)
+        (tmp_path / "go").touch()
         assert await other in pool.pids
         await until(lambda: pool.stats.workers == 2)
         assert pool.stats.lost == 1
@@ -188,12 +187,13 @@ def test_the_deadline_kills_only_the_worker_that_is_late():
     run(scenario)
 
 
-def test_the_deadline_counts_the_queue():
+def test_the_deadline_counts_the_queue(tmp_path):
     async def scenario(pool):
-        busy = asyncio.ensure_future(pool.run(jobs.nap, 0.3))
-        await asyncio.sleep(0.05)
+        busy = asyncio.ensure_future(pool.run(jobs.hold, tmp_path / "go"))
+        await until(lambda: not pool.stats.idle)
         with pytest.raises(DeadlineError, match="waited"):
             await pool.run(jobs.add, 1, 1, deadline_s=0.2)
+        (tmp_path / "go").touch()
         await busy
         assert pool.stats.lost == 0
         assert await pool.run(jobs.add, 1, 1) == 2
@@ -201,13 +201,14 @@ def test_the_deadline_counts_the_queue():
     run(scenario, workers=1)
 
 
-def test_a_full_queue_refuses_with_a_time_to_come_back():
+def test_a_full_queue_refuses_with_a_time_to_come_back(tmp_path):
     async def scenario(pool):
-        tasks = [asyncio.ensure_future(pool.run(jobs.nap, 0.3)) for _ in range(3)]
-        await asyncio.sleep(0.05)
+        tasks = [asyncio.ensure_future(pool.run(jobs.hold, tmp_path / "go")) for _ in range(3)]
+        await until(lambda: pool.stats.waiting == 2)
         with pytest.raises(ServiceUnavailable) as caught:
             await pool.run(jobs.add, 1, 1)
         assert caught.value.retry_after_s >= 1
+        (tmp_path / "go").touch()
         assert len(set(await asyncio.gather(*tasks))) == 1
 
     run(scenario, workers=1, max_queue=2)
@@ -251,15 +252,15 @@ def test_the_worker_of_a_cancelled_request_that_does_not_end_is_killed():
     run(scenario, workers=1, grace_s=0.5)
 
 
-def test_a_cancelled_request_leaves_the_queue():
+def test_a_cancelled_request_leaves_the_queue(tmp_path):
     async def scenario(pool):
-        busy = asyncio.ensure_future(pool.run(jobs.nap, 0.3))
+        busy = asyncio.ensure_future(pool.run(jobs.hold, tmp_path / "go"))
         waiting = asyncio.ensure_future(pool.run(jobs.nap, 0.0))
-        await asyncio.sleep(0.05)
-        assert pool.stats.waiting == 1
+        await until(lambda: pool.stats.waiting == 1)
         waiting.cancel()
-        await asyncio.sleep(0)
-        assert pool.stats.waiting == 0
+        await until(lambda: pool.stats.waiting == 0)
+        assert not busy.done()
+        (tmp_path / "go").touch()
         await busy
         assert await pool.run(jobs.add, 1, 1) == 2
 
@@ -310,7 +311,7 @@ def test_a_pool_that_does_not_run_refuses():
         await pool.start()
         task = asyncio.ensure_future(pool.run(jobs.nap, 60.0))
         queued = asyncio.ensure_future(pool.run(jobs.pid))
-        await asyncio.sleep(0.05)
+        await until(lambda: pool.stats.waiting == 1)
         pids = pool.pids
         await pool.stop()
         for one in (task, queued):
@@ -331,7 +332,8 @@ from vodal.pool import WarmPool
 async def main():
     async with WarmPool(2) as pool:
         asyncio.ensure_future(pool.run(pool_jobs.nap, 60.0))
-        await asyncio.sleep(0.1)
+        while pool.stats.idle == 2:
+            await asyncio.sleep(0.01)
         print(*pool.pids, flush=True)
         await asyncio.sleep(60)
 
@@ -347,44 +349,48 @@ asyncio.run(main())
         time.sleep(0.02)
 
 
-def test_bulk_work_leaves_a_worker_free_and_is_served_last():
+def test_bulk_work_leaves_a_worker_free_and_is_served_last(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+
     async def scenario(pool):
-        naps = [asyncio.ensure_future(pool.run(jobs.nap, 0.3, bulk=True)) for _ in range(4)]
-        await until(lambda: pool.stats.bulk_at_work)
-        stats = pool.stats
-        assert (stats.bulk_at_work, stats.bulk_waiting, stats.idle) == (2, 2, 1)
-        # One is free at once, the next two are served before the bulk work that waits.
-        order = []
+        def begin(name, gate, **options):
+            return asyncio.ensure_future(pool.run(jobs.hold, gate, tmp_path / name, **options))
 
-        async def one(name, **options):
-            await pool.run(jobs.nap, 0.2, **options)
-            order.append(name)
-
-        now = [asyncio.ensure_future(one(number)) for number in range(3)]
-        late = asyncio.ensure_future(one("bulk", bulk=True))
-        await asyncio.gather(*now)
-        assert pool.stats.bulk_at_work <= 2
-        assert "bulk" not in order
-        await asyncio.gather(*naps, late)
+        tasks = [begin(f"bulk{n}", first if n < 2 else second, bulk=True) for n in range(4)]
+        await until(lambda: pool.stats.bulk_at_work == 2)
+        assert (pool.stats.bulk_waiting, pool.stats.idle) == (2, 1)
+        tasks += [begin("now0", first), begin("now1", second), begin("now2", second)]
+        await until(lambda: (pool.stats.idle, pool.stats.waiting) == (0, 2))
+        # Now three workers get free; of those that wait the bulk work came first.
+        first.touch()
+        await until(lambda: all((tmp_path / name).exists() for name in ("now1", "now2")))
+        assert pool.stats.bulk_at_work <= 1
+        second.touch()
+        await asyncio.gather(*tasks)
         assert (pool.stats.bulk_at_work, pool.stats.bulk_waiting, pool.stats.idle) == (0, 0, 3)
 
     run(scenario, workers=3)
 
 
-def test_bulk_work_waits_beyond_deadline_and_queue_limit():
+def test_bulk_work_waits_beyond_deadline_and_queue_limit(tmp_path):
+    deadline_s = 1.5
+
     async def scenario(pool):
-        first = asyncio.ensure_future(pool.run(jobs.nap, 0.3))
+        gate = tmp_path / "go"
+        first = asyncio.ensure_future(pool.run(jobs.hold, gate, deadline_s=60.0))
         await until(lambda: not pool.stats.idle)
-        naps = [asyncio.ensure_future(pool.run(jobs.nap, 0.3, bulk=True)) for _ in range(6)]
+        later = [asyncio.ensure_future(pool.run(jobs.pid, bulk=True)) for _ in range(6)]
         with pytest.raises(ServiceUnavailable, match="busy"):
             await pool.run(jobs.pid)
-        assert set(await asyncio.gather(first, *naps)) == set(pool.pids)
+        await asyncio.sleep(1.1 * deadline_s)
+        gate.touch()
+        assert set(await asyncio.gather(first, *later)) == set(pool.pids)
         with pytest.raises(DeadlineError):
-            await pool.run(jobs.nap, 5, bulk=True)
+            await pool.run(jobs.nap, 3600, bulk=True)
         assert await pool.run(jobs.add, 1, 2, bulk=True) == 3
 
     # The one worker of a pool does both, what somebody waits for first.
-    run(scenario, workers=1, max_queue=0, deadline_s=1.5)
+    run(scenario, workers=1, max_queue=0, deadline_s=deadline_s)
 
 
 def test_bulk_work_that_is_cancelled_or_dies_gives_its_place_back():
@@ -392,7 +398,7 @@ def test_bulk_work_that_is_cancelled_or_dies_gives_its_place_back():
         running = asyncio.ensure_future(pool.run(jobs.nap, 30, bulk=True))
         await until(lambda: pool.stats.bulk_at_work)
         waiting = asyncio.ensure_future(pool.run(jobs.nap, 30, bulk=True))
-        await asyncio.sleep(0)
+        await until(lambda: pool.stats.bulk_waiting)
         for task in (waiting, running):
             task.cancel()
         await asyncio.gather(waiting, running, return_exceptions=True)
