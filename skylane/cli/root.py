@@ -123,7 +123,8 @@ def serve(host: str | None, port: int | None, workers: int | None, site: Path) -
     "uploads",
     metavar="NAME=FILE",
     multiple=True,
-    help="Table that the query calls TAP_UPLOAD.NAME: VOTable, CSV, FITS or Parquet. Repeatable.",
+    help="Table that the query calls TAP_UPLOAD.NAME: VOTable, CSV, ECSV, FITS or Parquet."
+    " Repeatable.",
 )
 @click.option("--explain", is_flag=True, help="Say what the database does for it; do not run it.")
 @command

@@ -24,8 +24,8 @@ def table_group() -> None:
 def table_declare(file: Path, name: str | None, site: Path) -> None:
     """Write a declaration for a file of data: its columns, types, units and UCDs.
 
-    The file is a VOTable, CSV, TSV, FITS or Parquet, plain or gzipped. What is written is Felis
-    YAML (https://felis.lsst.io), to be looked through and completed.
+    The file is a VOTable, CSV, TSV, ECSV, FITS or Parquet, plain or gzipped. What is written is
+    Felis YAML (https://felis.lsst.io), to be looked through and completed.
 
     Example: skylane table declare stars.vot --name cat.stars > stars.yaml
     """

@@ -137,7 +137,6 @@ REFUSED = [
     (b'a,"b\n1,2\n', "row of line 1"),
     (b'a\n"' + b"x" * 200_000, "max_cell_bytes|row of line 2"),
     (b'{"a": 1}', "JSON"),
-    (b"# %ECSV 1.0\n", "ECSV"),
     (b"\x89HDF\r\n", "HDF5"),
     (b"PAR1" + b"\0" * 100 + b"PAR1", "Parquet"),
     (b"PAR1" + b"\xff" * 100 + struct.pack("<i", 90) + b"PAR1", "Parquet"),

@@ -15,6 +15,8 @@ a database.
 - `votable`    VOTables in every serialisation
 - `separator`  what stands between the cells of a text
 - `csv`        separated text, types found by looking
+- `yamlheader` the header of an ECSV table, without objects
+- `ecsv`       ECSV, its columns as the header declares them
 - `parquet`    Parquet, with the metadata of VOParquet
 - `bintable`   columns of a FITS table; `fits`: the first table of a file
 - `sink`       where they all write: an Arrow file, limits watched

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vodal.errors import UsageError
 from vodal.tables.readers.csv import read_csv
+from vodal.tables.readers.ecsv import read_ecsv
 from vodal.tables.readers.fits import read_fits
 from vodal.tables.readers.gunzip import gunzip
 from vodal.tables.readers.limits import ReadLimits, over
@@ -95,6 +96,8 @@ def _read(
         case "text":
             separator = find_separator(_head(source), media_type, file_name)
             return read_csv(source, target, limits, separator=separator, texts=texts)
+        case "ecsv":
+            return read_ecsv(source, target, limits)
         case "parquet":
             return read_parquet(source, target, limits)
         case "fits":

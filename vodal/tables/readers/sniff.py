@@ -11,7 +11,7 @@ __all__ = ["HEAD_BYTES", "TableFormat", "sniff"]
 HEAD_BYTES = 4096
 """How much of a file is looked at."""
 
-TableFormat = Literal["votable", "text", "parquet", "fits", "gzip"]
+TableFormat = Literal["votable", "text", "ecsv", "parquet", "fits", "gzip"]
 """A text has a line of names, then rows (CSV, TSV)."""
 
 _SIGNATURES: tuple[tuple[bytes, TableFormat], ...] = (
@@ -32,7 +32,7 @@ _REFUSED = (
     (b"%PDF", "a PDF document"),
 )
 
-_ACCEPTED = "send a VOTable, CSV, TSV, Parquet or a FITS table, plain or compressed with gzip"
+_ACCEPTED = "send a VOTable, CSV, TSV, ECSV, Parquet or a FITS table, plain or compressed with gzip"
 
 _XML_MARKS = (b"\xff\xfe<\0", b"\xfe\xff\0<", b"<\0", b"\0<")
 """How XML in UTF-16 begins."""
@@ -62,6 +62,8 @@ def sniff(head: bytes, media_type: str = "", file_name: str = "") -> TableFormat
         raise UsageError(f"the file is {refused}; {_ACCEPTED}")
     if head.startswith(_XML_MARKS) or text.startswith(b"<"):
         return "votable"
+    if text.startswith(b"# %ECSV"):
+        return "ecsv"
     if b"\0" in head:
         raise UsageError(f"the file has no format that is known here; {_ACCEPTED}")
     return "text"
@@ -76,6 +78,4 @@ def _refused(head: bytes, text: bytes, called: str) -> str | None:
         return "empty"
     if text[:14].lower().startswith((b"<html", b"<!doctype html")):
         return "an HTML page"
-    if text.startswith((b"{", b"[")) and "json" in called:
-        return "JSON"
-    return "ECSV" if text.startswith(b"# %ECSV") else None
+    return "JSON" if text.startswith((b"{", b"[")) and "json" in called else None
