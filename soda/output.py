@@ -88,7 +88,7 @@ def parse_output(
     UsageError
         If a value is malformed or the format is not served.
     """
-    color = word(params, "COMBINE") == "rgb"
+    color = _combination(params) == "rgb"
     found = requested_format(params) or default or (PNG if color else FITS)
     if color and found.kind != "picture":
         raise UsageError(
@@ -102,6 +102,15 @@ def parse_output(
         color=color,
         look=_look(params, max_side, color=color),
     )
+
+
+def _combination(params: Params) -> str:
+    if (params.one("COMBINE") or "").lower() == "stitch":
+        raise UsageError(
+            "COMBINE may be none, rgb here; one image of several datasets is made by /stitched, or"
+            " by jobs (/async) with COMBINE=stitch; skylane cut makes it by --stitch"
+        )
+    return word(params, "COMBINE")
 
 
 def _compression(params: Params) -> Compression:

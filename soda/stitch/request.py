@@ -117,6 +117,9 @@ def parse_stitch(
     for name in _NOT_HERE:
         if params.all(name):
             raise UsageError(f"{name} is not for stitched images, which have pixels of their own")
+    if (params.one("COMBINE") or "").lower() == "stitch":
+        # What jobs are told, and what is done here anyway.
+        params = Params((n, v) for n, values in params.items() for v in values if n != "COMBINE")
     asked = parse_params(params, default, max_side, needs_id=False)
     selection = _selection(asked)
     collection = params.one("COLLECTION")

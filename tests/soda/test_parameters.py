@@ -57,6 +57,13 @@ def test_a_stitched_image_takes_what_is_declared():
             parse_stitch(Params([("ID", "a"), (name, "1")]))
 
 
+def test_stitched_images_may_be_asked_for_as_of_jobs():
+    given = [("ID", "a"), ("CIRCLE", "1 2 0.1")]
+    assert parse_stitch(Params([*given, ("COMBINE", "stitch")])) == parse_stitch(Params(given))
+    with pytest.raises(UsageError, match="COMBINE"):
+        parse_stitch(Params([*given, ("COMBINE", "hsv")]))
+
+
 def test_no_name_is_declared_twice_for_a_resource():
     for resource in ("sync", "stitched"):
         told = [one.name for one in of_resource(resource)]

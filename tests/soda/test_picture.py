@@ -457,6 +457,7 @@ def test_the_area_of_a_turned_grid_is_held():
         ("SIZE", "4097", "4096"),
         ("Q", "-1", "above 0"),
         ("COMBINE", "hsv", "rgb"),
+        ("COMBINE", "Stitch", "/stitched, or by jobs (/async) with COMBINE=stitch"),
     ],
 )
 def test_a_wrong_value_is_told_by_the_parameters_name(name, value, word):
