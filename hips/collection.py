@@ -111,7 +111,9 @@ def build_collection(
         if not made:
             raise DataError("; ".join(failed))
         summaries = list(made.values())
-        for name, asked in () if part is not None else colors_of(collection, settings).items():
+        for name, asked in (
+            () if part is not None else colors_of(collection, settings.color).items()
+        ):
             images = {band: len(bands[band]) for band in made}
             chosen, why = bands_of_color(images, waves, name, asked)
             notes += why

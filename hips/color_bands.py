@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from hips.color_settings import ColorSettings
 from hips.publish import hips_name
-from hips.settings import HipsSettings
 from vodal.products import Product
 
 __all__ = ["bands_of_color", "color_bands", "colors_of", "middle_wavelength"]
@@ -38,9 +37,19 @@ def color_bands(
     return red, green, blue
 
 
-def colors_of(collection: str, settings: HipsSettings) -> dict[str, ColorSettings | None]:
-    """Give the colour HiPS that a collection may have, by name; None for one of no settings."""
-    own = {name: one for name, one in settings.color.items() if one.collection == collection}
+def colors_of(
+    collection: str, colors: Mapping[str, ColorSettings]
+) -> dict[str, ColorSettings | None]:
+    """Give the colour HiPS that a collection may have, by name; None for one of no settings.
+
+    Parameters
+    ----------
+    collection
+        Its name.
+    colors
+        All that are set (`HipsSettings.color`).
+    """
+    own = {name: one for name, one in colors.items() if one.collection == collection}
     return {**own} if own else {hips_name(collection, "color"): None}
 
 

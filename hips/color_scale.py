@@ -172,10 +172,10 @@ def choose_scale(mix: Mix, settings: ColorSettings | None, samples: Samples) -> 
     stretch = 1.0
     if settings.stretch == "asinh":
         # So that asinh(Q / stretch) / Q, the level of the upper cut, is one.
-        stretch = settings.width or settings.q / math.sinh(settings.q)
+        stretch = settings.width or settings.softening / math.sinh(settings.softening)
     return ColorScale(
-        mix.bands, tuple(black), tuple(gain), stretch, settings.q, mix.weights, settings.stretch,
-        settings.mark,
+        mix.bands, tuple(black), tuple(gain), stretch, settings.softening, mix.weights,
+        settings.stretch, settings.mark,
     )  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def _automatic(
         brightness = np.array(_shares(mix)) @ light / 3.0
         stretch = max(stretch, float(np.percentile(brightness, _WHITE_PERCENT)))
     return ColorScale(
-        mix.bands, balance.black, balance.gain, stretch, settings.q, mix.weights,
+        mix.bands, balance.black, balance.gain, stretch, settings.softening, mix.weights,
         settings.stretch, settings.mark,
     )  # fmt: skip
 

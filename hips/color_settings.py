@@ -22,6 +22,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _PERCENT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s+(\d+(?:\.\d+)?)\s*%\s*")
 _LARGEST: Final = 3e38
 """Of the numbers that tiles hold."""
+_MILD: Final = 3.0
 _CHANNELS: Final = ("red", "green", "blue")
 _CUTS: Final = (
     'takes "auto", percentiles such as "0.5% 99.5%", values such as [0.0, 20.0], or a table of'
@@ -51,8 +52,9 @@ class ColorSettings(Settings):
     stretch: StretchName = "asinh"
     """Between black and white, of the brightness (the mean of red, green and blue); the ratios of
     the colours stay. ``asinh`` is that of Lupton et al. 2004."""
-    q: float = Field(default=SOFTENING, gt=0.0, le=100.0)
-    """Of ``asinh``: the larger, the more bright parts are held back (Lupton's Q)."""
+    q: float | None = Field(default=None, gt=0.0, le=100.0)
+    """Of ``asinh``: the larger, the more bright parts are held back (Lupton's Q). By default 8; 3
+    where cuts are given and no width."""
     width: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
     """Of ``asinh``: brightness above black up to which the picture is about linear (Lupton's
     stretch), as a part of the range between the cuts; with ``cuts = "auto"`` in the tiles' unit. By
@@ -117,6 +119,14 @@ class ColorSettings(Settings):
             total = sum(channel.values()) or 1.0
             rows.append(tuple(channel.get(band, 0.0) / total for band in self.bands))
         return tuple(rows)
+
+    @property
+    def softening(self) -> float:
+        """Lupton's Q, given or not."""
+        if self.q is not None:
+            return self.q
+        # As strong as the suite's other asinh between cuts: linear up to a tenth of the range.
+        return SOFTENING if self.cuts == "auto" or self.width is not None else _MILD
 
     def cuts_of(self, band: str) -> Cuts | None:
         """Give a band's cuts; None if they are chosen with those of the others."""

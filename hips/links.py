@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from typing_extensions import override
 
+from hips.color_bands import colors_of
+from hips.color_settings import ColorSettings
 from hips.properties import parse_properties
 from hips.publish import band_of, hips_name
 from vodal.errors import DataError
@@ -27,10 +29,12 @@ class HipsLinks(LinkMaker):
     ----------
     root
         Holds one folder a HiPS; looked at anew for each product.
+    colors
+        The HiPS in colour that are set, by name.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, colors: Mapping[str, ColorSettings]) -> None:
+        self._root, self._colors = root, colors
 
     @override
     def links(self, product: Product, base_url: str) -> Iterator[Link]:
@@ -39,7 +43,7 @@ class HipsLinks(LinkMaker):
             (
                 hips_name(product.collection, band_of(product)),
                 hips_name(product.collection),
-                hips_name(product.collection, "color"),
+                *colors_of(product.collection, self._colors),
             )
         )
         for name in names:

@@ -148,7 +148,12 @@ def create_app(
     storage = Storage(settings.storage)
     renewal = Renewal(backend, settings.obscore, storage)
     searcher = ConditionSearch(backend, settings.tap)
-    makers = (FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker(), HipsLinks(site.hips))
+    makers = (
+        FileLinkMaker(),
+        PreviewLinkMaker(),
+        SodaLinkMaker(),
+        HipsLinks(site.hips, settings.hips.color),
+    )
     services = {
         "/tap": obscore.app.create_app(
             backend=backend,

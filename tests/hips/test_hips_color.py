@@ -149,6 +149,7 @@ def asinh(q, stretch):
 
 CURVES = {
     "asinh": ({"q": 6.0}, asinh(6.0, 6.0 / np.sinh(6.0))),
+    "mild": ({}, lambda light: np.arcsinh(light * np.sinh(3.0)) / 3.0),
     "wide": ({"stretch": "asinh", "width": 0.2, "q": 3.0}, asinh(3.0, 0.2)),
     "linear": ({"stretch": "linear"}, lambda light: light),
     "sqrt": ({"stretch": "sqrt"}, np.sqrt),

@@ -334,12 +334,16 @@ def test_the_server_and_the_links_load_nothing_that_computes():
 def test_a_product_is_linked_to_the_hips_that_show_it(site, new_shelf):
     shelf = new_shelf()
     product = shelf.put(site / "g.fits", filter="g")
-    links = list(HipsLinks(site / "hips").links(product, "https://x.example"))
+    links = list(HipsLinks(site / "hips", {}).links(product, "https://x.example"))
     assert [link.access_url for link in links] == [
         "https://x.example/hips/demo-g/",
         "https://x.example/hips/demo-color/",
     ]
     assert {link.did for link in links} == {product.did}
+    # With colours of its own, the collection has these.
+    own = HipsSettings(color={name: {"collection": "demo"} for name in ("demo-r", "demo-none")})
+    links = HipsLinks(site / "hips", own.color).links(product, "https://x.example")
+    assert [link.access_url.split("/")[-2] for link in links] == ["demo-g", "demo-r"]
 
 
 def test_colour_needs_three_bands_that_are_there(site, tmp_path):
