@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
 from obscore.columns import COLUMNS, ObsCoreColumn
+from vodal.access.rules import AccessRule
 from vodal.settings import Settings
 
 __all__ = [
@@ -233,6 +234,8 @@ class CollectionSettings(Settings):
     """Rules for all files of the collection."""
     files: tuple[FileRule, ...] = ()
     """Rules for some files; of several that fit, the later goes before the earlier."""
+    access: AccessRule | None = None
+    """Who may have and know of its images; by default as `access.others` says."""
 
 
 def _wavelength_order(band: BandSettings) -> BandSettings:

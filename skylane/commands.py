@@ -218,8 +218,8 @@ def serve(
         log_level="warning",
         access_log=False,
         ws="none",
-        proxy_headers=True,
-        forwarded_allow_ips=list(settings.server.trusted_proxies),
+        # The app does it, by server.trusted_proxies.
+        proxy_headers=False,
         timeout_graceful_shutdown=10,
         timeout_worker_healthcheck=_HUNG_S,
     )

@@ -21,11 +21,11 @@ _WIDTH = 96
 
 
 def _model_of(field: FieldInfo) -> type[BaseModel] | None:
-    """Give the settings class of a field that is a section of its own."""
+    """Give the settings class of a field that is a section of its own, perhaps an optional one."""
     kind = field.annotation
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind
-    return None
+    kinds = get_args(kind) if type(None) in get_args(kind) else (kind,)
+    models = [one for one in kinds if isinstance(one, type) and issubclass(one, BaseModel)]
+    return models[0] if models else None
 
 
 def _many_of(field: FieldInfo) -> type[BaseModel] | None:

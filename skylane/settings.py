@@ -26,6 +26,7 @@ from vodal.errors import SettingsError
 from vodal.settings import Settings
 from vodal.storage import StorageSettings
 from vodal.uws.settings import JobSettings
+from vodal.web.auth.settings import AccessSettings
 from vodal.web.encoding import CompressionMode
 
 __all__ = ["PREFIX", "SETTINGS_FILE", "ServerSettings", "SiteSettings", "load_settings"]
@@ -66,6 +67,7 @@ class SiteSettings(Settings):
     """Everything that can be set."""
 
     server: ServerSettings = ServerSettings()
+    access: AccessSettings = AccessSettings()
     store: StoreSettings = StoreSettings()
     obscore: ObsCoreSettings = ObsCoreSettings()
     tap: TapSettings = TapSettings()

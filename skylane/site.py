@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from anyio import fail_after
 from anyio.to_thread import run_sync
@@ -17,6 +17,8 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import datalink.app
 import hips.app
@@ -31,6 +33,7 @@ from obscore.assembly.renewal import Renewal
 from obscore.store.base import Backend
 from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
+from skylane.access import SiteAccess, name_of
 from skylane.portal.routes import portal_routes
 from skylane.searching import ConditionSearch
 from skylane.servers import METRICS_VARIABLE, SharedMetrics, end_with_supervisor
@@ -46,6 +49,7 @@ from vodal.uws.results import ResultFolders
 from vodal.uws.runner import Runner
 from vodal.uws.settings import JobSettings
 from vodal.uws.sqlite import SqliteJobs
+from vodal.web.auth.proxy import Peer
 from vodal.web.encoding import TEXTS, Compression
 
 __all__ = ["ANNOTATORS", "SITE_VARIABLE", "SiteFolder", "create_app", "create_app_from_environment"]
@@ -101,6 +105,11 @@ class SiteFolder:
         return Runner(PostgresJobs(store.url, store.schema_name), folders, settings)
 
     @property
+    def signing_key(self) -> Path:
+        """Secret of signed URLs, where the settings have none."""
+        return self.path / "signing.key"
+
+    @property
     def reports(self) -> Path:
         """Reports of the assembly line, JSON lines."""
         return self.path / "reports"
@@ -136,7 +145,15 @@ def create_app(
         Of the site.
     metrics_folder
         Where this server process finds those beside it, if there are several.
+
+    Raises
+    ------
+    SettingsError
+        If the settings cannot be followed.
     """
+    access = SiteAccess(settings, site.signing_key)
+    if access.rules.restrict:
+        raise SettingsError("access: this version cannot keep rules of collections; all is public")
     registry = CollectorRegistry()
     backend = site.backend(settings.store)
     resolver = backend.resolver()
@@ -161,6 +178,7 @@ def create_app(
             annotators=ANNOTATORS,
             public_url=public_url,
             jobs=jobs,
+            identify=name_of,
             registry=registry,
         ),
         "/datalink": datalink.app.create_links_app(
@@ -179,6 +197,7 @@ def create_app(
             settings=settings.soda,
             public_url=public_url,
             jobs=jobs,
+            identify=name_of,
             catalogue=catalogue,
             registry=registry,
             storage=storage,
@@ -200,6 +219,7 @@ def create_app(
                 refresher=renewal,
             ),
         ),
+        **access.services,
     }
 
     compression = settings.server.compression
@@ -257,14 +277,19 @@ def create_app(
             Route("/metrics", metrics),
             *portal_routes(settings.portal),
         ],
-        middleware=[Middleware(Compression, mode=compression)],
+        middleware=[Middleware(Compression, mode=compression), *access.middleware],
         lifespan=lifespan,
     )
 
 
-def create_app_from_environment() -> Starlette:
+def create_app_from_environment() -> ASGIApp:
     """Compose the site that `SITE_VARIABLE` names; for server processes that start anew."""
     end_with_supervisor()
     path = Path(os.environ[SITE_VARIABLE])
     folder = os.environ.get(METRICS_VARIABLE)
-    return create_app(SiteFolder(path), load_settings(path), Path(folder) if folder else None)
+    settings = load_settings(path)
+    app = create_app(SiteFolder(path), settings, Path(folder) if folder else None)
+    proxies = list(settings.server.trusted_proxies)
+    # Who connected must still be known when the address has become that of the proxy's client.
+    forwarded: Any = ProxyHeadersMiddleware
+    return Peer(forwarded(app, proxies))

@@ -11,6 +11,7 @@ In the order data flows:
 - `pictures`  from pixels to PNG and JPEG
 - `projections` names of projections and frames that grids are asked for in
 - `regions`   points, circles, polygons and ranges on the sphere
+- `access`    who asks, and what they may see
 - `products`  what a catalogued image is, and the seams `Resolver` and `Catalogue`
 - `params`    DALI request parameters
 - `links`     DataLink rows and service descriptors, and the seam `LinkMaker`

@@ -11,7 +11,7 @@ import zlib
 import httpx
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
@@ -70,6 +70,7 @@ def test_the_client_chooses_by_weights(accepted, coding):
     assert choose_coding(accepted) == coding
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(CODINGS)), st.lists(st.binary(max_size=3000), min_size=1))
 def test_pieces_unpack_to_what_was_packed(coding, pieces):
     coder = CODINGS[coding]()

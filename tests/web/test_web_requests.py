@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -63,6 +63,7 @@ def test_a_body_that_is_not_read_is_told(client, headers, sentence):
         assert client.post("/echo?ID=1", content=b"", headers=headers).json() == {"ID": ["1"]}
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))
 def test_any_text_survives_query_and_body(text):
     async def app_values(request):

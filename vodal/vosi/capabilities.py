@@ -93,13 +93,18 @@ def vosi_capabilities(service_url: str, *, tables: bool = False) -> tuple[Capabi
     return tuple(made)
 
 
-def _interface_element(interface: Interface) -> Element:
+def _interface_element(interface: Interface, security: Sequence[str]) -> Element:
     element = Element("interface", {"xsi:type": "vs:ParamHTTP"})
     if interface.role is not None:
         element.set("role", interface.role)
     if interface.version is not None:
         element.set("version", interface.version)
     SubElement(element, "accessURL", {"use": interface.use}).text = interface.access_url
+    if security:
+        # Without an identifier it means that one may remain unknown (VOResource 1.1 section 2.2.2).
+        SubElement(element, "securityMethod")
+    for method in security:
+        SubElement(element, "securityMethod", {"standardID": method})
     for query_type in interface.query_types:
         SubElement(element, "queryType").text = query_type
     if interface.result_type is not None:
@@ -108,8 +113,18 @@ def _interface_element(interface: Interface) -> Element:
     return element
 
 
-def capabilities_document(capabilities: Sequence[Capability]) -> bytes:
-    """Write the VOSI-capabilities document as UTF-8 XML."""
+def capabilities_document(
+    capabilities: Sequence[Capability], security: Sequence[str] = ()
+) -> bytes:
+    """Write the VOSI-capabilities document as UTF-8 XML.
+
+    Parameters
+    ----------
+    capabilities
+        Of the service.
+    security
+        How one can be known to it, beside remaining unknown.
+    """
     root = Element("vosi:capabilities", _NAMESPACES)
     for item in capabilities:
         element = SubElement(root, "capability")
@@ -117,7 +132,7 @@ def capabilities_document(capabilities: Sequence[Capability]) -> bytes:
             element.set("standardID", item.standard_id)
         if item.xsi_type is not None:
             element.set("xsi:type", item.xsi_type)
-        element.extend(_interface_element(interface) for interface in item.interfaces)
+        element.extend(_interface_element(one, security) for one in item.interfaces)
         element.extend(item.details)
     document: bytes = tostring(root, encoding="UTF-8", xml_declaration=True)
     return document

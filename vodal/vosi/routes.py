@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from vodal.access.asking import asking_of
 from vodal.vosi.availability import Availability, availability_document
 from vodal.vosi.capabilities import Capability, capabilities_document
 from vodal.vosi.tableset import (
@@ -46,7 +47,9 @@ def vosi_routes(
     check = availability or (lambda: Availability(available=True, up_since=up_since))
 
     async def get_capabilities(request: Request) -> Response:
-        return Response(capabilities_document(capabilities(request)), media_type=_XML)
+        methods = asking_of(request).security_methods
+        document = capabilities_document(capabilities(request), methods)
+        return Response(document, media_type=_XML)
 
     async def get_availability(_: Request) -> Response:
         return Response(availability_document(await run_in_threadpool(check)), media_type=_XML)

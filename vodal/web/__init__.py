@@ -7,5 +7,6 @@
 - `presence`   work for a client that may go away meanwhile
 - `responses`  streams made in threads; errors as text
 - `encoding`   answers compressed on their way
+- `auth`       who sends a request
 - `app`        an app with the suite's error handling; CORS
 """

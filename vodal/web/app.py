@@ -16,7 +16,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
-from vodal.errors import ArchiveError, NotFoundError, SkylaneError, TooLargeError, UsageError
+from vodal.access.asking import SCOPE_KEY, Asking
+from vodal.errors import (
+    ArchiveError,
+    AuthenticationError,
+    AuthorizationError,
+    NotFoundError,
+    SkylaneError,
+    TooLargeError,
+    UsageError,
+)
 from vodal.web.responses import text_error
 
 __all__ = ["MAX_BODY_BYTES", "ErrorRenderer", "MethodError", "ServiceMiddleware", "service_app"]
@@ -31,7 +40,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 
 _EXPOSED = (
     "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified, "
-    "Location, Retry-After, Server-Timing"
+    "Location, Retry-After, Server-Timing, WWW-Authenticate, X-VO-Authenticated"
 )
 
 _PREFLIGHT = {
@@ -103,13 +112,15 @@ class ServiceMiddleware:
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send_on)
             return
+        asking = scope.get(SCOPE_KEY)
         try:
+            _check_fault(asking)
             self._check_length(headers)
             await self._app(scope, self._limited(receive), send_on)
         except ClientDisconnect:
             return
         except Exception as error:
-            known = _known(error, scope)
+            known = _named(_known(error, scope), asking)
             if started:
                 # Too late for an error document: cutting the connection tells the client.
                 raise
@@ -147,6 +158,20 @@ def _known(error: Exception, scope: Scope) -> SkylaneError:
     entry = uuid4().hex[:12]
     log.error("%s %s failed [%s]", scope["method"], scope["path"], entry, exc_info=error)
     return ArchiveError(f"the service failed on this request; its log tells why under {entry}")
+
+
+def _check_fault(asking: Asking | None) -> None:
+    if asking is not None and asking.fault is not None:
+        raise asking.fault
+
+
+def _named(error: SkylaneError, asking: Asking | None) -> SkylaneError:
+    """Ask who is not known to say who it is, rather than refuse."""
+    if not isinstance(error, AuthorizationError) or asking is None:
+        return error
+    if asking.identity.name is not None or not asking.security_methods:
+        return error
+    return AuthenticationError(error.message)
 
 
 def service_app(

@@ -1,0 +1,101 @@
+"""Finds out who sends a request, and lets the answer tell what it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vodal.access.asking import SCOPE_KEY, Asking
+from vodal.access.identity import ANONYMOUS
+from vodal.access.rules import AccessRules
+from vodal.errors import AuthenticationError, AuthorizationError, SkylaneError
+from vodal.web.auth.base import Authenticator
+from vodal.web.auth.challenge import challenges, security_methods
+from vodal.web.auth.settings import AccessSettings
+from vodal.web.auth.signed import SignedUrls
+
+__all__ = ["Authentication"]
+
+
+class Authentication:
+    """Wraps an app (ASGI): who asks, and with what rights, goes along with each request.
+
+    Parameters
+    ----------
+    app
+        What is wrapped.
+    authenticators
+        Asked in this order; the first that knows somebody counts.
+    rules
+        Give the rights.
+    settings
+        For challenges.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticators: Sequence[Authenticator],
+        rules: AccessRules,
+        settings: AccessSettings,
+    ) -> None:
+        self._app, self._settings = app, settings
+        self._authenticators = tuple(authenticators)
+        self._rules = rules
+        self._public = rules.rights(ANONYMOUS)
+        self._methods = security_methods(settings)
+        self._vary = ", ".join(
+            name for name in ("Authorization", settings.proxy.user_header) if name
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asking = scope[SCOPE_KEY] = await self._asking(scope)
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._describe(message, scope, asking)
+            await send(message)
+
+        await self._app(scope, receive, send_on)
+
+    async def _asking(self, scope: Scope) -> Asking:
+        asking = Asking(public=self._public, security_methods=self._methods)
+        request = HTTPConnection(scope)
+        try:
+            for one in self._authenticators:
+                known = await one.identity(request)
+                if known is not None:
+                    asking.identity, asking.signed = known, isinstance(one, SignedUrls)
+                    break
+        except AuthenticationError as error:
+            # Status 401 is for who can be told how to do better.
+            asking.fault = error if self._methods else AuthorizationError(error.message)
+        except SkylaneError as error:
+            asking.fault = error
+        asking.rights = self._rules.rights(asking.identity)
+        return asking
+
+    def _describe(self, message: Message, scope: Scope, asking: Asking) -> None:
+        headers = MutableHeaders(scope=message)
+        status = message["status"]
+        optional = status == HTTPStatus.OK and scope["path"].endswith("/capabilities")
+        if status == HTTPStatus.UNAUTHORIZED or (optional and asking.identity.name is None):
+            for challenge in challenges(self._settings, asking.fault):
+                headers.append("WWW-Authenticate", challenge)
+        if asking.identity.name is not None and asking.identity.name.isascii():
+            headers["X-VO-Authenticated"] = asking.identity.name
+        if not self._rules.restrict or asking.for_all:
+            return
+        headers.add_vary_header(self._vary)
+        kept = [part.strip() for part in headers.get("cache-control", "").split(",")]
+        kept = [part for part in kept if part and part != "public" and "s-maxage" not in part]
+        if not {"private", "no-store"} & set(kept):
+            headers["Cache-Control"] = ", ".join(["private", *kept])
