@@ -16,6 +16,7 @@ In the order data flows:
 - `cluster`     the workers of a Dask cluster in their place
 - `tile`        a tile as what `vodal.resample` brings images onto
 - `weights`     how much each pixel of an image counts
+- `background`  one sky for images that overlap
 - `calibration` values brought to the common scale
 - `decode`      pixels decoded once, for all processes
 - `coadd`       mean, median or first of images that overlap

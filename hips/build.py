@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hips.allsky import write_allsky
+from hips.background.kept import Backgrounds
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, next_release, write_description
 from hips.formats import Encoding, drop_other_formats
@@ -213,19 +214,23 @@ class _Site:
                 for _ in range(2 * len(sources)):
                     counter.step()
                 return plan, self._rendering(plan, sources, settings, crew, counter)
-            kept = self._kept(settings)
+            kept, backgrounds = self._kept(settings)
             database = Progenitors.path_of(self._folder)
             if not database.exists() and not self._fresh and kept is not None:
                 database.parent.mkdir(parents=True, exist_ok=True)
                 with suppress(FileNotFoundError):
                     shutil.copyfile(Progenitors.path_of(self._published), database)
             with Progenitors(self._folder, Recipe.digest_of_settings(settings)) as known:
-                plan = make_plan(sources, settings, crew, counter.step, known, kept)
+                plan = make_plan(
+                    sources, settings, crew, counter.step, known, self._scratch, kept, backgrounds
+                )
             if plan.recipe is None:
                 return plan, None
             rendering = self._rendering(plan, sources, settings, crew, counter)
             plan = replace(plan, recipe=rendering.settle())
             assert plan.recipe is not None
+            if plan.backgrounds is not None:
+                plan.backgrounds.save(self._folder)
             plan.recipe.save(self._folder)
             partial = self._plan_file.with_suffix(".part")
             partial.write_bytes(pickle.dumps((key, plan)))
@@ -240,15 +245,15 @@ class _Site:
             return None
         return plan if known == key and isinstance(plan, Plan) else None
 
-    def _kept(self, settings: HipsSettings) -> Recipe | None:
+    def _kept(self, settings: HipsSettings) -> tuple[Recipe | None, Backgrounds | None]:
         """Give what was decided before: by a build that was broken off, or the last one."""
         begun = Recipe.load(self._folder, settings)
         if begun is not None or self._fresh:
-            return begun
+            return begun, Backgrounds.load(self._folder)
         # What a build with other settings has left is of no use.
         open_tiles(self._folder).clear()
         shutil.rmtree(self._folder / BUILD_FOLDER, ignore_errors=True)
-        return Recipe.load(self._published, settings)
+        return Recipe.load(self._published, settings), Backgrounds.load(self._published)
 
     def _rendering(
         self, plan: Plan, sources: Sequence[ImageSource], settings: HipsSettings, crew: Crew,
@@ -356,6 +361,7 @@ def _sources(
                 number, product.did, product.uri, index, product.hdus,
                 exposure_s=exposure_of(product),
                 t_min_mjd=number_of(product, "t_min"),
+                version=product.version,
             )
         )  # fmt: skip
     return sources, lost

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import ArrayLike, NDArray
 
+from hips.background.kept import Plane
 from vodal.resample.areas import PixelAreas
 from vodal.resample.mapping import ImageMapping
 
@@ -33,6 +34,8 @@ class Calibration:
     own_arcsec: float | None = None
     """Side of the pixel that the factor holds for, where flux is conserved: each value is
     multiplied besides with the ratio of its square to the solid angle of the value's own pixel."""
+    background: Plane | None = None
+    """Subtracted from the values, so calibrated."""
 
 
 class Calibrator:
@@ -51,7 +54,7 @@ class Calibrator:
     """
 
     def __init__(self, calibration: Calibration, wcs: WCS, shape: tuple[int, int]) -> None:
-        self._calibration, self._areas = calibration, None
+        self._calibration, self._shape, self._areas = calibration, shape, None
         if calibration.own_arcsec is not None:
             b = calibration.binning
             self._areas = PixelAreas(
@@ -76,6 +79,11 @@ class Calibrator:
         columns, rows = np.asarray(xs), np.asarray(ys)
         if self._areas is not None:
             self._to_common_area(self._areas, pixels, columns, rows, variances)
+        plane = self._calibration.background
+        if plane is not None:
+            u, v = self._places(columns, 1), self._places(rows, 0)
+            pixels -= (plane.offset + plane.slope_y * v).astype(np.float32)[:, None]
+            pixels -= (plane.slope_x * u).astype(np.float32)
 
     def _to_common_area(
         self, areas: PixelAreas, pixels: Pixels, columns: Integers, rows: Integers,
@@ -89,3 +97,10 @@ class Calibrator:
             pixels[part] *= ratio
             if variances is not None:
                 variances[part] *= ratio * ratio
+
+    def _places(self, pixels: Integers, axis: int) -> NDArray[np.float64]:
+        """Give where averaged pixels lie, -1 to 1 from edge to edge of the image."""
+        places: NDArray[np.float64] = (2 * pixels + 1) * self._calibration.binning / self._shape[
+            axis
+        ] - 1.0
+        return places

@@ -48,6 +48,8 @@ class ImageSource:
     exposure_s: float | None
     t_min_mjd: float | None = None
     """When the observation began."""
+    version: str = ""
+    """Of the file."""
 
 
 @dataclass(frozen=True, slots=True)

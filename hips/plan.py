@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
+from hips.background.kept import Backgrounds
+from hips.background.match import match
 from hips.calibration import Calibration
 from hips.crew import Crew
 from hips.frames import Frame
@@ -52,6 +55,8 @@ class Plan:
     skipped: Mapping[int, str]
     """Images that cannot be used, and why."""
     notes: tuple[str, ...]
+    backgrounds: Backgrounds | None = None
+    """Of all images, if these are matched; those of the calibrations are among them."""
 
     def leaf_inputs(self, images: tuple[tuple[int, int], ...], lost: Mapping[int, str]) -> str:
         """Tell the inputs of a deepest tile apart: images and the parts that they reach."""
@@ -66,9 +71,11 @@ def make_plan(
     crew: Crew,
     step: Step,
     progenitors: Progenitors,
+    scratch: Path,
     kept: Recipe | None = None,
+    backgrounds: Backgrounds | None = None,
 ) -> Plan:
-    """Look at the images' headers and decide.
+    """Look at the images' headers, and at their pixels if backgrounds are matched, and decide.
 
     Parameters
     ----------
@@ -82,8 +89,12 @@ def make_plan(
         Called twice for each image, when its header has been read and its tiles found.
     progenitors
         What is known of the images; what is found is noted there.
+    scratch
+        Folder for what is needed meanwhile.
     kept
         The recipe to go by; by default one is chosen.
+    backgrounds
+        Of images, chosen with that recipe; they are kept.
     """
     look_up = _Looking(sources, settings, crew, step, progenitors)
     facts = look_up.facts()
@@ -103,6 +114,16 @@ def make_plan(
             )
     tiles = look_up.tiles(facts, recipe.order)
     calibrations = {number: calibration_of(fact, recipe) for number, fact in facts.items()}
+    if settings.background == "match":
+        backgrounds, said = match(
+            sources, facts, calibrations, tiles, recipe.order, settings, crew, scratch,
+            backgrounds if kept is not None else None,
+        )  # fmt: skip
+        notes += said
+        for source in sources:
+            if source.number in calibrations:
+                plane = backgrounds.of(source.did, source.version)
+                calibrations[source.number] = replace(calibrations[source.number], background=plane)
     weights = {number: weight_of(fact, recipe) for number, fact in facts.items()}
     progenitors.keep_only(source.did for source in sources)
     return Plan(
@@ -116,6 +137,7 @@ def make_plan(
         },
         skipped=look_up.skipped,
         notes=tuple(notes),
+        backgrounds=backgrounds if settings.background == "match" else None,
     )
 
 

@@ -53,10 +53,12 @@ class HipsSettings(Settings):
     feather: float = Field(default=0.1, gt=0.0, le=0.5)
     """Fraction of an image's shorter side within which weights rise from 0 to 1, with
     ``weights = "feather"``."""
-    background: Literal["none", "median"] = "none"
+    background: Literal["none", "median", "match"] = "none"
     """``median`` subtracts from each image its own sky level (a robust median). That evens out
     exposures whose sky was not subtracted; it takes away real light where an object fills a whole
-    image, so it is off by default."""
+    image, so it is off by default. ``match`` subtracts from each image a constant or a plane such
+    that overlapping images agree; the mean of all stays as it is. It needs SciPy
+    (``skylane[match]``)."""
     photometry: bool = True
     """Bring the images of a band to one zero point, where all of them have one."""
     zero_point_mag: float = 25.0
