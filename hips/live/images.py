@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from typing_extensions import override
 
+from hips.background.kept import Backgrounds, Plane
 from hips.settings import HipsSettings
 from vodal.fits.index import FileIndex
 from vodal.fits.stripped import stripped
@@ -85,6 +87,8 @@ class KnownRecipe:
     """Side of the images' pixels."""
     cuts: tuple[float, float]
     """Black and white of grey pictures."""
+    backgrounds: Backgrounds | None = None
+    """Of the images, if these are matched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,10 @@ class TileJob:
     """Whose pixels are read, by identifier."""
     previews: tuple[Path, ...] = ()
     """Of other images."""
+    planes: Mapping[str, Plane] = field(default_factory=dict)
+    """Backgrounds of images that have been matched, by identifier."""
+    level: float | None = None
+    """To which the sky of the others is brought; None if it stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)

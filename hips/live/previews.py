@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hips.background.kept import Plane
 from hips.calibration import Calibration
 from hips.images import ImageFacts
 from hips.live.images import LiveImage
@@ -38,6 +39,7 @@ Pixels = NDArray[np.float32]
 PREVIEW_WIDTH: Final = 512
 """Cells along the longest side of an image."""
 
+_PLACE: Final = "<f2"
 _WHOLE: Final = 255.0
 """A cell that is valid as a whole, as it is stored."""
 _Where = tuple[int, int, int, str]
@@ -51,7 +53,9 @@ class Cells:
 
     numbers: NDArray[np.int64]
     """NESTED."""
-    values: Pixels
+    planes: tuple[Pixels, ...]
+    """Their values, and where backgrounds are matched their places on the image along x and y, -1
+    to 1 from edge to edge."""
     valid: Pixels
     """Fraction of each, above 0."""
 
@@ -59,11 +63,13 @@ class Cells:
         """Take the mean of each four, weighted by how much of each is valid."""
         above = self.numbers >> 2
         first = np.flatnonzero(np.diff(above, prepend=-1))
-        weight = np.add.reduceat(self.valid.astype(np.float64), first)
-        total = np.add.reduceat(self.valid.astype(np.float64) * self.values, first)
-        return Cells(
-            above[first], (total / weight).astype(np.float32), (weight / 4.0).astype(np.float32)
+        shares = self.valid.astype(np.float64)
+        weight = np.add.reduceat(shares, first)
+        means = tuple(
+            (np.add.reduceat(shares * plane, first) / weight).astype(np.float32)
+            for plane in self.planes
         )
+        return Cells(above[first], means, (weight / 4.0).astype(np.float32))
 
 
 class PlacesOfCells:
@@ -111,15 +117,25 @@ def make_preview(image: LiveImage, settings: HipsSettings, path: Path) -> int:
     try:
         mean, valid = _averaged(seen, binning, plain)
         sky, noise = 0.0, 0.0
-        if settings.background == "median" or settings.weights == "variance":
+        if settings.background != "none" or settings.weights == "variance":
             sky, noise = seen.level(plain)
     finally:
         seen.image.close()
-    cells = _cells(seen, order, seen.mapping(binning), mean, valid)
+    placed = _placed(seen, binning) if settings.background == "match" else ()
+    cells = _cells(seen, order, seen.mapping(binning), mean, valid, placed)
     if not cells.numbers.size:
         raise DataError("it has no pixel with a value")
-    level = sky if settings.background == "median" else 0.0
-    return _write(path, seen.facts, order, (level, noise), cells)
+    return _write(path, image.did, seen.facts, order, (sky, noise), cells)
+
+
+def _placed(seen: Seen, binning: int) -> tuple[Pixels, Pixels]:
+    """Give the places of averaged pixels along x and y, -1 to 1 from edge to edge."""
+    places = [
+        ((2 * np.arange(-(-size // binning)) + 1) * binning / size - 1.0).astype(np.float32)
+        for size in seen.image.shape
+    ]
+    v, u = np.meshgrid(*places, indexing="ij")
+    return u, v
 
 
 def _averaged(seen: Seen, binning: int, plain: Calibration) -> tuple[Pixels, Pixels]:
@@ -143,7 +159,10 @@ def _averaged(seen: Seen, binning: int, plain: Calibration) -> tuple[Pixels, Pix
     return (total / area).astype(np.float32), (count / area).astype(np.float32)
 
 
-def _cells(seen: Seen, order: int, mapping: ImageMapping, total: Pixels, valid: Pixels) -> Cells:
+def _cells(
+    seen: Seen, order: int, mapping: ImageMapping, total: Pixels, valid: Pixels,
+    placed: tuple[Pixels, ...],
+) -> Cells:  # fmt: skip
     """Bring an image to the cells of an order.
 
     Parameters
@@ -152,35 +171,48 @@ def _cells(seen: Seen, order: int, mapping: ImageMapping, total: Pixels, valid: 
         The image, the order and how it lies.
     total, valid
         Sums of values over valid parts, and the fractions that these are.
+    placed
+        More that is wanted of each cell, known everywhere.
     """
     shape = total.shape[0], total.shape[1]
-    numbers, values, fractions = [], [], []
+    numbers: list[NDArray[np.int64]] = []
+    planes: list[list[Pixels]] = [[] for _ in (total, *placed)]
+    fractions: list[Pixels] = []
     for npix, parts in sorted(seen.parts(order).items()):
         block = TileBlock(order, npix)
         grid = pixel_grid(mapping, block, shape, touched(parts))
         if grid is None:
             continue
         on_tile = []
-        for plane in (total, valid):
+        for plane in (valid, total, *placed):
             canvas = Canvas(block.layout)
             canvas.add(plane, grid)
-            on_tile.append(canvas.finish())
-        sums, shares = on_tile
-        if sums is None or shares is None:
+            brought = canvas.finish()
+            if brought is not None:
+                on_tile.append(brought.ravel()[_PLACES.pixel])
+        if not on_tile:
             continue
-        sums, shares = sums.ravel()[_PLACES.pixel], shares.ravel()[_PLACES.pixel]
+        shares, sums, *others = on_tile
         there = np.flatnonzero(shares > 1e-4)
         numbers.append((npix << 2 * TILE_ORDER) + there)
-        values.append(sums[there] / shares[there])
+        planes[0].append(sums[there] / shares[there])
+        for kept, plane in zip(planes[1:], others, strict=True):
+            kept.append(plane[there])
         fractions.append(np.minimum(shares[there], np.float32(1.0)))
     if not numbers:
-        return Cells(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32))
-    return Cells(np.concatenate(numbers), np.concatenate(values), np.concatenate(fractions))
+        nothing = np.empty(0, np.float32)
+        return Cells(np.empty(0, np.int64), (nothing,), nothing)
+    return Cells(
+        np.concatenate(numbers),
+        tuple(np.concatenate(parts) for parts in planes),
+        np.concatenate(fractions),
+    )
 
 
 def _write(
-    path: Path, facts: ImageFacts, order: int, levels: tuple[float, float], cells: Cells
-) -> int:
+    path: Path, did: str, facts: ImageFacts, order: int, levels: tuple[float, float],
+    cells: Cells,
+) -> int:  # fmt: skip
     places: dict[str, _Where] = {}
     arrays: list[bytes] = []
     size = 0
@@ -192,12 +224,16 @@ def _write(
         places[str(k)] = size, cells.numbers.size, first, kind
         parts = [
             (cells.numbers - first).astype(kind).tobytes(),
-            cells.values.astype("<f4").tobytes(),
+            cells.planes[0].astype("<f4").tobytes(),
             np.maximum(np.rint(cells.valid * _WHOLE), 1.0).astype(np.uint8).tobytes(),
+            *(plane.astype(_PLACE).tobytes() for plane in cells.planes[1:]),
         ]
         arrays += parts
         size += sum(map(len, parts))
-    told = {"facts": asdict(facts), "order": order, "levels": levels, "places": places}
+    told = {
+        "did": did, "facts": asdict(facts), "order": order, "levels": levels, "places": places,
+        "placed": len(cells.planes) > 1,
+    }  # fmt: skip
     head = json.dumps(told).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent)
@@ -236,6 +272,9 @@ class Preview:
         self._places: dict[str, _Where] = told["places"]
         self.order: int = told["order"]
         """The deepest."""
+        self.did: str = told["did"]
+        """Of the image."""
+        self._placed: bool = told["placed"]
         self.level, self.noise = (float(value) for value in told["levels"])
         """Sky and noise, uncalibrated; 0 where they do not count."""
         facts = told["facts"]
@@ -243,7 +282,7 @@ class Preview:
 
     def add_to(
         self, total: NDArray[np.float64], weights: NDArray[np.float64], order: int, npix: int,
-        factor: float, weight: float,
+        factor: float, weight: float, background: Plane | None = None,
     ) -> None:  # fmt: skip
         """Add the image to a tile of an order that is no deeper than its own.
 
@@ -255,6 +294,9 @@ class Preview:
             The tile.
         factor, weight
             Of the image.
+        background
+            Subtracted from its values when they have been multiplied; slopes are for previews that
+            are made where backgrounds are matched.
         """
         start, count, lowest, kind = self._places[str(order)]
         with self._path.open("rb") as file:
@@ -262,9 +304,18 @@ class Preview:
             numbers = np.fromfile(file, kind, count).astype(np.int64) + lowest
             values = np.fromfile(file, "<f4", count)
             valid = np.fromfile(file, np.uint8, count) / _WHOLE
+            u, v = (
+                np.fromfile(file, _PLACE, count if self._placed else 0).astype(np.float64)
+                for _ in range(2)
+            )
         first = npix << 2 * TILE_ORDER
         a, b = np.searchsorted(numbers, (first, first + (1 << 2 * TILE_ORDER)))
         places = _PLACES.pixel[numbers[a:b] - first]
         shares = weight * valid[a:b]
-        total[places] += shares * (factor * (values[a:b].astype(np.float64) - self.level))
+        found = factor * values[a:b].astype(np.float64)
+        if background is not None:
+            found -= background.offset
+            if self._placed:
+                found -= background.slope_x * u[a:b] + background.slope_y * v[a:b]
+        total[places] += shares * found
         weights[places] += shares

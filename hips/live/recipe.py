@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hips.background.kept import Backgrounds
 from hips.live.images import KnownRecipe, LiveImage
 from hips.settings import HipsSettings
 from vodal.errors import DataError, NotFoundError
@@ -21,13 +23,17 @@ def known_recipe(folder: Path, settings: HipsSettings) -> KnownRecipe | None:
     from hips.recipe import Recipe  # noqa: PLC0415 - for workers only
 
     recipe = Recipe.load(folder, settings)
-    return None if recipe is None or recipe.stretch is None else _known(recipe)
+    if recipe is None or recipe.stretch is None:
+        return None
+    return _known(recipe, Backgrounds.load(folder) if settings.background == "match" else None)
 
 
-def _known(recipe: Recipe) -> KnownRecipe:
+def _known(recipe: Recipe, backgrounds: Backgrounds | None) -> KnownRecipe:
     assert recipe.stretch is not None
     cuts = recipe.stretch.low, recipe.stretch.high
-    return KnownRecipe(recipe.to_text(), recipe.digest, recipe.order, recipe.image_arcsec, cuts)
+    return KnownRecipe(
+        recipe.to_text(), recipe.digest, recipe.order, recipe.image_arcsec, cuts, backgrounds
+    )
 
 
 def settle(images: Sequence[LiveImage], settings: HipsSettings, folder: Path) -> KnownRecipe | None:
@@ -73,11 +79,20 @@ def settle(images: Sequence[LiveImage], settings: HipsSettings, folder: Path) ->
             continue
         finally:
             seen.image.close()
-        if settings.background == "median" and values.size:
-            values -= np.float32(sky_and_noise(values)[0])
         samples.append(values)
     if not samples:
         return None
+    backgrounds = None
+    if settings.background != "none":
+        levels = [sky_and_noise(values)[0] if values.size else 0.0 for values in samples]
+        common = 0.0
+        if settings.background == "match":
+            # Images have no corrections before they are built, but a level in common.
+            common = statistics.median(levels)
+            backgrounds = Backgrounds(common)
+            backgrounds.save(folder)
+        for values, level in zip(samples, levels, strict=True):
+            np.subtract(values, np.float32(level - common), out=values)
     recipe = recipe.with_stretch(choose_stretch(samples))
     recipe.save(folder)
-    return _known(recipe)
+    return _known(recipe, backgrounds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hips.background.kept import Plane
 from hips.coadd import coadd_of
 from hips.encode import fits_tile, png_grey
 from hips.live.images import LiveImage, MadeTile, TileJob
@@ -115,7 +117,9 @@ class Rendering:
         parts = seen.parts(job.order).get(job.npix)
         if parts is None or not self._usable(seen.facts.zero_point_mag):
             return
-        calibration = calibration_of(seen.facts, recipe)
+        plain = calibration_of(seen.facts, self._recipe)
+        plane = self._background(image.did, lambda: seen.level(plain)[0])
+        calibration = replace(calibration_of(seen.facts, recipe), background=plane)
         b = calibration.binning
         shape = -(-seen.image.shape[0] // b), -(-seen.image.shape[1] // b)
         grid = pixel_grid(seen.mapping(b), self._block, shape, touched(parts))
@@ -129,10 +133,21 @@ class Rendering:
                 self._coadd.add(loaded, grid.moved(x, y), weight)
                 return
             if job.settings.weights == "variance":
-                weight *= seen.noise_weight(calibration_of(seen.facts, self._recipe))
+                weight *= seen.noise_weight(plain)
             self._canvas.add(loaded.pixels, grid.moved(x, y), weight)
         finally:
             seen.image.close()
+
+    def _background(self, did: str, level: Callable[[], float]) -> Plane | None:
+        """Give what is subtracted from an image; ``level`` finds its own sky."""
+        match self._job.settings.background:
+            case "match":
+                plane = self._job.planes.get(did)
+                if plane is not None or self._job.level is None:
+                    return plane
+                return Plane(level() - self._job.level)
+            case "median" | "none":
+                return None
 
     def _usable(self, zero_point_mag: float | None) -> bool:
         return self._recipe.zero_point_mag is None or zero_point_mag is not None
@@ -145,7 +160,12 @@ class Rendering:
         weight = weight_of(preview.facts, self._here)
         if self._job.settings.weights == "variance" and preview.noise > 0.0:
             weight *= (factor * preview.noise) ** -2
-        preview.add_to(self._total, self._weights, self._job.order, self._job.npix, factor, weight)
+        plane = self._background(preview.did, lambda: factor * preview.level)
+        if self._job.settings.background == "median":
+            plane = Plane(factor * preview.level)
+        preview.add_to(
+            self._total, self._weights, self._job.order, self._job.npix, factor, weight, plane
+        )
 
     def finish(self) -> Pixels | None:
         """Give the tile, None if all of it is blank."""

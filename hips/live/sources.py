@@ -30,7 +30,7 @@ _IMAGES: Final = 1024
 """Kept in memory."""
 _WAITING: Final = 20_000
 """Previews that are to be made in the background at most."""
-_PREVIEW_VERSION: Final = 1
+_PREVIEW_VERSION: Final = 2
 """Of the code that makes previews: to be raised when the same images would give others."""
 
 

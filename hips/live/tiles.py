@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from hips.background.kept import Backgrounds, Plane
 from hips.live.images import KnownRecipe, TileJob
 from hips.live.regions import meets, tile_circle, tile_outline
 from hips.live.selection import Selection, Selections
@@ -176,13 +177,20 @@ class LiveTiles:
         if not products:
             raise _absent()
         versions = [text for product in products for text in (product.did, product.version)]
-        key = digest_of_texts(recipe.digest, order, npix, *versions)
+        known_skies = recipe.backgrounds or Backgrounds()
+        planes = {
+            product.did: plane
+            for product in products
+            if (plane := known_skies.of(product.did, product.version)) is not None
+        }
+        skies = () if recipe.backgrounds is None else (known_skies.level, sorted(planes.items()))
+        key = digest_of_texts(recipe.digest, order, npix, *versions, *skies)
         etag = f'"{key}-{extension}"'
         if known(etag):
             return LiveTile(b"", etag)
         kept = await in_thread(partial(self._kept.get, key, extension))
         if kept is None:
-            kept, whole = await self._made(recipe, products, order, npix, extension)
+            kept, whole = await self._made(recipe, planes, products, order, npix, extension)
             if whole:
                 await in_thread(partial(self._kept.put, key, extension, kept))
             else:
@@ -192,15 +200,19 @@ class LiveTiles:
         return LiveTile(kept, etag)
 
     async def _made(
-        self, recipe: KnownRecipe, products: list[Product], order: int, npix: int, extension: str
-    ) -> tuple[bytes, bool]:
+        self, recipe: KnownRecipe, planes: Mapping[str, Plane], products: list[Product],
+        order: int, npix: int, extension: str,
+    ) -> tuple[bytes, bool]:  # fmt: skip
         """Make a tile; tells too whether it has all its images."""
         whole, previews, direct = True, [], products
         if order < recipe.order:
             coarse = await self._sources.coarse(products, order)
             whole, previews, direct = not coarse.missing, coarse.previews, coarse.direct
         images = await in_thread(partial(self._sources.images, direct))
-        job = TileJob(order, npix, extension, recipe.text, self._settings, images, tuple(previews))
+        job = TileJob(
+            order, npix, extension, recipe.text, self._settings, images, tuple(previews), planes,
+            None if recipe.backgrounds is None else recipe.backgrounds.level,
+        )  # fmt: skip
         made = await self._pool.run(make_tile, job)
         self._sources.changed(made.changed)
         whole = whole and not made.lost and len(images) == len(direct)
