@@ -59,6 +59,8 @@ from vodal.uws.tasks import Task, Work
 __all__ = ["CutoutJobs"]
 
 _PAGE = 500
+_GROUP_BYTES = 1 << 20
+"""Of the index; the server holds several times that while it is written."""
 
 LookAt = Callable[[Params, JobFolder], AbstractContextManager[Sequence[UploadedTable]]]
 
@@ -295,8 +297,9 @@ class CutoutJobs(Work):
                 _one_each(task, _in_order(ledger), output)
             case Packing.FILES:
                 pass
+        table = outcome_stream(map(Outcome.read, rows.rows()))
         _write(task, "index", "application/vnd.apache.parquet", "parquet",
-               write_parquet(outcome_stream(map(Outcome.read, rows.rows()))))  # fmt: skip
+               write_parquet(table, group_bytes=_GROUP_BYTES))  # fmt: skip
 
     def _one_file(
         self, task: Task, ledger: Ledger, outcomes: Sequence[Outcome], output: Output

@@ -14,7 +14,7 @@ from vodal.uws.results import disk_errors
 __all__ = ["RowSorter"]
 
 _PAGE = 1000
-_CACHE_KIB = 8192
+_CACHE_KIB = 4096
 
 
 @contextmanager

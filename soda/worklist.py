@@ -123,7 +123,8 @@ class Worklist:
 
     def items(self, start: int = 0) -> Iterator[Item]:
         """Give the items, without the first ones."""
-        with disk_errors(), pa.memory_map(str(self._path)) as source:
+        # Read rather than mapped: what was gone through would stay in memory up to the end.
+        with disk_errors(), pa.OSFile(str(self._path)) as source:
             reader = pa.ipc.open_file(source)
             for number, count in enumerate(self._counts):
                 if start >= count:

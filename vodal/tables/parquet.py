@@ -32,7 +32,7 @@ _GROUP_BYTES = 16 * 1024 * 1024
 """A row group is written when either is reached: it is what the answer holds in memory."""
 
 
-def _groups(stream: ResultStream, schema: pa.Schema) -> Iterator[pa.Table]:
+def _groups(stream: ResultStream, schema: pa.Schema, group_bytes: int) -> Iterator[pa.Table]:
     """Give the rows in pieces of the size of a row group."""
     waiting: list[pa.RecordBatch] = []
     rows = size = 0
@@ -40,7 +40,7 @@ def _groups(stream: ResultStream, schema: pa.Schema) -> Iterator[pa.Table]:
         waiting.append(conforming(stream.columns, schema, part))
         rows += part.num_rows
         size += part.nbytes
-        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+        if rows >= _GROUP_ROWS or size >= group_bytes:
             yield pa.Table.from_batches(waiting)
             waiting, rows, size = [], 0, 0
     if waiting:
@@ -52,6 +52,7 @@ def write_parquet(
     *,
     resources: Sequence[ServiceDescriptor] = (),
     infos: Sequence[tuple[str, str]] = (),
+    group_bytes: int = _GROUP_BYTES,
 ) -> Iterator[bytes]:
     """Write a result as Parquet; its pages are compressed with Snappy, which every reader knows.
 
@@ -61,6 +62,8 @@ def write_parquet(
         The result; its batches are closed when the writer ends or is closed.
     resources, infos
         Written into the VOTable of the footer.
+    group_bytes
+        Of a row group; the writer holds about four times that.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def write_parquet(
         with closing(writer):
             yield sink.take()
             longest: dict[str, int] = {}
-            for group in _groups(stream, schema):
+            for group in _groups(stream, schema, group_bytes):
                 writer.write_table(group)
                 rows += group.num_rows
                 _measure(group, longest)
