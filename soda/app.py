@@ -123,7 +123,7 @@ def create_app(
     if jobs is None:
         return service_app(routes)
     tables = TableUploads(settings.uploads, section="soda.uploads")
-    uploads = CutoutIntake(tables, settings, stitches=catalogue is not None)
+    uploads = CutoutIntake(tables, stitches=catalogue is not None)
     look = uploads.looked_at
     work = CutoutJobs(finder, pool, settings, uploads.load, catalogue, metrics, look)
     routes += async_routes(

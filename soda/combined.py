@@ -15,12 +15,10 @@ from typing import Final
 
 from soda.batches import Made, counted, wait_for
 from soda.finding import Finder
-from soda.groups import check_groupable
 from soda.metrics import CutoutMetrics
 from soda.names import stitched_name
 from soda.outcomes import selection_text
 from soda.output import Output
-from soda.packing import Packing
 from soda.params import parse_params
 from soda.selection import Selection
 from soda.settings import SodaSettings
@@ -77,23 +75,15 @@ def _kind(given: Params) -> str:
     return kind if kind in {"rgb", "stitch"} else ""
 
 
-def check_combined(
-    given: Params, packing: Packing | None, *, stitches: bool, whole: bool, settings: SodaSettings
-) -> None:
-    """Refuse what no job can make of several datasets, before there is a job.
+def check_combined(given: Params, *, stitches: bool) -> None:
+    """Refuse what no job can make of several datasets, whatever other parameters follow.
 
     Parameters
     ----------
     given
         Parameters of the job.
-    packing
-        How several results are put together.
     stitches
         Whether images are stitched here.
-    whole
-        Whether these are all of its parameters.
-    settings
-        Limits.
 
     Raises
     ------
@@ -110,11 +100,6 @@ def check_combined(
         )
     if kind == "stitch" and not stitches:
         raise UsageError("COMBINE=stitch: no images are stitched here")
-    if not whole:
-        return
-    combined = read_combined(given, settings)
-    if combined is not None and packing is Packing.MEF:
-        check_groupable(combined.output)
 
 
 def read_combined(given: Params, settings: SodaSettings) -> Combined | None:

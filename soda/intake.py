@@ -7,7 +7,6 @@ from typing_extensions import override
 
 from soda.combined import check_combined
 from soda.packing import read_packing
-from soda.settings import SodaSettings
 from vodal.params import Params
 from vodal.uploads.jobs import JobUploads
 from vodal.uploads.tables import TableUploads
@@ -23,23 +22,17 @@ class CutoutIntake(JobUploads):
     ----------
     uploads
         Reads tables.
-    settings
-        Limits.
     stitches
         Whether images are stitched here.
     """
 
-    def __init__(self, uploads: TableUploads, settings: SodaSettings, *, stitches: bool) -> None:
+    def __init__(self, uploads: TableUploads, *, stitches: bool) -> None:
         super().__init__(uploads)
-        self._settings, self._stitches = settings, stitches
+        self._stitches = stitches
 
     @override
     async def read(self, request: Request, folder: JobFolder) -> Params:
         params = await super().read(request, folder)
-        packing, given = read_packing(params)
-        # A job that is made without being started may get more of them.
-        whole = "job" not in request.path_params and params.one("PHASE") == "RUN"
-        check_combined(
-            given, packing, stitches=self._stitches, whole=whole, settings=self._settings
-        )
+        _, given = read_packing(params)
+        check_combined(given, stitches=self._stitches)
         return params

@@ -114,7 +114,10 @@ class CutoutJobs(Work):
     @override
     def check(self, params: Params, folder: JobFolder) -> None:
         packing, given = read_packing(params)
-        if read_combined(given, self._settings) is not None:
+        combined = read_combined(given, self._settings)
+        if combined is not None:
+            if packing is Packing.MEF:
+                check_groupable(combined.output)
             return
         has_table = bool(given.all("UPLOAD"))
         packing = packing or (Packing.TAR if has_table else None)
@@ -124,6 +127,7 @@ class CutoutJobs(Work):
             check_groupable(asked.output)
         if not has_table:
             self._combinations(asked, packing)
+            self._check_known(asked.dids)
         elif self._look_at is not None:
             with self._look_at(given, folder) as tables:
                 self._targets(tables, given, asked.output)
@@ -220,6 +224,14 @@ class CutoutJobs(Work):
                 " ask for fewer at once, for MULTI=tar, or upload a table"
             )
         return wanted
+
+    def _check_known(self, dids: Sequence[str]) -> None:
+        """Refuse a job of which no dataset is here; of some, each result tells of its own."""
+        pages = iter(dids)
+        while page := list(islice(pages, _PAGE)):
+            if self._finder.products(page):
+                return
+        raise NotFoundError(f"ID: there is no dataset '{dids[0][:200]}' here")
 
     def _targets(self, tables: Sequence[UploadedTable], given: Params, output: Output) -> Targets:
         if len(tables) != 1:

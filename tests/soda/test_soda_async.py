@@ -24,6 +24,7 @@ from pyvo.io.uws import parse_job
 sys.path.insert(0, str(Path(__file__).parent))
 from soda_files import DID, assert_same_pixels, assert_same_product, verify
 
+from soda.parameters import of_resource
 from vodal.testing.skies import make_wcs
 
 
@@ -155,18 +156,11 @@ def test_combinations_put_together(job_server, dids, place, survey, tmp_path, pa
         assert_same_product(body, row["obs_publisher_did"], survey, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("given", "word"),
-    [
-        ({"ID": "ivo://nobody/x"}, "UsageError: there is no dataset 'ivo://nobody/x'"),
-        ({"ID": "DID", "POL": "I"}, "UsageError: POL"),
-    ],
-)
-def test_a_job_that_cannot_be_done_ends_with_the_errors_text(job_server, dids, given, word):
-    given = {name: dids[0] if value == "DID" else value for name, value in given.items()}
-    job_id = job_server.submit(given)
+def test_a_job_that_cannot_be_done_ends_with_the_errors_text(job_server, dids):
+    # Only the file tells that there is no such axis.
+    job_id = job_server.submit({"ID": dids[0], "POL": "I"})
     job_server.until(job_id, "ERROR")
-    assert word in job_server.error(job_id)
+    assert "UsageError: POL" in job_server.error(job_id)
     assert job_server.results(job_id) == {}
 
 
@@ -174,7 +168,7 @@ def test_a_job_that_cannot_be_done_ends_with_the_errors_text(job_server, dids, g
     ("given", "status", "word"),
     [
         ({}, 400, "UsageError: the parameter ID is missing"),
-        ({"ID": "DID", "CIRCLE": "1 2"}, 400, "UsageError: CIRCLE"),
+        ({"ID": ["ivo://nobody/x", "ivo://nobody/y"]}, 404, "no dataset 'ivo://nobody/x' here"),
         ({"ID": "DID", "MULTI": "rar"}, 400, "UsageError: MULTI takes one of"),
         (
             {"ID": "DID", "CIRCLE": [f"1 2 {n}" for n in range(1, 32)]},
@@ -187,6 +181,37 @@ def test_what_is_wrong_for_certain_is_refused_at_once(job_server, dids, given, s
     given = {name: dids[0] if value == "DID" else value for name, value in given.items()}
     answer = httpx.post(f"{job_server.url}/async", data={"PHASE": "RUN", **given}, timeout=60)
     assert (answer.status_code, word in answer.text) == (status, True)
+
+
+BAD = {
+    "CIRCLE": "here and there", "POLYGON": "1 2 3 4", "POS": "BOX 1 2 3 4", "BAND": "red",
+    "TIME": "2 1", "POL": "unknown", "PIXELS": "[a:b]", "HDU": "SCI,x", "TABLES": "some",
+    "KIND": "BODY", "RESPONSEFORMAT": "image/gif", "QUANTIZE": "0", "TILE": "x", "OUTSIDE": "black",
+    "STRETCH": "cubic", "CUTS": "9 1", "COLORMAP": "jet", "INVERT": "2", "SIZE": "0",
+    "ORIENT": "up", "SAMPLING": "nearest", "COMBINE": "all", "Q": "-1", "MULTI": "rar",
+}  # fmt: skip
+"""A value of each parameter that no dataset could be asked with."""
+
+
+@pytest.mark.parametrize("name", [one.name for one in of_resource("sync") if one.name in BAD])
+def test_a_bad_value_of_any_parameter_starts_no_job(job_server, dids, name):
+    jobs = f"{job_server.url}/async"
+    given = {"ID": dids[0], name: BAD[name]}
+    made = httpx.post(jobs, data={"PHASE": "RUN", **given}, timeout=60)
+    assert (made.status_code, made.text[:12]) == (400, "UsageError: ")
+    assert name in made.text
+    assert "location" not in made.headers
+    if name == "MULTI":
+        return
+    # One that was made before is told to run, and mended.
+    job = httpx.post(jobs, data=given, timeout=60).headers["location"]
+    refused = httpx.post(f"{job}/phase", data={"PHASE": "RUN"}, timeout=60)
+    assert (refused.status_code, name in refused.text) == (400, True)
+    assert job_server.job(job.rpartition("/")[2])["phase"] == "PENDING"
+
+
+def test_no_parameter_is_left_out_of_what_may_be_wrong():
+    assert {one.name for one in of_resource("sync")} - {"ID", "FORMAT", "PIXEL_n"} == set(BAD)
 
 
 def test_a_job_without_overlap_tells_so(job_server, dids):
