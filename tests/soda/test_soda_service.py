@@ -12,6 +12,7 @@ import time
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +33,13 @@ from soda.app import create_app, make_pool
 from soda.metrics import CUT_OUTCOMES, STEPS
 from soda.settings import SodaSettings
 from vodal.testing.skies import make_wcs
+
+
+def wait_for(condition, limit_s=30.0):
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @contextmanager
@@ -313,6 +321,14 @@ def test_capabilities_and_availability(site):
     assert "true" in answer.text
 
 
+def _ended(tasks, count):
+    return sum(task.done() for task in tasks) >= count
+
+
+def _replaced(pool, count):
+    return (pool.stats.lost, pool.stats.workers) == (count, 2)
+
+
 def test_answers_survive_workers_being_killed(products, survey):
     exposures = list(zip(products.found, survey.exposures, strict=True))
     with served(products) as site, httpx.Client(timeout=60) as client:
@@ -329,14 +345,10 @@ def test_answers_survive_workers_being_killed(products, survey):
             running = [threads.submit(one, number) for number in range(100)]
             for killed in range(1, 4):
                 # In the midst of the crowd, each time another.
-                time.sleep(0.1)
+                wait_for(partial(_ended, running, 20 * killed))
                 os.kill(site.pool.pids[0], signal.SIGKILL)
-                end = time.monotonic() + 20
-                while time.monotonic() < end:
-                    # That it is dead is noticed a little later.
-                    if site.pool.stats.lost == killed and site.pool.stats.workers == 2:
-                        break
-                    time.sleep(0.02)
+                # That it is dead is noticed a little later.
+                wait_for(partial(_replaced, site.pool, killed))
             answers = [task.result() for task in running]
         assert site.pool.stats.lost == 3
         codes = [code for code, _ in answers]
@@ -346,30 +358,29 @@ def test_answers_survive_workers_being_killed(products, survey):
         assert one(0)[0] in {200, 503}
 
 
-def test_a_client_that_goes_away_frees_the_worker(tmp_path):
-    wcs = make_wcs(40.0, 5.0, 1500, 0.5)
-    rng = np.random.default_rng(0)
-    data = rng.integers(0, 1 << 20, (1500, 1500)).astype(np.int32)
-    path = tmp_path / "a.fits"
-    fits.HDUList([fits.PrimaryHDU(), *(
-        fits.CompImageHDU(data, wcs.to_header(relax=True), compression_type="RICE_1", name=name)
-        for name in ("IMAGE", "MASK", "VARIANCE"))]).writeto(path)  # fmt: skip
-    products = Products(path)
-    did = next(iter(products.found))
-    with served(products, workers=1, max_output_bytes=1 << 30) as site:
+def test_a_client_that_goes_away_frees_the_worker(products, first):
+    with served(products, workers=1) as site:
         host, port = site.url.removeprefix("http://").removesuffix("/soda").split(":")
+        query = httpx.QueryParams({"ID": first.did})
+        request = f"GET /soda/sync?{query} HTTP/1.1\r\nHost: x\r\n\r\n"
+        # A worker that gets nothing done.
+        os.kill(site.pool.pids[0], signal.SIGSTOP)
+        gone = []
         for _ in range(5):
-            with socket.create_connection((host, int(port))) as sock:
-                query = str(httpx.QueryParams({"ID": did}))
-                sock.sendall(f"GET /soda/sync?{query} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-                time.sleep(0.02)
-        begin = time.monotonic()
+            gone.append(socket.create_connection((host, int(port))))
+            gone[-1].sendall(request.encode())
+        wait_for(lambda: (site.pool.stats.idle, site.pool.stats.waiting) == (0, 4))
+        for sock in gone:
+            sock.close()
+        wait_for(lambda: site.pool.stats.waiting == 0)
+        # The one at work is given up with its worker, and another takes its place.
         answer = httpx.get(
-            f"{site.url}/sync", params={"ID": did, "CIRCLE": "40 5 0.002"}, timeout=30
-        )
+            f"{site.url}/sync",
+            params={"ID": first.did, "CIRCLE": f"{first.ra} {first.dec} 0.002"}, timeout=60,
+        )  # fmt: skip
         assert answer.status_code == 200
-        assert time.monotonic() - begin < 10
-        assert site.pool.stats.waiting == 0
+        labels = {"mode": "sync", "outcome": "ok"}
+        assert site.value("skylane_soda_cutouts_total", labels) == 1
 
 
 def test_a_crowd_is_told_to_come_back(products, first):

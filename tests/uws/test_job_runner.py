@@ -31,6 +31,7 @@ class Deeds(Work):
         self.runs: list[str] = []
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
+        self.released = threading.Event()
 
     def run(self, task: Task) -> None:
         deed, _, argument = dict(task.job.params)["DO"].partition(" ")
@@ -47,6 +48,13 @@ class Deeds(Work):
     def write(self, task, text):
         with task.result("result", "text/plain", "txt") as sink:
             sink.write(text.encode())
+
+    def hold(self, task, _):
+        """Work until it is let go, or told to stop."""
+        while not self.released.wait(0.01):
+            if task.cancelled.is_set():
+                raise ServiceUnavailable("stopped")
+        self.write(task, "released")
 
     def sleep(self, task, seconds):
         if task.cancelled.wait(float(seconds)):
@@ -333,18 +341,20 @@ def test_a_job_of_a_process_that_died_runs_again_by_another(open_store, open_pla
 
 def test_a_process_that_lost_its_job_spoils_nothing(open_store, open_place):
     one = open_place(concurrency=1)
-    job_id = one.submit("sleep 0.8")
+    job_id = one.submit("hold")
     one.until(job_id, Phase.EXECUTING)
     # As if it had been suspended: its lease is over and another takes the job.
     store = open_store()
-    store.renew(one.runner.worker, -1, {})
-    assert store.recover(3) == [job_id]
-    other = open_store().claim(["test"], "other", 100, 9)
-    assert other.id == job_id
+    end = time.monotonic() + 30
+    while (other := store.claim(["test"], "other", 100, 9)) is None:
+        assert time.monotonic() < end
+        store.renew(one.runner.worker, -1, {})
+        store.recover(3)
+    assert (other.id, other.claim) == (job_id, 2)
     folder = one.service.folder(job_id)
     (folder.path / "2").mkdir(parents=True)
     (folder.path / "2" / "result.txt").write_text("of the other")
-    end = time.monotonic() + 5
+    one.deeds.released.set()
     while one.runner.at_work:
         assert time.monotonic() < end
         time.sleep(0.01)
