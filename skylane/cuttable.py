@@ -1,7 +1,8 @@
 """Cutouts of the rows of a table on the command line, made as a job of the service makes them.
 
 What is made lies in ``OUTPUT.part`` beside the output until all is done, so that the same command
-goes on after it was stopped or killed.
+goes on after it was stopped or killed. Where rows failed, what became of each is kept there, so
+that these can be tried again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from skylane.progress import step
 from skylane.settings import SiteSettings, load_settings
 from skylane.site import SiteFolder
 from soda.app import make_pool
+from soda.archives import ARCHIVES
 from soda.cut import file_source
+from soda.earlier import Earlier
 from soda.finding import Finder
 from soda.jobs import CutoutJobs
 from soda.ledger import FILES, LOG, logged
@@ -50,7 +53,7 @@ __all__ = ["cut_table"]
 
 _FILE_COLUMNS = ("file", "path", "url", "uri", "access_url", "image")
 """Names of columns, lower case, that name an image where no column is called ID."""
-_ARCHIVES = {".tar": Packing.TAR, ".zip": Packing.ZIP}
+_PACKINGS = {".tar": Packing.TAR, ".zip": Packing.ZIP}
 _ANY = 1 << 62
 _REQUEST = "request.sha256"
 _POLL_S = 0.2
@@ -132,6 +135,8 @@ def cut_table(
     output: Path,
     given: Sequence[tuple[str, str]] = (),
     workers: int | None = None,
+    *,
+    retry: bool = False,
 ) -> int:
     """Make the cutouts that the rows of a table ask for.
 
@@ -142,7 +147,7 @@ def cut_table(
     site_path
         The site's folder; without a catalogue in it rows name files or URLs.
     table
-        A VOTable, CSV, TSV, FITS table or Parquet. Columns as of a job (`soda.targets`), and
+        A VOTable, CSV, TSV, ECSV, FITS table or Parquet. Columns as of a job (`soda.targets`), and
         ``file`` or ``url`` for images that are in no catalogue.
     output
         A ``.tar`` or ``.zip``, or else a folder to be made, with the index as Parquet and CSV.
@@ -150,6 +155,9 @@ def cut_table(
         The cutout service's parameters, for all rows.
     workers
         Processes that cut; as the settings say by default.
+    retry
+        Whether the rows that failed are made anew where the output is there already; the cutouts
+        that it has are kept, as far as the table still asks for them.
 
     Returns
     -------
@@ -159,36 +167,87 @@ def cut_table(
     Raises
     ------
     UsageError
-        If the output is there already, or what is beside it belongs to another table.
+        If the output is there already and nothing of it is to be tried again, or what is beside
+        it belongs to another table.
     SkylaneError
         If the table cannot be read, or no row can be cut.
     """
-    if output.exists():
-        raise UsageError(f"{output} is there already; move it away or name another")
-    packing = _ARCHIVES.get(output.suffix.lower(), Packing.FILES)
+    packing = _PACKINGS.get(output.suffix.lower(), Packing.FILES)
     if any(name.upper() in {"ID", "MULTI", "UPLOAD"} for name, _ in given):
         raise UsageError("with --table ID is a column, and -o tells how the cutouts are packed")
     state = output.with_name(f"{output.name}.part")
+    _check_output(output, state, retry=retry)
     params = [("UPLOAD", "table,param:table"), ("MULTI", str(packing)), *given]
     with ExitStack() as stack:
-        stack.enter_context(_own(state, _digest(table, params)))
+        stack.enter_context(_own(state, _Request(params, table), is_new=not output.exists()))
+        replaced = state / "replaced"
+        if replaced.exists() and not output.exists():
+            # An attempt ended just before its own output was put there.
+            replaced.rename(output)
         task = _task(state, params)
+        earlier = _earlier(state, output, packing) if output.exists() else None
         try:
-            total, errors = _make(console, site_path, table, task, workers, stack)
+            total, errors = _make(console, site_path, table, task, workers, stack, earlier)
         except SkylaneError:
             if task.stop is None:
                 # Nothing of it is of use, so that the next attempt begins anew.
-                shutil.rmtree(state, ignore_errors=True)
+                _forget(task, state, wholly=earlier is None)
             raise
-        _place(state / str(task.job.claim), output, packing)
-        shutil.rmtree(state, ignore_errors=True)
+        if errors:
+            shutil.copyfile(task.folder.run(task.job.claim) / LOG, state / f"{LOG}.new")
+            (state / f"{LOG}.new").replace(state / LOG)
+        _place(state / str(task.job.claim), output, packing, replaced)
+        _forget(task, state, wholly=not errors)
     console.print(f"Wrote {output}: {total}", soft_wrap=True, markup=False)
+    if errors:
+        console.print("The same command with --retry makes the rows that failed anew.")
     return errors
 
 
+def _check_output(output: Path, state: Path, *, retry: bool) -> None:
+    if not output.exists():
+        return
+    if not retry:
+        more = ", or try the rows that failed again by --retry" if (state / LOG).exists() else ""
+        raise UsageError(f"{output} is there already; move it away or name another{more}")
+    if not (state / LOG).exists():
+        raise UsageError(f"no row failed of which {output} was made; there is nothing to --retry")
+
+
+def _earlier(state: Path, output: Path, packing: Packing) -> Earlier:
+    kind = ARCHIVES.get(packing)
+    return Earlier(state / LOG, output, None if kind is None else kind(0.0))
+
+
+def _forget(task: Task, state: Path, *, wholly: bool) -> None:
+    """Remove what was made so far; else but what a later attempt needs of the output."""
+    if wholly:
+        shutil.rmtree(state, ignore_errors=True)
+        return
+    task.folder.drop_runs()
+    task.folder.drop_inputs()
+    shutil.rmtree(state / "replaced", ignore_errors=True)
+
+
+class _Request:
+    """What is asked for, by digests of the parameters and of the table."""
+
+    def __init__(self, params: Sequence[tuple[str, str]], table: Path) -> None:
+        self.params = sha256(json.dumps(params).encode()).hexdigest()
+        digest = sha256()
+        with table.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+        self.text = f"{self.params} {digest.hexdigest()}"
+
+
 @contextmanager
-def _own(state: Path, digest: str) -> Iterator[None]:
-    """Hold the folder of what is made so far, for this table and this process alone."""
+def _own(state: Path, asked: _Request, *, is_new: bool) -> Iterator[None]:
+    """Hold the folder of what is made so far, for this table and this process alone.
+
+    Where an attempt is under way, all must be as it was; where one is begun for an output that is
+    there, the parameters must, and the table may have been mended.
+    """
     try:
         state.mkdir(parents=True, exist_ok=True)
         with (state / "lock").open("a") as lock:
@@ -197,24 +256,20 @@ def _own(state: Path, digest: str) -> Iterator[None]:
             except BlockingIOError:
                 raise UsageError(f"another process is at work in {state}") from None
             request = state / _REQUEST
-            if not request.exists():
-                request.write_text(digest)
-            elif request.read_text() != digest:
+            known = request.read_text() if request.exists() else ""
+            runs = JobFolder(state).runs()
+            if known != asked.text and runs:
                 raise UsageError(
                     f"{state} has what was made of another table or with other parameters; go on"
                     " with those, or remove it"
                 )
+            if not is_new and not known.startswith(asked.params):
+                raise UsageError(f"the output beside {state} was made with other parameters")
+            if known != asked.text:
+                request.write_text(asked.text)
             yield
     except OSError as error:
         raise UsageError(f"{state} cannot be written: {error.strerror}") from None
-
-
-def _digest(table: Path, params: Sequence[tuple[str, str]]) -> str:
-    digest = sha256(json.dumps(params).encode())
-    with table.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _task(state: Path, params: Sequence[tuple[str, str]]) -> Task:
@@ -235,6 +290,7 @@ def _make(
     task: Task,
     workers: int | None,
     stack: ExitStack,
+    earlier: Earlier | None,
 ) -> tuple[str, int]:
     """Run the job in a thread; gives in words what came of it, and how many cutouts failed."""
     settings = load_settings(site_path)
@@ -246,7 +302,9 @@ def _make(
     pool = make_pool(soda)
     stack.enter_context(portal.wrap_async_context_manager(pool))
     finder = _NamedFinder(resolver, settings.storage, stack)
-    jobs = CutoutJobs(finder, pool, soda, lambda task: [_read(table, task)], catalogue)
+    jobs = CutoutJobs(
+        finder, pool, soda, lambda task: [_read(table, task)], catalogue, earlier=earlier
+    )
     portal.call(jobs.start)
     failures: list[BaseException] = []
 
@@ -316,8 +374,8 @@ def _read(path: Path, task: Task) -> UploadedTable:
     return replace(table, columns=tuple(columns))
 
 
-def _place(run: Path, output: Path, packing: Packing) -> None:
-    """Put what is made in its place, at once."""
+def _place(run: Path, output: Path, packing: Packing, replaced: Path) -> None:
+    """Put what is made in its place, at once; a folder that was there is moved away."""
     if packing is not Packing.FILES:
         (run / f"cutouts.{packing}").rename(output)
         return
@@ -327,4 +385,7 @@ def _place(run: Path, output: Path, packing: Packing) -> None:
         for batch in rows.iter_batches():
             writer.write_batch(batch)
     index.rename(folder / "index.parquet")
+    if output.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+        output.rename(replaced)
     folder.rename(output)

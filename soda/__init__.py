@@ -52,6 +52,7 @@ In the order data flows:
 - `worklist`  the cutouts of a job, in the order in which they are made
 - `ledger`    what a job has made so far
 - `batches`   the cutouts of a job, made by the pool
+- `earlier`   those of them that an earlier output has
 - `combined`  results of a job that are made of several datasets each
 - `targets`   from the rows of an uploaded table to cutouts
 - `jobs`      what a job does

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, closing
 from hashlib import sha256
 from itertools import islice
@@ -16,6 +16,7 @@ from typing_extensions import override
 from soda.archives import ARCHIVES
 from soda.batches import Batches, Made
 from soda.combined import Combined, CombinedCutouts, read_combined
+from soda.earlier import Earlier
 from soda.finding import Finder
 from soda.groups import MOST_GROUPS, check_groupable, grouped
 from soda.ledger import FILES, WORKLIST, Ledger
@@ -84,6 +85,8 @@ class CutoutJobs(Work):
         Counts cutouts; by default nobody asks.
     look_at
         Reads what was uploaded before a job runs; without it that is looked at by the job alone.
+    earlier
+        Cutouts that are there already; without it all are made.
     """
 
     resumes = True
@@ -97,7 +100,9 @@ class CutoutJobs(Work):
         catalogue: Catalogue | None = None,
         metrics: CutoutMetrics | None = None,
         look_at: LookAt | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
+        self._earlier = earlier
         self._look_at = look_at
         self._metrics = metrics or CutoutMetrics(CollectorRegistry())
         self._uploads = uploads
@@ -162,7 +167,7 @@ class CutoutJobs(Work):
             worklist = Worklist(ledger.run / WORKLIST)
             self._report(task, ledger, len(worklist))
             maker = self._maker(task, combined, output)
-            with closing(maker.made(worklist.items(ledger.done))) as coming:
+            with closing(self._made(maker, worklist, ledger.done)) as coming:
                 for item, made in coming:
                     ledger.add(*_outcome(item, made))
                     self._report(task, ledger, len(worklist))
@@ -182,6 +187,13 @@ class CutoutJobs(Work):
         return Batches(
             task, self._finder, self._pool, loop, settings.max_output_bytes, output, self._metrics
         )
+
+    def _made(
+        self, maker: Batches | CombinedCutouts, worklist: Worklist, done: int
+    ) -> Generator[tuple[Item, Made], None, None]:
+        if self._earlier is not None:
+            return self._earlier.with_new(worklist, done, maker)
+        return maker.made(worklist.items(done))
 
     @staticmethod
     def _report(task: Task, ledger: Ledger, total: int) -> None:

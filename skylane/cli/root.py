@@ -155,8 +155,9 @@ def query(
 @click.option(
     "--table",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A cutout of each row of a VOTable, CSV, FITS table or Parquet.",
+    help="A cutout of each row of a VOTable, CSV, ECSV, FITS table or Parquet.",
 )
+@click.option("--retry", is_flag=True, help="Of a table, make the rows that failed anew.")
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Processes that cut a table.  [default: settings]"
 )
@@ -170,7 +171,7 @@ def query(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    type=click.Path(path_type=Path, allow_dash=True),
     required=True,
     help="File to write; its name tells the format. '-' is standard output. With --table a .tar,"
     " a .zip or a folder.",
@@ -189,6 +190,7 @@ def cut(
     images: tuple[str, ...],
     stitch: bool,
     table: Path | None,
+    retry: bool,
     workers: int | None,
     circle: str | None,
     polygon: str | None,
@@ -214,7 +216,8 @@ def cut(
     With --table each row names a file, URL or dataset (column file, url or ID), or a position (ra,
     dec) for which the site's images are found, and has a radius or one of POS, CIRCLE, POLYGON,
     BAND, TIME, POL, PIXELS. What is made so far stays in OUTPUT.part: the same command goes on
-    after it was stopped or killed. The index tells what became of each row.
+    after it was stopped or killed. The index tells what became of each row; with --retry the same
+    command tries those again that failed.
 
     \b
     Examples: skylane cut image.fits --circle "150.1 2.2 0.01" -o out.fits
@@ -239,9 +242,13 @@ def cut(
 
         if images or stitch:
             raise click.UsageError("with --table the rows name the images, and none is stitched")
-        if cut_table(notices, site, table, output, given, workers):
+        if cut_table(notices, site, table, output, given, workers, retry=retry):
             click.get_current_context().exit(_SOME_FAILED)
         return
+    if retry:
+        raise click.UsageError("--retry goes with --table")
+    if output.is_dir():
+        raise click.UsageError(f"{output} is a directory; a cutout is one file")
     if stitch:
         from skylane.stitching import stitch_images
 

@@ -13,6 +13,7 @@ import tarfile
 import time
 import zipfile
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -68,7 +69,7 @@ def check(body, row):
         np.testing.assert_array_equal(made["IMAGE"].data, whole["IMAGE"].data[y, x])
 
 
-@pytest.mark.parametrize("form", ["csv", "vot", "parquet", "fits"])
+@pytest.mark.parametrize("form", ["csv", "ecsv", "vot", "parquet", "fits"])
 def test_rows_of_files_become_a_folder(sky, cli, tmp_path, form):
     rows = rows_of(sky, 12)
     rows["file"][7] = "/nowhere/missing.fits"
@@ -79,7 +80,7 @@ def test_rows_of_files_become_a_folder(sky, cli, tmp_path, form):
 
         pq.write_table(pa.table({name: list(rows[name]) for name in rows.colnames}), table)
     else:
-        rows.write(table, format="votable" if form == "vot" else form)
+        rows.write(table, format={"vot": "votable", "ecsv": "ascii.ecsv"}.get(form, form))
     told = cut(cli, table, tmp_path / "out", code=3)
     assert "10 cutouts, 1 without overlap, 1 errors of 12" in told
     assert "row 8: UsageError: there is no dataset" in told
@@ -96,8 +97,8 @@ def test_rows_of_files_become_a_folder(sky, cli, tmp_path, form):
             assert sha256(body).hexdigest() == one["sha256"]
             check(body, row)
     assert len(list((tmp_path / "out").iterdir())) == 12
-    assert not (tmp_path / "out.part").exists()
-    assert "is a directory" in cut(cli, table, tmp_path / "out", code=2)
+    left = {one.name for one in (tmp_path / "out.part").iterdir()}
+    assert left == {"lock", "request.sha256", "outcomes.jsonl"}
 
 
 def test_a_killed_run_is_gone_on_with(sky, cli, tmp_path):
@@ -135,6 +136,56 @@ def test_a_killed_run_is_gone_on_with(sky, cli, tmp_path):
     assert not (tmp_path / "out.tar.part").exists()
 
 
+def contents(output):
+    """Give the files of a folder or an archive."""
+    if output.suffix == ".zip":
+        with zipfile.ZipFile(output) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    return {one.name: one.read_bytes() for one in output.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["out", "out.zip"])
+def test_rows_that_failed_are_tried_again(sky, cli, tmp_path, name):
+    rows, table, output = rows_of(sky, 8), tmp_path / "t.csv", tmp_path / name
+    state = tmp_path / f"{name}.part"
+    originals = [str(path) for path in rows["file"]]
+    lost, files = tmp_path / "lost.fits", list(originals)
+    files[2] = files[5] = str(lost)
+    rows["ra"][3], rows["dec"][3] = 10.0, -80.0
+    rows["file"] = files
+    rows.write(table)
+    told = cut(cli, table, output, code=3)
+    assert "5 cutouts, 1 without overlap, 2 errors of 8" in told
+    assert "--retry" in told
+    first = contents(output)
+    assert "is there already" in cut(cli, table, output, code=1)
+    assert "other parameters" in cut(cli, table, output, "--retry", "-p", "OUTSIDE=nan", code=1)
+    assert contents(output) == first
+    # One file is found again, the name of the other is mended.
+    lost.write_bytes(Path(originals[2]).read_bytes())
+    files[5] = originals[5]
+    rows["file"] = files
+    rows.write(table, overwrite=True)
+    told = cut(cli, table, output, "--retry")
+    assert "7 cutouts, 1 without overlap, 0 errors of 8" in told
+    assert not state.exists()
+    second = contents(output)
+    text = second["cutouts.csv" if name.endswith(".zip") else "index.csv"].decode()
+    index = list(csv.DictReader(io.StringIO(text)))
+    assert [one["row"] for one in index] == [str(n) for n in range(1, 9)]
+    assert [one["status"] for one in index] == [*["ok"] * 3, "no overlap", *["ok"] * 4]
+    rows["file"] = originals
+    for one, row in zip(index, rows, strict=True):
+        if one["status"] == "ok":
+            assert sha256(second[one["file_name"]]).hexdigest() == one["sha256"]
+            check(second[one["file_name"]], row)
+    # CUTDATE would tell another time.
+    kept = [one for one in first if one.endswith(".fits")]
+    assert len(kept) == 5
+    assert {first[one] for one in kept} <= set(second.values())
+    assert "nothing to --retry" in cut(cli, table, output, "--retry", code=1)
+
+
 def test_positions_find_the_images_of_a_site(sky, cli, tmp_path):
     cli.run("ingest", sky.exposures[0].path.parent, "--site", tmp_path)
     rows, table = rows_of(sky, 5), tmp_path / "t.csv"
@@ -161,6 +212,7 @@ def test_positions_find_the_images_of_a_site(sky, cli, tmp_path):
         ("file\nx\n", ["-p", "CIRCLE=1 2"], "CIRCLE"),
         ("file\nx\n", ["-p", "ID=y"], "ID is a column"),
         ("file\nx\n", ["image.fits"], "the rows name the images"),
+        ("# %ECSV 1.0\n# ---\n# datatype: [\n", [], "the ECSV header is no YAML"),
     ],
 )
 def test_what_cannot_be_done_is_said(cli, tmp_path, content, more, sentence):
