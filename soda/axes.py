@@ -31,15 +31,13 @@ from vodal.fits.spectral import (
     spectral_scale,
     vacuum_wavelengths,
 )
+from vodal.fits.stokes import state_of
 from vodal.fits.timescale import from_utc, read_reference, scale_named, time_unit_days
 
 __all__ = ["Bins", "ImageAxes"]
 
 Floats = NDArray[np.float64]
 
-STATES = {1: "I", 2: "Q", 3: "U", 4: "V", -1: "RR", -2: "LL", -3: "RL", -4: "LR",
-          -5: "XX", -6: "YY", -7: "XY", -8: "YX"}  # fmt: skip
-"""Of FITS 4.0 table 29."""
 _ENTANGLED = 1e-6
 """Bins by which another axis may move an axis without being looked at."""
 _UTC_MJD = 1e6
@@ -217,10 +215,7 @@ class ImageAxes:
         axis = self._axis_of("POL")
         pixel_axis = self._pixel_axis(axis)
         codes = self._world(axis, pixel_axis, np.arange(self._size(pixel_axis), dtype=np.float64))
-        return pixel_axis, tuple(
-            STATES.get(round(code), "?") if abs(code - round(code)) < 0.01 else "?"
-            for code in np.nan_to_num(codes[0]).tolist()
-        )
+        return pixel_axis, tuple(state_of(code) or "?" for code in codes[0].tolist())
 
     def _size(self, pixel_axis: int) -> int:
         return self._sizes[pixel_axis] if pixel_axis < len(self._sizes) else 1
