@@ -17,6 +17,8 @@ In the order data flows:
 - `wcs`         pixels to ICRS and back, with every distortion
 - `projected`   coordinates of a new grid about a place
 - `spectral`    spectral coordinates to wavelengths in vacuum
+- `stokes`      polarization states by their codes
+- `cubes`       which planes an image has besides its two sky axes
 - `timescale`   time scales to UTC and back
 - `footprint`   the outline of an image on the sky
 - `compressed`  the header inside a tile-compressed image, and the decoding of its tiles
@@ -25,7 +27,7 @@ In the order data flows:
 - `tiled`       the same of a tile-compressed image
 - `opening`     files opened by their index, which is held against them, or indexed on the spot
 - `pixels`      sections of images through the index
-- `opened`      the image plane of a product with its coordinates, to be resampled
+- `opened`      the image plane of a product, or a plane of a cube, opened to be resampled
 - `calibration` zero point, unit and mask bits that headers tell
 - `headers`     header cards and blocks, written
 - `quiet`       silence for libraries that warn of what is handled

@@ -1,4 +1,4 @@
-"""The image plane of a product, opened to be resampled: its coordinates and its pixels."""
+"""The image plane of a product, or a plane of a cube, opened to be resampled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WEIGHTS: Final[tuple[Role, ...]] = ("variance", "error", "weight")
 
 
 class OpenImage:
-    """The image plane of a product, with its coordinates.
+    """The image plane of a product, or one plane of a cube, with its coordinates.
 
     Parameters
     ----------
@@ -34,18 +34,27 @@ class OpenImage:
         The product's HDUs, image plane first.
     storage
         Opens the file.
+    plane
+        Of a cube, which plane: 0-based places along all axes that are not of the sky, in numpy
+        order, those with a single pixel among them.
 
     Raises
     ------
     DataError
-        If it cannot be put on the sky, or is a cube.
+        If it cannot be put on the sky, is a cube and no plane is named, or has no such plane.
     """
 
     def __init__(
-        self, uri: str, index: FileIndex, hdus: tuple[int, ...], *, storage: Storage = LOCAL
+        self,
+        uri: str,
+        index: FileIndex,
+        hdus: tuple[int, ...],
+        *,
+        storage: Storage = LOCAL,
+        plane: tuple[int, ...] = (),
     ) -> None:
         self.uri, self.index, self.hdus = uri, index, hdus
-        self._storage = storage
+        self._storage, self._plane = storage, plane
         self.hdu = self._hdu(hdus[0])
         self.tally = Tally()
         """What was read by `section`."""
@@ -69,9 +78,16 @@ class OpenImage:
         axes = len(self.hdu.shape)
         self.y_axis, self.x_axis = axes - 1 - second, axes - 1 - first
         planes = [n for k, n in enumerate(self.hdu.shape) if k not in {self.x_axis, self.y_axis}]
-        if any(n != 1 for n in planes):
-            raise DataError("it is a cube; only images with two axes can be resampled")
-        self.wcs = sky_wcs(full)
+        if not self._plane:
+            self._plane = (0,) * len(planes)
+            if any(n != 1 for n in planes):
+                raise DataError("it is a cube; only images with two axes can be resampled")
+        if len(self._plane) != len(planes) or any(
+            not 0 <= place < n for place, n in zip(self._plane, planes, strict=True)
+        ):
+            raise DataError(f"it has no plane {self._plane} besides its two sky axes")
+        self.full_wcs, self.wcs = full, sky_wcs(full)
+        """Of all axes, and of the sky alone."""
         self.shape = self.hdu.shape[self.y_axis], self.hdu.shape[self.x_axis]
         """Rows first."""
         if 0 in self.shape:
@@ -114,17 +130,17 @@ class OpenImage:
         return (own,) if first.number == self.hdu.number else (own, first.header)
 
     def mask(self) -> HduIndex | None:
-        """Give the mask plane, if there is one of the image's shape."""
+        """Give the mask plane, if there is one of the image's shape, or one for all of a cube."""
         roles = {n: role for group in group_planes(self.index) for n, role in group.roles.items()}
         for number in self.hdus[1:]:
             hdu = self._hdu(number)
             flags = roles.get(number) in {"mask", "quality"} or _names_bits(hdu.header)
-            if flags and hdu.shape == self.hdu.shape and hdu.bitpix > 0:
+            if flags and self._goes_with(hdu) and hdu.bitpix > 0:
                 return hdu
         return None
 
     def weight_plane(self) -> tuple[HduIndex, Role] | None:
-        """Give the plane that says how good the pixels are, of the image's shape, and its role.
+        """Give the plane that says how good the pixels are, and its role; shaped as a mask may be.
 
         Variances count before standard deviations, and these before weights.
         """
@@ -132,19 +148,37 @@ class OpenImage:
         for role in _WEIGHTS:
             for number in self.hdus[1:]:
                 hdu = self._hdu(number)
-                if roles.get(number) == role and hdu.shape == self.hdu.shape:
+                if roles.get(number) == role and self._goes_with(hdu):
                     return hdu, role
         return None
 
+    def _goes_with(self, hdu: HduIndex) -> bool:
+        """Tell whether a plane has the image's shape or, of a cube, that of one of its planes."""
+        if hdu.shape == self.hdu.shape:
+            return True
+        flat = tuple(n if k in self._sky else 1 for k, n in enumerate(self.hdu.shape))
+        return flat != self.hdu.shape and hdu.shape in {flat, self.shape}
+
+    @property
+    def _sky(self) -> tuple[int, int]:
+        return self.y_axis, self.x_axis
+
     def section(self, hdu: HduIndex, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read a part of a plane of the image's shape, in physical values, as (row, column)."""
-        section = [slice(0, 1)] * len(hdu.shape)
-        section[self.y_axis], section[self.x_axis] = rows, columns
+        """Read a part of the image or what goes with it, in physical values, as (row, column)."""
+        sky, places = self._sky, iter(self._plane)
+        if len(hdu.shape) != len(self.hdu.shape):
+            sky, places = (0, 1), iter(())
+        section = [rows] * len(hdu.shape)
+        section[sky[1]] = columns
+        for k, size in enumerate(hdu.shape):
+            if k not in sky:
+                place = min(next(places), size - 1)
+                section[k] = slice(place, place + 1)
         begin = time.perf_counter()
         (stored,) = read_sections(self.reader, [(hdu, tuple(section))], tally=self.tally)
         self.section_s += time.perf_counter() - begin
         values = physical(stored, hdu.image_header)
-        return values.reshape(values.shape[self.y_axis], values.shape[self.x_axis])
+        return values.reshape(values.shape[sky[0]], values.shape[sky[1]])
 
     def rows_at_once(self, pixels: int, columns: int) -> int:
         """Give how many rows make up about so many pixels and cut few tiles of a compressed image.
