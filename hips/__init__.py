@@ -4,6 +4,7 @@ In the order data flows:
 
 - `settings`    what can be set
 - `color_settings` the same of a HiPS in colour
+- `choice`      which channels of cubes
 - `names`       paths, NESTED numbers, which way up a tile is
 - `cells`       the sky inside a HEALPix cell
 - `frames`      equatorial or galactic cells
@@ -46,7 +47,9 @@ In the order data flows:
 - `build`       all of it
 - `butler`      the same as tasks of an LSST pipeline (extra `skylane[butler]`)
 - `composite`   the colour HiPS of several
-- `collection`  the HiPS of a collection: bands and colour
+- `channels`    the channels of cubes, numbered once and kept
+- `cubes`       which HiPS are made of cubes
+- `collection`  the HiPS of a collection: bands, channels of cubes, and colour
 - `check`       a check of a HiPS, on disk or on a server, whoever made it
 - `cutout`      a HiPS on any grid of the sky, as FITS or a picture
 - `links`       from a product to its HiPS

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -64,6 +64,7 @@ def build(
     crew: Crew | None = None,
     fresh: bool = False,
     part: Share | None = None,
+    planes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> BuildSummary:
     """Make the HiPS of images of one band: FITS and PNG tiles of every order down to 0.
 
@@ -98,6 +99,9 @@ def build(
     part
         Make only this share of the tiles (`hips.part`), and leave them for the build that
         completes the HiPS: one without ``part``, once all shares are done.
+    planes
+        Of products that are cubes, by identifier, which plane goes in
+        (`vodal.fits.opened.OpenImage`). A cube without is left out.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def build(
         _scratch(folder, settings, part) as scratch,
     ):
         counter = Progress(progress, 3 * len(ordered))
-        sources, lost = _sources(ordered, open_index)
+        sources, lost = _sources(ordered, open_index, planes or {})
         counter.done = 3 * len(lost)
         site = _Site(folder, target, scratch, fresh)
         plan, render = site.prepare(sources, settings, hands, counter)
@@ -347,7 +351,9 @@ def _scratch(folder: Path, settings: HipsSettings, part: Share | None) -> Iterat
 
 
 def _sources(
-    products: Sequence[Product], open_index: Callable[[Product], FileIndex]
+    products: Sequence[Product],
+    open_index: Callable[[Product], FileIndex],
+    planes: Mapping[str, tuple[int, ...]],
 ) -> tuple[list[ImageSource], dict[int, str]]:
     sources, lost = [], {}
     for number, product in enumerate(products):
@@ -362,6 +368,7 @@ def _sources(
                 exposure_s=exposure_of(product),
                 t_min_mjd=number_of(product, "t_min"),
                 version=product.version,
+                plane=planes.get(product.did, ()),
             )
         )  # fmt: skip
     return sources, lost

@@ -1,21 +1,23 @@
-"""The HiPS of a collection: one for each band, and those in colour."""
+"""The HiPS of a collection: one for each band, those in colour, and those of cubes."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hips.build import build
 from hips.color_bands import bands_of_color, colors_of, middle_wavelength
+from hips.color_settings import ColorSettings
 from hips.composite import build_color
 from hips.crew import Crew
+from hips.cubes import CubeHips, is_cube
 from hips.part import Share
 from hips.publish import band_of, hips_name
 from hips.settings import HipsSettings
-from hips.summary import BuildSummary, Report
+from hips.summary import BuildSummary, Report, Skipped
 from vodal.errors import DataError, UsageError
 from vodal.products import Catalogue, Product, Resolver
 
@@ -41,7 +43,9 @@ def build_collection(
 
     They are named ``<collection>-<band>``, or ``<collection>`` where the images are of one band or
     of none that is known. Those in colour, made in the same call after their bands, are the ones
-    that are set, or ``<collection>-color`` of three bands.
+    that are set, or ``<collection>-color`` of three bands. Cubes are not in these: each of their
+    channels makes a HiPS of its own (`hips.cubes`), named as that of images of their band would be,
+    with ``-ch<number>`` behind.
 
     Parameters
     ----------
@@ -66,67 +70,137 @@ def build_collection(
     Returns
     -------
     list of BuildSummary
-        Bands first, by wavelength; colour last. A band with no usable image, products that are
-        masks, weights and the like, and a colour HiPS whose bands are not all there are in the
-        first summary's notes.
+        Bands first, by wavelength, then colour, then channels of cubes. A band with no usable
+        image, products that are masks, weights and the like, and a colour HiPS whose bands are not
+        all there are in the first summary's notes.
 
     Raises
     ------
     UsageError
-        If the collection has no products, or a colour HiPS is to have the name of a band's.
+        If the collection has no products, or a colour HiPS is to have the name of another.
     DataError
         If none of its images can be used.
     """
+    cubes, bands, others = _sorted(catalogue.products(collection), resolver, settings)
+    everything = {**cubes, **bands}
+    if not everything:
+        raise UsageError(f"the collection '{collection}' has no images")
+    waves = {band: middle_wavelength(group) for band, group in everything.items()}
+    ordered = sorted(everything, key=lambda band: (waves[band], band))
+    names = {band: name for name, band in _names(collection, ordered)}
+    taken = [name for name in names.values() if name in settings.color]
+    if taken:
+        raise UsageError(f"hips.color.{taken[0]}: the HiPS of a band has this name; choose another")
+    notes = [f"{number} files of kind {kind} left out" for kind, number in sorted(others.items())]
+    with Crew.of(crew, workers) as hands:
+        work = _Work(resolver, output, settings, collection, hands, progress, fresh, part, notes)
+        made = {
+            band: summary
+            for band in ordered
+            if band in bands and (summary := work.band(bands[band], band, names[band])) is not None
+        }
+        summaries = list(made.values())
+        images = {band: len(bands[band]) for band in made}
+        colors = colors_of(collection, settings.color) if part is None else {}
+        for name, asked in colors.items():
+            chosen, why = bands_of_color(images, waves, name, asked)
+            notes += why
+            if chosen:
+                did = _did(bands[chosen[0]], name)
+                folders = {band: made[band].path for band in chosen}
+                summaries.append(work.color(folders, name, did, asked))
+        for band in (band for band in ordered if band in cubes):
+            summaries += work.cubes(cubes[band], band, names[band])
+    if not summaries:
+        raise DataError("; ".join(notes))
+    return [replace(summaries[0], notes=(*summaries[0].notes, *notes)), *summaries[1:]]
+
+
+def _sorted(
+    products: Iterable[Product], resolver: Resolver, settings: HipsSettings
+) -> tuple[dict[str, list[Product]], dict[str, list[Product]], Counter[str]]:
+    """Give the cubes of each band, the images of each, and how many other files of which kind."""
+    cubes: dict[str, list[Product]] = {}
     bands: dict[str, list[Product]] = {}
+    wanted = settings.cubes == "channels"
     others: Counter[str] = Counter()
-    for product in catalogue.products(collection):
+    for product in products:
         # Masks and weight maps that lie in files of their own are no picture of the sky.
         kind = str(product.obscore.get("dataproduct_subtype") or "")
         if kind:
             others[kind] += 1
         else:
-            bands.setdefault(band_of(product), []).append(product)
-    if not bands:
-        raise UsageError(f"the collection '{collection}' has no images")
-    waves = {band: middle_wavelength(group) for band, group in bands.items()}
-    ordered = sorted(bands, key=lambda band: (waves[band], band))
-    names = list(_names(collection, ordered))
-    taken = [name for name, _ in names if name in settings.color]
-    if taken:
-        raise UsageError(f"hips.color.{taken[0]}: the HiPS of a band has this name; choose another")
-    made: dict[str, BuildSummary] = {}
-    notes = [f"{number} files of kind {kind} left out" for kind, number in sorted(others.items())]
-    failed: list[str] = []
-    with Crew.of(crew, workers) as hands:
-        for name, band in names:
-            try:
-                made[band] = build(
-                    bands[band], resolver.index, output, settings, name=name,
-                    title=f"{collection} {band}".strip(),
-                    creator_did=_did(bands[band], name), band=band or None,
-                    progress=progress, crew=hands, fresh=fresh, part=part,
-                )  # fmt: skip
-            except DataError as error:
-                failed.append(error.message)
-        if not made:
-            raise DataError("; ".join(failed))
-        summaries = list(made.values())
-        for name, asked in (
-            () if part is not None else colors_of(collection, settings.color).items()
-        ):
-            images = {band: len(bands[band]) for band in made}
-            chosen, why = bands_of_color(images, waves, name, asked)
-            notes += why
-            if not chosen:
-                continue
-            summary = build_color(
-                {band: made[band].path for band in chosen}, output, settings, name=name,
-                title=f"{collection} colour ({', '.join(chosen)})",
-                creator_did=_did(bands[chosen[0]], name), progress=progress, crew=hands,
-                fresh=fresh, colors=asked,
+            group = cubes if wanted and is_cube(product, resolver.index) else bands
+            group.setdefault(band_of(product), []).append(product)
+    return cubes, bands, others
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Makes the HiPS of a collection."""
+
+    resolver: Resolver
+    output: Path
+    settings: HipsSettings
+    collection: str
+    crew: Crew
+    progress: Report | None
+    fresh: bool
+    part: Share | None
+    notes: list[str]
+    """What was not made is told here."""
+
+    def band(self, products: Sequence[Product], band: str, name: str) -> BuildSummary | None:
+        """Make the HiPS of a band's images; None if there is nothing to make it of."""
+        return self._built(products, band, name, self._title(band), {})
+
+    def cubes(self, cubes: Sequence[Product], band: str, name: str) -> list[BuildSummary]:
+        """Make the HiPS of the channels of a band's cubes."""
+        plan = CubeHips(
+            cubes, self.resolver.index, self.output, self.settings,
+            collection=self.collection, name=name, title=self._title(band), fresh=self.fresh,
+        )  # fmt: skip
+        self.notes.extend(map(str, plan.skipped))
+        made, told = list[BuildSummary](), set[Skipped]()
+        for plane in plan.hips():
+            summary = self._built(plane.products, band, plane.name, plane.title, plane.planes)
+            if summary is not None:
+                # What is wrong with a cube is wrong in each channel.
+                new = tuple(item for item in summary.skipped if item not in told)
+                told.update(new)
+                made.append(replace(summary, skipped=new))
+        self.notes.extend(plan.notes)
+        return made
+
+    def color(
+        self, bands: Mapping[str, Path], name: str, did: str, asked: ColorSettings | None
+    ) -> BuildSummary:
+        """Make a HiPS in colour of bands' HiPS."""
+        return build_color(
+            bands, self.output, self.settings, name=name,
+            title=f"{self.collection} colour ({', '.join(bands)})", creator_did=did,
+            progress=self.progress, crew=self.crew, fresh=self.fresh, colors=asked,
+        )  # fmt: skip
+
+    def _title(self, band: str) -> str:
+        return f"{self.collection} {band}".strip()
+
+    def _built(
+        self, products: Sequence[Product], band: str, name: str, title: str,
+        planes: Mapping[str, tuple[int, ...]],
+    ) -> BuildSummary | None:  # fmt: skip
+        if planes and name in self.settings.color:
+            self.notes.append(f"hips.color.{name}: that of a channel would have this name")
+            return None
+        try:
+            return build(
+                products, self.resolver.index, self.output, self.settings, name=name, title=title,
+                creator_did=_did(products, name), band=band or None, progress=self.progress,
+                crew=self.crew, fresh=self.fresh, part=self.part, planes=planes,
             )  # fmt: skip
-            summaries.append(summary)
-    return [_with_notes(summaries[0], [*notes, *failed]), *summaries[1:]]
+        except DataError as error:
+            self.notes.append(error.message)
+            return None
 
 
 def _names(collection: str, bands: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -137,10 +211,6 @@ def _names(collection: str, bands: Sequence[str]) -> Iterator[tuple[str, str]]:
         given[name.lower()] += 1
         count = given[name.lower()]
         yield (name if count == 1 else f"{name}-{count}"), band
-
-
-def _with_notes(summary: BuildSummary, notes: Sequence[str]) -> BuildSummary:
-    return replace(summary, notes=(*summary.notes, *notes))
 
 
 def _did(products: Sequence[Product], name: str) -> str:

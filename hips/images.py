@@ -50,6 +50,8 @@ class ImageSource:
     """When the observation began."""
     version: str = ""
     """Of the file."""
+    plane: tuple[int, ...] = ()
+    """Of a cube, which plane, as `vodal.fits.opened.OpenImage` takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,19 @@ def open_image(source: ImageSource) -> OpenImage:
     DataError
         If it cannot be put on the sky.
     """
-    return _opened(source, threading.get_ident())
+    opened = _opened_plane if source.plane else _opened
+    return opened(source, threading.get_ident())
 
 
-@lru_cache(maxsize=128)
-def _opened(source: ImageSource, _thread: int) -> OpenImage:
+def _open(source: ImageSource, _thread: int) -> OpenImage:
     # One for each thread, as wcslib's coordinates are not to be shared.
-    return OpenImage(source.uri, FileIndex.from_bytes(source.index), source.hdus)
+    index = FileIndex.from_bytes(source.index)
+    return OpenImage(source.uri, index, source.hdus, plane=source.plane)
+
+
+_opened = lru_cache(maxsize=128)(_open)
+_opened_plane = lru_cache(maxsize=8)(_open)
+"""Fewer: each holds the index of all planes of its cube."""
 
 
 def look(source: ImageSource, settings: HipsSettings) -> ImageFacts:

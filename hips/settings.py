@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator
 
+from hips.choice import ChannelChoice
 from hips.color_settings import ColorSettings, checked_names
 from hips.live.settings import LiveSettings
+from vodal.errors import UsageError
 from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS
 from vodal.settings import Settings
 
@@ -72,6 +74,16 @@ class HipsSettings(Settings):
     mask_bits: tuple[int, ...] | None = None
     """Numbers of the mask bits (0 is the lowest) whose pixels are not used, in place of the
     names; for masks whose bits the header does not name. Empty to use every pixel."""
+    cubes: Literal["channels", "skip"] = "channels"
+    """What becomes of cubes: ``channels`` makes a HiPS of each channel and polarization state,
+    ``skip`` leaves cubes out."""
+    channels: dict[str, str] = Field(default_factory=dict)
+    """Which channels of a collection's cubes become HiPS, by the collection's name: numbers and
+    ranges (``"1,10:20"``, the ends belong to a range), ``"all"`` or ``"none"``. By default all, if
+    there are no more than `max_channels`."""
+    max_channels: int = Field(default=64, ge=1)
+    """Most planes (channels times polarization states) of a collection's cubes of one band that
+    become HiPS without being chosen by `channels`; of more, none does."""
     storage: Literal["tree", "packed"] = "tree"
     """How tiles are kept: ``tree`` as files, in the places that clients see; ``packed`` in ZIP
     files of some hundred tiles each, from which the server reads: for millions of tiles."""
@@ -120,6 +132,16 @@ class HipsSettings(Settings):
     def _named(cls, color: dict[str, ColorSettings]) -> dict[str, ColorSettings]:
         return checked_names(color)
 
+    @field_validator("channels")
+    @classmethod
+    def _can_be_read(cls, channels: dict[str, str]) -> dict[str, str]:
+        for name, text in channels.items():
+            try:
+                ChannelChoice.parse(text, name)
+            except UsageError as error:
+                raise ValueError(error.message) from None
+        return channels
+
     aladin_lite_url: str = "/portal/vendor/aladin.js"
     """Where a HiPS's own page finds Aladin Lite (the ES module), as a path of the site."""
     remote: dict[str, str] = Field(default_factory=dict)
@@ -134,3 +156,7 @@ class HipsSettings(Settings):
     tile_max_age_s: int = Field(default=3600, ge=0)
     """How long clients and proxies may keep a tile without asking again."""
     live: LiveSettings = LiveSettings()
+
+    def with_channels(self, collection: str, text: str) -> Self:
+        """Give the same settings with other channels of a collection's cubes."""
+        return self.model_copy(update={"channels": {**self.channels, collection: text}})

@@ -14,6 +14,7 @@ import uvicorn
 from rich.console import Console
 from uvicorn.supervisors import Multiprocess
 
+from hips.choice import ChannelChoice
 from hips.cluster import ClusterCrew
 from hips.collection import build_collection
 from hips.crew import Crew
@@ -103,12 +104,15 @@ def build_hips(
     fresh: bool = False,
     shard: str | None = None,
     scheduler: str | None = None,
+    channels: str | None = None,
 ) -> None:
     """Build the HiPS of one collection, or of all; or a share (``1/8``) of their tiles.
 
-    With ``scheduler`` the workers of a Dask cluster do it.
+    With ``scheduler`` the workers of a Dask cluster do it; ``channels`` are those of cubes.
     """
     part = Part.parse(shard) if shard else None
+    if channels is not None:
+        ChannelChoice.parse(channels)
     if scheduler and workers:
         raise UsageError("--workers are processes here; with --scheduler the cluster has its own")
     settings = load_settings(site_path)
@@ -120,6 +124,9 @@ def build_hips(
         if not names:
             raise UsageError("the catalogue is empty; run 'skylane ingest FOLDER' first")
         for name in names:
+            hips = settings.hips
+            if channels is not None:
+                hips = hips.with_channels(name, channels)
             with (
                 step(console, f"Building the HiPS of {name}") as progress,
                 ClusterCrew(scheduler, site.hips)
@@ -127,7 +134,7 @@ def build_hips(
                 else Crew(workers or os.cpu_count() or 1) as crew,
             ):
                 made = build_collection(
-                    catalogue, resolver, name, site.hips, settings.hips,
+                    catalogue, resolver, name, site.hips, hips,
                     crew=crew, progress=progress, fresh=fresh, part=part,
                 )  # fmt: skip
             for summary in made:

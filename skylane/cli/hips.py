@@ -35,6 +35,12 @@ def hips_group() -> None:
     metavar="ADDRESS|FILE",
     help="Work on the Dask cluster of this scheduler (tcp://host:8786, or its scheduler file).",
 )
+@click.option(
+    "--channels",
+    metavar="LIST",
+    help="Which channels of cubes become HiPS: 1,10:20, or all, or none.  "
+    "[default: hips.channels, or all if they are few]",
+)
 @command
 def hips_build(
     collection: str | None,
@@ -42,19 +48,24 @@ def hips_build(
     fresh: bool,
     shard: str | None,
     scheduler: str | None,
+    channels: str | None,
     site: Path,
 ) -> None:
-    """Build the HiPS of a collection (or of all): one a band, and one in colour.
+    r"""Build the HiPS of a collection (or of all): one a band, and one in colour.
 
-    Tiles whose images have not changed are kept, and a build that was stopped goes on.
+    Of cubes, one a channel. Tiles whose images have not changed are kept, and a build that was
+    stopped goes on.
 
+    \b
     Example: skylane hips build demo
+             skylane hips build maps --channels 10:20
     """
     from skylane import commands
 
     commands.build_hips(
-        console, site, collection, workers, fresh=fresh, shard=shard, scheduler=scheduler
-    )
+        console, site, collection, workers, fresh=fresh, shard=shard, scheduler=scheduler,
+        channels=channels,
+    )  # fmt: skip
 
 
 @hips_group.command("list")

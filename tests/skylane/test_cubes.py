@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 from types import SimpleNamespace
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 import pyvo
 from astropy.io import fits
+
+from hips.properties import parse_properties
+from skylane.testing import call, refused
 
 pytestmark = [
     pytest.mark.xdist_group("cubes"),
@@ -156,3 +160,23 @@ def test_the_command_line_takes_the_same(cubes, tmp_path, cli):
         np.testing.assert_array_equal(made[0].data, cubes.data[:8, 2:4, 4:5])
         assert made[0].header["CUTPOL"] == "V U"
         assert made[0].header["CUTBAND"].endswith(" 1.0")
+
+
+def test_channels_become_hips_that_are_served(cubes):
+    said = refused("hips", "build", "--site", cubes.folder)
+    assert "they have 80 planes, more than hips.max_channels (64) is" in said
+    assert "--channels: '4:3' names no channels" in refused(
+        "hips", "build", "--channels", "4:3", "--site", cubes.folder
+    )
+    said = call("hips", "build", "--channels", "3", "--workers", "1", "--site", cubes.folder)
+    names = [f"data-stokes{state}-ch003" for state in "IQUV"]
+    assert re.findall(r"^  (\S+): order", said, re.MULTILINE) == names
+    listed = httpx.get(f"{cubes.url}/hips/list", timeout=60).text
+    records = [parse_properties(record) for record in listed.strip().split("\n\n")]
+    assert [record["hips_service_url"].rpartition("/")[2] for record in records] == names
+    for record, mean in zip(records, cubes.data[2].mean(axis=(1, 2)), strict=True):
+        assert float(record["em_max"]) == pytest.approx(C / (1e11 + 1.5e7), rel=1e-11)
+        url = f"{record['hips_service_url']}/cutout"
+        given = {"ra": 149.9995, "dec": 2.0005, "fov": 0.01, "width": 20, "height": 20}
+        with fits.open(io.BytesIO(httpx.get(url, params=given, timeout=60).content)) as out:
+            assert np.nanmean(out[0].data) == pytest.approx(mean, abs=10.0)

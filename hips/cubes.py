@@ -1,0 +1,191 @@
+"""The HiPS of cubes: one for each channel and polarization state, as of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from hips.channels import ChannelList
+from hips.choice import ChannelChoice
+from hips.publish import safe_name
+from hips.settings import HipsSettings
+from hips.summary import Skipped
+from vodal.errors import SkylaneError
+from vodal.fits.cubes import WAVELENGTH, CubePlanes, planes_of
+from vodal.fits.index import FileIndex
+from vodal.fits.opened import OpenImage
+from vodal.products import Product
+
+__all__ = ["CubeHips", "PlaneHips", "is_cube"]
+
+_LONGEST: Final = 104
+"""Of a name, before what tells a plane."""
+
+
+def is_cube(product: Product, open_index: Callable[[Product], FileIndex]) -> bool:
+    """Tell whether the image of a product has several planes, as its row says."""
+    if product.obscore.get("dataproduct_type") != "cube":
+        return False
+    try:
+        hdus = {hdu.number: hdu for hdu in open_index(product).hdus}
+    except SkylaneError:
+        return False
+    return sum(size > 1 for size in hdus[product.hdus[0]].shape) > 2
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneHips:
+    """What one HiPS of cubes is made of."""
+
+    name: str
+    title: str
+    products: Sequence[Product]
+    """The cubes that have the plane, each with what its row would say of the plane alone."""
+    planes: Mapping[str, tuple[int, ...]]
+    """By identifier, as `hips.build.build` takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cube:
+    product: Product
+    planes: CubePlanes
+    numbers: tuple[int, ...]
+    """Of its channels; a single 0 if it has none."""
+
+    def place(self, state: str, number: int) -> tuple[int, ...] | None:
+        """Give the plane of a state and channel; None if it has none."""
+        if state not in self.planes.states or number not in self.numbers:
+            return None
+        return self.planes.place(self.planes.states.index(state), self.numbers.index(number))
+
+    def row(self, state: str, number: int) -> Product:
+        """Give the product as if it had this plane alone."""
+        told: dict[str, object] = {"pol_states": f"/{state}/", "pol_xel": 1}
+        channels = self.planes.channels
+        if channels is not None:
+            told["em_xel"] = 1
+            if channels.kind == WAVELENGTH:
+                at = self.numbers.index(number)
+                told["em_min"], told["em_max"] = float(channels.low[at]), float(channels.high[at])
+        return replace(self.product, obscore={**self.product.obscore, **told})
+
+
+class CubeHips:
+    """Decides which HiPS are made of cubes.
+
+    Parameters
+    ----------
+    cubes
+        The products.
+    open_index
+        Gives the byte index of a product's file.
+    output
+        The folder that holds the HiPS; the numbers of channels are kept there.
+    settings
+        How many channels there may be.
+    collection
+        Of the cubes.
+    name, title
+        Of an image HiPS of the cubes' band; what tells the plane is put behind.
+    fresh
+        Number the channels anew.
+    """
+
+    def __init__(
+        self,
+        cubes: Sequence[Product],
+        open_index: Callable[[Product], FileIndex],
+        output: Path,
+        settings: HipsSettings,
+        *,
+        collection: str,
+        name: str,
+        title: str,
+        fresh: bool = False,
+    ) -> None:
+        self._name, self._title, self._collection = name, title, collection
+        self._settings = settings
+        self.skipped: list[Skipped] = []
+        """Cubes that cannot be used."""
+        self.notes: list[str] = []
+        path = output / f".{name}.channels.json"
+        kept = None if fresh else ChannelList.load(path)
+        self._channels = kept or ChannelList()
+        self._cubes = [
+            cube
+            for product in sorted(cubes, key=lambda one: one.did)
+            if (cube := self._look(product, open_index)) is not None
+        ]
+        states = {state for cube in self._cubes for state in cube.planes.states}
+        if kept is None and len(states) == 1:
+            (self._channels.plain,) = states
+        if self._cubes:
+            self._channels.save(path)
+
+    def _look(self, product: Product, open_index: Callable[[Product], FileIndex]) -> _Cube | None:
+        try:
+            index = open_index(product)
+            (axes,) = (len(hdu.shape) for hdu in index.hdus if hdu.number == product.hdus[0])
+            image = OpenImage(product.uri, index, product.hdus, plane=(0,) * (axes - 2))
+            try:
+                planes = planes_of(image)
+            finally:
+                image.close()
+            numbers = [0] if planes.channels is None else self._channels.number(planes.channels)
+        except SkylaneError as error:
+            self.skipped.append(Skipped(product.did, product.file_name, error.message))
+            return None
+        return _Cube(product, planes, tuple(numbers))
+
+    def hips(self) -> Iterator[PlaneHips]:
+        """Give the HiPS that are to be made, by state and channel."""
+        wanted = self._wanted()
+        for state in sorted({state for cube in self._cubes for state in cube.planes.states}):
+            for number in wanted:
+                found = {
+                    cube.product.did: (cube, place)
+                    for cube in self._cubes
+                    if (place := cube.place(state, number)) is not None
+                }
+                if found:
+                    yield PlaneHips(
+                        *self._names(state, number),
+                        [cube.row(state, number) for cube, _ in found.values()],
+                        {did: place for did, (_, place) in found.items()},
+                    )
+
+    def _names(self, state: str, number: int) -> tuple[str, str]:
+        parts, words = [self._name[:_LONGEST]], [self._title]
+        if state != self._channels.plain:
+            parts.append(f"stokes{state}")
+            words.append(f"Stokes {state}")
+        if number:
+            parts.append(f"ch{number:03d}")
+            words.append(self._channels.words(number))
+        return safe_name(*parts), ", ".join(words)
+
+    def _wanted(self) -> list[int]:
+        """Choose channels; notes why some are not."""
+        there = sorted({number for cube in self._cubes for number in cube.numbers})
+        planes = {(s, n) for cube in self._cubes for s in cube.planes.states for n in cube.numbers}
+        asked = self._settings.channels.get(self._collection)
+        if asked is not None:
+            choice = ChannelChoice.parse(asked)
+            wanted = [number for number in there if number in choice or not number]
+            if there and not wanted and choice.ranges != ():
+                self.notes.append(
+                    f"of the {len(self._channels)} channels of the cubes of "
+                    f"'{self._collection}' none is among {asked}"
+                )
+            return wanted if choice.ranges != () else []
+        limit = self._settings.max_channels
+        if len(planes) > limit:
+            self.notes.append(
+                f"no HiPS of the cubes of '{self._collection}' was made: they have {len(planes)} "
+                f"planes, more than hips.max_channels ({limit}) is; choose channels, as with "
+                "--channels 10:20 (or all), or raise it"
+            )
+            return []
+        return there
