@@ -60,16 +60,16 @@ def judge(extent: Extent, selection: Selection) -> Selection | None:
     -------
     Selection or None
         What is left to be cut along axes: BAND, TIME and POL are gone from it where the whole
-        product is within them. None if the product is outside.
+        product is within them, or any would be. None if the product is outside.
     """
+    band = _decided(selection.band_m, extent.band_m, extent.band_bins)
+    time = _decided(selection.time_mjd, extent.time_mjd, extent.time_bins)
+    if band is False or time is False:
+        return None
     left = selection
-    if selection.band_m is not None and extent.band_m is not None and extent.band_bins == 1:
-        if not extent.band_m.meets(selection.band_m):
-            return None
+    if band:
         left = replace(left, band_m=None)
-    if selection.time_mjd is not None and extent.time_mjd is not None and extent.time_bins == 1:
-        if not extent.time_mjd.meets(selection.time_mjd):
-            return None
+    if time:
         left = replace(left, time_mjd=None)
     if selection.pol and extent.states:
         if not set(extent.states) & set(selection.pol):
@@ -77,6 +77,15 @@ def judge(extent: Extent, selection: Selection) -> Selection | None:
         if set(extent.states) <= set(selection.pol):
             left = replace(left, pol=())
     return left
+
+
+def _decided(wanted: Interval | None, known: Interval | None, bins: int | None) -> bool | None:
+    """Tell whether a product is wholly within an interval or not at all; None if an axis tells."""
+    if wanted is None:
+        return None
+    if wanted.is_unbounded:
+        return True
+    return known.meets(wanted) if known is not None and bins == 1 else None
 
 
 def passes(product: Product, selection: Selection) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from soda.extensions import parse_hdus, parse_pixels
-from soda.formats import Format
+from soda.formats import FITS, Format
 from soda.output import Output, parse_output
 from soda.parameters import STATES
 from soda.selection import HduChoice, Interval, PixelRange, Selection
@@ -126,6 +126,10 @@ def parse_params(
         If ID is missing, a value is malformed or the format is not served.
     """
     output = parse_output(params, default, max_side)
+    header_only = word(params, "KIND") == "HEADER"
+    if header_only and output.format.kind in {"rice", "gzip"}:
+        # There is nothing to compress.
+        output = replace(output, format=FITS)
     dids = tuple(params.all("ID"))
     if not output.color:
         dids = tuple(dict.fromkeys(dids))
@@ -142,7 +146,7 @@ def parse_params(
         pixels=parse_pixels(params),
         hdus=parse_hdus(params),
         tables=flag(params, "TABLES"),
-        header_only=word(params, "KIND") == "HEADER",
+        header_only=header_only,
         output=output,
     )
 

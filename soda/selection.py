@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from vodal.regions import Region
@@ -15,6 +16,11 @@ class Interval:
 
     low: float
     high: float
+
+    @property
+    def is_unbounded(self) -> bool:
+        """Whether it leaves nothing out."""
+        return self.low == -math.inf and self.high == math.inf
 
     def meets(self, other: Interval) -> bool:
         """Tell whether two intervals have a point in common."""

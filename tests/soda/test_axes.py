@@ -374,6 +374,16 @@ def test_what_cannot_be_cut_is_refused_by_name(tmp_path, cards, wanted, words):
         cutout_file(path, Selection(**wanted))
 
 
+def test_what_restricts_nothing_needs_no_axis(tmp_path):
+    hdu = cube()
+    hdu.header.update({"CTYPE3": "VRAD", "CUNIT3": "m/s"})
+    path = write(tmp_path / "a.fits", hdu)
+    everything = Interval(-np.inf, np.inf)
+    made = cutout_file(path, Selection(band_m=everything, time_mjd=everything))
+    with fits.open(io.BytesIO(bytes(made.body))) as out:
+        np.testing.assert_array_equal(out[0].data, hdu.data)
+
+
 CUBES = ("cubes/casalike.fits", "cubes/Central_Datacube_bkg.fits", "cubes/noise_4d.fits",
          "cubes/noise_4d_casa.fits", "cubes/ra_pol_freq_dec.fits", "cubes/small_perplanebeam.fits",
          "cubes/1904-66_SIN_cube.fits")  # fmt: skip

@@ -166,6 +166,9 @@ def test_what_the_row_decides_is_no_more_to_be_cut():
     )
     assert judge(extent, wanted) == Selection(time_mjd=Interval(0, 1e5), header_only=True)
     assert judge(Extent(), wanted) == wanted
+    # What restricts nothing is no restriction, whatever is known of the dataset.
+    everything = Interval(-math.inf, math.inf)
+    assert judge(Extent(), Selection(band_m=everything, time_mjd=everything)) == Selection()
 
 
 def test_a_product_without_the_axis_is_judged_by_its_row():
@@ -274,3 +277,11 @@ def test_open_ranges_of_the_sky():
     assert pos("-Inf +Inf -Inf +Inf") == pos("0 360 -90 90")
     assert pos("10 +Inf -5 inf") == pos("10 360 -5 90")
     assert pos("-Inf 10 -Inf 5") == pos("0 10 -90 5")
+
+
+def test_headers_alone_are_plain_fits_in_any_fits_format():
+    for name in ("fits-rice", "fits-gzip"):
+        given = {"ID": "a", "RESPONSEFORMAT": name}
+        assert parse_params(Params(given.items())).output.format.name == name
+        heads = parse_params(Params({**given, "KIND": "HEADER"}.items()))
+        assert heads.output.format.media_type == "image/fits"
