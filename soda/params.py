@@ -17,9 +17,13 @@ from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.params import Params
 from vodal.regions import Region, parse_circle, parse_numbers, parse_polygon, parse_pos
 
-__all__ = ["CutoutParams", "parse_params"]
+__all__ = ["MOST_VERTICES", "CutoutParams", "parse_params"]
 
 _STENCILS = {"POS": parse_pos, "CIRCLE": parse_circle, "POLYGON": parse_polygon}
+
+MOST_VERTICES = 10_000
+"""Of a polygon. Where its sides cross each other all of them are looked at for each place; the
+search of the pixels takes about 1.5 s then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,16 @@ def parse_params(
 
 
 def _stencils(params: Params) -> tuple[Region, ...]:
-    found = (parse(text, name) for name, parse in _STENCILS.items() for text in params.all(name))
+    found = []
+    for name, parse in _STENCILS.items():
+        for text in params.all(name):
+            # Before anything is made of it; the word POLYGON may come first.
+            if len(text.split(None, 2 * MOST_VERTICES + 1)) > 2 * MOST_VERTICES + 1:
+                raise UsageError(
+                    f"{name} has more numbers than a polygon of {MOST_VERTICES} vertices, the most"
+                    " that is taken; leave some out, or give a simpler shape around them"
+                )
+            found.append(parse(text, name))
     return tuple(dict.fromkeys(found))
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soda.filters import Extent, judge, passes, passes_whole
-from soda.params import parse_params
+from soda.params import MOST_VERTICES, parse_params
 from soda.selection import HduChoice, Interval, PixelRange, Selection
 from vodal.errors import MultiValuedParamNotSupported, UsageError
 from vodal.params import Params
@@ -74,6 +74,18 @@ def test_wrong_values_are_told_by_name(given, words):
 def test_without_id_there_is_nothing_to_cut():
     with pytest.raises(UsageError, match="ID"):
         parse(CIRCLE="1 2 3")
+
+
+def test_polygons_have_a_most_of_vertices():
+    corners = [(n * 0.01, n % 7) for n in range(MOST_VERTICES + 1)]
+    text = [f"{ra} {dec}" for ra, dec in corners]
+    most, more = " ".join(text[:-1]), " ".join(text)
+    for name, value in (("POLYGON", most), ("POS", f"POLYGON {most}")):
+        (stencil,) = parse(**{"ID": "a", name: value}).stencils
+        assert len(stencil.vertices) == MOST_VERTICES
+    for name, value in (("POLYGON", more), ("POS", f"POLYGON {more}"), ("CIRCLE", "1 " * 99_999)):
+        with pytest.raises(UsageError, match=f"{name} has more .* 10000 vertices"):
+            parse(**{"ID": "a", name: value})
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from soda_files import Products, section
 
 from soda.app import create_app, make_pool
 from soda.metrics import CUT_OUTCOMES, STEPS
+from soda.params import MOST_VERTICES
 from soda.settings import SodaSettings
 from vodal.testing.skies import make_wcs
 
@@ -381,6 +382,26 @@ def test_a_client_that_goes_away_frees_the_worker(products, first):
         assert answer.status_code == 200
         labels = {"mode": "sync", "outcome": "ok"}
         assert site.value("skylane_soda_cutouts_total", labels) == 1
+
+
+def test_a_polygon_that_takes_too_long_keeps_nobody_else_waiting(products, first):
+    # Sides that cross each other at random, all of which count for each pixel.
+    rng = np.random.default_rng(2)
+    ra = first.ra + rng.uniform(-0.02, 0.02, MOST_VERTICES)
+    dec = first.dec + rng.uniform(-0.02, 0.02, MOST_VERTICES)
+    polygon = " ".join(f"{value:.9f}" for vertex in zip(ra, dec, strict=True) for value in vertex)
+    given = {"ID": first.did, "POLYGON": polygon, "OUTSIDE": "nan"}
+    small = {"ID": first.did, "CIRCLE": f"{first.ra} {first.dec} 0.002"}
+    with served(products, deadline_s=4.0) as site, ThreadPoolExecutor(1) as threads:
+        late = threads.submit(httpx.post, f"{site.url}/sync", data=given, timeout=60)
+        wait_for(lambda: site.pool.stats.idle == 1)
+        codes = []
+        while not late.done():
+            codes.append(httpx.get(f"{site.url}/sync", params=small, timeout=60).status_code)
+        assert set(codes) == {200}
+        assert late.result().status_code == 503
+        assert "4 s" in late.result().text
+        wait_for(lambda: (site.pool.stats.lost, site.pool.stats.workers) == (1, 2))
 
 
 def test_a_crowd_is_told_to_come_back(products, first):
