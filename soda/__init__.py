@@ -64,6 +64,7 @@ In the order data flows:
 - `many`      several cutouts in one answer
 - `async_routes` the resources of jobs
 - `stitch`    several images on one grid of pixels
+- `times`     when the time axes of datasets are, for examples
 - `examples`  requests to start from
 - `routes`    the service's resources
 - `app`       the service

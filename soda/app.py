@@ -18,6 +18,7 @@ from soda.routes import soda_routes
 from soda.sending import Unsent
 from soda.settings import SodaSettings
 from soda.stitch.routes import stitch_routes
+from soda.times import TimeAxes
 from soda.worker import PRELOAD, warm_up
 from vodal.pool import WarmPool
 from vodal.pool.metrics import PoolMetrics
@@ -115,7 +116,9 @@ def create_app(
         metrics=metrics,
         unsent=unsent,
         site_examples=(
-            None if catalogue is None else SiteExamples(catalogue, settings, has_jobs=has_jobs)
+            None
+            if catalogue is None
+            else SiteExamples(catalogue, settings, TimeAxes(finder, pool).middle, has_jobs=has_jobs)
         ),
     )
     if catalogue is not None:

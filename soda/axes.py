@@ -32,7 +32,13 @@ from vodal.fits.spectral import (
     vacuum_wavelengths,
 )
 from vodal.fits.stokes import state_of
-from vodal.fits.timescale import from_utc, read_reference, scale_named, time_unit_days
+from vodal.fits.timescale import (
+    from_utc,
+    read_reference,
+    scale_named,
+    time_unit_days,
+    to_utc,
+)
 
 __all__ = ["Bins", "ImageAxes"]
 
@@ -105,6 +111,26 @@ class ImageAxes:
         assert wanted is not None
         found = bins.meeting(wanted)
         return None if found is None else (bins.axis, found)
+
+    def middle_time(self) -> Interval | None:
+        """Give a time within the middle bin of a time axis, MJD in UTC.
+
+        None if there is no such axis, or a single bin of it.
+
+        Raises
+        ------
+        UsageError
+            If the axis cannot be brought to UTC.
+        """
+        if not self.has("TIME") or len(self._time.low) < 2:
+            return None
+        middle = len(self._time.low) // 2
+        low, high = float(self._time.low[middle]), float(self._time.high[middle])
+        if not math.isfinite(low + high):
+            return None
+        # Not to its edges, which are those of its neighbours.
+        ends = (low + 0.25 * (high - low), low + 0.75 * (high - low))
+        return Interval(*(to_utc(end, self._scale) for end in ends))
 
     def _ctype(self, axis: int) -> str:
         return str(self._wcs.wcs.ctype[axis]).strip().upper()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlencode
@@ -19,7 +19,8 @@ from soda.selection import Interval
 from soda.settings import SodaSettings
 from vodal.examples import example_element, examples_document
 from vodal.products import Catalogue, Product
-from vodal.regions import Circle
+from vodal.regions import Circle, Point
+from vodal.sphere import contains
 from vodal.tables.markup import escape
 
 __all__ = ["Example", "SiteExamples", "examples_page", "make_examples"]
@@ -34,7 +35,11 @@ _RADIUS_PIXELS = 50.0
 _FARTHEST_DEC_DEG = 80.0
 """Beyond it no example is made whose sides would have to follow meridians."""
 
+_SIMILAR = 4.0
+"""Pixels of datasets that go together in colour differ in size by no more."""
+
 Pairs = tuple[tuple[str, str], ...]
+TimeOf = Callable[[Product], Interval | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class _Place:
     ra_deg: float
     dec_deg: float
     radius_deg: float
+    pixel_deg: float
 
     @property
     def circle(self) -> str:
@@ -90,7 +96,7 @@ def _place(product: Product) -> _Place | None:
     sides = [_number(product, column) or 1000.0 for column in ("s_xel1", "s_xel2")]
     # The field of view is measured across.
     pixel_deg = fov / max(1.0, math.hypot(*sides))
-    return _Place(ra, dec, min(_RADIUS_PIXELS * pixel_deg, 0.1 * fov))
+    return _Place(ra, dec, min(_RADIUS_PIXELS * pixel_deg, 0.1 * fov), pixel_deg)
 
 
 def _is_plain(product: Product) -> bool:
@@ -100,7 +106,7 @@ def _is_plain(product: Product) -> bool:
 
 
 def make_examples(
-    catalogue: Catalogue, settings: SodaSettings, *, has_jobs: bool
+    catalogue: Catalogue, settings: SodaSettings, time_of: TimeOf, *, has_jobs: bool
 ) -> Iterator[Example]:
     """Make requests for some of what a site holds; none where nothing has a place on the sky.
 
@@ -110,6 +116,8 @@ def make_examples(
         What there is.
     settings
         Limits.
+    time_of
+        Gives a time that a product's time axis has.
     has_jobs
         Whether there is ``/async``.
     """
@@ -125,7 +133,7 @@ def make_examples(
             if images:
                 yield from _of_neighbours(product, place, catalogue, settings)
             break
-    yield from _of_axes(cubes)
+    yield from _of_axes(cubes, time_of)
 
 
 def _of_dataset(did: str, place: _Place) -> Iterator[Example]:
@@ -144,12 +152,12 @@ def _of_dataset(did: str, place: _Place) -> Iterator[Example]:
         yield Example(
             "polygon",
             "A polygon on the sky",
-            "Vertices in degrees; pixels outside of it become NaN.",
+            "Vertices in degrees; an extension tells the pixels outside of it.",
             "sync",
             (
                 dataset,
                 ("POLYGON", f"{east} {south} {west} {south} {place.ra_deg:.7f} {north}"),
-                ("OUTSIDE", "nan"),
+                ("OUTSIDE", "mask"),
             ),
         )
         yield Example(
@@ -239,7 +247,7 @@ def _of_neighbours(
     near = list(islice((one for one in found if _is_plain(one)), _MOST_NEAR + 1))
     bands: dict[str, Product] = {}
     for one in near:
-        if _number(one, "em_min") is not None and _told(one.did):
+        if _number(one, "em_min") is not None and _is_alike(one, place):
             bands.setdefault(str(one.obscore.get("filter") or "").strip(), one)
     bands.pop("", None)
     if len(bands) >= 3:
@@ -269,33 +277,64 @@ def _of_neighbours(
         )
 
 
+def _is_alike(product: Product, place: _Place) -> bool:
+    """Tell whether a dataset shows a place, in pixels of about the same size."""
+    own, centre = _place(product), Point(place.ra_deg, place.dec_deg)
+    if own is None or product.region is None or not contains(product.region, centre):
+        return False
+    return 1 / _SIMILAR <= own.pixel_deg / place.pixel_deg <= _SIMILAR
+
+
 def _told(*texts: str) -> bool:
     """Tell whether texts can stand on a page."""
     return all(text.isprintable() and text == text.strip() for text in texts)
 
 
-def _of_axes(cubes: Sequence[Product]) -> Iterator[Example]:
-    told = [(("ID", one.did), extent_of(one)) for one in cubes if _told(one.did)]
-    for dataset, extent in told:
+def _of_axes(cubes: Sequence[Product], time_of: TimeOf) -> Iterator[Example]:
+    told = [(one, place) for one in cubes if (place := _place(one)) is not None]
+    for product, place in told:
+        extent = extent_of(product)
         if extent.band_m is not None and (extent.band_bins or 0) > 1:
-            yield Example(
+            yield _of_axis(
                 "band",
                 "A band of a cube",
                 "Wavelengths in vacuum, metres.",
-                "sync",
-                (dataset, ("BAND", _middle(extent.band_m))),
+                (product, place),
+                ("BAND", _middle(extent.band_m)),
             )
             break
-    for dataset, extent in told:
-        if len(extent.states) > 1:
-            yield Example(
+    for product, place in told:
+        states = extent_of(product).states
+        if len(states) > 1:
+            yield _of_axis(
                 "polarization",
                 "Polarization states of a cube",
                 "POL is given once for each; all go into one cutout.",
-                "sync",
-                (dataset, *(("POL", state) for state in extent.states[:2])),
+                (product, place),
+                *(("POL", state) for state in states[:2]),
             )
             break
+    for product, place in told:
+        time_mjd = time_of(product)
+        if time_mjd is not None:
+            yield _of_axis(
+                "time",
+                "A time of a cube",
+                "Modified Julian Dates, UTC.",
+                (product, place),
+                ("TIME", f"{time_mjd.low!r} {time_mjd.high!r}"),
+            )
+            break
+
+
+def _of_axis(
+    name: str, title: str, text: str, of: tuple[Product, _Place], *params: tuple[str, str]
+) -> Example:
+    product, place = of
+    # All of the sky of a cube may be more than one answer holds.
+    return Example(
+        name, title, text, "sync", (("ID", product.did), ("CIRCLE", place.circle), *params)
+    )
 
 
 def _middle(extent: Interval) -> str:
@@ -313,12 +352,17 @@ class SiteExamples:
         What there is.
     settings
         Limits.
+    time_of
+        Gives a time that a product's time axis has.
     has_jobs
         Whether there is ``/async``.
     """
 
-    def __init__(self, catalogue: Catalogue, settings: SodaSettings, *, has_jobs: bool) -> None:
+    def __init__(
+        self, catalogue: Catalogue, settings: SodaSettings, time_of: TimeOf, *, has_jobs: bool
+    ) -> None:
         self._catalogue, self._settings, self._has_jobs = catalogue, settings, has_jobs
+        self._time_of = time_of
         self._lock = threading.Lock()
         self._made = -math.inf
         self._examples: tuple[Example, ...] = ()
@@ -333,7 +377,9 @@ class SiteExamples:
         """
         with self._lock:
             if time.monotonic() - self._made > _FRESH_S:
-                made = make_examples(self._catalogue, self._settings, has_jobs=self._has_jobs)
+                made = make_examples(
+                    self._catalogue, self._settings, self._time_of, has_jobs=self._has_jobs
+                )
                 self._examples = tuple(made)
                 self._made = time.monotonic()
             return self._examples

@@ -20,7 +20,7 @@ from vodal.pool.worker import result_memory
 if TYPE_CHECKING:
     from soda.cut import Cutout
     from soda.files import Files
-    from soda.selection import Selection
+    from soda.selection import Interval, Selection
     from soda.source import Source
     from soda.stitch.request import Rules, StitchInput, StitchRequest
 
@@ -31,6 +31,7 @@ __all__ = [
     "make_color",
     "make_cutout",
     "make_stitched",
+    "middle_time",
     "warm_up",
 ]
 
@@ -242,6 +243,22 @@ def make_batch(
             if total >= budget_bytes:
                 break
     return answers
+
+
+def middle_time(source: Source) -> Interval | None:
+    """Give a time in the middle of a product's time axis, MJD in UTC; None if it has no such axis.
+
+    Raises
+    ------
+    SkylaneError
+        If its file or its coordinates cannot be read.
+    """
+    from soda.plan import image_planes  # noqa: PLC0415
+
+    files = _files()
+    plane = image_planes(source.index, source.hdus)[0]
+    with files.opened(source) as reader:
+        return files.skies.get(source, plane, reader).axes.middle_time()
 
 
 def _together(sources: Sequence[Source]) -> Source:

@@ -32,6 +32,7 @@ OF_IMAGES = {
     "color", "stitched", "combined",
 }  # fmt: skip
 OF_CUBES = {"band", "polarization"}
+OF_TIMES = {"time"}
 
 
 def write_cube(path):
@@ -47,6 +48,20 @@ def write_cube(path):
     header["DATE-OBS"], header["EXPTIME"] = "2023-02-25T06:00:00", 600.0
     data = np.arange(6 * 4 * 12 * 12, dtype=np.float32).reshape(6, 4, 12, 12)
     fits.PrimaryHDU(data, header).writeto(path)
+
+
+def write_times(path):
+    """Write a cube of 8 hours from 2024-03-01T00:00:00, TT, whose other cards tell another day."""
+    header = fits.Header()
+    axes = (("RA---TAN", 150.0, -1e-3, "deg"), ("DEC--TAN", 2.0, 1e-3, "deg"),
+            ("TIME", 0.5, 1.0, "h"))  # fmt: skip
+    for i, (ctype, value, step, unit) in enumerate(axes, 1):
+        header[f"CTYPE{i}"], header[f"CRVAL{i}"], header[f"CDELT{i}"] = ctype, value, step
+        header[f"CRPIX{i}"] = 20.5 if i < 3 else 1.0
+        header[f"CUNIT{i}"] = unit
+    header["MJDREF"], header["TIMESYS"] = 60370.0, "TT"
+    header["DATE-OBS"], header["EXPTIME"] = "2024-02-25T06:00:00", 60.0
+    fits.PrimaryHDU(np.arange(8 * 40 * 40, dtype=np.int16).reshape(8, 40, 40), header).writeto(path)
 
 
 @dataclass
@@ -109,9 +124,12 @@ def site(request, tmp_path_factory, cli):
         write_cube(folder / "cubes" / "a & b.fits")
         cli.run("ingest", folder / "cubes", "--site", folder)
         with_cube = until(url, OF_CUBES)
+        (folder / "times").mkdir()
+        write_times(folder / "times" / "t.fits")
+        cli.run("ingest", folder / "times", "--site", folder)
         make_survey(folder / "survey", exposures=9, size=192, scale_arcsec=0.8, seed=3)
         cli.run("ingest", folder / "survey", "--site", folder)
-        found = until(url, OF_IMAGES | OF_CUBES)
+        found = until(url, OF_IMAGES | OF_CUBES | OF_TIMES)
         yield SimpleNamespace(
             url=url, empty=empty, empty_page=page, with_cube=with_cube, examples=found
         )
@@ -124,7 +142,7 @@ def test_they_follow_what_the_archive_holds(site):
     assert set(site.with_cube) == OF_CUBES | OF_IMAGES - {"combined", "color", "stitched"}
     (did,) = {dict(one.params)["ID"] for one in site.with_cube.values()}
     assert did.endswith("?a%20%26%20b.fits")
-    assert set(site.examples) == OF_IMAGES | OF_CUBES
+    assert set(site.examples) == OF_IMAGES | OF_CUBES | OF_TIMES
 
 
 def test_each_has_an_answer_of_its_kind(site):
@@ -169,8 +187,7 @@ def test_what_they_cut_is_what_they_say(site):
     with get("pixels") as hdus:
         assert hdus["IMAGE"].shape == (64, 64)
     with get("polygon") as hdus:
-        assert np.isnan(hdus["IMAGE"].data).any()
-        assert np.isfinite(hdus["IMAGE"].data).any()
+        assert set(hdus["OUTSIDE"].data.ravel().tolist()) == {0, 1}
     with get("header") as hdus:
         assert hdus["IMAGE"].header["CUTSEC"] == "[1:192,1:192]"
         assert hdus["IMAGE"].data.size == 0
@@ -180,6 +197,10 @@ def test_what_they_cut_is_what_they_say(site):
         header = hdus[0].header
         assert header["CUTTIME"]
         assert header["CUTBAND"]
+    with get("time") as hdus:
+        # The fifth hour; the row of the catalogue tells of another day.
+        assert hdus[0].header["CUTSEC"].endswith(",5:5]")
+        assert 1 < hdus[0].shape[1] < 40
     with get("polarization") as hdus:
         assert hdus[0].header["CUTPOL"] == "I Q"
     assert dict(found["stitched"].params)["COLLECTION"] == "survey"
