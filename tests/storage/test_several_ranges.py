@@ -1,9 +1,5 @@
 """Several ranges in one request: few bytes, and never others than a single range would give."""
 
-import os
-import shutil
-import socket
-import subprocess
 import threading
 import time
 from email.message import Message
@@ -18,6 +14,7 @@ from vodal.storage import Storage, StorageSettings
 from vodal.storage.byteranges import read_pieces
 from vodal.storage.settings import S3Settings
 from vodal.testing.archive import serve_archive
+from vodal.testing.nginx import has_nginx, serve_nginx
 
 DATA = np.random.default_rng(3).bytes(1_000_000)
 ROWS = [(1000 + row * 3000, 400) for row in range(300)]
@@ -146,37 +143,13 @@ def many(tmp_path_factory):
 @pytest.fixture
 def nginx(tmp_path):
     """The real server, with a log of what it sent."""
-    if shutil.which("nginx") is None:
+    if not has_nginx():
         pytest.skip("nginx is not installed")
-    (tmp_path / "files").mkdir()
+    for name in ("files", "scratch"):
+        (tmp_path / name).mkdir()
     (tmp_path / "files" / "a.bin").write_bytes(DATA)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    user = "user root;" if os.geteuid() == 0 else ""
-    (tmp_path / "nginx.conf").write_text(
-        f"""{user} daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log;
-events {{}}
-http {{
-  log_format short '$status $body_bytes_sent';
-  access_log {tmp_path}/access.log short;
-  client_body_temp_path {tmp_path}/t; proxy_temp_path {tmp_path}/t;
-  fastcgi_temp_path {tmp_path}/t; uwsgi_temp_path {tmp_path}/t; scgi_temp_path {tmp_path}/t;
-  server {{ listen 127.0.0.1:{port}; root {tmp_path}/files; }}
-}}"""
-    )
-    process = subprocess.Popen(["nginx", "-p", tmp_path, "-c", tmp_path / "nginx.conf"])
-    until = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert time.monotonic() < until
-            time.sleep(0.05)
-    yield f"127.0.0.1:{port}", tmp_path / "access.log"
-    process.terminate()
-    process.wait(20)
+    with serve_nginx(tmp_path / "files", tmp_path / "scratch") as served:
+        yield served
 
 
 def test_nginx_gives_many_rows_in_few_bytes(nginx):
