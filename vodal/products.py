@@ -110,6 +110,21 @@ class Catalogue(Protocol):
         """
         ...
 
+    def newest(self, limit: int, before: int | None = None) -> list[tuple[int, Product]]:
+        """Give the products that were written last, each with its number, latest first.
+
+        Numbers rise in the order of writing. One is given again only after the product that had it
+        and all with higher ones have gone.
+
+        Parameters
+        ----------
+        limit
+            How many at most.
+        before
+            Give those with lower numbers than this only.
+        """
+        ...
+
     def at(
         self, places: Sequence[Point], collection: str | None = None
     ) -> Iterator[tuple[Product, ...]]:

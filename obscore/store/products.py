@@ -17,12 +17,14 @@ from vodal.regions import Point, shape_from_bytes
 from vodal.sphere import contains
 
 __all__ = [
+    "BEYOND",
     "PAGE",
     "IndexCache",
     "located",
     "product_of",
     "row_id",
     "select_collections",
+    "select_newest",
     "select_products",
     "select_sample",
     "summaries",
@@ -38,6 +40,9 @@ _SAMPLED = 1000
 """Rows that a sample is chosen from; it must not look through all for want of a footprint."""
 
 _FIRST: ColumnClause[int] = literal_column("0")
+
+BEYOND = (1 << 63) - 1
+"""No row has so high an id."""
 
 _CACHE_BYTES = 64 << 20
 """Packed byte indexes kept in memory by one resolver, by their size in the database."""
@@ -122,6 +127,17 @@ def located(
             holding = [one for one in found if one.region and contains(one.region, place)]
             yield tuple(sorted(holding, key=lambda one: one.did))
         start = stop
+
+
+def select_newest(obscore: Table) -> Select[Any]:
+    """Give the statement for the highest ids of rows below ``before``, ``limit`` of them."""
+    return (
+        select(obscore.c.id)
+        .where(obscore.c.id < bindparam("before"))
+        .order_by(obscore.c.id.desc())
+        .limit(bindparam("limit"))
+        .offset(_FIRST)
+    )
 
 
 def select_sample(obscore: Table) -> Select[Any]:

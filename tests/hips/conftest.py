@@ -58,6 +58,10 @@ class Shelf:
     def sample(self, kind, count):
         return [p for p in self.items if p.obscore.get("dataproduct_type") == kind][:count]
 
+    def newest(self, limit, before=None):
+        numbered = list(enumerate(self.items, 1))
+        return [one for one in reversed(numbered) if before is None or one[0] < before][:limit]
+
     def resolve(self, dids):
         return {p.did: p for p in self.items if p.did in dids}
 

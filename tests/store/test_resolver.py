@@ -223,3 +223,27 @@ def test_without_a_store_the_sentence_says_so(case):
     with pytest.raises(ArchiveError, match="ingest something first"):
         resolver.resolve(["x"])
     resolver.close()
+
+
+def test_the_newest_are_those_that_were_written_last(make_case):
+    for kind in ("sqlite", "postgres"):
+        case = make_case(kind)
+        store = case.open()
+        files = list(make_catalogue(30, half_width_deg=1.0))
+        for start in range(0, 30, 10):
+            store.write(files[start : start + 10])
+        catalogue = case.catalogue()
+        assert catalogue.newest(0) == []
+        dids = [item.did for file in files for item in file.observations]
+        newest = catalogue.newest(12)
+        assert [product.did for _, product in newest] == dids[:-13:-1]
+        numbers = [number for number, _ in newest]
+        assert numbers == sorted(numbers, reverse=True)
+        assert [p.did for _, p in catalogue.newest(5, numbers[-1])] == dids[-13:-18:-1]
+        assert len(catalogue.newest(1000)) == len(dids)
+        # Written anew, a file is the newest.
+        store.write([files[3]])
+        written = [item.did for item in files[3].observations]
+        assert catalogue.newest(1)[0][1].did == written[-1]
+        store.close()
+        catalogue.close()

@@ -14,12 +14,14 @@ from obscore.adql.postgres.shapes import caps_around, caps_at
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, ConnectionPool, translated
 from obscore.store.products import (
+    BEYOND,
     PAGE,
     IndexCache,
     located,
     product_of,
     row_id,
     select_collections,
+    select_newest,
     select_products,
     select_sample,
     summaries,
@@ -49,6 +51,7 @@ _SQL_INDEX = tables.sql(
     )
 )
 _SQL_COLLECTIONS = tables.sql(select_collections(_OBSCORE))
+_SQL_NEWEST = tables.sql(select_newest(_OBSCORE))
 SQL_SAMPLE = tables.sql(select_sample(_OBSCORE))
 
 _IDS = select(_OBSCORE.c.id).order_by(_OBSCORE.c.obs_publisher_did)
@@ -171,6 +174,13 @@ class PostgresCatalogue(Catalogue):
         ids = array("q", (row[0] for row in rows))
         # A position alone is no footprint.
         return [product for product in self._page(ids) if product.region is not None]
+
+    @override
+    def newest(self, limit: int, before: int | None = None) -> list[tuple[int, Product]]:
+        named = {"before": BEYOND if before is None else before, "limit": limit}
+        ids = array("q", (row[0] for row in self._reader.fetch(_SQL_NEWEST, named)))
+        by_id = self._products(ids)
+        return [(key, by_id[key]) for key in ids if key in by_id]
 
     def _candidates(self, collection: str | None, region: Region | None) -> array[int]:
         values: dict[str, Any] = {}

@@ -13,12 +13,14 @@ from typing_extensions import override
 
 from obscore.store import schema
 from obscore.store.products import (
+    BEYOND,
     PAGE,
     IndexCache,
     located,
     product_of,
     row_id,
     select_collections,
+    select_newest,
     select_products,
     select_sample,
     summaries,
@@ -44,6 +46,7 @@ _SQL_INDEX = schema.sql(
     )
 )
 _SQL_COLLECTIONS = schema.sql(select_collections(_OBSCORE))
+_SQL_NEWEST = schema.sql(select_newest(_OBSCORE))
 SQL_SAMPLE = schema.sql(select_sample(_OBSCORE))
 
 _IDS = select(_OBSCORE.c.id).order_by(_OBSCORE.c.obs_publisher_did)
@@ -158,6 +161,14 @@ class SqliteCatalogue(Catalogue):
             ids = array("q", (row[0] for row in connection.execute(SQL_SAMPLE, named)))
         # A position alone is no footprint.
         return [product for product in self._page(ids) if product.region is not None]
+
+    @override
+    def newest(self, limit: int, before: int | None = None) -> list[tuple[int, Product]]:
+        named = {"before": BEYOND if before is None else before, "limit": limit}
+        with self._pool.reader() as (connection, _):
+            ids = array("q", (row[0] for row in connection.execute(_SQL_NEWEST, named)))
+        by_id = self._products(ids)
+        return [(key, by_id[key]) for key in ids if key in by_id]
 
     def _candidates(self, collection: str | None, region: Region | None) -> array[int]:
         values: dict[str, Any] = {}
