@@ -1,10 +1,14 @@
 """Live tiles over HTTP, uncached: how long they take, and how soon an exposure is on the sky.
 
-    python bench/live.py FOLDER [--size 4096] [--images 5] [--clients 1,2] [--landings 5]
+    python bench/live.py FOLDER [--size 4096] [--images 5] [--landings 40] [--by line]
 
 makes a site of overlapping TAN-SIP images (plain, or with ``--compressed`` RICE), and asks a real
-server for each deepest tile that all of them cover, once. Then new exposures are ingested one by
-one, each by the command of the command line, and a tile is asked for until it shows the exposure.
+server for each deepest tile that all of them cover, once. Then new exposures land one by one: each
+is moved into its folder, and from that moment a tile on which it lies is asked for until it shows
+the exposure. With ``--by line`` the assembly line is kept running in this process and is given each
+file (what the command does, without its start); with ``--by watch`` ``skylane ingest --watch`` runs
+in a process of its own and finds the file by itself; with ``--by command`` the command is run anew
+for each. Between landings there is a pause of ``--pause`` seconds.
 """
 
 from __future__ import annotations
@@ -15,8 +19,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import cdshealpix.nested as healpix
@@ -26,6 +31,10 @@ from astropy.coordinates import Latitude, Longitude
 from astropy.io import fits
 from server import serve
 
+from obscore.assembly.line import ingest as run_line
+from obscore.sources.fits import FolderSource
+from skylane.settings import load_settings
+from skylane.site import SiteFolder
 from vodal.testing.skies import make_wcs
 
 _CENTRE = (150.1, 2.2)
@@ -109,22 +118,72 @@ def measure(url: str, site: Path, clients: int, size: int) -> int:
     return order
 
 
-def land(url: str, site: Path, order: int, count: int, size: int, *, compressed: bool) -> None:
-    """Ingest exposures and wait for each to be seen."""
-    npix = tiles(order, size)[0]
-    seconds = []
-    for number in range(count):
-        target = address(url, order, npix, "png")
-        before = httpx.get(target, timeout=300).headers["etag"]
-        name = f"late{number}.fits{'.fz' if compressed else ''}"
-        make_image(site / "aside" / name, 40 + number, size, compressed=compressed)
-        (site / "aside" / name).rename(site / "data" / "bench" / name)
-        began = time.perf_counter()
-        ingest(site)
-        while httpx.get(target, timeout=300).headers["etag"] == before:
-            time.sleep(0.01)
-        seconds.append(time.perf_counter() - began)
-    told("landed (with the start of the command) to served", seconds)
+@contextmanager
+def line(site: Path) -> Iterator[Callable[[Path], None]]:
+    """Keep the assembly line running in this process; gives what catalogues a file."""
+    settings = load_settings(site)
+    store = SiteFolder(site).backend(settings.store).writer()
+
+    def take(path: Path) -> None:
+        source = FolderSource(path.parent, collection="bench", start=path)
+        done = run_line(source, store, settings.obscore, workers=0)
+        if not done.products:
+            raise SystemExit(f"{path.name} was not catalogued: {done}")
+
+    try:
+        yield take
+    finally:
+        store.close()
+
+
+@contextmanager
+def watch(site: Path) -> Iterator[Callable[[Path], None]]:
+    """Run the command that watches the folder; there is nothing to do for a file."""
+    command = [Path(sys.executable).with_name("skylane"), "ingest", site / "data" / "bench"]
+    process = subprocess.Popen([*command, "--watch", "--site", site], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()
+        yield lambda _: None
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def command(site: Path) -> Iterator[Callable[[Path], None]]:
+    """Run the command for each file."""
+    yield lambda _: ingest(site)
+
+
+def land(url: str, site: Path, order: int, options: argparse.Namespace) -> None:
+    """Let exposures land, and wait for each to be seen."""
+    ways = {"line": line, "watch": watch, "command": command}
+    seconds, catalogued = [], []
+    numbers = tiles(order, options.size)
+    suffix = ".fits.fz" if options.compressed else ".fits"
+    aside = site / "aside"
+    for number in range(options.landings):
+        path = aside / f"late{number}{suffix}"
+        if not path.exists():
+            make_image(path, 1000 + number, options.size, compressed=options.compressed)
+    with ways[options.by](site) as catalogue:
+        for number in range(options.landings):
+            # Of the images that are there it is cached; with the new one it has to be made.
+            target = address(url, order, numbers[number % len(numbers)], "png")
+            before = _CLIENT.get(target).headers["etag"]
+            time.sleep(options.pause)
+            name = f"late{number}{suffix}"
+            began = time.perf_counter()
+            (aside / name).rename(site / "data" / "bench" / name)
+            catalogue(site / "data" / "bench" / name)
+            catalogued.append(time.perf_counter() - began)
+            while _CLIENT.get(target).headers["etag"] == before:
+                time.sleep(0.005)
+            seconds.append(time.perf_counter() - began)
+    if options.by != "watch":
+        told(f"landed, catalogued by {options.by}", catalogued)
+    told(f"landed to its tile served, by {options.by}", seconds)
 
 
 def main() -> None:
@@ -134,7 +193,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--images", type=int, default=5)
     parser.add_argument("--clients", default="1,2")
-    parser.add_argument("--landings", type=int, default=5)
+    parser.add_argument("--landings", type=int, default=40)
+    parser.add_argument("--by", choices=["line", "watch", "command"], default="line")
+    parser.add_argument("--pause", type=float, default=2.0)
     parser.add_argument("--compressed", action="store_true")
     options = parser.parse_args()
     site: Path = options.folder
@@ -149,7 +210,7 @@ def main() -> None:
         url = tap_url.removesuffix("/tap")
         for clients in options.clients.split(","):
             order = measure(url, site, int(clients), options.size)
-        land(url, site, order, options.landings, options.size, compressed=options.compressed)
+        land(url, site, order, options)
 
 
 if __name__ == "__main__":
