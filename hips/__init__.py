@@ -38,11 +38,13 @@ In the order data flows:
 - `upper`       the orders above the shards
 - `view`        where to look first
 - `coverage`    MOC and first view
-- `allsky`      the picture of order 3, the preview
+- `allsky`      the picture of order 3
+- `preview`     a small one of the first view
 - `properties`  what clients know of a HiPS
+- `keywords`    the same of built and live ones
 - `metadata`    the images behind it
 - `page`        its own page
-- `describe`    writes the last four
+- `describe`    writes MOC, properties, preview and page
 - `publish`     a folder that takes its name in one step
 - `build`       all of it
 - `butler`      the same as tasks of an LSST pipeline (extra `skylane[butler]`)

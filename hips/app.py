@@ -53,6 +53,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if live is not None:
+            live.start()
         yield
         if live is not None:
             await live.close()

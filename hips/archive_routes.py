@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from hips.archive import Archive
 from hips.behind import Behind, LinksWriter, Place, dids_behind, parse_place, told
+from hips.frames import Frame
 from hips.live.regions import tile_at
 from hips.live.routes import LiveHips
 from hips.properties import parse_properties
@@ -122,19 +123,11 @@ def _behind_built(folder: Path, place: Place, limit: int, resolver: Resolver) ->
     if place.point is not None:
         values = parse_properties((folder / "properties").read_text("utf-8"))
         order = int(values["hips_order"])
-        ra, dec = place.point.ra_deg, place.point.dec_deg
-        if values.get("hips_frame", "equatorial") == "galactic":
-            ra, dec = _galactic(ra, dec)
-        npix = tile_at(order, ra, dec)
+        galactic = values.get("hips_frame") == "galactic"
+        frame: Frame = "galactic" if galactic else "equatorial"
+        npix = tile_at(order, place.point.ra_deg, place.point.dec_deg, frame)
     assert order is not None
     assert npix is not None
     dids = dids_behind(folder, order, npix, limit + 1)
     known = resolver.resolve(dids)
     return Behind.of([known[did] for did in dids if did in known], place, limit)
-
-
-def _galactic(ra_deg: float, dec_deg: float) -> tuple[float, float]:
-    from astropy.coordinates import SkyCoord  # noqa: PLC0415 - only for HiPS in this frame
-
-    place = SkyCoord(ra_deg, dec_deg, unit="deg", frame="icrs").galactic
-    return float(place.l.deg), float(place.b.deg)

@@ -28,6 +28,7 @@ from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, next_release, write_description
 from hips.formats import Encoding, drop_other_formats
 from hips.images import ImageSource
+from hips.keywords import BandValues
 from hips.live.images import exposure_of, number_of
 from hips.metadata import progenitor_table, write_metadata
 from hips.opening import open_tiles, tiles_in_the_making
@@ -40,6 +41,7 @@ from hips.recipe import BUILD_FOLDER, Recipe, digest_of
 from hips.records import Records, contents
 from hips.schedule import Made, Rendering
 from hips.settings import HipsSettings
+from hips.stretch import Stretch
 from hips.summary import BuildSummary, Progress, Report, Skipped
 from vodal.errors import DataError, SkylaneError, UsageError
 from vodal.fits.index import FileIndex
@@ -123,7 +125,7 @@ def build(
         _scratch(folder, settings, part) as scratch,
     ):
         counter = Progress(progress, 3 * len(ordered))
-        sources, lost = _sources(ordered, open_index, planes or {})
+        sources, lost, depth = _sources(ordered, open_index, planes or {})
         counter.done = 3 * len(lost)
         site = _Site(folder, target, scratch, fresh)
         plan, render = site.prepare(sources, settings, hands, counter)
@@ -169,7 +171,8 @@ def build(
                 else next_release(target, now),
                 tiles=summary.tiles,
                 size_bytes=made.size_bytes,
-                extra=_image_keywords(plan.recipe, settings),
+                extra=_band_values(plan.recipe, stretch, origin.unit).keywords(settings)
+                | {"data_pixel_bitpix": depth},
                 stretch=stretch,
                 frame=settings.frame,
             )
@@ -321,18 +324,9 @@ def _text(origin: Provenance, band: str | None) -> str:
     )
 
 
-def _image_keywords(recipe: Recipe, settings: HipsSettings) -> dict[str, object]:
-    stretch = recipe.stretch
-    assert stretch is not None
-    return {
-        "hips_pixel_bitpix": -32,
-        "data_pixel_bitpix": -32,
-        "hips_pixel_cut": f"{stretch.low:.6g} {stretch.high:.6g}",
-        "hips_sampling": settings.kernel,
-        "hips_overlay": settings.coadd,
-        "hips_hierarchy": "mean",
-        "s_pixel_scale": f"{recipe.image_arcsec / 3600.0:.6g}",
-    }
+def _band_values(recipe: Recipe, stretch: Stretch, unit: str) -> BandValues:
+    cuts = stretch.low, stretch.high
+    return BandValues(recipe.image_arcsec, cuts, recipe.data_range, recipe.zero_point_mag, unit)
 
 
 @contextmanager
@@ -354,21 +348,25 @@ def _sources(
     products: Sequence[Product],
     open_index: Callable[[Product], FileIndex],
     planes: Mapping[str, tuple[int, ...]],
-) -> tuple[list[ImageSource], dict[int, str]]:
+) -> tuple[list[ImageSource], dict[int, str], int | None]:
+    """Give the images, those that are lost and why, and the BITPIX of most."""
     sources, lost = [], {}
+    depths: Counter[int] = Counter()
     for number, product in enumerate(products):
         try:
-            index = open_index(product).to_bytes()
+            index = open_index(product)
         except SkylaneError as error:
             lost[number] = error.message
             continue
+        if product.hdus:
+            depths[index.hdus[product.hdus[0]].bitpix] += 1
         sources.append(
             ImageSource(
-                number, product.did, product.uri, index, product.hdus,
+                number, product.did, product.uri, index.to_bytes(), product.hdus,
                 exposure_s=exposure_of(product),
                 t_min_mjd=number_of(product, "t_min"),
                 version=product.version,
                 plane=planes.get(product.did, ()),
             )
         )  # fmt: skip
-    return sources, lost
+    return sources, lost, max(depths, key=lambda depth: (depths[depth], depth), default=None)

@@ -117,7 +117,13 @@ def build_color(
             released=last_release(target, now) if same else next_release(target, now),
             tiles=sum(len(found) for found in tiles.values()),
             size_bytes=sum(record.size_bytes for record in made),
-            extra={"dataproduct_subtype": "color", "hips_hierarchy": "mean"},
+            extra={
+                "dataproduct_subtype": "color",
+                "hips_hierarchy": "mean",
+                "hips_rgb_red": red,
+                "hips_rgb_green": green,
+                "hips_rgb_blue": blue,
+            },
             frame=frame,
         )
         write_description(folder, sorted(tiles[order]), about, settings)

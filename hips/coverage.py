@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
+import io
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
+import cdshealpix.nested as healpix
 import numpy as np
 from astropy.io import fits
-from mocpy import MOC
+from numpy.typing import NDArray
 
-from hips.cells import sky_of
 from hips.frames import Frame, to_icrs
-from hips.names import TILE_WIDTH, pixel_size_arcsec, tile_count
+from hips.names import TILE_ORDER, TILE_WIDTH, interleave, pixel_size_arcsec, tile_count
 from hips.view import View
 
-__all__ = ["View", "first_view", "read_moc_cells", "write_moc"]
+__all__ = [
+    "View",
+    "directions_of",
+    "first_view",
+    "main_part",
+    "moc_file",
+    "place_within",
+    "read_moc_cells",
+]
+
+Floats = NDArray[np.float64]
+Cells = NDArray[np.uint64]
+
+_MOST_CELLS: Final = 4096
+"""By so many at most is the shape of a coverage judged."""
+_SPARSE: Final = 0.05
+"""A view of which less is covered shows dots."""
+_WIDEST_DEG: Final = 60.0
+"""Width of a piece of sky that looks natural."""
 
 
-def write_moc(path: Path, order: int, tiles: Sequence[int], frame: Frame = "equatorial") -> None:
-    """Write the MOC of the deepest tiles (MOC 2.0), so that clients ask for no other.
+def moc_file(order: int, cells: Iterable[int], frame: Frame = "equatorial") -> bytes:
+    """Write the MOC of cells (MOC 2.0) as FITS, so that clients ask for no other tiles.
 
     Its cells are those of the HiPS, and its COORDSYS says in which frame.
     """
-    cells = np.asarray(tiles, np.uint64)
-    moc = MOC.from_healpix_cells(cells, np.full(cells.shape, order, np.uint8), order)
-    moc.save(str(path), format="fits", overwrite=True)
+    from mocpy import MOC  # noqa: PLC0415 - in servers only where one is asked for
+
+    numbers = np.fromiter(cells, np.uint64)
+    moc = MOC.from_healpix_cells(numbers, np.full(numbers.shape, order, np.uint8), order)
+    hdus = moc.serialize(format="fits")
     if frame == "galactic":
-        fits.setval(path, "COORDSYS", value="G", ext=1)
+        hdus[1].header["COORDSYS"] = "G"
+    out = io.BytesIO()
+    hdus.writeto(out)
+    return out.getvalue()
 
 
 def read_moc_cells(path: Path, order: int) -> list[int]:
     """Read a MOC as cells of one order."""
+    from mocpy import MOC  # noqa: PLC0415
+
     with fits.open(path) as hdus, tempfile.NamedTemporaryFile(suffix=".fits") as copy:
         # MOCPy knows no frame but ICRS; the cells' numbers are the same in any.
         hdus[1].header["COORDSYS"] = "C"
@@ -43,28 +70,115 @@ def read_moc_cells(path: Path, order: int) -> list[int]:
     return [int(cell) for cell in moc.to_order(order).flatten()]
 
 
-def _direction(order: int, npix: int, frame: Frame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    half = np.array([0.5])
-    place = to_icrs(frame, *sky_of(order, npix, half, half))
-    ra, dec = (math.radians(float(value[0])) for value in place)
-    return np.array([math.cos(dec) * math.cos(ra), math.cos(dec) * math.sin(ra), math.sin(dec)])
+def directions_of(order: int, cells: Cells) -> Floats:
+    """Give the unit vectors of cells' centres, in their own frame, shape (cells, 3)."""
+    lon, lat = healpix.healpix_to_lonlat(cells, order)
+    return _vectors(lon.rad, lat.rad)
 
 
-def first_view(order: int, tiles: Sequence[int], frame: Frame = "equatorial") -> View:
-    """Choose a view of the deepest tiles: all of them, or the surroundings of the middle one.
+def _vectors(lon_rad: Floats, lat_rad: Floats) -> Floats:
+    across = np.cos(lat_rad)
+    parts = across * np.cos(lon_rad), across * np.sin(lon_rad), np.sin(lat_rad)
+    return np.stack(parts, axis=-1)
 
-    The centre is always on a tile, the one nearest to the middle of them all; where the tiles are
-    scattered over more than 60 degrees, the view is as wide as a piece of sky looks natural.
+
+def main_part(order: int, cells: Cells) -> Cells:
+    """Choose the part of a coverage that is looked at first.
+
+    All of it, unless it is of several fields that do not fit into one view, or would be dots in
+    it: then the largest of the fields.
+
+    Parameters
+    ----------
+    order, cells
+        What is covered, one cell at least.
     """
-    step = max(1, len(tiles) // 4096)
-    directions = np.array([_direction(order, npix, frame) for npix in list(tiles)[::step]])
-    mean = directions.mean(axis=0)
-    nearest = directions[int(np.argmax(directions @ mean))]
-    # Tiles all around leave no middle: any tile serves.
-    within = np.clip(directions @ nearest, -1.0, 1.0)
-    reach = math.degrees(float(np.arccos(within.min())))
+    levels = 0
+    while np.unique(cells >> np.uint64(2 * levels)).size > _MOST_CELLS:
+        levels += 1
+    coarse, which, counts = np.unique(
+        cells >> np.uint64(2 * levels), return_inverse=True, return_counts=True
+    )
+    depth = order - levels
+    fields = _fields(depth, coarse)
+    _, reach_deg = _middle(directions_of(depth, coarse))
+    reach_deg += pixel_size_arcsec(depth) * TILE_WIDTH / 3600.0
+    around = (1.0 - math.cos(math.radians(min(reach_deg, 180.0)))) / 2.0
+    share = coarse.size / tile_count(depth) / around
+    if fields.max() == 0 or (share >= _SPARSE and 2.0 * reach_deg <= _WIDEST_DEG):
+        return cells
+    largest = int(np.bincount(fields, counts).argmax())
+    chosen: Cells = cells[fields[which] == largest]
+    return chosen
+
+
+def _fields(order: int, cells: Cells) -> NDArray[np.intp]:
+    """Give each of some cells the number of the field that it is part of: those that touch."""
+    places = {int(cell): place for place, cell in enumerate(cells)}
+    around = healpix.neighbours(cells, order)
+    fields = np.full(cells.size, -1, np.intp)
+    count = 0
+    for first in range(cells.size):
+        if fields[first] >= 0:
+            continue
+        fields[first] = count
+        ahead = [first]
+        while ahead:
+            for cell in around[ahead.pop()].tolist():
+                place = places.get(cell)
+                if place is not None and fields[place] < 0:
+                    fields[place] = count
+                    ahead.append(place)
+        count += 1
+    return fields
+
+
+def _middle(directions: Floats) -> tuple[int, float]:
+    """Give which direction is next to the middle of all, and how far the others are in degrees."""
+    # Directions all around leave no middle: any serves.
+    nearest = int(np.argmax(directions @ directions.mean(axis=0)))
+    within = np.clip(directions @ directions[nearest], -1.0, 1.0)
+    return nearest, math.degrees(float(np.arccos(within.min())))
+
+
+def first_view(order: int, tiles: Sequence[int]) -> tuple[int, float]:
+    """Choose what is looked at first.
+
+    Returns
+    -------
+    npix
+        Of the deepest tile in the middle: the one nearest to the middle of the main part.
+    fov_deg
+        Width of the view: that part, or, where it is wider than 60 degrees, as wide as a piece of
+        sky looks natural.
+    """
+    part = main_part(order, np.asarray(tiles, np.uint64))
+    part = part[:: max(1, part.size // _MOST_CELLS)]
+    middle, reach_deg = _middle(directions_of(order, part))
     margin = pixel_size_arcsec(order) * TILE_WIDTH / 3600.0
-    fov = min(2.0 * reach + 1.2 * margin, 60.0 if len(tiles) < tile_count(order) // 2 else 180.0)
-    ra = math.degrees(math.atan2(nearest[1], nearest[0])) % 360.0
-    dec = math.degrees(math.asin(max(-1.0, min(1.0, float(nearest[2])))))
-    return View(ra, dec, fov)
+    widest = _WIDEST_DEG if len(tiles) < tile_count(order) // 2 else 180.0
+    return int(part[middle]), min(2.0 * reach_deg + 1.2 * margin, widest)
+
+
+def place_within(
+    order: int, npix: int, there: NDArray[np.bool_], frame: Frame = "equatorial"
+) -> tuple[float, float]:
+    """Give the right ascension and declination of a pixel of a tile that has a value.
+
+    It is the one nearest to the middle of them all.
+
+    Parameters
+    ----------
+    order, npix, frame
+        The tile.
+    there
+        Which of its pixels have a value, lowest row first; one at least.
+    """
+    rows, columns = np.nonzero(there)
+    away = np.hypot(rows - rows.mean(), columns - columns.mean())
+    nearest = int(np.argmin(away))
+    inside = interleave(TILE_WIDTH - 1 - rows[[nearest]], columns[[nearest]])
+    cell = np.uint64(npix << 2 * TILE_ORDER) + inside.astype(np.uint64)
+    lon, lat = healpix.healpix_to_lonlat(cell, order + TILE_ORDER)
+    ra, dec = to_icrs(frame, lon.deg, lat.deg)
+    return float(ra[0]), float(dec[0])

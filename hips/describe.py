@@ -2,61 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from hips.allsky import write_preview
-from hips.coverage import first_view, write_moc
-from hips.frames import Frame
-from hips.names import TILE_WIDTH, pixel_size_arcsec, tile_count
+import numpy as np
+
+from hips.coverage import first_view, moc_file, place_within
+from hips.encode import read_fits
+from hips.formats import read_picture
+from hips.keywords import Survey, keywords_of
+from hips.names import tile_count
+from hips.opening import open_tiles
 from hips.page import index_page
-from hips.properties import (
-    Provenance,
-    creator_of,
-    format_properties,
-    minute,
-    parse_properties,
-    publisher_of,
-)
+from hips.preview import write_preview
+from hips.properties import format_properties, parse_properties
 from hips.settings import HipsSettings
 from hips.stretch import Stretch
+from hips.view import View
 from vodal.errors import DataError
 
 __all__ = ["Description", "first_made", "last_release", "next_release", "write_description"]
 
-HIPS_VERSION = "1.4"
-BUILDER = "Skylane"
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description(Survey):
+    """What is said of a built HiPS."""
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What is said of a HiPS by who makes it."""
-
-    creator_did: str
-    """IVOID."""
-    title: str
-    text: str
-    """A paragraph."""
-    collection: str
     order: int
-    formats: tuple[str, ...]
-    """Of the tiles; the first is what clients take by default."""
-    provenance: Provenance
-    made: datetime
-    """When a HiPS of this name was first made."""
-    released: datetime
-    """When its tiles last changed; by it clients drop what they cached."""
     tiles: int
     """Of all orders."""
     size_bytes: int
-    extra: Mapping[str, object]
-    """Keywords of this kind of HiPS."""
     stretch: Stretch | None = None
     """Of a band's values."""
-    frame: Frame = "equatorial"
-    """Of the cells."""
 
 
 def first_made(published: Path, now: datetime) -> datetime:
@@ -106,40 +85,28 @@ def write_description(
     settings
         Of all HiPS of the site.
     """
-    write_moc(folder / "Moc.fits", about.order, leaves, about.frame)
-    view = first_view(about.order, leaves, about.frame)
+    (folder / "Moc.fits").write_bytes(moc_file(about.order, leaves, about.frame))
+    view = _view(folder, leaves, about)
     write_preview(folder, view, about.order, settings.jpeg_quality, about.stretch, about.frame)
     page = index_page(about.title, about.text, view, settings.aladin_lite_url)
     (folder / "index.html").write_text(page, "utf-8")
-    scale = f"{pixel_size_arcsec(about.order) / 3600.0:.6g}"
-    values: dict[str, object] = {
-        "creator_did": about.creator_did,
-        "publisher_id": publisher_of(about.creator_did),
-        "hips_creator": settings.creator
-        or creator_of(about.creator_did, about.provenance.creators),
-        "obs_title": about.title,
-        "obs_collection": about.collection,
-        "obs_description": about.text,
-        "obs_copyright": settings.copyright,
-        **about.provenance.keywords(),
-        "dataproduct_type": "image",
-        "hips_version": HIPS_VERSION,
-        "hips_builder": BUILDER,
-        "hips_creation_date": minute(about.made),
-        "hips_release_date": minute(about.released),
-        "hips_status": f"{settings.status} master clonable",
-        "hips_tile_format": " ".join(about.formats),
-        "hips_order": about.order,
-        "hips_order_min": 0,
-        "hips_tile_width": TILE_WIDTH,
-        "hips_frame": about.frame,
-        "hips_pixel_scale": scale,
-        "hips_initial_ra": f"{view.ra_deg:.6f}",
-        "hips_initial_dec": f"{view.dec_deg:.6f}",
-        "hips_initial_fov": f"{view.fov_deg:.6g}",
+    values = {
+        **keywords_of(about, view, len(leaves) / tile_count(about.order), settings),
         "hips_nb_tiles": about.tiles,
         "hips_estsize": max(1, about.size_bytes // 1024),
-        "moc_sky_fraction": f"{len(leaves) / tile_count(about.order):.6g}",
-        **about.extra,
     }
     (folder / "properties").write_text(format_properties(values), "utf-8", newline="\n")
+
+
+def _view(folder: Path, leaves: Sequence[int], about: Description) -> View:
+    """Choose where to look first: at a pixel that has a value."""
+    npix, fov_deg = first_view(about.order, leaves)
+    tiles = open_tiles(folder)
+    data = tiles.read(about.order, npix, "fits")
+    if data is not None:
+        there = np.isfinite(read_fits(data))
+    else:
+        picture = read_picture(tiles, about.order, npix)
+        assert picture is not None
+        there = picture[..., 3] > 0
+    return View(*place_within(about.order, npix, there, about.frame), fov_deg)

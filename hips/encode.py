@@ -17,7 +17,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hips.frames import Frame
 from hips.names import TILE_ORDER, TILE_WIDTH, xy_of
@@ -31,6 +30,7 @@ __all__ = [
     "png_rgba",
     "read_fits",
     "tile_cards",
+    "value_cards",
 ]
 
 CardValue = str | int | float | bool
@@ -124,6 +124,14 @@ def fits_tile(
     return fits_image(data, {**tile_cards(order, npix, frame), **cards})
 
 
+def value_cards(pixel_arcsec: float, zero_point_mag: float | None) -> dict[str, CardValue]:
+    """Give the cards that say what the values are: of a pixel of this size, at this zero point."""
+    cards: dict[str, CardValue] = {"PIXSIZE": round(pixel_arcsec, 9)}
+    if zero_point_mag is not None:
+        cards["MAGZERO"] = zero_point_mag
+    return cards
+
+
 def read_fits(data: bytes) -> NDArray[np.float32]:
     """Read what `fits_image` wrote, as native float32."""
     width = height = 0
@@ -186,6 +194,8 @@ def jpeg(pixels: Bytes, quality: int) -> bytes:
     if pixels.ndim == 3 and pixels.shape[2] == 4:
         alpha = pixels[..., 3:].astype(np.uint16)
         pixels = (pixels[..., :3] * alpha // 255).astype(np.uint8)
+    from PIL import Image  # noqa: PLC0415 - not for servers
+
     out = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels[::-1])).save(out, "JPEG", quality=quality)
     return out.getvalue()

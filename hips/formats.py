@@ -10,13 +10,12 @@ from typing import Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hips.encode import jpeg, png_grey, png_rgba
 from hips.settings import HipsSettings
 from hips.tiles import Tiles
 
-__all__ = ["Encoding", "decode_picture", "drop_other_formats", "read_picture"]
+__all__ = ["Encoding", "decode_picture", "drop_other_formats", "grey_picture", "read_picture"]
 
 Bytes = NDArray[np.uint8]
 Extension = Literal["fits", "png", "jpg", "webp"]
@@ -81,11 +80,9 @@ class Encoding:
         """
         if extension == "png":
             return png_grey(levels)
-        grey: Bytes = _GREY[levels]
         if extension == "jpg":
-            return jpeg(grey, self.jpeg_quality)
-        alpha = np.where(levels == 0, 0, 255).astype(np.uint8)
-        return self._webp(np.stack([grey, grey, grey, alpha], axis=2))
+            return jpeg(_GREY[levels], self.jpeg_quality)
+        return self._webp(grey_picture(levels))
 
     def colors(self, extension: str, pixels: Bytes) -> bytes:
         """Encode (row, column, RGBA), lowest row first; transparent is black in JPEG."""
@@ -96,6 +93,8 @@ class Encoding:
         return self._webp(pixels)
 
     def _webp(self, pixels: Bytes) -> bytes:
+        from PIL import Image  # noqa: PLC0415 - not for servers
+
         out = io.BytesIO()
         image = Image.fromarray(np.ascontiguousarray(pixels[::-1]))
         if self.webp_quality is None:
@@ -106,6 +105,13 @@ class Encoding:
 
 
 _GREY: Final[Bytes] = np.array([max(0, level - 1) * 255 // 254 for level in range(256)], np.uint8)
+
+
+def grey_picture(levels: Bytes) -> Bytes:
+    """Give grey levels, 0 blank, 1 black and 255 white, as (row, column, RGBA)."""
+    grey = _GREY[levels]
+    alpha = np.where(levels == 0, 0, 255).astype(np.uint8)
+    return np.stack([grey, grey, grey, alpha], axis=2)
 
 
 def drop_other_formats(folder: Path, encoding: Encoding) -> None:
@@ -129,5 +135,7 @@ def read_picture(tiles: Tiles, order: int, npix: int) -> Bytes | None:
 
 def decode_picture(data: bytes) -> Bytes:
     """Read a picture as (row, column, RGBA), lowest row first."""
+    from PIL import Image  # noqa: PLC0415 - not for servers
+
     with Image.open(io.BytesIO(data)) as image:
         return np.ascontiguousarray(np.asarray(image.convert("RGBA"))[::-1])

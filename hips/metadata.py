@@ -23,7 +23,7 @@ from vodal.tables.columns import Column as VotableColumn
 from vodal.tables.columns import ResultStream
 from vodal.tables.votable import write_votable
 
-__all__ = ["progenitor_table", "write_metadata"]
+__all__ = ["metadata_fits", "metadata_xml", "progenitor_table", "write_metadata"]
 
 _TEXT: Final = (
     ("obs_publisher_did", "Identifier of the image", "meta.ref.ivoid"),
@@ -79,8 +79,23 @@ def write_metadata(
     ----------
     folder
         Of the HiPS.
+    cards, title, progenitors
+        As of `metadata_fits`.
+    """
+    (folder / "metadata.fits").write_bytes(metadata_fits(cards, title, progenitors))
+    if progenitors is not None:
+        (folder / "metadata.xml").write_bytes(metadata_xml(progenitors, title))
+
+
+def metadata_fits(
+    cards: Mapping[str, CardValue], title: str, progenitors: Table | None = None
+) -> bytes:
+    """Give ``metadata.fits``.
+
+    Parameters
+    ----------
     cards
-        That its FITS tiles have in common.
+        That the FITS tiles of the HiPS have in common.
     title
         Of the HiPS.
     progenitors
@@ -97,13 +112,13 @@ def write_metadata(
             if plain[name].dtype.kind == "U":
                 plain[name] = [_encoded(value) for value in plain[name]]
         hdus.append(fits.BinTableHDU(plain, name="PROGENITORS"))
-        (folder / "metadata.xml").write_bytes(_votable(progenitors, title))
     written = io.BytesIO()
     fits.HDUList(hdus).writeto(written)
-    (folder / "metadata.fits").write_bytes(written.getvalue())
+    return written.getvalue()
 
 
-def _votable(table: Table, title: str) -> bytes:
+def metadata_xml(table: Table, title: str, *, overflow: bool = False) -> bytes:
+    """Give ``metadata.xml``: the table as VOTable, which tells if it is not the whole."""
     # Not by astropy: the compiled code that its TABLEDATA is written by (8.0.2) now and then
     # writes beyond its buffer.
     columns, values = [], []
@@ -122,7 +137,7 @@ def _votable(table: Table, title: str) -> bytes:
         kind = pa.string() if is_text else pa.float64()
         values.append(pa.array(column.tolist(), kind, from_pandas=True))
     batch = pa.RecordBatch.from_arrays(values, names=table.colnames)
-    stream = ResultStream(tuple(columns), iter((batch,)))
+    stream = ResultStream(tuple(columns), iter((batch,)), overflow)
     infos = [("title", f"Images behind the HiPS {title}")]
     return b"".join(write_votable(stream, infos=infos, serialization="TABLEDATA"))
 

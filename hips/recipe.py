@@ -10,18 +10,23 @@ import hashlib
 import json
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hips.images import ImageFacts
 from hips.names import BUILD_FOLDER, MAX_ORDER, pixel_size_arcsec
 from hips.settings import Conserved, HipsSettings
-from hips.stretch import Stretch
+from hips.stretch import Stretch, choose_stretch
 
 __all__ = ["BUILD_FOLDER", "MIN_ORDER", "Recipe", "choose_order", "digest_of"]
+
+Pixels = NDArray[np.float32]
 
 MIN_ORDER: Final = 3
 """Of the deepest tiles: clients ask for order 3 whatever the properties say."""
@@ -66,7 +71,9 @@ def choose_order(scale_arcsec: float, tolerance: float = 0.0) -> int:
 @lru_cache(maxsize=8)
 def _digest(recipe: Recipe) -> str:
     """Tell recipes apart; asked for each tile."""
-    return digest_of(json.dumps(asdict(recipe), sort_keys=True))
+    values = asdict(recipe)
+    del values["data_range"]
+    return digest_of(json.dumps(values, sort_keys=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,9 @@ class Recipe:
     """Weight of an image whose exposure time is not known; None if all count alike."""
     stretch: Stretch | None = None
     """From values to grey levels; None until the first images have been decoded."""
+    data_range: tuple[float, float] | None = None
+    """Lowest and highest of the values that the grey levels were chosen from; tiles do not depend
+    on it. None if it was not kept."""
 
     @staticmethod
     def digest_of_settings(settings: HipsSettings) -> str:
@@ -118,9 +128,11 @@ class Recipe:
             exposure_s=None if alike else statistics.median(times),
         )
 
-    def with_stretch(self, stretch: Stretch) -> Self:
-        """Complete it."""
-        return replace(self, stretch=stretch)
+    def settled(self, samples: Sequence[Pixels]) -> Self:
+        """Complete it by values of some of the images."""
+        ends = [end for values in samples if values.size for end in (values.min(), values.max())]
+        span = (float(min(ends)), float(max(ends))) if ends else None
+        return replace(self, stretch=choose_stretch(samples), data_range=span)
 
     @property
     def digest(self) -> str:
@@ -149,8 +161,9 @@ class Recipe:
             If it is something else.
         """
         values: dict[str, Any] = json.loads(text)
-        stretch = values.pop("stretch")
-        return cls(**values, stretch=stretch and Stretch(**stretch))
+        stretch, span = values.pop("stretch"), values.pop("data_range", None)
+        low_high = None if span is None else (float(span[0]), float(span[1]))
+        return cls(**values, stretch=stretch and Stretch(**stretch), data_range=low_high)
 
     @classmethod
     def load(cls, folder: Path, settings: HipsSettings) -> Self | None:

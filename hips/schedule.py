@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hips.crew import Crew
 from hips.decode import ImageStats, decode, drop_decoded
-from hips.encode import CardValue
+from hips.encode import value_cards
 from hips.formats import Encoding
 from hips.images import ImageSource
 from hips.opening import open_tiles
@@ -23,12 +23,11 @@ from hips.recipe import Recipe
 from hips.records import Record, Records
 from hips.settings import HipsSettings
 from hips.shard import ShardJob, TileWriter, build_shard, shard_inputs
-from hips.stretch import choose_stretch
 from hips.summary import Progress
 from hips.upper import UpperJob, build_above, build_upper
 from vodal.errors import DataError, SkylaneError
 
-__all__ = ["SAMPLE_IMAGES", "Made", "Rendering", "value_cards"]
+__all__ = ["SAMPLE_IMAGES", "Made", "Rendering"]
 
 Pixels = NDArray[np.float32]
 
@@ -57,14 +56,6 @@ class Made:
             for order, numbers in record.tiles(deepest).items():
                 found.setdefault(order, set()).update(numbers)
         return found
-
-
-def value_cards(recipe: Recipe) -> dict[str, CardValue]:
-    """Give the cards that say what the values are: of a pixel of this size, at this zero point."""
-    cards: dict[str, CardValue] = {"PIXSIZE": round(recipe.pixel_arcsec, 9)}
-    if recipe.zero_point_mag is not None:
-        cards["MAGZERO"] = recipe.zero_point_mag
-    return cards
 
 
 class Rendering:
@@ -114,7 +105,7 @@ class Rendering:
         self.lost: dict[int, str] = {}
         self.damaged: dict[int, str] = {}
         """Of the lost, those whose file is at fault."""
-        self.cards = value_cards(plan.recipe)
+        self.cards = value_cards(plan.recipe.pixel_arcsec, plan.recipe.zero_point_mag)
         self.encoding = Encoding.of_band(settings)
 
     def settle(self) -> Recipe:
@@ -122,7 +113,7 @@ class Rendering:
         recipe = self._plan.recipe
         assert recipe is not None
         if recipe.stretch is None:
-            recipe = recipe.with_stretch(choose_stretch(self._samples()))
+            recipe = recipe.settled(self._samples())
             self._plan = replace(self._plan, recipe=recipe)
         return recipe
 

@@ -97,6 +97,10 @@ class HipsSettings(Settings):
     for the images in work at one time, 4 bytes a pixel."""
     copyright: str = ""
     """``obs_copyright`` of the properties."""
+    copyright_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """``obs_copyright_url``: where more is said of it."""
+    acknowledgment: str = ""
+    """``obs_ack``: how those who use the images are asked to acknowledge them."""
     status: Literal["public", "private"] = "public"
     """First word of ``hips_status``."""
     creator: str = ""

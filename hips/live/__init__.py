@@ -11,8 +11,10 @@ In the order data flows:
 - `render`     a tile from pixels and previews
 - `worker`     what runs in the pool's processes
 - `sources`    previews and images ready for a tile
+- `landings`   previews of images soon after they have landed
 - `tiles`      a tile, from the cache or made
-- `summary`    properties, MOC and page
+- `summary`    properties and MOC
+- `pictures`   Allsky and preview of the whole
 - `routes`     all of it over HTTP
 
 `seen`, `previews` and `render` are for workers; the server's process imports none of them.

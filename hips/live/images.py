@@ -10,7 +10,9 @@ from pathlib import Path
 from typing_extensions import override
 
 from hips.background.kept import Backgrounds, Plane
+from hips.frames import Frame
 from hips.settings import HipsSettings
+from hips.view import View
 from vodal.fits.index import FileIndex
 from vodal.fits.stripped import stripped
 from vodal.pool.kept import Kept, new_number
@@ -18,10 +20,12 @@ from vodal.products import Product
 from vodal.storage import LOCAL, Storage
 
 __all__ = [
+    "AllskyJob",
     "KnownRecipe",
     "LiveImage",
     "MadePreview",
     "MadeTile",
+    "PreviewJob",
     "TileJob",
     "exposure_of",
     "number_of",
@@ -87,6 +91,10 @@ class KnownRecipe:
     """Side of the images' pixels."""
     cuts: tuple[float, float]
     """Black and white of grey pictures."""
+    pixel_arcsec: float
+    """This and the following as `hips.recipe.Recipe` has them."""
+    zero_point_mag: float | None
+    data_range: tuple[float, float] | None
     backgrounds: Backgrounds | None = None
     """Of the images, if these are matched."""
 
@@ -98,7 +106,8 @@ class TileJob:
     order: int
     npix: int
     extension: str
-    """``fits`` or ``png``."""
+    """``fits``, or of a picture: ``png``, ``jpg`` or ``webp``; or ``cell``, the values of the tile
+    averaged to 64 x 64 pixels, as native float32."""
     recipe: str
     """As `KnownRecipe.text`."""
     settings: HipsSettings
@@ -110,6 +119,32 @@ class TileJob:
     """Backgrounds of images that have been matched, by identifier."""
     level: float | None = None
     """To which the sky of the others is brought; None if it stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllskyJob:
+    """A picture of all tiles of order 3 that is to be made."""
+
+    recipe: str
+    """As `KnownRecipe.text`."""
+    settings: HipsSettings
+    extension: str
+    cells: tuple[tuple[int, bytes], ...]
+    """By the tile's number, as a tile of the extension ``cell`` is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewJob:
+    """A picture of the first view that is to be drawn."""
+
+    view: View
+    deepest: int
+    """Order of the deepest tiles."""
+    frame: Frame
+    quality: int
+    """Of the JPEG."""
+    pictures: tuple[tuple[int, bytes], ...]
+    """By number, the tiles that `hips.preview.PreviewGrid` needs."""
 
 
 @dataclass(frozen=True, slots=True)

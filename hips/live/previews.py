@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hips.background.kept import Plane
 from hips.calibration import Calibration
+from hips.frames import Frame
 from hips.images import ImageFacts
 from hips.live.images import LiveImage
 from hips.live.seen import Seen, see
@@ -122,7 +123,7 @@ def make_preview(image: LiveImage, settings: HipsSettings, path: Path) -> int:
     finally:
         seen.image.close()
     placed = _placed(seen, binning) if settings.background == "match" else ()
-    cells = _cells(seen, order, seen.mapping(binning), mean, valid, placed)
+    cells = _cells(seen, settings.frame, order, seen.mapping(binning), mean, valid, placed)
     if not cells.numbers.size:
         raise DataError("it has no pixel with a value")
     return _write(path, image.did, seen.facts, order, (sky, noise), cells)
@@ -160,15 +161,15 @@ def _averaged(seen: Seen, binning: int, plain: Calibration) -> tuple[Pixels, Pix
 
 
 def _cells(
-    seen: Seen, order: int, mapping: ImageMapping, total: Pixels, valid: Pixels,
+    seen: Seen, frame: Frame, order: int, mapping: ImageMapping, total: Pixels, valid: Pixels,
     placed: tuple[Pixels, ...],
 ) -> Cells:  # fmt: skip
     """Bring an image to the cells of an order.
 
     Parameters
     ----------
-    seen, order, mapping
-        The image, the order and how it lies.
+    seen, frame, order, mapping
+        The image, the frame and order of the cells, and how it lies.
     total, valid
         Sums of values over valid parts, and the fractions that these are.
     placed
@@ -179,7 +180,7 @@ def _cells(
     planes: list[list[Pixels]] = [[] for _ in (total, *placed)]
     fractions: list[Pixels] = []
     for npix, parts in sorted(seen.parts(order).items()):
-        block = TileBlock(order, npix)
+        block = TileBlock(order, npix, frame)
         grid = pixel_grid(mapping, block, shape, touched(parts))
         if grid is None:
             continue

@@ -32,8 +32,9 @@ def _known(recipe: Recipe, backgrounds: Backgrounds | None) -> KnownRecipe:
     assert recipe.stretch is not None
     cuts = recipe.stretch.low, recipe.stretch.high
     return KnownRecipe(
-        recipe.to_text(), recipe.digest, recipe.order, recipe.image_arcsec, cuts, backgrounds
-    )
+        recipe.to_text(), recipe.digest, recipe.order, recipe.image_arcsec, cuts,
+        recipe.pixel_arcsec, recipe.zero_point_mag, recipe.data_range, backgrounds,
+    )  # fmt: skip
 
 
 def settle(images: Sequence[LiveImage], settings: HipsSettings, folder: Path) -> KnownRecipe | None:
@@ -59,7 +60,6 @@ def settle(images: Sequence[LiveImage], settings: HipsSettings, folder: Path) ->
     from hips.plan import calibration_of  # noqa: PLC0415
     from hips.recipe import Recipe  # noqa: PLC0415
     from hips.schedule import SAMPLE_IMAGES  # noqa: PLC0415
-    from hips.stretch import choose_stretch  # noqa: PLC0415
     from vodal.pictures.levels import sky_and_noise  # noqa: PLC0415
 
     usable = []
@@ -93,6 +93,6 @@ def settle(images: Sequence[LiveImage], settings: HipsSettings, folder: Path) ->
             backgrounds.save(folder)
         for values, level in zip(samples, levels, strict=True):
             np.subtract(values, np.float32(level - common), out=values)
-    recipe = recipe.with_stretch(choose_stretch(samples))
+    recipe = recipe.settled(samples)
     recipe.save(folder)
     return _known(recipe, backgrounds)

@@ -6,6 +6,7 @@ import cdshealpix.nested as healpix
 import numpy as np
 from astropy.coordinates import Latitude, Longitude
 
+from hips.frames import Frame, from_icrs, to_icrs
 from vodal.regions import Circle, Polygon, Region
 from vodal.sphere import distance_deg, intersects
 
@@ -19,23 +20,25 @@ _MARGIN = 1.02
 """Outlines of images in the catalogue may be off by a part of a pixel, and tiles bulge."""
 
 
-def tile_circle(order: int, npix: int) -> Circle:
-    """Give a circle that holds a tile, a little larger."""
+def tile_circle(order: int, npix: int, frame: Frame = "equatorial") -> Circle:
+    """Give a circle (ICRS) that holds a tile of a frame, a little larger."""
     cell = np.array([npix], np.uint64)
     lon, lat = healpix.healpix_to_lonlat(cell, order)
-    ra, dec = float(lon.deg[0]), float(lat.deg[0])
     corners = healpix.vertices(cell, order)
+    # Angles between places do not depend on the frame.
     radius = max(
-        distance_deg(ra, dec, float(x), float(y))
+        distance_deg(float(lon.deg[0]), float(lat.deg[0]), float(x), float(y))
         for x, y in zip(corners[0].deg[0], corners[1].deg[0], strict=True)
     )
+    ra, dec = (float(value[0]) for value in to_icrs(frame, lon.deg, lat.deg))
     return Circle(ra, dec, min(180.0, radius * _MARGIN))
 
 
-def tile_outline(order: int, npix: int) -> Polygon:
-    """Give a tile as a polygon whose sides follow the curves of its own."""
+def tile_outline(order: int, npix: int, frame: Frame = "equatorial") -> Polygon:
+    """Give a tile of a frame as a polygon (ICRS) whose sides follow the curves of its own."""
     sides = healpix.vertices(np.array([npix], np.uint64), order, step=_STEPS)
-    return Polygon(tuple(zip(sides[0].deg[0].tolist(), sides[1].deg[0].tolist(), strict=True)))
+    ra, dec = to_icrs(frame, sides[0].deg[0], sides[1].deg[0])
+    return Polygon(tuple(zip(ra.tolist(), dec.tolist(), strict=True)))
 
 
 def meets(region: Region, outline: Polygon) -> bool:
@@ -43,7 +46,8 @@ def meets(region: Region, outline: Polygon) -> bool:
     return intersects(region, outline)
 
 
-def tile_at(order: int, ra_deg: float, dec_deg: float) -> int:
-    """Give the number of the tile that holds a place."""
-    found = healpix.lonlat_to_healpix(Longitude([ra_deg], "deg"), Latitude([dec_deg], "deg"), order)
+def tile_at(order: int, ra_deg: float, dec_deg: float, frame: Frame = "equatorial") -> int:
+    """Give the number of the tile of a frame that holds a place (ICRS)."""
+    lon, lat = from_icrs(frame, np.array([ra_deg]), np.array([dec_deg]))
+    found = healpix.lonlat_to_healpix(Longitude(lon, "deg"), Latitude(lat, "deg"), order)
     return int(found[0])

@@ -11,22 +11,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hips.allsky import CELL_WIDTH, allsky_picture, cell_of
 from hips.background.kept import Plane
 from hips.coadd import coadd_of
-from hips.encode import fits_tile, png_grey
-from hips.live.images import LiveImage, MadeTile, TileJob
+from hips.encode import fits_image, fits_tile, value_cards
+from hips.formats import Encoding
+from hips.live.images import AllskyJob, LiveImage, MadeTile, TileJob
 from hips.live.previews import Preview, touched
 from hips.live.seen import see
 from hips.names import TILE_WIDTH
 from hips.plan import calibration_of, weight_of
 from hips.recipe import Recipe
-from hips.schedule import value_cards
 from hips.tile import TileBlock
 from vodal.errors import ChangedError, DataError, NotFoundError
 from vodal.resample.canvas import Canvas
 from vodal.resample.grid import pixel_grid
 
-__all__ = ["Rendering", "render_tile"]
+__all__ = ["Rendering", "render_allsky", "render_tile"]
 
 Pixels = NDArray[np.float32]
 
@@ -58,9 +59,24 @@ def render_tile(job: TileJob) -> MadeTile:
 
 def _encoded(job: TileJob, recipe: Recipe, tile: Pixels) -> bytes:
     if job.extension == "fits":
-        return fits_tile(job.order, job.npix, tile, value_cards(recipe))
+        cards = value_cards(recipe.pixel_arcsec, recipe.zero_point_mag)
+        return fits_tile(job.order, job.npix, tile, cards, job.settings.frame)
+    if job.extension == "cell":
+        return cell_of(tile).tobytes()
     assert recipe.stretch is not None
-    return png_grey(recipe.stretch.levels(tile))
+    encoding = Encoding.of_band(job.settings)
+    return encoding.grey(job.extension, recipe.stretch.levels(tile))
+
+
+def render_allsky(job: AllskyJob) -> bytes:
+    """Put the cells of tiles together to the picture of order 3."""
+    recipe, shape = Recipe.parse(job.recipe), (CELL_WIDTH, CELL_WIDTH)
+    cells = {npix: np.frombuffer(cell, np.float32).reshape(shape) for npix, cell in job.cells}
+    picture = allsky_picture(cells)
+    if job.extension == "fits":
+        return fits_image(picture, value_cards(recipe.pixel_arcsec, recipe.zero_point_mag))
+    assert recipe.stretch is not None
+    return Encoding.of_band(job.settings).grey(job.extension, recipe.stretch.levels(picture))
 
 
 class Rendering:
@@ -81,7 +97,7 @@ class Rendering:
         self._job, self._recipe = job, recipe
         # Pixels are averaged to those of the tile's own order.
         self._here = replace(recipe, order=job.order)
-        self._block = TileBlock(job.order, job.npix)
+        self._block = TileBlock(job.order, job.npix, job.settings.frame)
         settings = job.settings
         self._deepest = job.order == recipe.order
         self._coadd = coadd_of(settings.coadd, self._block.layout, settings.kernel)

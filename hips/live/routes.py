@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,15 +16,21 @@ from starlette.routing import BaseRoute, Route
 
 from hips.archive import Archive
 from hips.behind import Behind, Place
+from hips.encode import value_cards
+from hips.keywords import keywords_of
 from hips.live.images import KnownRecipe
+from hips.live.landings import Landings
+from hips.live.pictures import ALLSKY_ORDER, LivePictures
 from hips.live.regions import MAX_DEPTH
 from hips.live.selection import Selection, Selections
 from hips.live.sources import Sources
-from hips.live.summary import Summaries, Summary, describe, live_properties
-from hips.live.tiles import LiveTiles, Recipes
-from hips.names import MAX_ORDER, tile_count, tile_path
+from hips.live.summary import Summaries, Summary, describe, live_survey
+from hips.live.tiles import LiveTile, LiveTiles, Recipes
+from hips.media import TILE_EXTENSIONS, media_type
+from hips.metadata import metadata_fits, metadata_xml, progenitor_table
+from hips.names import MAX_ORDER, parse_tile_path, tile_count, tile_path
 from hips.page import index_page
-from hips.properties import format_properties, minute
+from hips.properties import format_properties
 from hips.settings import HipsSettings
 from vodal.errors import ArchiveError, NotFoundError
 from vodal.regions import Circle
@@ -32,8 +39,9 @@ from vodal.web.threads import in_thread
 
 __all__ = ["LiveHips"]
 
-_TILE: Final = re.compile(r"Norder(\d{1,2})/Dir\d{1,19}/Npix(\d{1,19})\.(fits|png)")
-_TYPES: Final = {"fits": "image/fits", "png": "image/png"}
+Making = Callable[[Callable[[str], bool]], Awaitable[LiveTile]]
+"""Is told which ETags the client has."""
+
 _POINT_DEG: Final = 1e-6
 _SITE_AUTHORITY: Final = re.compile(r"ivo://([^/?#]+)")
 
@@ -61,6 +69,9 @@ class LiveHips:
             archive.resolver, archive.pool, settings, folder / "previews", archive.storage,
             archive.refresher,
         )  # fmt: skip
+        self._landings = Landings(
+            archive.catalogue, self._sources, settings.live, folder / "previews.lock"
+        )
         self._recipes = Recipes(
             self.selections, self._sources, archive.pool, settings, root, folder / "recipes"
         )
@@ -68,7 +79,8 @@ class LiveHips:
             self.selections, self._recipes, self._sources, archive.pool, settings,
             folder / "tiles",
         )  # fmt: skip
-        self._summaries = Summaries(self.selections)
+        self._pictures = LivePictures(self._tiles, archive.pool, settings, folder / "tiles")
+        self._summaries = Summaries(self.selections, settings.frame)
 
     def routes(self) -> list[BaseRoute]:
         """Make the routes of one live HiPS, below ``/live``."""
@@ -78,11 +90,19 @@ class LiveHips:
             Route("/live/{name}/index.html", self._page),
             Route("/live/{name}/properties", self._properties),
             Route("/live/{name}/Moc.fits", self._moc),
+            Route("/live/{name}/preview.jpg", self._preview),
+            Route("/live/{name}/metadata.{extension:str}", self._metadata),
+            Route(f"/live/{{name}}/Norder{ALLSKY_ORDER}/Allsky.{{extension:str}}", self._allsky),
             Route("/live/{name}/{path:path}", self._tile),
         ]
 
+    def start(self) -> None:
+        """Begin what is done in the background."""
+        self._landings.start()
+
     async def close(self) -> None:
         """Stop what is done in the background."""
+        await self._landings.close()
         await self._sources.close()
 
     def behind(self, name: str, place: Place) -> Behind:
@@ -121,22 +141,11 @@ class LiveHips:
                 continue
             if summary is None:
                 continue
-            view = summary.view
-            record = {
-                "creator_did": await self._did(selection),
-                "obs_title": selection.title,
-                "obs_description": describe(selection, summary),
-                "dataproduct_type": "image",
-                "hips_release_date": minute(summary.changed),
-                "hips_status": f"{self._settings.status} master unclonable",
-                "hips_service_url": f"{base_url}/{quote(selection.name)}",
-                "hips_tile_format": "png fits",
-                "hips_frame": "equatorial",
-                "hips_initial_ra": f"{view.ra_deg:.6f}",
-                "hips_initial_dec": f"{view.dec_deg:.6f}",
-                "hips_initial_fov": f"{view.fov_deg:.6g}",
-            }
-            records.append(format_properties(record))
+            did = await self._did(selection)
+            about = live_survey(selection, summary, self._settings, did)
+            values = keywords_of(about, summary.view, summary.sky_fraction, self._settings)
+            values["hips_service_url"] = f"{base_url}/{quote(selection.name)}"
+            records.append(format_properties(values))
         return "\n".join(records)
 
     async def _did(self, selection: Selection) -> str:
@@ -169,7 +178,9 @@ class LiveHips:
     async def _properties(self, request: Request) -> Response:
         selection, recipe, summary = await self._known(request)
         did = await self._did(selection)
-        text = live_properties(selection, recipe, summary, self._settings, did)
+        about = live_survey(selection, summary, self._settings, did, recipe)
+        values = keywords_of(about, summary.view, summary.sky_fraction, self._settings)
+        text = format_properties(values)
         return PlainTextResponse(text, headers={"Cache-Control": "no-cache"})
 
     async def _moc(self, request: Request) -> Response:
@@ -177,33 +188,68 @@ class LiveHips:
         headers = {"Cache-Control": "no-cache"}
         return Response(summary.moc, media_type="image/fits", headers=headers)
 
+    async def _metadata(self, request: Request) -> Response:
+        selection, recipe, _ = await self._known(request)
+        kind, limit = request.path_params["extension"], self._settings.live.max_progenitors
+        if kind not in {"fits", "xml"}:
+            raise _no_file()
+
+        def write() -> bytes:
+            products = self.selections.products(selection, limit=limit + 1)
+            table = progenitor_table(products[:limit])
+            if kind == "xml":
+                return metadata_xml(table, selection.title, overflow=len(products) > limit)
+            cards = value_cards(recipe.pixel_arcsec, recipe.zero_point_mag)
+            return metadata_fits(cards, selection.title, table)
+
+        return Response(
+            await in_thread(write), media_type=media_type(f"metadata.{kind}"),
+            headers={"Cache-Control": "no-cache"},
+        )  # fmt: skip
+
+    async def _allsky(self, request: Request) -> Response:
+        selection, recipe, summary = await self._known(request)
+        extension = request.path_params["extension"]
+        return await self._sent(
+            request, f"Allsky.{extension}",
+            lambda _: self._pictures.allsky(selection, recipe, summary, extension),
+        )  # fmt: skip
+
+    async def _preview(self, request: Request) -> Response:
+        selection, recipe, summary = await self._known(request)
+        return await self._sent(
+            request, "preview.jpg", lambda _: self._pictures.preview(selection, recipe, summary)
+        )
+
     async def _tile(self, request: Request) -> Response:
         # Aladin Lite doubles the slash if its user ends the address with one.
         path = request.path_params["path"].lstrip("/")
-        match = _TILE.fullmatch(path)
-        if match is None:
-            raise NotFoundError("there is no such tile or file of a live HiPS")
-        order, npix, extension = int(match[1]), int(match[2]), match[3]
-        if (
-            order > MAX_DEPTH
-            or npix >= tile_count(order)
-            or path != tile_path(order, npix, extension)
-        ):
+        tile = parse_tile_path(path)
+        if tile is None or tile[2] not in TILE_EXTENSIONS:
+            raise _no_file()
+        order, npix, extension = tile
+        if order > MAX_DEPTH or npix >= tile_count(order) or path != tile_path(*tile):
             raise NotFoundError("there is no such tile")
+        name = request.path_params["name"]
+        return await self._sent(
+            request, path, lambda known: self._tiles.tile(name, order, npix, extension, known)
+        )
+
+    async def _sent(self, request: Request, path: str, make: Making) -> Response:
+        """Answer with what is made."""
         tags = {
             tag.strip().removeprefix("W/")
             for tag in request.headers.get("if-none-match", "").split(",")
         }
-        tile = await unless_gone(
-            request, threading.Event(),
-            lambda: self._tiles.tile(
-                request.path_params["name"], order, npix, extension, tags.__contains__
-            ),
-        )  # fmt: skip
+        tile = await unless_gone(request, threading.Event(), lambda: make(tags.__contains__))
         headers = {"Cache-Control": "no-store"}
         if tile.etag:
             age = self._settings.live.tile_max_age_s
             headers = {"ETag": tile.etag, "Cache-Control": f"public, max-age={age}"}
-            if not tile.body:
+            if tile.etag in tags:
                 return Response(status_code=304, headers=headers)
-        return Response(tile.body, media_type=_TYPES[extension], headers=headers)
+        return Response(tile.body, media_type=media_type(path), headers=headers)
+
+
+def _no_file() -> NotFoundError:
+    return NotFoundError("there is no such tile or file of a live HiPS")

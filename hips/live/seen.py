@@ -82,9 +82,9 @@ class Seen:
         self._bounds: dict[int, tuple[int, int, int, int]] = {}
 
     def parts(self, order: int) -> dict[int, int]:
-        """Give the tiles that it reaches, and which parts of them (`hips.images.parts_of`)."""
+        """Give the tiles of the frame that it reaches, and which parts (`hips.images.parts_of`)."""
         if order not in self._parts:
-            self._parts[order] = parts_of(self.image, self.facts, order)
+            self._parts[order] = parts_of(self.image, self.facts, order, self._settings.frame)
         return self._parts[order]
 
     def mapping(self, binning: int) -> ImageMapping:

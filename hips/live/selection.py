@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -16,7 +16,7 @@ from vodal.errors import ArchiveError, NotFoundError, QueryError
 from vodal.products import Catalogue, Product, Resolver
 from vodal.regions import Region
 
-__all__ = ["Searcher", "Selection", "Selections"]
+__all__ = ["Searcher", "Selection", "Selections", "changes", "is_picture"]
 
 _DATES: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.\.(\d{4}-\d\d-\d\d))?")
 _MJD_0: Final = date(1858, 11, 17)
@@ -138,7 +138,7 @@ class Selections:
         self, selection: Selection, region: Region | None, limit: int | None
     ) -> Iterator[Product]:
         for product in self._candidates(selection, region, limit):
-            if product.obscore.get("dataproduct_subtype") or not product.hdus:
+            if not is_picture(product):
                 continue
             if selection.band is None or selection.band == band_of(product):
                 yield product
@@ -198,7 +198,13 @@ class Selections:
         return Selection(name, title, condition=f"t_max >= {begin} AND t_min < {end}")
 
 
-def last_change(products: list[Product]) -> datetime:
-    """Give when the latest of the images' files was written."""
-    latest = max((one.modified_unix_s for one in products), default=0.0)
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=latest)
+def is_picture(product: Product) -> bool:
+    """Tell whether it is a picture of the sky: masks and weights in files of their own are none."""
+    return bool(product.hdus) and not product.obscore.get("dataproduct_subtype")
+
+
+def changes(products: Sequence[Product]) -> tuple[datetime, datetime]:
+    """Give when the first and the latest of the images' files (one at least) were written."""
+    times = [one.modified_unix_s for one in products]
+    start = datetime(1970, 1, 1, tzinfo=UTC)
+    return start + timedelta(seconds=min(times)), start + timedelta(seconds=max(times))

@@ -34,6 +34,9 @@ class LiveSettings(Settings):
     new_previews: int = Field(default=8, ge=1)
     """Previews that are made while a client waits for a tile; the tile is without the others, which
     are made in the background."""
+    prepare_every_s: float = Field(default=2.0, ge=0.0)
+    """Seconds between looks at the catalogue for images that have landed. Their previews are then
+    made behind all other work, before a tile needs them; 0 leaves them until one does."""
     tile_max_age_s: int = Field(default=5, ge=0)
     """How long clients and proxies may keep a tile without asking again: images come any time."""
     max_progenitors: int = Field(default=10_000, ge=1)

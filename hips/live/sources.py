@@ -53,6 +53,8 @@ class Coarse:
     """Whose preview is too coarse."""
     missing: int = 0
     """Images whose previews are not there yet."""
+    made: int = 0
+    """Previews that were made for it."""
 
 
 class Sources:
@@ -88,8 +90,9 @@ class Sources:
         self._later: OrderedDict[str, Product] = OrderedDict()
         self._filling: asyncio.Task[None] | None = None
         self._by = digest_of_texts(
-            _PREVIEW_VERSION, settings.background, settings.conserve, settings.mask_names,
-            settings.mask_bits, settings.zero_point_keywords, settings.weights == "variance",
+            _PREVIEW_VERSION, settings.frame, settings.background, settings.conserve,
+            settings.mask_names, settings.mask_bits, settings.zero_point_keywords,
+            settings.weights == "variance",
         )  # fmt: skip
 
     def image(self, product: Product) -> LiveImage:
@@ -127,8 +130,8 @@ class Sources:
             for uri, version in dict.fromkeys(files):
                 self._refresher.refresh(uri, version)
 
-    async def coarse(self, products: Sequence[Product], order: int) -> Coarse:
-        """Give what a tile of an order is made of, some previews being made for it.
+    async def coarse(self, products: Sequence[Product], order: int, new: int) -> Coarse:
+        """Give what a tile of an order is made of, so many previews at most being made for it.
 
         Raises
         ------
@@ -136,11 +139,28 @@ class Sources:
             If too many requests wait.
         """
         absent = await in_thread(partial(self._absent, products))
-        limit = self._settings.live.new_previews
         if absent:
-            await asyncio.gather(*(self._made(product) for product in absent[:limit]))
-            self._do_later(absent[limit:])
-        return await in_thread(partial(self._ready, products, order))
+            await asyncio.gather(*(self._made(product) for product in absent[:new]))
+            self._do_later(absent[new:])
+        found = await in_thread(partial(self._ready, products, order))
+        found.made = len(absent[:new])
+        return found
+
+    async def prepare(self, product: Product) -> None:
+        """Have the preview of an image made behind all other work, unless it is there.
+
+        Raises
+        ------
+        ServiceUnavailable
+            If the storage of the image does not answer.
+        """
+        if await in_thread(partial(self._lacks, product)):
+            await self._made(product, bulk=True)
+
+    def _lacks(self, product: Product) -> bool:
+        """Tell whether a preview is to be made; that is no use of the one there is."""
+        key = self._key(product)
+        return not any(self._kept.path(key, kind).exists() for kind in ("preview", "none"))
 
     def _key(self, product: Product) -> str:
         return digest_of_texts(product.did, product.version, self._by)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections import OrderedDict
@@ -17,19 +16,25 @@ import numpy as np
 from astropy.coordinates import Latitude, Longitude
 from numpy.typing import NDArray
 
+from hips.coverage import main_part, moc_file
+from hips.frames import Frame, from_icrs
+from hips.keywords import BandValues, Survey
 from hips.live.images import KnownRecipe
-from hips.live.selection import Selection, Selections, last_change
+from hips.live.selection import Selection, Selections, changes
 from hips.names import TILE_WIDTH, pixel_size_arcsec, tile_count
-from hips.properties import Provenance, format_properties, minute, provenance_of
+from hips.properties import Provenance, provenance_of
 from hips.settings import HipsSettings
 from hips.view import View
 from vodal.products import Product
 from vodal.regions import Polygon, Region
 from vodal.sphere import bounding_cap
+from vodal.vectors import Vector
 from vodal.web.threads import in_thread
 
-__all__ = ["Summaries", "Summary", "live_properties"]
+__all__ = ["Summaries", "Summary", "describe", "live_survey"]
 
+_TOP: Final = 3
+"""Order of the tiles of the Allsky picture; the deepest order is no less."""
 _MOC_ORDER: Final = 11
 _MOC_ORDER_OF_MANY: Final = 8
 _MANY: Final = 20_000
@@ -48,7 +53,11 @@ class Summary:
     moc: bytes
     """As FITS."""
     sky_fraction: float
+    top: tuple[int, ...]
+    """Numbers of the tiles of order 3 that they reach."""
     view: View
+    began: datetime
+    """When the first file was written."""
     changed: datetime
     """When the last file was written."""
     provenance: Provenance
@@ -61,10 +70,12 @@ class Summaries:
     ----------
     selections
         Where images come from.
+    frame
+        Of the cells.
     """
 
-    def __init__(self, selections: Selections) -> None:
-        self._selections = selections
+    def __init__(self, selections: Selections, frame: Frame) -> None:
+        self._selections, self._frame = selections, frame
         self._known: OrderedDict[tuple[str, int], tuple[float, Summary | None]] = OrderedDict()
 
     async def of(self, selection: Selection, order: int) -> Summary | None:
@@ -94,34 +105,38 @@ class Summaries:
         if not products:
             return None
         depth = min(order, _MOC_ORDER if len(products) < _MANY else _MOC_ORDER_OF_MANY)
-        cells = _cells(products, depth)
+        frame = self._frame
+        cells = _cells(products, depth, frame)
+        began, changed = changes(products)
         return Summary(
-            len(products), _moc(cells, depth), cells.size / tile_count(depth),
-            _view(products, order), last_change(products), provenance_of(products),
+            len(products), moc_file(depth, cells.tolist(), frame), cells.size / tile_count(depth),
+            tuple(np.unique(cells >> np.uint64(2 * (depth - _TOP))).tolist()),
+            _view(products, cells, depth, order, frame), began, changed, provenance_of(products),
         )  # fmt: skip
 
 
-def _cells(products: Sequence[Product], depth: int) -> NDArray[np.uint64]:
-    """Give the cells that footprints meet, perhaps a few more."""
+def _cells(products: Sequence[Product], depth: int, frame: Frame) -> NDArray[np.uint64]:
+    """Give the cells of a frame that footprints meet, perhaps a few more."""
     found: set[int] = set()
     for product in products:
         if product.region is not None:
-            found.update(_cells_of(product.region, depth).tolist())
+            found.update(_cells_of(product.region, depth, frame).tolist())
     return np.array(sorted(found), np.uint64)
 
 
-def _cells_of(region: Region, depth: int) -> NDArray[np.uint64]:
+def _cells_of(region: Region, depth: int, frame: Frame) -> NDArray[np.uint64]:
     xyz, radius_deg = bounding_cap(region)
     if isinstance(region, Polygon) and radius_deg < 80.0:
-        ra, dec = np.array(region.vertices).T
+        # Its sides are great circles in any frame.
+        lon, lat = from_icrs(frame, *np.array(region.vertices).T)
         cells = healpix.polygon_search(
-            Longitude(ra, "deg"), Latitude(dec, "deg"), depth, flat=True
+            Longitude(lon, "deg"), Latitude(lat, "deg"), depth, flat=True
         )[0]
     else:
-        x, y, z = (float(part) for part in xyz)
+        lon, lat = from_icrs(frame, *(np.array([part]) for part in _place(xyz)))
         cells = healpix.cone_search(
-            Longitude(math.degrees(math.atan2(y, x)), "deg"),
-            Latitude(math.degrees(math.asin(max(-1.0, min(1.0, z)))), "deg"),
+            Longitude(lon[0], "deg"),
+            Latitude(lat[0], "deg"),
             # Small regions are a point to it.
             Latitude(min(180.0, max(radius_deg, 1e-6)), "deg") if radius_deg <= 90.0
             else Longitude(min(180.0, radius_deg), "deg"),
@@ -130,68 +145,79 @@ def _cells_of(region: Region, depth: int) -> NDArray[np.uint64]:
     return np.asarray(cells, np.uint64)
 
 
-def _moc(cells: NDArray[np.uint64], depth: int) -> bytes:
-    from mocpy import MOC  # noqa: PLC0415 - only where one is asked for
-
-    moc = MOC.from_healpix_cells(cells, np.full(cells.shape, depth, np.uint8), depth)
-    out = io.BytesIO()
-    moc.serialize(format="fits").writeto(out)
-    return out.getvalue()
+def _place(xyz: Vector) -> tuple[float, float]:
+    x, y, z = (float(part) for part in xyz)
+    return math.degrees(math.atan2(y, x)) % 360.0, math.degrees(math.asin(max(-1.0, min(1.0, z))))
 
 
-def _view(products: Sequence[Product], order: int) -> View:
-    """Choose a view of the images: all of them, or the surroundings of the middle one."""
+def _view(
+    products: Sequence[Product], cells: NDArray[np.uint64], depth: int, order: int, frame: Frame
+) -> View:
+    """Choose a view, on the middle of an image: of all, or of the largest field.
+
+    Parameters
+    ----------
+    products
+        The images.
+    cells, depth
+        That they cover.
+    order
+        Of the deepest tiles.
+    frame
+        Of the cells.
+    """
     caps = [bounding_cap(one.region) for one in products if one.region is not None]
+    places = [_place(xyz) for xyz, _ in caps]
     directions = np.array([np.asarray(xyz, np.float64) for xyz, _ in caps])
-    nearest = directions[int(np.argmax(directions @ directions.mean(axis=0)))]
-    away = np.degrees(np.arccos(np.clip(directions @ nearest, -1.0, 1.0)))
-    reach = float((away + np.array([radius for _, radius in caps])).max())
+    radii = np.array([radius for _, radius in caps])
+    lon, lat = from_icrs(frame, *np.array(places).T)
+    within = healpix.lonlat_to_healpix(Longitude(lon, "deg"), Latitude(lat, "deg"), depth)
+    shown = np.isin(within.astype(np.uint64), main_part(depth, cells))
+    if not shown.any():
+        shown[:] = True
+    middle = int(np.argmax(np.where(shown, directions @ directions[shown].mean(axis=0), -np.inf)))
+    away = np.degrees(np.arccos(np.clip(directions @ directions[middle], -1.0, 1.0)))
+    reach = float((away + radii)[shown].max())
     margin = pixel_size_arcsec(order) * TILE_WIDTH / 3600.0
-    return View(
-        math.degrees(math.atan2(nearest[1], nearest[0])) % 360.0,
-        math.degrees(math.asin(max(-1.0, min(1.0, float(nearest[2]))))),
-        min(2.0 * reach + 0.2 * margin, 60.0),
-    )
+    return View(*places[middle], min(2.0 * reach + 0.2 * margin, 60.0))
 
 
-def live_properties(
-    selection: Selection, recipe: KnownRecipe, summary: Summary, settings: HipsSettings,
-    creator_did: str,
-) -> str:  # fmt: skip
-    """Write the properties (HiPS 1.0 section 4.4)."""
-    view = summary.view
-    return format_properties(
-        {
-            "creator_did": creator_did,
-            "hips_creator": settings.creator,
-            "obs_title": selection.title,
-            "obs_collection": ", ".join(summary.provenance.collections),
-            "obs_description": describe(selection, summary),
-            "obs_copyright": settings.copyright,
-            **summary.provenance.keywords(),
-            "dataproduct_type": "image",
-            "hips_version": "1.4",
-            "hips_builder": "Skylane",
-            "hips_release_date": minute(summary.changed),
-            "hips_status": f"{settings.status} master unclonable",
-            "hips_tile_format": "png fits",
-            "hips_order": recipe.order,
-            "hips_order_min": 0,
-            "hips_tile_width": TILE_WIDTH,
-            "hips_frame": "equatorial",
-            "hips_pixel_scale": f"{pixel_size_arcsec(recipe.order) / 3600.0:.6g}",
-            "hips_pixel_bitpix": -32,
-            "data_pixel_bitpix": -32,
-            "hips_pixel_cut": f"{recipe.cuts[0]:.6g} {recipe.cuts[1]:.6g}",
-            "hips_sampling": settings.kernel,
-            "hips_overlay": "mean",
-            "hips_hierarchy": "mean",
-            "s_pixel_scale": f"{recipe.image_arcsec / 3600.0:.6g}",
-            "hips_initial_ra": f"{view.ra_deg:.6f}",
-            "hips_initial_dec": f"{view.dec_deg:.6f}",
-            "hips_initial_fov": f"{view.fov_deg:.6g}",
-            "moc_sky_fraction": f"{summary.sky_fraction:.6g}",
-        }
+def live_survey(
+    selection: Selection, summary: Summary, settings: HipsSettings, creator_did: str,
+    recipe: KnownRecipe | None = None,
+) -> Survey:  # fmt: skip
+    """Say what a live HiPS is; without a recipe no more than goes into a list.
+
+    Parameters
+    ----------
+    selection, summary
+        Its images.
+    settings
+        Of HiPS.
+    creator_did
+        IVOID of the HiPS.
+    recipe
+        How its tiles are made.
+    """
+    values: dict[str, object] = {}
+    if recipe is not None:
+        values = BandValues(
+            recipe.image_arcsec, recipe.cuts, recipe.data_range, recipe.zero_point_mag,
+            summary.provenance.unit,
+        ).keywords(settings)  # fmt: skip
+    return Survey(
+        creator_did=creator_did,
+        title=selection.title,
+        text=describe(selection, summary),
+        collection=", ".join(summary.provenance.collections),
+        formats=settings.formats,
+        provenance=summary.provenance,
+        made=summary.began,
+        released=summary.changed,
+        order=None if recipe is None else recipe.order,
+        clonable=False,
+        frame=settings.frame,
+        extra={"dataproduct_subtype": "live", **values},
     )
 
 

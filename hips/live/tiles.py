@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from hips.background.kept import Backgrounds, Plane
+from hips.formats import Encoding
 from hips.live.images import KnownRecipe, TileJob
 from hips.live.regions import meets, tile_circle, tile_outline
 from hips.live.selection import Selection, Selections
-from hips.live.sources import Sources, digest_of_texts
+from hips.live.sources import Coarse, Sources, digest_of_texts
 from hips.live.worker import choose_recipe, make_tile, read_recipe
 from hips.names import BUILD_FOLDER
 from hips.settings import HipsSettings
@@ -123,6 +124,12 @@ class LiveTile:
     body: bytes
     etag: str
     """Empty if the tile lacks images that will be there soon."""
+    new_previews: int = 0
+    """Previews of images that were made for it."""
+
+
+def _never(_etag: str) -> bool:
+    return False
 
 
 class LiveTiles:
@@ -147,6 +154,7 @@ class LiveTiles:
         self._selections, self._recipes, self._sources = selections, recipes, sources
         self._pool, self._settings = pool, settings
         self._kept = DiskCache(folder, settings.live.cache_bytes)
+        self._encoding = Encoding.of_band(settings)
 
     async def tile(
         self, name: str, order: int, npix: int, extension: str, known: Callable[[str], bool]
@@ -158,18 +166,43 @@ class LiveTiles:
         name
             Of the live HiPS.
         order, npix, extension
-            The tile; ``fits`` or ``png``.
+            The tile; of one of the formats that `hips.settings` says.
         known
             Tells whether the client has the tile of an ETag; its body is empty then.
 
         Raises
         ------
         NotFoundError
-            If there is no such HiPS, or no image there.
+            If there is no such HiPS or format, or no image there.
         ServiceUnavailable
             If too many requests wait, or storage does not answer.
         """
         selection = await in_thread(partial(self._selections.find, name))
+        if extension not in self._encoding.marks:
+            words = ", ".join(self._encoding.words)
+            raise NotFoundError(f"the tiles of live HiPS here are {words}")
+        return await self.of(selection, order, npix, extension, known)
+
+    async def of(
+        self, selection: Selection, order: int, npix: int, extension: str,
+        known: Callable[[str], bool] = _never, new_previews: int | None = None,
+    ) -> LiveTile:  # fmt: skip
+        """Give a tile of a selection.
+
+        Parameters
+        ----------
+        selection, order, npix, known
+            As of `tile`.
+        extension
+            As of `hips.live.images.TileJob`.
+        new_previews
+            How many may be made for it; by default as the settings say.
+
+        Raises
+        ------
+        NotFoundError, ServiceUnavailable
+            As of `tile`.
+        """
         recipe = await self._recipes.of(selection)
         if recipe is None or order > recipe.order:
             raise _absent()
@@ -177,6 +210,7 @@ class LiveTiles:
         if not products:
             raise _absent()
         versions = [text for product in products for text in (product.did, product.version)]
+        mark = self._encoding.marks.get(extension, "")
         known_skies = recipe.backgrounds or Backgrounds()
         planes = {
             product.did: plane
@@ -184,38 +218,39 @@ class LiveTiles:
             if (plane := known_skies.of(product.did, product.version)) is not None
         }
         skies = () if recipe.backgrounds is None else (known_skies.level, sorted(planes.items()))
-        key = digest_of_texts(recipe.digest, order, npix, *versions, *skies)
+        key = digest_of_texts(recipe.digest, order, npix, mark, *versions, *skies)
         etag = f'"{key}-{extension}"'
         if known(etag):
             return LiveTile(b"", etag)
-        kept = await in_thread(partial(self._kept.get, key, extension))
+        kept, made = await in_thread(partial(self._kept.get, key, extension)), 0
         if kept is None:
-            kept, whole = await self._made(recipe, planes, products, order, npix, extension)
+            new = self._settings.live.new_previews if new_previews is None else new_previews
+            coarse = Coarse([], products)
+            if order < recipe.order:
+                coarse = await self._sources.coarse(products, order, new)
+            made = coarse.made
+            kept, whole = await self._made(recipe, planes, coarse, order, npix, extension)
             if whole:
                 await in_thread(partial(self._kept.put, key, extension, kept))
             else:
                 etag = ""
         if not kept:
             raise _absent()
-        return LiveTile(kept, etag)
+        return LiveTile(kept, etag, made)
 
     async def _made(
-        self, recipe: KnownRecipe, planes: Mapping[str, Plane], products: list[Product],
-        order: int, npix: int, extension: str,
+        self, recipe: KnownRecipe, planes: Mapping[str, Plane], coarse: Coarse, order: int,
+        npix: int, extension: str,
     ) -> tuple[bytes, bool]:  # fmt: skip
         """Make a tile; tells too whether it has all its images."""
-        whole, previews, direct = True, [], products
-        if order < recipe.order:
-            coarse = await self._sources.coarse(products, order)
-            whole, previews, direct = not coarse.missing, coarse.previews, coarse.direct
-        images = await in_thread(partial(self._sources.images, direct))
+        images = await in_thread(partial(self._sources.images, coarse.direct))
         job = TileJob(
-            order, npix, extension, recipe.text, self._settings, images, tuple(previews), planes,
-            None if recipe.backgrounds is None else recipe.backgrounds.level,
+            order, npix, extension, recipe.text, self._settings, images, tuple(coarse.previews),
+            planes, None if recipe.backgrounds is None else recipe.backgrounds.level,
         )  # fmt: skip
         made = await self._pool.run(make_tile, job)
         self._sources.changed(made.changed)
-        whole = whole and not made.lost and len(images) == len(direct)
+        whole = not coarse.missing and not made.lost and len(images) == len(coarse.direct)
         return made.body or b"", whole
 
     def behind(self, selection: Selection, order: int, npix: int) -> list[Product]:
@@ -229,8 +264,9 @@ class LiveTiles:
 
     def touching(self, selection: Selection, order: int, npix: int, limit: int) -> list[Product]:
         """Give the images whose footprints meet a tile, by identifier; some, if there are more."""
-        outline = tile_outline(order, npix)
-        near = self._selections.products(selection, tile_circle(order, npix), 4 * limit)
+        frame = self._settings.frame
+        outline = tile_outline(order, npix, frame)
+        near = self._selections.products(selection, tile_circle(order, npix, frame), 4 * limit)
         found = [one for one in near if one.region is None or meets(one.region, outline)]
         return sorted(found, key=lambda product: product.did)[:limit]
 
@@ -238,7 +274,7 @@ class LiveTiles:
         self, selection: Selection, order: int, npix: int, limit: int, deeper: int,
         found: dict[str, Product],
     ) -> None:  # fmt: skip
-        region = tile_circle(order, npix)
+        region = tile_circle(order, npix, self._settings.frame)
         listed = self._selections.products(selection, region, limit + 1)
         if len(listed) > limit and deeper and limit > _FEW:
             for child in range(4):

@@ -9,12 +9,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hips.live.images import KnownRecipe, LiveImage, MadePreview, MadeTile, TileJob
+import numpy as np
+from numpy.typing import NDArray
+
+from hips.formats import decode_picture
+from hips.live.images import (
+    AllskyJob,
+    KnownRecipe,
+    LiveImage,
+    MadePreview,
+    MadeTile,
+    PreviewJob,
+    TileJob,
+)
 from hips.live.recipe import known_recipe, settle
+from hips.preview import PreviewGrid
 from hips.settings import HipsSettings
 from vodal.errors import ChangedError, DataError, NotFoundError
 
-__all__ = ["PRELOAD", "choose_recipe", "make_preview", "make_tile", "read_recipe", "warm_up"]
+__all__ = [
+    "PRELOAD", "choose_recipe", "draw_preview", "make_allsky", "make_preview", "make_tile",
+    "read_recipe", "warm_up",
+]  # fmt: skip
 
 PRELOAD = ("hips.live.render",)
 """Modules that a worker imports before its first request."""
@@ -22,8 +38,6 @@ PRELOAD = ("hips.live.render",)
 
 def warm_up() -> None:
     """Load what is loaded only when a first tile is made."""
-    import numpy as np  # noqa: PLC0415 - heavy, and for workers only
-
     from hips.cells import sky_of  # noqa: PLC0415
     from hips.encode import png_grey  # noqa: PLC0415
     from hips.stretch import Stretch  # noqa: PLC0415
@@ -57,6 +71,23 @@ def make_tile(job: TileJob) -> MadeTile:
     from hips.live.render import render_tile  # noqa: PLC0415
 
     return render_tile(job)
+
+
+def make_allsky(job: AllskyJob) -> bytes:
+    """Make a picture of order 3; see `hips.live.render.render_allsky`."""
+    from hips.live.render import render_allsky  # noqa: PLC0415
+
+    return render_allsky(job)
+
+
+def draw_preview(job: PreviewJob) -> bytes:
+    """Draw ``preview.jpg``."""
+    pictures = dict(job.pictures)
+
+    def picture_of(npix: int) -> NDArray[np.uint8] | None:
+        return decode_picture(pictures[npix]) if npix in pictures else None
+
+    return PreviewGrid(job.view, job.deepest, job.frame).draw(picture_of, job.quality)
 
 
 def make_preview(image: LiveImage, settings: HipsSettings, path: Path) -> MadePreview:

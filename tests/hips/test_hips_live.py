@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import cdshealpix.nested as healpix
@@ -9,17 +10,29 @@ import numpy as np
 import pytest
 from astropy.coordinates import Latitude, Longitude
 from astropy.io import fits
+from PIL import Image
 
 from hips.behind import dids_behind
 from hips.build import build
 from hips.encode import read_fits
+from hips.formats import Encoding
 from hips.live import previews
-from hips.live.images import LiveImage, TileJob
-from hips.live.worker import choose_recipe, make_preview, make_tile, read_recipe
+from hips.live.images import AllskyJob, LiveImage, PreviewJob, TileJob
+from hips.live.worker import (
+    choose_recipe,
+    draw_preview,
+    make_allsky,
+    make_preview,
+    make_tile,
+    read_recipe,
+)
 from hips.names import TILE_WIDTH, pixel_size_arcsec, tile_path
+from hips.preview import PreviewGrid
+from hips.properties import parse_properties
 from hips.recipe import Recipe
 from hips.settings import HipsSettings
 from hips.tree import TileTree
+from hips.view import View
 from vodal.storage import LOCAL
 from vodal.testing.skies import make_wcs
 
@@ -106,6 +119,17 @@ def built(shelf, folder, settings):
         ("kink", False, {"weights": "feather"}),
         ("equator", True, {"weights": "variance"}),
         ("equator", False, {"weights": "variance", "order": 9, "conserve": "flux"}),
+        ("seam", False, {"frame": "galactic", "background": "median"}),
+        (
+            "pole",
+            True,
+            {
+                "frame": "galactic",
+                "formats": ("jpeg", "webp", "png", "fits"),
+                "jpeg_quality": 70,
+                "webp_quality": "lossless",
+            },
+        ),
     ],
 )
 def test_the_deepest_tiles_are_the_generators_byte_for_byte(
@@ -126,7 +150,7 @@ def test_the_deepest_tiles_are_the_generators_byte_for_byte(
     tiles = TileTree(hips).tiles(chosen.order, "fits")
     assert tiles
     for npix in tiles:
-        for extension in ("fits", "png"):
+        for extension in Encoding.of_band(settings).marks:
             made = make_tile(
                 TileJob(chosen.order, npix, extension, chosen.text, settings, tuple(images))
             )
@@ -186,11 +210,53 @@ def coarse(images, recipe, settings, folder, order, npix, extension="fits"):
     return make_tile(job)
 
 
-@pytest.mark.parametrize("place", list(PLACES))
-def test_coarse_tiles_show_what_the_generators_show(tmp_path, save_image, shelf, place):
+@pytest.mark.parametrize("frame", ["equatorial", "galactic"])
+def test_pictures_of_the_whole_are_the_generators_byte_for_byte(tmp_path, save_image, shelf, frame):
+    """Allsky where it is made of the deepest tiles; the preview of the same tiles."""
+    sky(tmp_path, save_image, shelf, *PLACES["kink"])
+    for order in (3, 8):
+        settings = HipsSettings(
+            order=order, frame=frame, formats=("png", "webp", "jpeg", "fits"), jpeg_quality=60
+        )
+        hips = built(shelf, tmp_path / f"hips{order}", settings)
+        images, recipe = live_images(shelf), read_recipe(hips, settings)
+
+        def tile(npix, extension, recipe=recipe, settings=settings, images=tuple(images)):
+            job = TileJob(recipe.order, npix, extension, recipe.text, settings, images)
+            return npix, make_tile(job).body
+
+        there = TileTree(hips).tiles(order, "fits")
+        if order == 3:
+            cells = tuple(tile(npix, "cell") for npix in there)
+            for extension in Encoding.of_band(settings).marks:
+                job = AllskyJob(recipe.text, settings, extension, cells)
+                assert make_allsky(job) == (hips / f"Norder3/Allsky.{extension}").read_bytes()
+            continue
+        values = parse_properties((hips / "properties").read_text())
+        keys = ("hips_initial_ra", "hips_initial_dec", "hips_initial_fov")
+        view = View(*(float(values[key]) for key in keys))
+        grid, tree = PreviewGrid(view, order, frame), TileTree(hips)
+        known = {npix: tree.read(grid.order, npix, "png") for npix in grid.tiles()}
+        pictures = tuple((npix, data) for npix, data in known.items() if data is not None)
+        assert pictures
+        drawn = draw_preview(PreviewJob(view, order, frame, 60, pictures))
+        theirs, ours = (
+            np.asarray(Image.open(io.BytesIO(data)).convert("L"), float)
+            for data in ((hips / "preview.jpg").read_bytes(), drawn)
+        )
+        # The view of the properties is rounded; a pixel may come from the next one of a tile.
+        assert np.abs(theirs - ours).mean() < 2.0
+        assert theirs.max() > 50.0
+
+
+@pytest.mark.parametrize(
+    ("place", "frame"),
+    [*((place, "equatorial") for place in PLACES), ("kink", "galactic")],
+)
+def test_coarse_tiles_show_what_the_generators_show(tmp_path, save_image, shelf, place, frame):
     """Within the noise of sampling, which averages out as pixels get coarser."""
     sky(tmp_path, save_image, shelf, *PLACES[place])
-    settings = HipsSettings()
+    settings = HipsSettings(frame=frame)
     hips = built(shelf, tmp_path / "hips", settings)
     images = live_images(shelf)
     recipe = read_recipe(hips, settings)

@@ -17,7 +17,8 @@ from vodal.testing.skies import make_wcs
 ROWS = {
     "t_min": 60000.25, "t_max": 60000.75, "em_min": 4.1e-7, "em_max": 5.5e-7, "t_exptime": 90.0,
     "s_ra": 40.0, "s_dec": 10.0, "o_ucd": "phot.flux", "obs_creator_name": "Zoë Survey Team",
-    "bib_reference": "2026A&A...1..1X", "facility_name": "Dome", "instrument_name": "Cam",
+    "bib_reference": "2026A&A...1..1X", "o_unit": "ct", "facility_name": "Dome",
+    "instrument_name": "Cam",
 }  # fmt: skip
 
 
@@ -26,6 +27,9 @@ def bands(tmp_path, shelf, save_image):
     """Give the HiPS of three bands; the first of two images, of which one has no times."""
     wcs = make_wcs(40.0, 10.0, 60, 0.5, distorted=False)
     folders = {}
+    settings = HipsSettings(
+        copyright="(c) us", copyright_url="https://us.example/c", acknowledgment="Based on us"
+    )
     for band in "gri":
         shelf.items.clear()
         for number in range(2 if band == "g" else 1):
@@ -34,7 +38,7 @@ def bands(tmp_path, shelf, save_image):
             rows = ROWS if number == 0 else {**ROWS, "t_min": None, "t_max": None, "em_max": 5.7e-7}
             shelf.put(path, **rows)
         folders[band] = build(
-            shelf.items, shelf.index, tmp_path / "hips", HipsSettings(copyright="(c) us"),
+            shelf.items, shelf.index, tmp_path / "hips", settings,
             name=band, title=f"Sky ö {band}", creator_did=f"ivo://test.example/hips/{band}",
         ).path  # fmt: skip
     return folders
@@ -50,10 +54,15 @@ def test_properties_are_complete_and_from_the_rows(bands, tmp_path):
         "hips_pixel_bitpix", "hips_tile_width", "hips_pixel_cut", "hips_order_min", "hips_nb_tiles",
         "moc_sky_fraction", "hips_estsize", "hips_builder", "hips_sampling", "hips_overlay",
         "hips_creator", "publisher_id", "obs_collection", "obs_copyright", "hips_pixel_scale",
-        "s_pixel_scale", "client_category", "data_ucd", "bib_reference",
+        "s_pixel_scale", "client_category", "data_ucd", "bib_reference", "hips_bunit",
+        "hips_data_range", "hips_skyval", "hips_hierarchy", "data_pixel_bitpix", "obs_ack",
+        "obs_copyright_url",
     }  # fmt: skip
     assert {*MANDATORY, *RECOMMENDED, *needed} <= {key for key, value in values.items() if value}
     assert values["hips_creator"] == "Zoë Survey Team"
+    assert values["hips_bunit"] == "ct"
+    assert values["data_pixel_bitpix"] == "-32"
+    assert values["hips_data_range"] == "5 5"
     assert values["publisher_id"] == "ivo://test.example"
     assert (values["obs_regime"], values["client_category"]) == ("Optical", "Image/Optical")
     assert (float(values["em_min"]), float(values["em_max"])) == (4.1e-7, 5.7e-7)
@@ -65,7 +74,11 @@ def test_properties_are_complete_and_from_the_rows(bands, tmp_path):
         bands, tmp_path, HipsSettings(), name="c", title="c", creator_did="ivo://test.example/c"
     )
     color = properties(made.path)
-    without_fits = {"hips_pixel_bitpix", "hips_pixel_cut", "hips_sampling", "hips_overlay"}
+    assert [color[f"hips_rgb_{part}"] for part in ("red", "green", "blue")] == list("gri")
+    without_fits = {
+        "hips_pixel_bitpix", "hips_pixel_cut", "hips_sampling", "hips_overlay", "hips_bunit",
+        "hips_data_range",
+    }  # fmt: skip
     assert {*MANDATORY, *RECOMMENDED, "dataproduct_subtype"} <= set(color)
     assert without_fits.isdisjoint(color)
     for key in ("hips_creator", "data_ucd", "bib_reference", "client_category"):

@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import cdshealpix.nested as healpix
 import httpx
 import numpy as np
 import pytest
+from astropy.coordinates import Latitude, Longitude
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
@@ -22,9 +24,9 @@ from starlette.routing import Mount
 from hips.app import create_app
 from hips.build import build
 from hips.composite import build_color
-from hips.coverage import View, first_view
+from hips.coverage import View, first_view, place_within
 from hips.links import HipsLinks
-from hips.names import tile_path
+from hips.names import deinterleave, tile_path
 from hips.page import index_page
 from hips.properties import format_properties, minute, obs_regime, parse_properties
 from hips.publish import NAME, safe_name
@@ -315,13 +317,31 @@ def test_safe_names_are_names(parts):
 
 
 def test_the_first_view_is_on_a_tile_and_holds_them_all():
-    view = first_view(3, list(range(768)))
-    assert view.fov_deg == 180.0
-    view = first_view(3, [0])
-    assert 7.0 < view.fov_deg < 15.0
-    # Two clumps at opposite places: one of them, not the empty middle.
-    view = first_view(6, [0, 1, 2, 3, 40000])
-    assert view.fov_deg == 60.0
+    tile, fov_deg = first_view(3, list(range(768)))
+    assert fov_deg == 180.0
+    tile, fov_deg = first_view(3, [0])
+    assert tile == 0
+    assert 7.0 < fov_deg < 15.0
+    # Two fields far apart: the larger of them, and not the empty sky between.
+    tile, fov_deg = first_view(6, [0, 1, 2, 3, 40000])
+    assert tile in range(4)
+    assert 1.8 < fov_deg < 6.0
+    # Two that are near each other are seen together.
+    near = [0, 1, 2, 3, 12, 13, 14, 15]
+    assert first_view(6, near)[1] > 4.0
+
+
+def test_a_place_within_a_tile_has_a_value():
+    there = np.zeros((512, 512), bool)
+    there[500, 10:400], there[10:500, 10] = True, True  # an angle, whose middle is blank
+    for order, npix in ((6, 12345), (20, 9_000_000_000_000)):
+        ra, dec = place_within(order, npix, there)
+        cell = int(
+            healpix.lonlat_to_healpix(Longitude([ra], "deg"), Latitude([dec], "deg"), order + 9)[0]
+        )
+        assert cell >> 18 == npix
+        x, y = deinterleave(np.array([cell & (1 << 18) - 1]))
+        assert there[511 - x[0], y[0]]
 
 
 def test_the_server_and_the_links_load_nothing_that_computes():
@@ -373,8 +393,6 @@ def test_aladin_finds_no_error(site, name):
 
 
 def test_the_tile_of_a_place_is_where_clients_look(site):
-    import cdshealpix.nested as healpix
-    from astropy.coordinates import Latitude, Longitude
 
     for order in range(11):
         cell = int(

@@ -12,11 +12,14 @@ import httpx
 import numpy as np
 import pytest
 import pyvo
+from astropy.config import set_temp_cache
 from astropy.coordinates import Latitude, Longitude
 from astropy.io import fits
 from astropy.io.votable import parse as parse_votable
+from astropy.wcs import WCS
 from mocpy import MOC
 from PIL import Image
+from reproject.hips import hips_as_dask_array
 
 from hips.properties import MANDATORY, parse_properties
 from hips.tree import TileTree
@@ -142,7 +145,9 @@ def test_a_selection_shows_its_images_alone(live):
         ("demo/Norder11/Dir0/Npix1.png", 404, "no image"),
         ("demo/Norder3/Dir0/Npix768.png", 404, "no such tile"),
         ("demo/Norder3/Dir10000/Npix1.png", 404, "no such tile"),
-        ("demo/Norder3/Dir0/Npix1.jpg", 404, "no such tile"),
+        ("demo/Norder3/Dir0/Npix1.jpg", 404, "png, fits"),
+        ("demo/Norder3/Dir0/Npix1.gif", 404, "no such tile"),
+        ("demo/Norder3/Allsky.jpg", 404, "Allsky.jpg"),
         ("demo/Norder99/Dir0/Npix1.png", 404, "no such tile"),
         ("demo/../demo/x", 404, ""),
         ("wrong/properties", 500, "hips.live.selections.wrong is wrong: unknown column t_exptim"),
@@ -225,6 +230,27 @@ def test_an_exposure_is_on_the_sky_when_it_has_landed_and_gone_when_it_is_withdr
         )  # fmt: skip
         if old.status_code == 200:
             assert now.content == old.content
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_reproject_s_reader_loads_it_over_http(live, tmp_path):
+    """Every pixel that it finds lies where the tile's own coordinates say."""
+    compared = 0
+    with set_temp_cache(tmp_path):
+        for level in (0, 3, 9, 10):
+            url = f"{live.url}/hips/live/demo-r"
+            array, wcs = hips_as_dask_array(url, level=level)
+            npix = tile_number(level, *CENTRE)
+            with fits.open(
+                io.BytesIO(get(tile_url(live, "demo-r", level, npix, "fits")).content)
+            ) as hdus:
+                value, own = hdus[0].data, WCS(hdus[0].header)
+            row, column = (int(v[0]) for v in np.nonzero(np.isfinite(value)))
+            x, y = (round(float(v)) for v in wcs.world_to_pixel(own.pixel_to_world(column, row)))
+            block = array.blocks[y // 512, x // 512].compute()
+            assert block[y % 512, x % 512] == pytest.approx(float(value[row, column]))
+            compared += 1
+    assert compared == 4
 
 
 def test_built_and_live_have_the_same_deepest_tiles_and_progenitors(live, cli):

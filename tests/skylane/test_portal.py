@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,7 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 selenium = pytest.importorskip("selenium")
 from selenium import webdriver  # noqa: E402
@@ -138,6 +141,25 @@ def test_the_page_reached_for_nothing_elsewhere(page, site):
     )
     away = [n for n in names if not n.startswith((site.url, "data:", "blob:"))]
     assert not away, json.dumps(away)
+
+
+@pytest.mark.parametrize("name", ["demo-r", "live/demo-r"])
+def test_a_hips_is_shown_on_its_own_page(page, site, name):
+    """The stars of the brightest exposure of the band are where they are on the sky."""
+    page.get(f"{site.url}/hips/{name}/")
+    tiles = "performance.getEntriesByType('resource').map(e => e.name)"
+    pattern = f"hips\\/{name.replace('/', chr(92) + '/')}\\/Norder\\d+\\/.*Npix\\d+\\.png"
+    assert _wait(page, f"{tiles}.some(name => /{pattern}/.test(name))")
+
+    def shown(browser) -> bool:
+        picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("L")
+        middle = np.asarray(picture)[300:700, 300:900]
+        return len(np.unique(middle)) > 60
+
+    WebDriverWait(page, WAIT_S).until(shown)
+    _picture(page, f"hips-{name.replace('/', '-')}")
+    names = page.execute_script(f"return {tiles}")
+    assert not [n for n in names if not n.startswith((site.url, "data:", "blob:"))]
 
 
 def test_without_aladin_lite_the_page_says_how_to_get_it(site_settings, tmp_path):
