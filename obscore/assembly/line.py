@@ -25,6 +25,7 @@ from obscore.assembly.read import Outcome, read_file, read_file_within
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for
+from obscore.assembly.survey import Survey, vanished_message
 from obscore.settings import IngestSettings, ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
@@ -32,18 +33,26 @@ from vodal.errors import DeadlineError, ServiceUnavailable, SkylaneError, TooLar
 from vodal.pool import WarmPool
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["Progress", "ingest", "read_elsewhere", "reading_pool"]
+__all__ = [
+    "OURS",
+    "SKIPPED",
+    "Progress",
+    "ingest",
+    "read_elsewhere",
+    "reading_pool",
+    "worker_count",
+]
 
 Progress = Callable[[int, int], None]
 """Told the number of files done and the total; a total of 0 is not known yet."""
 
-_SKIPPED = {"duplicate"}
+SKIPPED = {"duplicate"}
 """Problems of a source that are no fault of a file."""
 _MAX_WORKERS = 8
 _GRACE_S = 60.0
 """A process that does not end by itself when a file's time is over is killed after so much more;
 a new process has so long to start."""
-_OURS = {"timeout", "crashed", "memory", "unreadable", "internal"}
+OURS = {"timeout", "crashed", "memory", "unreadable", "internal"}
 """Refusals that may be the machine's fault: a file that has not changed keeps its rows."""
 
 
@@ -91,7 +100,7 @@ def ingest(
     run = _Run(source, store, settings, dry_run=dry_run, progress=progress, report=report)
     started = time.monotonic()
     todo = run.survey()
-    count = _workers(workers, settings, len(todo))
+    count = min(worker_count(workers, settings), len(todo))
     if count == 0:
         for candidate in todo:
             run.take(candidate, read_file(candidate, run.rules(candidate.collection)))
@@ -101,11 +110,12 @@ def ingest(
     return replace(run.summary, seconds=time.monotonic() - started)
 
 
-def _workers(asked: int | None, settings: ObsCoreSettings, files: int) -> int:
+def worker_count(asked: int | None, settings: ObsCoreSettings) -> int:
+    """Give how many processes read headers: what is asked for, else the setting's number."""
     count = settings.ingest.workers if asked is None else asked
     if count is None:
         count = min(os.cpu_count() or 1, _MAX_WORKERS)
-    return min(count, files)
+    return count
 
 
 class _Run:
@@ -124,10 +134,8 @@ class _Run:
         self._source, self._store, self._settings = source, store, settings
         self._dry_run, self._progress, self._report = dry_run, progress, report
         self._rules: dict[str, Rules] = {}
-        self._known: dict[str, KnownFile] = {}
-        self._vanished: dict[str, KnownFile] = {}
-        self._closed: list[str] = []
-        self._done = self._total = 0
+        self._survey = Survey(source, store, self.rules)
+        self._done = 0
         self.summary = Summary(dry_run=dry_run)
         limits = settings.ingest
         self._batch = Batch(
@@ -143,25 +151,13 @@ class _Run:
 
     def survey(self) -> list[Candidate]:
         """Walk the source and tell of what needs no reading; give the rest."""
-        under = self._source.under_uri
-        known = self._store.known_files(under)
-        self._known = {uri: file for uri, file in known.items() if self._source.holds(uri)}
-        self._vanished = dict(self._known)
         todo: list[Candidate] = []
-        for item in self._source.walk():
-            self._total += 1
+        for item, verdict, known in self._survey.walk():
             if isinstance(item, Problem):
-                self._problem(item)
-                continue
-            rules = self.rules(item.collection)
-            if rules.skips(item.relative):
+                self._problem(item, known)
+            elif verdict == "skipped":
                 self._tell(_about(item, "skipped", message="left out by the settings"))
-                continue
-            known_file = self._vanished.pop(item.uri, None)
-            if known_file is not None and (known_file.version, known_file.mapping_digest) == (
-                item.stat.version,
-                rules.digest_for(item.relative),
-            ):
+            elif verdict == "unchanged":
                 self._tell(_about(item, "unchanged"))
             else:
                 todo.append(item)
@@ -171,13 +167,13 @@ class _Run:
 
     def take(self, candidate: Candidate, outcome: Outcome) -> None:
         """Take what reading a file gave."""
-        known = self._known.get(candidate.uri)
+        known = self._survey.known.get(candidate.uri)
         was_known = known is not None
         if outcome.file is not None:
             self._batch.add(candidate, outcome.file, was_known=was_known)
         elif outcome.refusal is not None:
             unchanged = known is not None and known.version == candidate.stat.version
-            keep = unchanged and outcome.refusal.reason in _OURS
+            keep = unchanged and outcome.refusal.reason in OURS
             self._batch.refuse(candidate, outcome.refusal, was_known=was_known, keep=keep)
         self._batch.flush_if_due()
 
@@ -190,32 +186,22 @@ class _Run:
         self._batch.flush()
         gone = {
             uri: file
-            for uri, file in sorted(self._vanished.items())
-            if not any(uri.startswith(closed) for closed in self._closed)
-            and uri not in self._batch.moved
+            for uri, file in self._survey.vanished().items()
+            if uri not in self._batch.moved
         }
-        # A mount that is not there looks like an empty folder: that is no reason to remove all.
-        is_empty = self._total == 0 and len(gone) > 1
-        prune = prune and not self._dry_run and not is_empty
+        why_kept = self._survey.why_kept(len(gone))
+        prune = prune and not self._dry_run and not why_kept
         if prune and gone:
             self._store.remove(gone)
         for uri, file in gone.items():
-            if self._source.exists(uri):
-                message = "the file is there, but is not among the source's any more"
-            else:
-                message = "the file is not there any more"
-            if is_empty:
-                message += "; the whole folder is empty, so nothing is removed (is it mounted?)"
+            message = vanished_message(self._source, uri) + why_kept
             status: Status = "removed" if prune else "vanished"
             self._tell(FileReport(uri, "", file.collection, status, message=message))
         self._show(always=True)
 
-    def _problem(self, problem: Problem) -> None:
+    def _problem(self, problem: Problem, known: KnownFile | None) -> None:
         """Tell of a place that could not be looked into."""
-        if problem.uri.endswith("/"):
-            self._closed.append(problem.uri)
-        known = self._vanished.pop(problem.uri, None)
-        status: Status = "skipped" if problem.reason in _SKIPPED else "refused"
+        status: Status = "skipped" if problem.reason in SKIPPED else "refused"
         notes: tuple[str, ...] = ()
         if known is not None and status == "skipped" and not self._dry_run:
             self._store.remove([problem.uri])
@@ -237,7 +223,7 @@ class _Run:
 
     def _show(self, *, always: bool = False) -> None:
         if self._progress is not None and (always or self._done % 16 == 0):
-            self._progress(self._done, self._total)
+            self._progress(self._done, self._survey.total)
 
 
 def _about(item: Candidate, status: Status, message: str = "") -> FileReport:

@@ -7,7 +7,7 @@ of `vodal.products`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,6 +80,10 @@ class Store(Protocol):
 
     def known_files(self, under_uri: str = "") -> dict[str, KnownFile]:
         """Give the files catalogued below a URI prefix, by URI."""
+        ...
+
+    def known_among(self, uris: Collection[str]) -> dict[str, KnownFile]:
+        """Give those of some files that are catalogued, by URI."""
         ...
 
     def files_after(self, uri: str, limit: int) -> list[CataloguedFile]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ class MemoryStore(Store):
             for uri, f in self.files.items()
             if uri.startswith(under_uri)
         }
+
+    @override
+    def known_among(self, uris: Collection[str]) -> dict[str, KnownFile]:
+        return {uri: file for uri, file in self.known_files().items() if uri in uris}
 
     @override
     def write(self, files: Sequence[CataloguedFile]) -> None:

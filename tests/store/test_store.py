@@ -61,6 +61,17 @@ def test_known_files_are_those_below_a_prefix(store):
     )  # fmt: skip
 
 
+def test_known_files_are_found_by_their_names(store):
+    names = [f"file:///{name}" for name in ("a", "a.fz", "é 'b'", "c")]
+    store.write([make_file(name, make_observation(f"ivo://x/y?{name}", SQUARE)) for name in names])
+    asked = [*names[1:3], "file:///none", "file:///a%"]
+    assert store.known_among(asked) == {
+        name: known for name, known in store.known_files().items() if name in names[1:3]
+    }
+    assert len(store.known_among(asked)) == 2
+    assert store.known_among([]) == {}
+
+
 def test_a_replaced_file_leaves_nothing_of_its_former_self(store, case):
     first = [make_observation(f"ivo://x/y?{n}", SQUARE, position=(10.5, 10.5)) for n in range(3)]
     store.write([make_file("file:///a", *first)])

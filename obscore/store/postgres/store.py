@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -55,20 +55,19 @@ _URIS = any_(bindparam("uris", type_=ARRAY(TEXT)))
 _FILE_IDS = select(_FILES.c.id).where(_FILES.c.uri == _URIS)
 _COUNTED = tuple(_OBSCORE.c[name] for name in FACET_NAMES)
 
-_SQL_KNOWN = tables.sql(
-    select(
-        _FILES.c.uri,
-        _FILES.c.collection,
-        _FILES.c.version,
-        _FILES.c.mapping_digest,
-        select(func.count())
-        .where(_OBSCORE.c.file_id == _FILES.c.id)
-        .scalar_subquery()
-        .label("products"),
-    )
-    .where(_FILES.c.uri >= bindparam("low"), _FILES.c.uri < bindparam("high"))
-    .order_by(_FILES.c.uri)
+_KNOWN = select(
+    _FILES.c.uri,
+    _FILES.c.collection,
+    _FILES.c.version,
+    _FILES.c.mapping_digest,
+    select(func.count()).where(_OBSCORE.c.file_id == _FILES.c.id).scalar_subquery(),
 )
+_SQL_KNOWN = tables.sql(
+    _KNOWN.where(_FILES.c.uri >= bindparam("low"), _FILES.c.uri < bindparam("high")).order_by(
+        _FILES.c.uri
+    )
+)
+_SQL_KNOWN_AMONG = tables.sql(_KNOWN.where(_FILES.c.uri == _URIS))
 _SQL_FILES_AFTER = f"{tables.sql(select_files_after(_FILES))} LIMIT %(limit)s"
 _SQL_ROWS_OF = tables.sql(
     select_rows_of(
@@ -131,6 +130,14 @@ class PostgresStore(Store):
 
         def read(connection: Connection) -> list[tuple[Any, ...]]:
             return cast("list[tuple[Any, ...]]", connection.execute(_SQL_KNOWN, bounds).fetchall())
+
+        return {row[0]: KnownFile(*row) for row in self._run(read)}
+
+    @override
+    def known_among(self, uris: Collection[str]) -> dict[str, KnownFile]:
+        def read(connection: Connection) -> list[tuple[Any, ...]]:
+            found = connection.execute(_SQL_KNOWN_AMONG, {"uris": list(uris)}).fetchall()
+            return cast("list[tuple[Any, ...]]", found)
 
         return {row[0]: KnownFile(*row) for row in self._run(read)}
 

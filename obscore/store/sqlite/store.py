@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,20 +41,19 @@ _URIS = func.json_each(bindparam("uris")).table_valued("value")
 _FILE_IDS = select(_FILES.c.id).where(_FILES.c.uri.in_(select(_URIS.c.value)))
 _DOOMED = select(_OBSCORE.c.id).where(_OBSCORE.c.file_id.in_(_FILE_IDS))
 
-_SQL_KNOWN = schema.sql(
-    select(
-        _FILES.c.uri,
-        _FILES.c.collection,
-        _FILES.c.version,
-        _FILES.c.mapping_digest,
-        select(func.count())
-        .where(_OBSCORE.c.file_id == _FILES.c.id)
-        .scalar_subquery()
-        .label("products"),
-    )
-    .where(_FILES.c.uri >= bindparam("low"), _FILES.c.uri < bindparam("high"))
-    .order_by(_FILES.c.uri)
+_KNOWN = select(
+    _FILES.c.uri,
+    _FILES.c.collection,
+    _FILES.c.version,
+    _FILES.c.mapping_digest,
+    select(func.count()).where(_OBSCORE.c.file_id == _FILES.c.id).scalar_subquery(),
 )
+_SQL_KNOWN = schema.sql(
+    _KNOWN.where(_FILES.c.uri >= bindparam("low"), _FILES.c.uri < bindparam("high")).order_by(
+        _FILES.c.uri
+    )
+)
+_SQL_KNOWN_AMONG = schema.sql(_KNOWN.where(_FILES.c.uri.in_(select(_URIS.c.value))))
 _SQL_FILES_AFTER = f"{schema.sql(select_files_after(_FILES))} LIMIT :limit"
 _SQL_ROWS_OF = schema.sql(
     select_rows_of(
@@ -134,6 +133,12 @@ class SqliteStore(Store):
         bounds = {"low": under_uri, "high": under_uri + "\U0010ffff"}
         with self._lock, translated(self.path):
             rows = fetch(self._connection, _SQL_KNOWN, bounds)
+        return {row[0]: KnownFile(*row) for row in rows}
+
+    @override
+    def known_among(self, uris: Collection[str]) -> dict[str, KnownFile]:
+        with self._lock, translated(self.path):
+            rows = fetch(self._connection, _SQL_KNOWN_AMONG, {"uris": json.dumps(list(uris))})
         return {row[0]: KnownFile(*row) for row in rows}
 
     @override
