@@ -271,6 +271,19 @@ class IngestSettings(Settings):
     """Files written in one transaction at most."""
     batch_seconds: float = Field(0.5, gt=0)
     """A file that has been read waits no longer than this to be written."""
+    settle_seconds: float = Field(2.0, ge=0)
+    """With ``--watch``: a file is read when its size and times have been the same for so long. One
+    that its writer closes, or that is moved into place, in a folder of a local disk is read at
+    once."""
+    incomplete_seconds: float = Field(60.0, ge=0)
+    """With ``--watch``: a file that is shorter than its headers say is waited for so long after its
+    last change, then it is refused; it is read again when it changes."""
+    poll_seconds: float = Field(5.0, gt=0)
+    """With ``--watch``: how often folders are looked through that do not tell of changes: on
+    network file systems, and where the system's inotify watches are used up."""
+    rescan_seconds: float = Field(3600.0, gt=0)
+    """With ``--watch``: how often all folders are compared with the catalogue, for what no event
+    told: files behind symbolic links, and disks that were away."""
     renew_changed: bool = True
     """Whether the server catalogues a file anew when a cutout shows that it changed. Without it,
     and where the rules of its rows changed too, that is left to the next ``skylane ingest``."""

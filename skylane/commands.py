@@ -29,6 +29,7 @@ from skylane.progress import step
 from skylane.servers import METRICS_VARIABLE
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
+from skylane.watching import watch_folders
 from vodal.errors import SettingsError, UsageError
 
 __all__ = ["build_hips", "demo", "ingest_folders", "init", "serve"]
@@ -50,8 +51,14 @@ def ingest_folders(
     dry_run: bool = False,
     prune: bool = False,
     report_path: Path | None = None,
+    watch: bool = False,
+    poll_seconds: float | None = None,
 ) -> None:
-    """Run the assembly line over folders and tell what it did."""
+    """Run the assembly line over folders and tell what it did; with ``watch`` keep it running."""
+    if watch and dry_run:
+        raise UsageError("--watch writes what lands; it cannot be had with --dry-run")
+    if poll_seconds is not None and not watch:
+        raise UsageError("--poll says how to watch; give --watch too")
     settings = load_settings(site_path)
     sources = _sources(folders, collection, settings.obscore)
     site = SiteFolder(site_path)
@@ -59,6 +66,13 @@ def ingest_folders(
     site.reports.mkdir(exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     report_path = report_path or site.reports / f"ingest-{stamp}.jsonl"
+    if watch:
+        watch_folders(
+            console, site, backend, sources, settings.obscore, report_path,
+            workers=workers, prune=prune, poll_seconds=poll_seconds,
+        )  # fmt: skip
+        console.print(f"  Report: {report_path}", soft_wrap=True)
+        return
     store = backend.writer()
     try:
         with json_lines(report_path) as report:

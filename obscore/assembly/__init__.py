@@ -1,6 +1,7 @@
 """From files to rows of ObsCore, in the order data flows.
 
 - `line`          a run: what is new is read in processes and written in batches
+- `survey`        what of a source is new, beside the catalogue
 - `rules`         the settings that hold for a collection, and their digest
 - `renewal`       files that changed, taken in anew while the site is served
 - `read`          one file: its headers, its products, and the steps that make a row
@@ -20,6 +21,10 @@
 - `refusal`       why a file makes no row
 - `batch`         files on their way into the store
 - `report`        one record a file, and the summary
+- `live`          the line kept running: files are catalogued as they land
+- `landing`       files that have landed, until they are whole
+- `outbox`        what it has read and waits to be written, as batches
+- `delivery`      a batch into store and report
 """
 
 from __future__ import annotations

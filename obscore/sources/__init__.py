@@ -2,6 +2,8 @@
 
 - `base`  the seam `Source`
 - `fits`  folders of FITS files
+- `watch`  what may have changed in them: the seam `Watch`, and polling
+- `inotify`  the same, by the kernel's events
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from obscore.sources.base import Candidate, Problem, Source
 from vodal.errors import UsageError
 from vodal.storage import FileStat, local_path
 
-__all__ = ["FITS_SUFFIXES", "FolderSource", "configured_sources", "source_of"]
+__all__ = ["FITS_SUFFIXES", "FolderSource", "configured_sources", "is_image_name", "source_of"]
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.fz", ".fit.fz", ".fts.fz", ".fz",
                  ".fits.gz", ".fit.gz", ".fts.gz", ".fits.bz2", ".fit.bz2", ".fits.z")  # fmt: skip
@@ -25,6 +25,15 @@ so that the report names such files instead of passing over them."""
 
 def _uri(path: str) -> str:
     return "file://" + quote(os.fsencode(path), safe="/-_.~+,=:@")
+
+
+def is_image_name(name: str) -> bool:
+    """Tell whether a file of this name is taken for an image: FITS, and not hidden.
+
+    Names under which files are written before they are moved into place (``.a.fits.Xq3d``,
+    ``a.fits.tmp``, ``a.fits.part``) are none.
+    """
+    return not name.startswith(".") and name.lower().endswith(FITS_SUFFIXES)
 
 
 class FolderSource(Source):
@@ -57,6 +66,7 @@ class FolderSource(Source):
             raise UsageError(f"{self.start} is not below {self.root}")
         self.collection = collection or self.root.name or "files"
         self._seen: dict[tuple[int, int], str] = {}
+        self._linked: dict[tuple[int, int], str] = {}
         self._passed_over = 0
 
     @property
@@ -89,6 +99,40 @@ class FolderSource(Source):
             raise UsageError(f"{self.start} is no folder and no file")
         yield from self._folder(str(self.start))
 
+    def look(self, path: str) -> Candidate | Problem | None:
+        """Look at one file as it is now, whatever a walk has found.
+
+        A symbolic link to a file of the source, and a further hard link to one that was met under
+        another name, are problems, as they are in a walk.
+
+        Parameters
+        ----------
+        path
+            Absolute, below the source's folder.
+
+        Returns
+        -------
+        Candidate or Problem or None
+            None if there is no such file, or it is not among the source's.
+        """
+        inner = Path(path).relative_to(self.root).parts
+        if not is_image_name(inner[-1]) or any(part.startswith(".") for part in inner):
+            return None
+        if not os.path.lexists(path) or not self.holds(_uri(path)):
+            return None
+        if os.path.islink(path):  # noqa: PTH114
+            real = os.path.realpath(path)
+            if Path(real).is_relative_to(os.path.realpath(self.root)):
+                return Problem(_uri(path), "duplicate", f"it is the same file as {real}")
+        found = self._file(path, inner[-1], walking=False)
+        if isinstance(found, Problem) and not os.path.lexists(path):
+            return None
+        return found
+
+    def uri_of(self, path: str) -> str:
+        """Give the URI by which a file is known."""
+        return _uri(path)
+
     def _folder(self, folder: str) -> Iterator[Candidate | Problem]:
         # A stack instead of recursion: trees may be deeper than Python's stack.
         stack = [folder]
@@ -110,7 +154,7 @@ class FolderSource(Source):
                     continue
                 if _is_dir(entry):
                     inner.append(entry.path)
-                elif entry.name.lower().endswith(FITS_SUFFIXES):
+                elif is_image_name(entry.name):
                     yield self._file(entry.path, entry.name)
                 else:
                     self._passed_over += 1
@@ -119,7 +163,20 @@ class FolderSource(Source):
     def _is_repeated(self, about: os.stat_result, path: str) -> bool:
         return self._seen.setdefault((about.st_dev, about.st_ino), path) != path
 
-    def _file(self, path: str, name: str) -> Candidate | Problem:
+    def _first_name(self, about: os.stat_result, path: str) -> str:
+        """Give the name under which a file of several names was met first, if it is there yet."""
+        place = (about.st_dev, about.st_ino)
+        first = self._linked.setdefault(place, path)
+        if first != path:
+            try:
+                other = os.stat(first)  # noqa: PTH116
+            except OSError:
+                other = None
+            if other is None or (other.st_dev, other.st_ino) != place:
+                self._linked[place] = first = path
+        return first
+
+    def _file(self, path: str, name: str, *, walking: bool = True) -> Candidate | Problem:
         uri = _uri(path)
         try:
             path.encode("utf-8")  # the undecodable bytes of a name fail here
@@ -130,8 +187,10 @@ class FolderSource(Source):
             return Problem(uri, "unreadable", f"the file cannot be read: {error.strerror}")
         if not mode.S_ISREG(about.st_mode):
             return Problem(uri, "not-a-file", f"{name} is not a regular file")
-        if self._is_repeated(about, path):
+        first = self._first_name(about, path) if about.st_nlink > 1 else path
+        if walking and self._is_repeated(about, path):
             first = self._seen[about.st_dev, about.st_ino]
+        if first != path:
             return Problem(uri, "duplicate", f"it is the same file as {first}")
         return Candidate(
             uri=uri,

@@ -60,6 +60,13 @@ def init(site: Path) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to write the report.  [default: reports/ of the site]",
 )
+@click.option("--watch", is_flag=True, help="Go on with what lands, until told to stop.")
+@click.option(
+    "--poll",
+    type=click.FloatRange(min=0.0, min_open=True),
+    metavar="SECONDS",
+    help="Look through the folders so often, instead of having the system tell of changes.",
+)
 @command
 def ingest(
     sources: tuple[Path, ...],
@@ -68,6 +75,8 @@ def ingest(
     dry_run: bool,
     prune: bool,
     report: Path | None,
+    watch: bool,
+    poll: float | None,
     site: Path,
 ) -> None:
     """Catalogue folders of FITS files; without any, those of the collections in skylane.toml.
@@ -82,6 +91,7 @@ def ingest(
     commands.ingest_folders(
         console, site, sources, collection,
         workers=workers, dry_run=dry_run, prune=prune, report_path=report,
+        watch=watch, poll_seconds=poll,
     )  # fmt: skip
 
 

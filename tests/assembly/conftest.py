@@ -144,6 +144,12 @@ def new_memory_store() -> type[MemoryStore]:
     return MemoryStore
 
 
+@pytest.fixture(scope="session", name="write_image")
+def session_image_writer() -> Callable[..., Path]:
+    """Give the writer, for fixtures of a wider scope."""
+    return write_image
+
+
 @pytest.fixture
 def image_writer() -> Callable[..., Path]:
     return write_image

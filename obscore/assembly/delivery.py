@@ -1,0 +1,181 @@
+"""What the running line has found, a batch at a time into the store and the report."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from obscore.assembly.batch import Batch
+from obscore.assembly.line import OURS
+from obscore.assembly.read import Outcome
+from obscore.assembly.report import FileReport, Reporter, Status, Summary
+from obscore.assembly.survey import vanished_message
+from obscore.sources.base import Candidate, Problem
+from obscore.sources.fits import FolderSource
+from obscore.store.base import KnownFile, Store
+from vodal.storage import is_local, local_path
+
+__all__ = ["Delivered", "Delivery", "Lost", "Read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A file that was read."""
+
+    source: FolderSource
+    path: str
+    candidate: Candidate
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A file, or all below a folder, that is not there any more."""
+
+    source: FolderSource
+    path: str
+    is_folder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of a batch."""
+
+    summary: Summary
+    stale: tuple[Read, ...]
+    """Files that changed since they were read; nothing of them was written."""
+
+
+class Delivery:
+    """Writes batches; for one thread at a time.
+
+    Parameters
+    ----------
+    store
+        Where rows are written.
+    report
+        Told of each file.
+    skips
+        Tells whether the settings leave a file out.
+    prune
+        Whether files that have vanished are removed from the catalogue.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        report: Reporter,
+        skips: Callable[[Candidate], bool],
+        *,
+        prune: bool,
+    ) -> None:
+        self._store, self._report, self._skips, self._prune = store, report, skips, prune
+
+    def deliver(self, items: Sequence[Read | Lost | FileReport]) -> Delivered:
+        """Write all of a batch.
+
+        Doing it again is harmless: what is written replaces what was.
+
+        Parameters
+        ----------
+        items
+            Each file once.
+
+        Raises
+        ------
+        SkylaneError
+            If the store cannot be written.
+        """
+        summary, reports = Summary(), list[FileReport]()
+        reads = [item for item in items if isinstance(item, Read)]
+        stale = [_is_stale(read) for read in reads]
+        fresh = [read for read, is_stale in zip(reads, stale, strict=True) if not is_stale]
+        self._write(fresh, reports.append)
+        self._withdraw([item for item in items if isinstance(item, Lost)], reports.append)
+        for item in items:
+            if isinstance(item, FileReport):
+                reports.append(self._problem(item))
+        # Only now, so that a batch which is written again is told of once.
+        for report in reports:
+            summary.add(report)
+            self._report(report)
+        return Delivered(summary, tuple(itertools.compress(reads, stale)))
+
+    def _write(self, reads: Sequence[Read], tell: Reporter) -> None:
+        known = self._store.known_among([read.candidate.uri for read in reads])
+        batch = Batch(
+            self._store, tell, len(reads) + 1, float("inf"),
+            gone=lambda uri: is_local(uri) and not local_path(uri).exists(),
+        )  # fmt: skip
+        for read in reads:
+            before = known.get(read.candidate.uri)
+            if read.outcome.file is not None:
+                batch.add(read.candidate, read.outcome.file, was_known=before is not None)
+            elif read.outcome.refusal is not None:
+                same = before is not None and before.version == read.candidate.stat.version
+                batch.refuse(
+                    read.candidate, read.outcome.refusal, was_known=before is not None,
+                    keep=same and read.outcome.refusal.reason in OURS,
+                )  # fmt: skip
+        batch.flush()
+
+    def _withdraw(self, lost: Sequence[Lost], tell: Reporter) -> None:
+        """See to files that have vanished, as far as the catalogue has them."""
+        for source in dict.fromkeys(item.source for item in lost):
+            gone = self._known_lost(source, [item for item in lost if item.source is source])
+            keep = self._why_kept(source) if gone and self._prune else ""
+            status: Status = "removed" if self._prune and not keep else "vanished"
+            if status == "removed" and gone:
+                self._store.remove(gone)
+            for uri, known in gone.items():
+                message = vanished_message(source, uri) + keep
+                tell(FileReport(uri, "", known.collection, status, message=message))
+
+    def _known_lost(self, source: FolderSource, lost: Sequence[Lost]) -> dict[str, KnownFile]:
+        found = self._store.known_among(
+            [source.uri_of(item.path) for item in lost if not item.is_folder]
+        )
+        for item in lost:
+            if item.is_folder:
+                found |= self._store.known_files(source.uri_of(item.path) + "/")
+        return {uri: file for uri, file in sorted(found.items()) if not self._is_there(source, uri)}
+
+    def _is_there(self, source: FolderSource, uri: str) -> bool:
+        """Tell whether the source has a file, after all."""
+        found = source.look(str(local_path(uri)))
+        return isinstance(found, Problem) or (found is not None and not self._skips(found))
+
+    def _why_kept(self, source: FolderSource) -> str:
+        """Say why vanished files are not removed; empty if they are.
+
+        A disk that is not mounted is no reason to remove all that lay on it.
+        """
+        try:
+            with os.scandir(source.start) as entries:
+                is_empty = next(entries, None) is None
+        except OSError:
+            return "; the whole folder is away, so nothing is removed"
+        if is_empty and len(self._store.known_files(source.under_uri)) > 1:
+            return "; the whole folder is empty, so nothing is removed (is it mounted?)"
+        return ""
+
+    def _problem(self, report: FileReport) -> FileReport:
+        """Withdraw the rows of what is another name of a file, as a run does."""
+        if report.status != "skipped" or not self._store.remove([report.uri]):
+            return report
+        return FileReport(
+            report.uri, report.path, report.collection, report.status, report.reason,
+            report.message, notes=("its rows were withdrawn",),
+        )  # fmt: skip
+
+
+def _is_stale(read: Read) -> bool:
+    """Tell whether a file is another one than that which was read."""
+    found = read.source.look(read.path)
+    if not isinstance(found, Candidate):
+        return True
+    made = read.outcome.file
+    version = read.candidate.stat.version if made is None else made.index.version
+    return found.stat.version != version

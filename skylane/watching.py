@@ -1,0 +1,154 @@
+"""What ``skylane ingest --watch`` does: the assembly line kept running until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from obscore.assembly.live import LiveLine
+from obscore.assembly.report import Summary, json_lines
+from obscore.settings import ObsCoreSettings
+from obscore.sources.fits import FolderSource
+from obscore.sources.watch import PollingWatch, Watch, is_remote
+from obscore.store.base import Backend
+from skylane.site import SiteFolder
+from vodal.errors import UsageError
+
+__all__ = ["watch_folders"]
+
+
+def watch_folders(
+    console: Console,
+    site: SiteFolder,
+    backend: Backend,
+    sources: Sequence[FolderSource],
+    settings: ObsCoreSettings,
+    report_path: Path,
+    *,
+    workers: int | None,
+    prune: bool,
+    poll_seconds: float | None,
+) -> None:
+    """Catalogue what folders hold, and then what lands in them, until SIGTERM or Ctrl-C.
+
+    Raises
+    ------
+    UsageError
+        If a source is no folder, or another process watches for the site.
+    """
+    for source in sources:
+        if not source.start.is_dir():
+            raise UsageError(f"--watch takes folders, and {source.start} is none")
+    if poll_seconds is not None:
+        limits = settings.ingest.model_copy(update={"poll_seconds": poll_seconds})
+        settings = settings.model_copy(update={"ingest": limits})
+
+    def notice(message: str) -> None:
+        console.print(f"{_now()}  {message}", style="yellow", soft_wrap=True)
+
+    def told(summary: Summary, waiting: int) -> None:
+        console.print(f"{_now()}  {_line(summary, waiting)}", soft_wrap=True)
+
+    with _only_one(site.path), json_lines(report_path) as report:
+        store = backend.writer()
+        try:
+            line = LiveLine(
+                sources, _watches(sources, settings, notice, poll=poll_seconds is not None),
+                store, settings, workers=workers, prune=prune, report=report, told=told,
+                notice=notice,
+            )  # fmt: skip
+            console.print(
+                f"Watching {', '.join(str(source.start) for source in sources)}; stop with Ctrl-C."
+            )
+            summary = asyncio.run(_run(line))
+        finally:
+            store.close()
+    console.print(f"{_now()}  stopped; in all {_line(summary, 0)}", soft_wrap=True)
+
+
+async def _run(line: LiveLine) -> Summary:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return await line.run(stop)
+
+
+def _watches(
+    sources: Sequence[FolderSource],
+    settings: ObsCoreSettings,
+    notice: Callable[[str], None],
+    *,
+    poll: bool,
+) -> list[tuple[Watch, Sequence[FolderSource]]]:
+    """Have the kernel tell of changes where it can; look through the other folders."""
+    seconds = settings.ingest.poll_seconds
+    local = (
+        [] if poll or sys.platform != "linux" else [s for s in sources if not is_remote(s.start)]
+    )
+    watches: list[tuple[Watch, Sequence[FolderSource]]] = []
+    if local:
+        from obscore.sources.inotify import InotifyWatch  # noqa: PLC0415 - of Linux alone
+
+        watches.append((InotifyWatch(local), local))
+    others = [source for source in sources if source not in local]
+    if others:
+        if not poll:
+            names = ", ".join(str(source.start) for source in others)
+            notice(f"looked through every {seconds:g} s, as on a network file system: {names}")
+        watches.append((PollingWatch(others, seconds), others))
+    return watches
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Keep other watchers of the site out; the lock goes with the process.
+
+    Raises
+    ------
+    UsageError
+        If there is one.
+    """
+    path = folder / "watch.lock"
+    with path.open("a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            number = file.read().strip()
+            raise UsageError(
+                f"another 'skylane ingest --watch' (process {number or 'unknown'}) runs for the"
+                f" site {folder}"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _line(summary: Summary, waiting: int) -> str:
+    """Write what became of a batch as one line."""
+    count = summary.statuses.total()
+    parts = [f"{number} {status}" for status, number in summary.statuses.most_common()]
+    line = f"{count} file{'' if count == 1 else 's'}"
+    if parts:
+        line += f": {', '.join(parts)}"
+    if summary.products:
+        line += f"; {summary.products} row{'' if summary.products == 1 else 's'} written"
+    if summary.reasons:
+        line += f"; refused as {', '.join(sorted(summary.reasons))}"
+    if waiting:
+        line += f"; {waiting} more wait"
+    return line
