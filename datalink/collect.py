@@ -9,12 +9,15 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 from typing_extensions import override
 
 from datalink.names import encode_segment
 from datalink.semantics import is_semantics
+from vodal.access.asking import Asking
+from vodal.access.seen import known_to
 from vodal.errors import (
     AuthorizationError,
     NotFoundError,
@@ -133,8 +136,12 @@ def collect(
     resolver: Resolver,
     makers: Sequence[LinkMaker],
     base_url: str,
+    asking: Asking | None = None,
 ) -> Iterator[list[Link]]:
     """Give the rows of each identifier in turn, at least one.
+
+    What the caller may not know of is told as what is not there. Links to what the caller may not
+    have are given, and say so.
 
     Parameters
     ----------
@@ -146,7 +153,11 @@ def collect(
         Asked in this order for each product.
     base_url
         Where the client sees the site, without a trailing slash.
+    asking
+        Who asks; by default nobody in particular, where all is public.
     """
+    asking = asking or Asking()
+    resolver = known_to(asking.rights, resolver)
     for start in range(0, len(dids), _RESOLVED_AT_ONCE):
         some = dids[start : start + _RESOLVED_AT_ONCE]
         products = resolver.resolve(some)
@@ -155,6 +166,20 @@ def collect(
             if product is None:
                 yield [fault(did, _unknown(did))]
                 continue
-            yield list(_links_of(product, makers, base_url)) or [
-                fault(did, NotFoundError("there are no links for this product"))
-            ]
+            links = list(_links_of(product, makers, base_url))
+            if not asking.public.may_have(product):
+                links = _guarded(links, authorized=asking.rights.may_have(product))
+            yield links or [fault(did, NotFoundError("there are no links for this product"))]
+
+
+def _guarded(links: Iterable[Link], *, authorized: bool) -> list[Link]:
+    """Say of links that one must be known, and whether who asks is somebody who may have them.
+
+    DataLink 1.1 sections 3.2.11 and 3.2.12.
+    """
+    return [
+        link
+        if link.error_message is not None
+        else replace(link, link_auth="true", link_authorized=authorized)
+        for link in links
+    ]

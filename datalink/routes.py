@@ -15,6 +15,8 @@ from datalink.files import file_response
 from datalink.names import decode_segment
 from datalink.preview import Previews
 from datalink.settings import DatalinkSettings
+from vodal.access.asking import Asking, asking_of
+from vodal.access.seen import check_had, known_to
 from vodal.errors import NotFoundError, SkylaneError
 from vodal.links import Link, LinkMaker
 from vodal.params import Params
@@ -92,12 +94,12 @@ def links_routes(
     """Make ``/links`` and its VOSI resources."""
 
     def answer(
-        dids: Sequence[str], params: Params, base_url: str, accept: str
+        dids: Sequence[str], params: Params, base_url: str, accept: str, asking: Asking
     ) -> tuple[str, bytes]:
         chosen = _chosen_format(params, accept)
         max_rows = params.integer("MAXREC")
         table = LinksTable(overflow=len(dids) > settings.max_ids)
-        for links in collect(dids[: settings.max_ids], resolver, makers, base_url):
+        for links in collect(dids[: settings.max_ids], resolver, makers, base_url, asking):
             # Never cut between the rows of one identifier (DataLink 1.1 section 2.1.4).
             if max_rows is not None and len(table) + len(links) > max_rows:
                 table.overflow = True
@@ -110,7 +112,7 @@ def links_routes(
         dids = list(dict.fromkeys(params.all("ID")))
         base_url = site_url(request, public_url)
         media_type, document = await run_sync(
-            answer, dids, params, base_url, request.headers.get("accept", "")
+            answer, dids, params, base_url, request.headers.get("accept", ""), asking_of(request)
         )
         return Response(document, media_type=media_type, headers={"Vary": "Accept"})
 
@@ -138,21 +140,23 @@ def file_routes(
     let it pass.
     """
 
-    def find(segment: str) -> Product:
+    def find(segment: str, asking: Asking) -> Product:
         decoded = decode_segment(segment)
         dids = [segment] if decoded is None else [decoded, segment]
-        products = resolver.resolve(dids)
+        products = known_to(asking.rights, resolver).resolve(dids)
         for did in dids:
             if did in products:
+                check_had(asking.rights, products[did])
+                asking.for_all = asking.public.may_have(products[did])
                 return products[did]
         raise NotFoundError(f"there is no product {dids[0]}")
 
     async def get_file(request: Request) -> Response:
-        product = await run_sync(find, request.path_params["name"])
+        product = await run_sync(find, request.path_params["name"], asking_of(request))
         return await file_response(request, product, storage)
 
     async def get_preview(request: Request) -> Response:
-        product = await run_sync(find, request.path_params["name"])
+        product = await run_sync(find, request.path_params["name"], asking_of(request))
         etag = f'"{previews.key(product)}"'
         headers = {"ETag": etag, "Cache-Control": "public, max-age=3600"}
         if etag in request.headers.get("if-none-match", ""):

@@ -16,11 +16,13 @@ from obscore.tap.query import QueryRunner
 from obscore.tap.routes import TapRoutes, votable_error
 from obscore.tap.settings import TapSettings
 from obscore.tap.sync import SyncQueries
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.links import Annotator
 from vodal.uploads.jobs import JobUploads
 from vodal.uploads.tables import TableUploads
 from vodal.uws.callers import Identify, anonymous
 from vodal.uws.runner import Runner
+from vodal.uws.tasks import JobRights, all_rights
 from vodal.web.app import service_app
 from vodal.web.multipart import MAX_FORM_BYTES
 from vodal.web.requests import service_url, site_url
@@ -37,6 +39,8 @@ def create_app(
     jobs: Runner | None = None,
     identify: Identify = anonymous,
     registry: CollectorRegistry | None = None,
+    public: Rights = EVERYTHING,
+    rights_of_job: JobRights = all_rights,
 ) -> Starlette:
     """Make the TAP service.
 
@@ -57,6 +61,10 @@ def create_app(
         Knows who asks, for the jobs of asynchronous queries and the limits of one user.
     registry
         Where the metrics are asked for; by default nobody asks.
+    public
+        What everybody may see, and so examples.
+    rights_of_job
+        Gives the rights that a job runs with.
     """
     limits = settings or TapSettings()
     engine = backend.engine(
@@ -81,7 +89,7 @@ def create_app(
         has_jobs=jobs is not None,
     )
     routes = TapRoutes(
-        runner, limits, sync, public_url, None if jobs is None else jobs.settings
+        runner, limits, sync, public_url, None if jobs is None else jobs.settings, public
     ).routes()
     if jobs is not None:
         # Connections of their own, so that synchronous queries never wait for long ones.
@@ -101,6 +109,7 @@ def create_app(
             identify=identify,
             uploads=job_uploads,
             metrics=metrics,
+            rights_of_job=rights_of_job,
         )
 
     @asynccontextmanager

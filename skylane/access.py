@@ -11,8 +11,10 @@ from starlette.requests import Request
 
 from skylane.settings import SiteSettings
 from vodal.access.asking import asking_of
-from vodal.access.rules import AccessRules
+from vodal.access.identity import ANONYMOUS
+from vodal.access.rules import AccessRules, Rights
 from vodal.errors import SettingsError
+from vodal.uws.results import JobFolder
 from vodal.web.auth.base import Authenticator
 from vodal.web.auth.middleware import Authentication
 from vodal.web.auth.proxy import ProxyHeaders
@@ -56,6 +58,15 @@ class SiteAccess:
             self._signer = SignedUrls(_key(access, key_file))
             proxies = settings.server.trusted_proxies
             self._authenticators = (self._signer, *_authenticators(access, proxies))
+
+    @property
+    def public(self) -> Rights:
+        """What everybody may see."""
+        return self.rules.rights(ANONYMOUS)
+
+    def of_job(self, folder: JobFolder) -> Rights:
+        """Give the rights that a job runs with."""
+        return self.rules.rights(folder.owner()) if self.rules.restrict else self.public
 
     @property
     def middleware(self) -> list[Middleware]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from obscore.store.base import Backend
 from obscore.tap.query import QueryRunner
 from obscore.tap.settings import TapSettings
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.regions import Region
 from vodal.sphere import bounding_cap
 from vodal.vectors import point_of
@@ -31,7 +32,9 @@ class ConditionSearch:
         )
         self._runner = QueryRunner(engine, settings)
 
-    def search(self, condition: str, region: Region | None, limit: int) -> list[str]:
+    def search(
+        self, condition: str, region: Region | None, limit: int, rights: Rights = EVERYTHING
+    ) -> list[str]:
         """Give identifiers, see `hips.live.selection.Searcher`; of a region its bounding circle."""
         where = f"({condition})"
         if region is not None:
@@ -40,7 +43,7 @@ class ConditionSearch:
             circle = f"{centre.ra_deg!r}, {centre.dec_deg!r}, {radius_deg!r}"
             where += f" AND 1 = INTERSECTS(CIRCLE({circle}), s_region)"
         query = f"SELECT obs_publisher_did FROM ivoa.obscore WHERE {where}"  # noqa: S608 - ADQL
-        stream = self._runner.run(query, limit, "")
+        stream = self._runner.run(query, limit, "", rights=rights, had=True)
         return [did for batch in stream.batches for did in batch.column(0).to_pylist()]
 
     def close(self) -> None:

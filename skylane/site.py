@@ -180,6 +180,8 @@ def create_app(
             jobs=jobs,
             identify=name_of,
             registry=registry,
+            public=access.public,
+            rights_of_job=access.of_job,
         ),
         "/datalink": datalink.app.create_links_app(
             resolver, makers, settings.datalink, public_url=public_url
@@ -202,6 +204,8 @@ def create_app(
             registry=registry,
             storage=storage,
             refresher=renewal,
+            public=access.public,
+            rights_of_job=access.of_job,
         ),
         "/hips": hips.app.create_app(
             root=site.hips,

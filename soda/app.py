@@ -20,6 +20,8 @@ from soda.settings import SodaSettings
 from soda.stitch.routes import stitch_routes
 from soda.times import TimeAxes
 from soda.worker import PRELOAD, warm_up
+from vodal.access.rules import EVERYTHING, Rights
+from vodal.access.seen import had_by
 from vodal.pool import WarmPool
 from vodal.pool.metrics import PoolMetrics
 from vodal.products import Catalogue, Refresher, Resolver
@@ -27,6 +29,7 @@ from vodal.storage import LOCAL, Storage
 from vodal.uploads.tables import TableUploads
 from vodal.uws.callers import Identify, anonymous
 from vodal.uws.runner import Runner
+from vodal.uws.tasks import JobRights, all_rights
 from vodal.web.app import service_app
 from vodal.web.multipart import MAX_FORM_BYTES
 from vodal.web.requests import service_url, site_url
@@ -73,6 +76,8 @@ def create_app(
     registry: CollectorRegistry | None = None,
     storage: Storage = LOCAL,
     refresher: Refresher | None = None,
+    public: Rights = EVERYTHING,
+    rights_of_job: JobRights = all_rights,
 ) -> Starlette:
     """Make the app that serves cutouts, to be mounted at ``/soda``.
 
@@ -100,6 +105,10 @@ def create_app(
         Opens the datasets' files.
     refresher
         Told of files that changed since they were catalogued.
+    public
+        What ``/examples`` may show.
+    rights_of_job
+        Gives the rights that a job runs with.
     """
     finder = Finder(resolver, storage, refresher)
     registry = registry or CollectorRegistry()
@@ -118,7 +127,12 @@ def create_app(
         site_examples=(
             None
             if catalogue is None
-            else SiteExamples(catalogue, settings, TimeAxes(finder, pool).middle, has_jobs=has_jobs)
+            else SiteExamples(
+                had_by(public, catalogue),
+                settings,
+                TimeAxes(finder.within(public), pool).middle,
+                has_jobs=has_jobs,
+            )
         ),
     )
     if catalogue is not None:
@@ -128,7 +142,9 @@ def create_app(
     tables = TableUploads(settings.uploads, section="soda.uploads")
     uploads = CutoutIntake(tables, stitches=catalogue is not None)
     look = uploads.looked_at
-    work = CutoutJobs(finder, pool, settings, uploads.load, catalogue, metrics, look)
+    work = CutoutJobs(
+        finder, pool, settings, uploads.load, catalogue, metrics, look, rights_of=rights_of_job
+    )
     routes += async_routes(
         jobs,
         work,

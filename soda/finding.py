@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections import OrderedDict
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from soda.filters import passes
 from soda.selection import Selection
 from soda.source import Source, source_of
+from vodal.access.rules import EVERYTHING, Rights
+from vodal.access.seen import check_had, known_to
 from vodal.errors import NotFoundError, ServiceUnavailable, SkylaneError
 from vodal.products import Product, Refresher, Resolver
 from vodal.storage import LOCAL, Storage
@@ -35,6 +38,8 @@ def _known(product: Product | None, did: str) -> Product:
 class Finder:
     """Finds products and what a worker needs of them; keeps the last ones found.
 
+    What a worker needs is given only of what may be had, see `within`.
+
     All methods but `recent`, `forget` and `changed` block and are called in threads.
 
     Parameters
@@ -53,6 +58,15 @@ class Finder:
         self._resolver, self._storage, self._refresher = resolver, storage, refresher
         self._known: OrderedDict[tuple[str, str, tuple[int, ...]], Source] = OrderedDict()
         self._recent: OrderedDict[str, tuple[float, Product]] = OrderedDict()
+        self._rights = EVERYTHING
+
+    def within(self, rights: Rights) -> Finder:
+        """Give a finder for who has some rights; it shares what this one keeps."""
+        if rights.all_had:
+            return self
+        found = copy.copy(self)
+        found.__dict__.update(_rights=rights, _resolver=known_to(rights, self._resolver))
+        return found
 
     def product(self, did: str) -> Product:
         """Give a product.
@@ -80,6 +94,8 @@ class Finder:
         asked, product = self._recent.get(did, (-math.inf, None))
         if product is None or time.monotonic() - asked > _RECENT_S:
             return None
+        if not self._rights.may_have(product):
+            return None
         source = self._known.get((product.did, product.version, product.hdus))
         if source is None:
             return None
@@ -102,7 +118,10 @@ class Finder:
         ------
         NotFoundError
             If the product has been withdrawn meanwhile.
+        AuthorizationError
+            If it is not for who asks.
         """
+        check_had(self._rights, product)
         key = (product.did, product.version, product.hdus)
         source = self._known.get(key)
         if source is None:
@@ -121,6 +140,8 @@ class Finder:
             If there is no such product.
         UsageError
             If the selection cannot be applied to it.
+        AuthorizationError
+            If it is not for who asks.
         """
         product = self.product(did)
         try:
@@ -131,6 +152,7 @@ class Finder:
             return product, self._source(product, selection)
 
     def _source(self, product: Product, selection: Selection) -> Source | None:
+        check_had(self._rights, product)
         return self.source(product) if passes(product, selection) else None
 
     def products(self, dids: Sequence[str]) -> dict[str, Product]:

@@ -39,6 +39,7 @@ from soda.selection import Selection
 from soda.settings import SodaSettings
 from soda.targets import Targets, rows_of
 from soda.worklist import Item, Worklist, WorklistWriter, list_items
+from vodal.access.seen import had_by
 from vodal.errors import (
     ArchiveError,
     NotFoundError,
@@ -55,7 +56,7 @@ from vodal.tables.parquet import write_parquet
 from vodal.tables.uploads import UploadedTable
 from vodal.uws.loop import ServiceLoop
 from vodal.uws.results import JobFolder, StoppedError, disk_errors
-from vodal.uws.tasks import Task, Work
+from vodal.uws.tasks import JobRights, Task, Work, all_rights
 
 __all__ = ["CutoutJobs"]
 
@@ -87,6 +88,8 @@ class CutoutJobs(Work):
         Reads what was uploaded before a job runs; without it that is looked at by the job alone.
     earlier
         Cutouts that are there already; without it all are made.
+    rights_of
+        Gives the rights of a job.
     """
 
     resumes = True
@@ -101,8 +104,9 @@ class CutoutJobs(Work):
         metrics: CutoutMetrics | None = None,
         look_at: LookAt | None = None,
         earlier: Earlier | None = None,
+        rights_of: JobRights = all_rights,
     ) -> None:
-        self._earlier = earlier
+        self._earlier, self._rights_of = earlier, rights_of
         self._look_at = look_at
         self._metrics = metrics or CutoutMetrics(CollectorRegistry())
         self._uploads = uploads
@@ -132,10 +136,10 @@ class CutoutJobs(Work):
             check_groupable(asked.output)
         if not has_table:
             self._combinations(asked, packing)
-            self._check_known(asked.dids)
+            self._check_known(asked.dids, self._finder.within(self._rights_of(folder)))
         elif self._look_at is not None:
             with self._look_at(given, folder) as tables:
-                self._targets(tables, given, asked.output)
+                self._targets(tables, given, asked.output, self._finder, self._catalogue)
                 if not tables[0].rows:
                     raise UsageError("UPLOAD: there is nothing to cut out, the table has no rows")
                 if tables[0].rows > self._most(packing):
@@ -155,18 +159,24 @@ class CutoutJobs(Work):
             check_groupable(output)
         kind = ARCHIVES.get(packing or "")
         archive = None if kind is None else kind(task.job.created_unix_s)
+        rights = self._rights_of(task.folder)
+        finder = self._finder.within(rights)
+        catalogue = None if self._catalogue is None else had_by(rights, self._catalogue)
         with Ledger(task, archive) as ledger:
             if not ledger.begin():
                 path = ledger.run / WORKLIST
                 if combined is not None:
                     list_items(combined.items(), path)
                 elif has_table:
-                    self._list_rows(task, given, packing, output, path)
+                    targets = self._targets(
+                        tables := self._uploads(task), given, output, finder, catalogue
+                    )
+                    self._list_rows(task, targets, tables[0], packing, path)
                 else:
-                    self._list(asked, packing, path)
+                    self._list(asked, packing, path, finder)
             worklist = Worklist(ledger.run / WORKLIST)
             self._report(task, ledger, len(worklist))
-            maker = self._maker(task, combined, output)
+            maker = self._maker(task, combined, output, finder, catalogue)
             with closing(self._made(maker, worklist, ledger.done)) as coming:
                 for item, made in coming:
                     ledger.add(*_outcome(item, made))
@@ -176,16 +186,20 @@ class CutoutJobs(Work):
             self._report(task, ledger, len(worklist))
 
     def _maker(
-        self, task: Task, combined: Combined | None, output: Output
+        self,
+        task: Task,
+        combined: Combined | None,
+        output: Output,
+        finder: Finder,
+        catalogue: Catalogue | None,
     ) -> Batches | CombinedCutouts:
         loop, settings = self._loop.get(), self._settings
         if combined is not None:
             return CombinedCutouts(
-                task, combined, self._finder, self._catalogue, self._pool, loop, settings,
-                self._metrics,
+                task, combined, finder, catalogue, self._pool, loop, settings, self._metrics,
             )  # fmt: skip
         return Batches(
-            task, self._finder, self._pool, loop, settings.max_output_bytes, output, self._metrics
+            task, finder, self._pool, loop, settings.max_output_bytes, output, self._metrics
         )
 
     def _made(
@@ -208,13 +222,15 @@ class CutoutJobs(Work):
 
     # What to cut
 
-    def _list(self, asked: CutoutParams, packing: Packing | None, path: Path) -> None:
+    def _list(
+        self, asked: CutoutParams, packing: Packing | None, path: Path, finder: Finder
+    ) -> None:
         wanted = self._combinations(asked, packing)
         width = len(str(len(wanted)))
         numbered = iter(enumerate(wanted, 1))
         with WorklistWriter(path) as writer:
             while page := list(islice(numbered, _PAGE)):
-                products = self._finder.products(list(dict.fromkeys(did for _, (did, _) in page)))
+                products = finder.products(list(dict.fromkeys(did for _, (did, _) in page)))
                 for number, (did, selection) in page:
                     name = f"{number:0{width}d}"
                     product = products.get(did)
@@ -237,26 +253,37 @@ class CutoutJobs(Work):
             )
         return wanted
 
-    def _check_known(self, dids: Sequence[str]) -> None:
+    @staticmethod
+    def _check_known(dids: Sequence[str], finder: Finder) -> None:
         """Refuse a job of which no dataset is here; of some, each result tells of its own."""
         pages = iter(dids)
         while page := list(islice(pages, _PAGE)):
-            if self._finder.products(page):
+            if finder.products(page):
                 return
         raise NotFoundError(f"ID: there is no dataset '{dids[0][:200]}' here")
 
-    def _targets(self, tables: Sequence[UploadedTable], given: Params, output: Output) -> Targets:
+    @staticmethod
+    def _targets(
+        tables: Sequence[UploadedTable],
+        given: Params,
+        output: Output,
+        finder: Finder,
+        catalogue: Catalogue | None,
+    ) -> Targets:
         if len(tables) != 1:
             raise UsageError(f"UPLOAD takes one table, not {len(tables)}")
         suffix = output.format.suffix
-        return Targets(tables[0].columns, given, self._finder, self._catalogue, suffix)
+        return Targets(tables[0].columns, given, finder, catalogue, suffix)
 
     def _list_rows(
-        self, task: Task, given: Params, packing: Packing | None, output: Output, path: Path
+        self,
+        task: Task,
+        targets: Targets,
+        table: UploadedTable,
+        packing: Packing | None,
+        path: Path,
     ) -> None:
         """List what the rows of an uploaded table ask for."""
-        tables = self._uploads(task)
-        targets = self._targets(tables, given, output)
 
         def check() -> None:
             if task.cancelled.is_set():
@@ -264,7 +291,7 @@ class CutoutJobs(Work):
 
         most = self._most(packing)
         with WorklistWriter(path) as writer:
-            for item in targets.items(rows_of(tables[0]), check):
+            for item in targets.items(rows_of(table), check):
                 if writer.count >= most:
                     raise self._too_many(packing)
                 writer.add(item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,6 +38,7 @@ from soda.params import CutoutParams
 from soda.selection import Selection
 from soda.settings import SodaSettings
 from soda.worker import make_cutout
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import ServiceUnavailable, SkylaneError, TooLargeError, UsageError
 from vodal.outcomes import outcome_of
 from vodal.pool import WarmPool
@@ -107,8 +108,10 @@ class ManyCutouts:
         self._settings = settings
         self._answers = 0
 
-    async def answer(self, asked: CutoutParams, packing: Packing) -> Response:
-        """Answer a request.
+    async def answer(
+        self, asked: CutoutParams, packing: Packing, rights: Rights = EVERYTHING
+    ) -> Response:
+        """Answer a request of who has some rights.
 
         Raises
         ------
@@ -140,17 +143,20 @@ class ManyCutouts:
                 " service makes at once",
                 _RETRY_S,
             )
+        finder = self._finder.within(rights)
         if packing is Packing.MEF:
             check_groupable(asked.output)
-            return await self._one_file(wanted, asked.output)
-        return await self._stream(wanted, asked.output, ARCHIVES[packing](time()))
+            return await self._one_file(self._made(finder, wanted, asked.output))
+        return await self._stream(
+            self._made(finder, wanted, asked.output), ARCHIVES[packing](time())
+        )
 
     # One FITS file
 
-    async def _one_file(self, wanted: list[tuple[str, Selection]], output: Output) -> Response:
+    async def _one_file(self, making: AsyncGenerator[_Made, None]) -> Response:
         limit, total = self._settings.max_output_bytes, 0
         made: list[_Made] = []
-        async with aclosing(self._made(wanted, output)) as coming:
+        async with aclosing(making) as coming:
             async for one in coming:
                 made.append(one)
                 total += len(one.body or b"")
@@ -167,10 +173,7 @@ class ManyCutouts:
 
     # An archive
 
-    async def _stream(
-        self, wanted: list[tuple[str, Selection]], output: Output, archive: Archive
-    ) -> Response:
-        coming = self._made(wanted, output)
+    async def _stream(self, coming: AsyncGenerator[_Made, None], archive: Archive) -> Response:
         # Nothing is sent before there is something to send.
         before: list[_Made] = []
         async for one in coming:
@@ -186,7 +189,7 @@ class ManyCutouts:
     # Each cutout
 
     async def _made(
-        self, wanted: list[tuple[str, Selection]], output: Output
+        self, finder: Finder, wanted: list[tuple[str, Selection]], output: Output
     ) -> AsyncGenerator[_Made, None]:
         """Make cutouts, a few at once, and give them in order."""
         tasks: deque[asyncio.Task[_Made]] = deque()
@@ -194,8 +197,8 @@ class ManyCutouts:
         self._answers += 1
         try:
             for number, (did, selection) in enumerate(wanted, 1):
-                making = self._make(number, width, did, selection, output)
-                tasks.append(asyncio.ensure_future(making))
+                cut = partial(self._cut, finder, number, width, did, selection, output)
+                tasks.append(asyncio.ensure_future(self._counted(cut)))
                 if len(tasks) > self._pool.workers:
                     yield await tasks[0]
                     tasks.popleft()
@@ -208,11 +211,9 @@ class ManyCutouts:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _make(
-        self, number: int, width: int, did: str, selection: Selection, output: Output
-    ) -> _Made:
+    async def _counted(self, cut: Callable[[], Awaitable[_Made]]) -> _Made:
         try:
-            made = await self._cut(number, width, did, selection, output)
+            made = await cut()
         except BaseException as error:
             self._metrics.ended(outcome_of(error), "multi")
             raise
@@ -221,12 +222,18 @@ class ManyCutouts:
         return made
 
     async def _cut(
-        self, number: int, width: int, did: str, selection: Selection, output: Output
+        self,
+        finder: Finder,
+        number: int,
+        width: int,
+        did: str,
+        selection: Selection,
+        output: Output,
     ) -> _Made:
         began = perf_counter()
         nothing = Outcome(number, 0, did, selection_text(selection), Status.NO_OVERLAP)
         try:
-            product, source = await run_in_threadpool(self._finder.look_up, did, selection)
+            product, source = await run_in_threadpool(finder.look_up, did, selection)
             found, answer = perf_counter(), None
             if source is not None:
                 limit = self._settings.max_output_bytes

@@ -17,6 +17,7 @@ from soda.selection import Selection
 from soda.sending import Unsent
 from soda.settings import SodaSettings
 from soda.worker import make_color, make_cutout
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import DataError, NotFoundError
 from vodal.pool import WarmPool
 from vodal.web.responses import no_content
@@ -53,7 +54,13 @@ class OneCutout:
         self._finder, self._settings = finder, settings
         self._answers = Answers(finder, pool, metrics, unsent)
 
-    async def answer(self, dids: Sequence[str], selection: Selection, output: Output) -> Response:
+    async def answer(
+        self,
+        dids: Sequence[str],
+        selection: Selection,
+        output: Output,
+        rights: Rights = EVERYTHING,
+    ) -> Response:
         """Cut one dataset, or make one picture of three; gives 204 if nothing is left of one.
 
         Raises
@@ -61,13 +68,16 @@ class OneCutout:
         ServiceUnavailable
             If too much is under way.
         SkylaneError
-            If there is no such dataset, or it cannot be cut.
+            If there is no such dataset, it is not for who has these rights, or it cannot be cut.
         """
-        return await self._answers.counted(partial(self._answer, dids, selection, output))
+        finder = self._finder.within(rights)
+        return await self._answers.counted(partial(self._answer, finder, dids, selection, output))
 
-    async def _answer(self, dids: Sequence[str], selection: Selection, output: Output) -> Response:
+    async def _answer(
+        self, finder: Finder, dids: Sequence[str], selection: Selection, output: Output
+    ) -> Response:
         began = time.perf_counter()
-        recent = [self._finder.recent(did, selection) for did in dids]
+        recent = [finder.recent(did, selection) for did in dids]
         known = [one for one in recent if one is not None]
         if len(known) == len(dids):
             try:
@@ -75,8 +85,8 @@ class OneCutout:
             except (DataError, NotFoundError):
                 # They may have been replaced or withdrawn since they were found.
                 for did in dids:
-                    self._finder.forget(did)
-        found = [await in_thread(partial(self._finder.look_up, did, selection)) for did in dids]
+                    finder.forget(did)
+        found = [await in_thread(partial(finder.look_up, did, selection)) for did in dids]
         return await self._cut(found, selection, output, began)
 
     async def _cut(

@@ -23,6 +23,7 @@ from soda.params import CutoutParams, parse_params
 from soda.selection import Selection
 from soda.sending import Unsent
 from soda.settings import SodaSettings
+from vodal.access.asking import asking_of
 from vodal.errors import MultiValuedParamNotSupported
 from vodal.pool import WarmPool
 from vodal.vosi.availability import Availability
@@ -104,11 +105,12 @@ def soda_routes(
         packing, given = read_packing(await read_params(request))
         accepted = accepted_format(request.headers.get("accept", ""))
         asked = parse_params(given, accepted, settings.max_picture_side)
+        rights = asking_of(request).rights
         if packing is not None:
-            answer = partial(many.answer, asked, packing)
+            answer = partial(many.answer, asked, packing, rights)
             return await unless_gone(request, threading.Event(), answer)
         selection = asked.selection() if asked.output.color else _single(asked)[1]
-        work = partial(one.answer, asked.dids, selection, asked.output)
+        work = partial(one.answer, asked.dids, selection, asked.output, rights)
         return await unless_gone(request, threading.Event(), work)
 
     def capabilities(request: Request) -> Sequence[Capability]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from obscore.adql import bound as b
 from obscore.adql.functions import VOLATILE
 from obscore.adql.grouping import has_aggregate
-from obscore.adql.schema import ColumnDef, FacetTable, TableDef
+from obscore.adql.schema import ColumnDef, FacetTable, RowFilter, TableDef
 from obscore.adql.types import Kind
 from vodal.tables.columns import Column
 
@@ -31,6 +31,8 @@ def with_kept_counts(query: b.Query, select: b.Select) -> b.Query:
         return query
     table = relation.source
     if not isinstance(table, TableDef) or table.facets is None or select.hidden:
+        return query
+    if table.rows is not None and not _keeps(table.facets, table.rows):
         return query
     # Rows of a kept count differ, and so do those of the table only where equal ones are one.
     if not (select.distinct or _grouped(query, select)):
@@ -57,6 +59,11 @@ def with_kept_counts(query: b.Query, select: b.Select) -> b.Query:
     )
     relation.spatial = None
     return replace(query, body=body, order=order)
+
+
+def _keeps(facets: FacetTable, rows: RowFilter) -> bool:
+    """Tell whether the kept counts know which rows are there for who asks."""
+    return rows.kind_column in facets.columns and not rows.by_date
 
 
 def _grouped(query: b.Query, select: b.Select) -> bool:

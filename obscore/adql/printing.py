@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from obscore.adql import bound as b
-from obscore.adql.schema import TableDef
+from obscore.adql.schema import RowFilter, TableDef
 from obscore.adql.types import Kind
 
 __all__ = ["QueryPrinting", "is_narrow", "is_one_row", "is_point", "quoted"]
@@ -53,6 +53,10 @@ class QueryPrinting(ABC):
     @abstractmethod
     def value(self, value: b.Value) -> str:
         """Print a value."""
+
+    @abstractmethod
+    def text(self, text: str) -> str:
+        """Print a text that is not of the query."""
 
     @abstractmethod
     def pair(self, value: b.Value, other: b.Value) -> str:
@@ -153,7 +157,7 @@ class QueryPrinting(ABC):
             case b.Relation(alias, source):
                 match source:
                     case TableDef():
-                        return f"{self.quoted(source.physical)} AS {alias}"
+                        return f"{self.rows(source, alias)} AS {alias}"
                     case b.Named():
                         return f"{source.alias} AS {alias}"
                     case b.Query():
@@ -163,6 +167,44 @@ class QueryPrinting(ABC):
                 if isinstance(right, b.Joined):
                     other = f"({other})"
                 return f"{self.table(left)} {kind} JOIN {other} ON {self._on(table)}"
+
+    def rows(self, table: TableDef, alias: str) -> str:
+        """Print a table: with a filter a query of the rows that there are for who asks.
+
+        The alias is that of the table, by which plans name it where databases merge the query.
+        """
+        name = self.quoted(table.physical)
+        if table.rows is None:
+            return name
+        return f"(SELECT * FROM {name} AS {alias} WHERE {self._there(table.rows)})"
+
+    def _there(self, rows: RowFilter) -> str:
+        kind, date = self.quoted(rows.kind_column), self.quoted(rows.date_column)
+
+        def listed(kinds: Sequence[str], word: str) -> str:
+            return f"{kind} {word} ({', '.join(map(self.text, kinds))})" if kinds else ""
+
+        over = (
+            f"({date} <= {self.text(rows.now)} AND substr({date}, 5, 1) = '-'"
+            f" AND substr({date}, 8, 1) = '-')"
+            if rows.by_date
+            else ""
+        )
+        match rows.others:
+            case "whole":
+                # A condition each: they are cheap, and go before those of the query.
+                parts = [listed([one], "NOT IN") for one in rows.hidden]
+                if rows.dated:
+                    parts.append(f"({listed(rows.dated, 'NOT IN')} OR {over})")
+                return " AND ".join(filter(None, parts)) or "1 = 1"
+            case "dated":
+                named = (*rows.whole, *rows.hidden)
+                by_date = f"({listed(named, 'NOT IN')} AND {over})" if named else over
+                return f"({' OR '.join(filter(None, (listed(rows.whole, 'IN'), by_date)))})"
+            case "hidden":
+                by_date = f"({listed(rows.dated, 'IN')} AND {over})" if rows.dated else ""
+                either = " OR ".join(filter(None, (listed(rows.whole, "IN"), by_date)))
+                return f"({either})" if either else "1 = 0"
 
     # Conditions --------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Literal
 from obscore.adql.tokens import delimited
 from vodal.tables.columns import Column
 
-__all__ = ["ColumnDef", "FacetTable", "Schema", "SpatialIndex", "TableDef"]
+__all__ = ["ColumnDef", "FacetTable", "RowFilter", "Schema", "SpatialIndex", "TableDef"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,32 @@ class FacetTable:
 
 
 @dataclass(frozen=True, slots=True)
+class RowFilter:
+    """Which rows of a table there are for who asks, by a column with names of kinds of rows.
+
+    The rows of the kinds ``whole`` are there, of ``dated`` those whose date is over; of kinds that
+    are named nowhere those that ``others`` says. A row without a date has none that is over, nor
+    has one whose date is no ISO date.
+    """
+
+    kind_column: str
+    """Physical column, never NULL."""
+    date_column: str
+    """Physical column of ISO dates as texts."""
+    now: str
+    """The moment up to which dates are over."""
+    whole: tuple[str, ...] = ()
+    dated: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    others: Literal["whole", "dated", "hidden"] = "whole"
+
+    @property
+    def by_date(self) -> bool:
+        """Whether any row is there by its date."""
+        return bool(self.dated) or self.others == "dated"
+
+
+@dataclass(frozen=True, slots=True)
 class TableDef:
     """One table that a query can name."""
 
@@ -97,6 +123,8 @@ class TableDef:
     facets: FacetTable | None = None
     counted: bool = False
     """Whether each of its rows stands for several of the table's, as a `FacetTable` keeps them."""
+    rows: RowFilter | None = None
+    """Which of its rows there are; all by default. No printer gives others to any query."""
 
     @property
     def full_name(self) -> str:

@@ -71,7 +71,7 @@ class RowCounter:
             None if it is not known, for instance since the time is over.
         """
         table = relation.source
-        if not isinstance(table, TableDef):
+        if not isinstance(table, TableDef) or table.rows is not None:
             return None
         if table.schema == "TAP_UPLOAD":
             # Not loaded to be counted.

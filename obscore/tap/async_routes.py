@@ -20,6 +20,7 @@ from vodal.uws.jobs import JobError
 from vodal.uws.routes import JobRoutes
 from vodal.uws.runner import Runner
 from vodal.uws.service import JobService
+from vodal.uws.tasks import JobRights, all_rights
 
 __all__ = ["async_routes"]
 
@@ -44,6 +45,7 @@ def async_routes(
     identify: Identify = anonymous,
     uploads: JobUploads | None = None,
     metrics: QueryMetrics | None = None,
+    rights_of_job: JobRights = all_rights,
 ) -> list[BaseRoute]:
     """Make the routes of asynchronous queries.
 
@@ -66,12 +68,14 @@ def async_routes(
         Takes and reads the tables that come with jobs; without it there are none.
     metrics
         Where queries are counted; by default nobody asks.
+    rights_of_job
+        Gives the rights that a job runs with.
     """
     load = no_uploads if uploads is None else uploads.load
     service = JobService(
         runner,
         "tap",
-        TapJobs(queries, settings, annotators, load, metrics),
+        TapJobs(queries, settings, annotators, load, metrics, rights_of_job),
         default_duration_s=settings.async_limit_s,
         max_duration_s=settings.async_max_limit_s,
         most=settings.async_concurrency,

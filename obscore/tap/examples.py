@@ -18,6 +18,7 @@ from obscore.adql.schema import Schema
 from obscore.tap.holdings import Holdings, Place, answers, look
 from obscore.tap.metadata import PUBLISHED
 from obscore.tap.query import QueryRunner
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import SkylaneError
 from vodal.examples import example_element, examples_document
 from vodal.tables.markup import escape
@@ -236,10 +237,12 @@ class SiteExamples:
     ----------
     runner
         Runs queries.
+    public
+        What everybody may see: examples are for everybody.
     """
 
-    def __init__(self, runner: QueryRunner) -> None:
-        self._runner = runner
+    def __init__(self, runner: QueryRunner, public: Rights = EVERYTHING) -> None:
+        self._runner, self._public = runner, public
         self._lock = threading.Lock()
         self._seen: tuple[Holdings | None, Schema] | None = None
         self._looked = -_FRESH_S
@@ -251,7 +254,8 @@ class SiteExamples:
             if time.monotonic() - self._looked < _FRESH_S:
                 return self._examples
             try:
-                seen = look(self._runner), self._runner.published(renewed=True).schema
+                held = look(self._runner, self._public)
+                seen = held, self._runner.published(renewed=True).schema
             except SkylaneError:
                 # Not kept: the store may be there in a moment.
                 return tuple(make_examples(None, PUBLISHED))
@@ -266,10 +270,13 @@ class SiteExamples:
         found: set[str] = set()
         for example in make_examples(held, published):
             # Its rows are those of the first one, for more than one position.
-            shown = "cone" in found if example.upload else answers(self._runner, example.query)
+            shown = "cone" in found if example.upload else self._answers(example.query)
             if shown:
                 found.add(example.id)
                 yield example
+
+    def _answers(self, query: str) -> bool:
+        return answers(self._runner, query, self._public)
 
 
 def examples_page(examples: Sequence[Example]) -> str:

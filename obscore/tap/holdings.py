@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from obscore.tap.query import QueryRunner
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import SkylaneError
 
 __all__ = ["Holdings", "Place", "answers", "look"]
@@ -82,37 +83,38 @@ def _literal(text: str) -> str:
     return "'{}'".format(text.replace("'", "''"))
 
 
-def _rows(runner: QueryRunner, query: str, count: int) -> list[Row]:
-    stream = runner.run(query, count, "", limit_s=_LIMIT_S)
+def _rows(runner: QueryRunner, query: str, count: int, rights: Rights) -> list[Row]:
+    stream = runner.run(query, count, "", limit_s=_LIMIT_S, rights=rights)
     try:
         return [row for batch in stream.batches for row in batch.to_pylist()]
     finally:
         stream.close()
 
 
-def answers(runner: QueryRunner, query: str) -> bool:
+def answers(runner: QueryRunner, query: str, rights: Rights = EVERYTHING) -> bool:
     """Tell whether a query gives a row within a moment."""
     try:
-        return bool(_rows(runner, query, 1))
+        return bool(_rows(runner, query, 1, rights))
     except SkylaneError:
         return False
 
 
-def look(runner: QueryRunner) -> Holdings | None:
-    """Read what a site holds; None if it holds nothing.
+def look(runner: QueryRunner, rights: Rights = EVERYTHING) -> Holdings | None:
+    """Read what a site holds for who has some rights; None if it holds nothing.
 
     Raises
     ------
     SkylaneError
         If the store does not answer.
     """
-    kinds = _rows(runner, _KINDS, 50)
+    kinds = _rows(runner, _KINDS, 50, rights)
     if not kinds:
         return None
-    extent = _rows(runner, _EXTENT, 1)[0]
+    extent = _rows(runner, _EXTENT, 1, rights)[0]
     most = next((row for row in kinds if _text(row["filter"]) is not None), kinds[0])
     collection = _text(most["obs_collection"])
-    rows = [] if collection is None else _examined(runner, collection, _text(most["filter"]))
+    band = _text(most["filter"])
+    rows = [] if collection is None else _examined(runner, collection, band, rights)
     places = tuple(
         Place(row["s_ra"], row["s_dec"], row["cell"]) for row in rows if row["cell"] is not None
     )
@@ -121,7 +123,7 @@ def look(runner: QueryRunner) -> Holdings | None:
         count=extent["n"],
         collection=collection,
         instrument=_text(most["instrument_name"]),
-        filter=_text(most["filter"]),
+        filter=band,
         kind=_text(most["dataproduct_type"]),
         obs_id=_text(first.get("obs_id")),
         places=places,
@@ -132,7 +134,7 @@ def look(runner: QueryRunner) -> Holdings | None:
     )
 
 
-def _examined(runner: QueryRunner, collection: str, band: str | None) -> list[Row]:
+def _examined(runner: QueryRunner, collection: str, band: str | None, rights: Rights) -> list[Row]:
     for preferred in _PREFERRED:
         if "{filter}" in preferred and band is None:
             continue
@@ -140,7 +142,7 @@ def _examined(runner: QueryRunner, collection: str, band: str | None) -> list[Ro
             collection=_literal(collection), filter=_literal(band or "")
         )
         with contextlib.suppress(SkylaneError):
-            rows = _rows(runner, query, _PLACES)
+            rows = _rows(runner, query, _PLACES, rights)
             if rows:
                 return rows
     return []

@@ -15,13 +15,14 @@ from obscore.tap.metrics import QueryMetrics, stream_outcome
 from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest, read_request
 from obscore.tap.settings import TapSettings
+from vodal.access.rules import Rights
 from vodal.errors import SkylaneError
 from vodal.links import Annotator
 from vodal.params import Params
 from vodal.tables.columns import ResultStream
 from vodal.tables.uploads import UploadedTable
 from vodal.uws.outcomes import stopped_outcome
-from vodal.uws.tasks import Stop, Task, Work
+from vodal.uws.tasks import JobRights, Stop, Task, Work, all_rights
 
 __all__ = ["LoadUploads", "TapJobs", "no_uploads"]
 
@@ -72,6 +73,8 @@ class TapJobs(Work):
         Loads what was uploaded with a job.
     metrics
         Where queries are counted; not if they are begun again by another server process.
+    rights_of
+        Gives the rights of a job.
     """
 
     def __init__(
@@ -81,7 +84,9 @@ class TapJobs(Work):
         annotators: Sequence[Annotator] = (),
         uploads: LoadUploads = no_uploads,
         metrics: QueryMetrics | None = None,
+        rights_of: JobRights = all_rights,
     ) -> None:
+        self._rights_of = rights_of
         self._queries = queries
         self._settings = settings
         self._annotators = tuple(annotators)
@@ -106,18 +111,21 @@ class TapJobs(Work):
         job = task.job
         asked = read_request(Params(job.params), self._settings)
         uploads = self._uploads(task)
+        rights = self._rights_of(task.folder)
         try:
-            return self._answer(task, asked, uploads)
+            return self._answer(task, asked, uploads, rights)
         except SkylaneError:
             if task.stop is Stop.OVERTIME:
-                task.why_long = self._queries.why(asked.query, uploads)
+                task.why_long = self._queries.why(asked.query, uploads, rights)
             raise
 
     def _answer(
-        self, task: Task, asked: QueryRequest, uploads: Sequence[UploadedTable]
+        self, task: Task, asked: QueryRequest, uploads: Sequence[UploadedTable], rights: Rights
     ) -> ResultStream:
         if asked.explain:
-            explanation = self._queries.explain(asked.query, asked.max_rows, uploads=uploads)
+            explanation = self._queries.explain(
+                asked.query, asked.max_rows, uploads=uploads, rights=rights
+            )
             limits = limits_of(asked, self._settings, jobs=True)
             result, pieces = explanation_answer(explanation, asked, limits)
             self._write(task, asked, result, pieces)
@@ -132,6 +140,7 @@ class TapJobs(Work):
             # The job's own limit can be changed while it runs, and is kept by who runs it; this one
             # is for a server process that stopped looking.
             limit_s=self._settings.async_max_limit_s + _MARGIN_S,
+            rights=rights,
         )
         task.report(rows=0)
         result.batches = _counted(self._metrics.counted(result.batches, "async"), task)

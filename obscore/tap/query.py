@@ -9,14 +9,16 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from obscore.adql import Translated
-from obscore.adql.schema import Schema
+from obscore.adql.schema import RowFilter, Schema
 from obscore.explain.explanation import Explanation
 from obscore.store.base import Published, QueryEngine
 from obscore.store.pace import Pace
+from obscore.tap.rights import FilteredSchemas, row_filter
 from obscore.tap.settings import TapSettings
 from obscore.tap.translations import Translations
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.ahead import read_ahead
-from vodal.errors import DeadlineError, QueryError, ReplacedError, SkylaneError
+from vodal.errors import AuthorizationError, DeadlineError, QueryError, ReplacedError, SkylaneError
 from vodal.tables.columns import ResultStream, with_ids
 from vodal.tables.uploads import UploadedTable
 
@@ -27,6 +29,8 @@ _WHY_LIMIT_S = 0.5
 
 _ATTEMPTS = 5
 """How often a query is tried whose tables are replaced before it begins."""
+
+_USUAL = "it computes too much; restrict it to a smaller part of the sky or fewer rows"
 
 _HINTS = 2
 """Hints that an error holds; an explanation holds all."""
@@ -51,6 +55,7 @@ class QueryRunner:
     ) -> None:
         self._engine = engine
         self._translations = Translations()
+        self._filtered = FilteredSchemas()
         self._settings = settings
         self._otherwise = otherwise
 
@@ -84,6 +89,8 @@ class QueryRunner:
         uploads: Sequence[UploadedTable] = (),
         limit_s: float | None = None,
         pace: Pace | None = None,
+        rights: Rights = EVERYTHING,
+        had: bool = False,
     ) -> ResultStream:
         """Translate a query now, and run it when the first batch is taken.
 
@@ -106,6 +113,10 @@ class QueryRunner:
             Seconds of database time; by default the limit of synchronous queries.
         pace
             By which it shares the processors with others; by default it waits for none.
+        rights
+            Of who asks: for the query there are no other images than these let know of.
+        had
+            Whether there are only images that may be had.
 
         Raises
         ------
@@ -114,7 +125,8 @@ class QueryRunner:
         """
         # One row more than is given tells whether there are more.
         limit = max_rows + 1
-        translated = self._translated(query, uploads, limit)
+        visible = row_filter(rights, had=had)
+        translated = self._translated(query, uploads, limit, visible)
         columns = with_ids(translated.columns)
         stream = ResultStream(columns, iter(()))
         if max_rows == 0:
@@ -135,10 +147,11 @@ class QueryRunner:
                     pace=pace,
                 )
                 try:
-                    yield from self._told(batches, current, uploads)
+                    yield from self._told(batches, current, uploads, visible)
                 except ReplacedError:
                     # It comes before the first batch.
-                    schema = self._with(self._engine.published(renewed=True), uploads)
+                    known = self._engine.published(renewed=True)
+                    schema = self._with(known, uploads, visible)
                     current = self._engine.translate(query, schema, limit=limit)
                     if attempt + 1 == _ATTEMPTS or with_ids(current.columns) != columns:
                         raise
@@ -153,12 +166,14 @@ class QueryRunner:
         batches: Iterator[pa.RecordBatch],
         translated: Translated,
         uploads: Sequence[UploadedTable],
+        visible: RowFilter | None,
     ) -> Iterator[pa.RecordBatch]:
         """Pass batches on; if the time is over, say what it was used for."""
         try:
             yield from batches
         except DeadlineError as error:
-            sentence = f"{error.message}: {self._why(translated, uploads)}"
+            why = _USUAL if visible is not None else self._why(translated, uploads)
+            sentence = f"{error.message}: {why}"
             if self._otherwise is not None:
                 sentence += f". {self._otherwise}"
             raise DeadlineError(sentence) from None
@@ -169,7 +184,7 @@ class QueryRunner:
         with contextlib.suppress(SkylaneError):
             explanation = self._engine.explain(translated, uploads=uploads, limit_s=_WHY_LIMIT_S)
         if explanation is None or explanation.reason is None:
-            return "it computes too much; restrict it to a smaller part of the sky or fewer rows"
+            return _USUAL
         hints = "; ".join(explanation.hints[:_HINTS])
         return f"it {explanation.reason}" + (f". What helps: {hints}" if hints else "")
 
@@ -179,8 +194,11 @@ class QueryRunner:
         max_rows: int | None = None,
         *,
         uploads: Sequence[UploadedTable] = (),
+        rights: Rights = EVERYTHING,
     ) -> Explanation:
         """Say what the database does for a query, without running it.
+
+        It tells of the whole table, and so is only for who may know of all.
 
         Parameters
         ----------
@@ -190,51 +208,69 @@ class QueryRunner:
             Rows that it would give at most.
         uploads
             Tables that came with the query.
+        rights
+            Of who asks.
 
         Raises
         ------
         QueryError
             If the query is wrong.
+        AuthorizationError
+            If there are rows that are hidden from who asks.
         """
+        if not rights.all_known:
+            raise AuthorizationError(
+                "explanations count rows of the whole table, and are only for who may see all"
+            )
         limit = None if max_rows is None else max_rows + 1
         translated = self._translated(query, uploads, limit)
         return self._engine.explain(translated, uploads=uploads)
 
-    def why(self, query: str, uploads: Sequence[UploadedTable] = ()) -> str:
+    def why(
+        self, query: str, uploads: Sequence[UploadedTable] = (), rights: Rights = EVERYTHING
+    ) -> str:
         """Say why a query takes long, and what would help, as the end of a sentence.
 
         Parameters
         ----------
-        query, uploads
+        query, uploads, rights
             As for `run`, which took them.
         """
+        if not rights.all_known:
+            return _USUAL
         return self._why(self._translated(query, uploads), uploads)
 
     def _translated(
-        self, query: str, uploads: Sequence[UploadedTable], limit: int | None = None
+        self,
+        query: str,
+        uploads: Sequence[UploadedTable],
+        limit: int | None = None,
+        visible: RowFilter | None = None,
     ) -> Translated:
         """Translate a query with what is published; with what is at this moment, if need be."""
         known = self._engine.published()
+        schema = self._with(known, uploads, visible)
         if not uploads:
-            kept = self._translations.get(query, known.schema, limit)
+            kept = self._translations.get(query, schema, limit)
             if kept is not None:
                 return kept
         try:
-            made = self._engine.translate(query, self._with(known, uploads), limit=limit)
+            made = self._engine.translate(query, schema, limit=limit)
             if not uploads:
-                self._translations.put(query, known.schema, limit, made)
+                self._translations.put(query, schema, limit, made)
         except QueryError:
             now = self._engine.published(renewed=True)
             if now is known:
                 raise
         else:
             return made
-        return self._engine.translate(query, self._with(now, uploads), limit=limit)
+        return self._engine.translate(query, self._with(now, uploads, visible), limit=limit)
 
-    def _with(self, known: Published, uploads: Sequence[UploadedTable]) -> Schema:
-        if not uploads:
-            return known.schema
-        return known.schema.with_tables(self._engine.declare(uploads))
+    def _with(
+        self, known: Published, uploads: Sequence[UploadedTable], visible: RowFilter | None
+    ) -> Schema:
+        schema = self._filtered.of(known.schema, visible)
+        return schema.with_tables(self._engine.declare(uploads)) if uploads else schema
 
     def check(self) -> None:
         """See that the store answers.

@@ -16,6 +16,7 @@ from obscore.tap.page import service_page
 from obscore.tap.query import QueryRunner
 from obscore.tap.settings import TapSettings
 from obscore.tap.sync import SyncQueries
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import SkylaneError
 from vodal.tables.html import write_error_page
 from vodal.tables.negotiation import is_browser
@@ -61,6 +62,8 @@ class TapRoutes:
         Where clients see the site, if not by the Host header.
     jobs
         Limits of asynchronous queries, if there are any.
+    public
+        What examples may show.
     """
 
     def __init__(
@@ -70,13 +73,14 @@ class TapRoutes:
         sync: SyncQueries,
         public_url: str | None = None,
         jobs: JobSettings | None = None,
+        public: Rights = EVERYTHING,
     ) -> None:
         self._runner = runner
         self._settings = settings
         self._sync = sync
         self._public_url = public_url
         self._jobs = jobs
-        self._site_examples = SiteExamples(runner)
+        self._site_examples = SiteExamples(runner, public)
         self._up_since = datetime.now(UTC)
 
     def routes(self) -> list[BaseRoute]:

@@ -21,6 +21,8 @@ from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest, read_request
 from obscore.tap.settings import TapSettings
 from obscore.tap.turns import Place, Turns, client_address
+from vodal.access.asking import asking_of
+from vodal.access.rules import Rights
 from vodal.links import Annotator
 from vodal.outcomes import outcome_of
 from vodal.tables.columns import ResultStream
@@ -160,10 +162,11 @@ class SyncQueries:
         if uploads:
             query.stage("uploads")
         pace = self._lane.pace()
+        rights = asking_of(request).rights
 
         def pieces() -> Iterator[bytes]:
             if asked.explain:
-                query.result, written = self._explained(asked, uploads)
+                query.result, written = self._explained(asked, uploads, rights)
                 return written
             result = self._runner.run(
                 asked.query,
@@ -172,6 +175,7 @@ class SyncQueries:
                 query.cancelled,
                 uploads=uploads,
                 pace=pace,
+                rights=rights,
             )
             query.result = result
             query.stage("translate")
@@ -187,9 +191,11 @@ class SyncQueries:
         return response
 
     def _explained(
-        self, asked: QueryRequest, uploads: Sequence[UploadedTable]
+        self, asked: QueryRequest, uploads: Sequence[UploadedTable], rights: Rights
     ) -> tuple[ResultStream, Iterator[bytes]]:
-        explanation = self._runner.explain(asked.query, asked.max_rows, uploads=uploads)
+        explanation = self._runner.explain(
+            asked.query, asked.max_rows, uploads=uploads, rights=rights
+        )
         limits = limits_of(asked, self._settings, jobs=self._has_jobs)
         return explanation_answer(explanation, asked, limits)
 

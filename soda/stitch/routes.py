@@ -20,6 +20,9 @@ from soda.settings import SodaSettings
 from soda.stitch.choose import choose
 from soda.stitch.request import Rules, StitchParams, parse_stitch
 from soda.worker import make_stitched
+from vodal.access.asking import asking_of
+from vodal.access.rules import Rights
+from vodal.access.seen import had_by
 from vodal.pool import WarmPool
 from vodal.products import Catalogue
 from vodal.web.presence import unless_gone
@@ -58,10 +61,11 @@ def stitch_routes(
     answers = Answers(finder, pool, metrics, unsent, "stitched")
     rules = Rules(settings.mask_names, settings.zero_point_keywords)
 
-    async def make(asked: StitchParams) -> Response:
+    async def make(asked: StitchParams, rights: Rights) -> Response:
         most, form = settings.max_stitched, asked.image.output.format
         began = time.perf_counter()
-        inputs = await in_thread(partial(choose, asked, finder, catalogue, most))
+        seen = finder.within(rights), had_by(rights, catalogue)
+        inputs = await in_thread(partial(choose, asked, *seen, most))
         if not inputs:
             return no_content()
         return await answers.made(
@@ -79,8 +83,7 @@ def stitch_routes(
         params = await read_params(request)
         accepted = accepted_format(request.headers.get("accept", ""))
         asked = parse_stitch(params, accepted, settings.max_picture_side)
-        return await unless_gone(
-            request, threading.Event(), lambda: answers.counted(partial(make, asked))
-        )
+        work = partial(make, asked, asking_of(request).rights)
+        return await unless_gone(request, threading.Event(), lambda: answers.counted(work))
 
     return [Route("/stitched", stitched, methods=["GET", "POST"])]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from vodal.access.asking import asking_of
+
 __all__ = ["Caller", "Identify", "anonymous", "caller_of", "remember"]
 
 Identify = Callable[[Request], str | None]
@@ -33,6 +35,8 @@ class Caller:
     """Among whom the queue is fair."""
     token: str | None = None
     """A token to remember, if the client has none yet."""
+    groups: frozenset[str] = frozenset()
+    """Of one with a name."""
 
 
 def anonymous(_: Request) -> str | None:
@@ -52,7 +56,7 @@ def caller_of(request: Request, identify: Identify) -> Caller:
     """
     owner = identify(request)
     if owner is not None:
-        return Caller(owner, None, f"user:{owner}")
+        return Caller(owner, None, f"user:{owner}", groups=asking_of(request).identity.groups)
     # Only a digest is stored, so that a copy of the store tells no addresses.
     share = "at:" + _digest(request.client.host if request.client else "")
     token = request.cookies.get(_COOKIE, "")

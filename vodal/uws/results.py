@@ -2,6 +2,7 @@
 
     ROOT/JOB/inputs/...     uploaded with the job; removed when it ends
     ROOT/JOB/CLAIM/...      results of one run
+    ROOT/JOB/owner.json     who made it, with the groups of that moment; not of an unknown one
 
 A result is written under another name, synchronised and renamed; it is a result only once the
 store says so. Each run has a folder of its own, so that a server process which lost the job to
@@ -11,6 +12,7 @@ another, and does not know yet, cannot touch the files of the other.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import threading
@@ -20,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from vodal.access.identity import ANONYMOUS, Identity
 from vodal.errors import ArchiveError, NotFoundError, ServiceUnavailable, TooLargeError
 from vodal.uws.jobs import Job, JobResult, is_job_id
 
@@ -33,6 +36,7 @@ __all__ = [
 ]
 
 _INPUTS = "inputs"
+_OWNER = "owner.json"
 _PART = ".part"
 _BUFFER_BYTES = 1 << 20
 _ORPHAN_S = 3600
@@ -144,6 +148,35 @@ class JobFolder:
     def drop_inputs(self) -> None:
         """Remove the uploads."""
         shutil.rmtree(self.inputs, ignore_errors=True)
+
+    def keep_owner(self, owner: Identity) -> None:
+        """Remember who made the job: it runs with the rights of that moment.
+
+        Raises
+        ------
+        StorageFullError, ArchiveError
+            If that cannot be written.
+        """
+        told = {"name": owner.name, "groups": sorted(owner.groups)}
+        with disk_errors():
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / _OWNER).write_text(json.dumps(told), "utf-8")
+
+    def owner(self) -> Identity:
+        """Give who made the job.
+
+        Raises
+        ------
+        ArchiveError
+            If that was remembered and cannot be read.
+        """
+        try:
+            told = json.loads((self.path / _OWNER).read_text("utf-8"))
+            return Identity(told["name"], frozenset(told["groups"]))
+        except FileNotFoundError:
+            return ANONYMOUS
+        except (OSError, ValueError, KeyError) as error:
+            raise ArchiveError("whose job it is cannot be read") from error
 
     def run(self, claim: int) -> Path:
         """Give the folder of a run, which need not be there."""

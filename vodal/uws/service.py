@@ -9,6 +9,7 @@ from contextlib import suppress
 import anyio
 from anyio.to_thread import run_sync
 
+from vodal.access.identity import Identity
 from vodal.errors import AuthorizationError, NotFoundError, ServiceUnavailable, UsageError
 from vodal.params import Params
 from vodal.uws.callers import Caller
@@ -118,7 +119,7 @@ class JobService:
         UsageError
             If it was to be destroyed before now, or, where it is run, could only end in this error.
         ServiceUnavailable
-            If too many jobs are kept.
+            If too many jobs are kept, or the disk is full.
         """
         now = int(time.time() * 1000) / 1000
         job = Job(
@@ -142,6 +143,8 @@ class JobService:
             run_id=_run_id(params),
             params=tuple(params),
         )
+        if caller.owner is not None:
+            self.folder(job_id).keep_owner(Identity(caller.owner, caller.groups))
         if run:
             self._check(params, job_id)
         settings = self.settings

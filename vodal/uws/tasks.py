@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Protocol
 
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.params import Params
 from vodal.uws.jobs import Job, JobResult
 from vodal.uws.results import JobFolder, Sink
 from vodal.uws.store import Claim
 
-__all__ = ["Stop", "Task", "Work"]
+__all__ = ["JobRights", "Stop", "Task", "Work", "all_rights"]
 
 
 class Stop(Enum):
@@ -132,6 +133,15 @@ class Task:
         size_bytes = (self.folder.run(self.job.claim) / file_name).stat().st_size
         path = f"{self.job.claim}/{file_name}"
         self.results.append(JobResult(name, path, media_type, size_bytes))
+
+
+JobRights = Callable[[JobFolder], Rights]
+"""Gives the rights that a job runs with, by its folder; reads a file."""
+
+
+def all_rights(_: JobFolder) -> Rights:
+    """Give every right, as where all is public."""
+    return EVERYTHING
 
 
 class Work(Protocol):

@@ -101,6 +101,10 @@ class PostgresPrinter(ValuePrinter, QueryPrinting):
             return f'(adql.sky_text({printed}) COLLATE "C")'
         return printed
 
+    @override
+    def text(self, text: str) -> str:
+        return self.bind(text, "text")
+
     # Conditions --------------------------------------------------------------------------------
 
     @override

@@ -104,6 +104,10 @@ class Printer(ValuePrinter, QueryPrinting):
     # Conditions --------------------------------------------------------------------------------
 
     @override
+    def text(self, text: str) -> str:
+        return self.param(text)
+
+    @override
     def pair(self, value: b.Value, other: b.Value) -> str:
         return self.value(value)
 

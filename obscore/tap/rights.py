@@ -1,0 +1,74 @@
+"""The rows of ``ivoa.obscore`` that there are for who asks: a filter within each of its tables."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from threading import Lock
+
+from obscore.adql.schema import RowFilter, Schema
+from obscore.store.schema import obscore
+from vodal.access.rules import Reach, Rights, now_text
+
+__all__ = ["FilteredSchemas", "row_filter"]
+
+_KEPT = 64
+
+_WORDS = {Reach.ALL: "whole", Reach.RELEASED: "dated", Reach.NONE: "hidden"}
+
+
+def row_filter(rights: Rights, *, had: bool = False) -> RowFilter | None:
+    """Give the filter of rows that somebody may know of; None if these are all.
+
+    Parameters
+    ----------
+    rights
+        Of who asks.
+    had
+        Whether to leave out images that somebody may know of but not have, too.
+    """
+    if rights.all_had or (rights.all_known and not had):
+        return None
+    index = 1 if had else 0
+    kinds: dict[str, list[str]] = {word: [] for word in _WORDS.values()}
+    for name, pair in rights.collections:
+        kinds[_WORDS[pair[index]]].append(name)
+    # A release is seen within a minute, and translations of the same query can be kept as long.
+    now = f"{now_text()[:-2]}00"
+    whole, dated, hidden = (tuple(sorted(kinds[word])) for word in _WORDS.values())
+    columns = obscore.c.obs_collection.name, obscore.c.obs_release_date.name
+    made = RowFilter(*columns, now, whole, dated, hidden)
+    match rights.others[index]:
+        case Reach.ALL:
+            return made
+        case Reach.RELEASED:
+            return replace(made, others="dated")
+        case Reach.NONE:
+            return replace(made, others="hidden")
+
+
+class FilteredSchemas:
+    """Schemas in which ``ivoa.obscore`` has a filter; keeps the last ones. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: OrderedDict[RowFilter, tuple[Schema, Schema]] = OrderedDict()
+
+    def of(self, schema: Schema, rows: RowFilter | None) -> Schema:
+        """Give a schema with a filter; the same value while schema and filter are the same."""
+        if rows is None:
+            return schema
+        with self._lock:
+            known = self._kept.get(rows)
+            if known is not None and known[0] is schema:
+                return known[1]
+            made = Schema(
+                tuple(
+                    replace(table, rows=rows) if table.physical == obscore.name else table
+                    for table in schema.tables
+                )
+            )
+            self._kept[rows] = schema, made
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+            return made
