@@ -21,7 +21,6 @@ from hips.build import build
 from hips.butler.carton import pack, unpack
 from hips.butler.order import BuildOrder
 from hips.butler.planning import hips_settings
-from hips.settings import HipsSettings
 from hips.testing import served_files
 from vodal.errors import DataError
 from vodal.testing.skies import make_wcs
@@ -30,7 +29,7 @@ pytestmark = pytest.mark.xdist_group("butler")
 
 SIZE = 120
 START = Time("2026-01-01T03:00:00", scale="tai")
-SETTINGS = "order = 11\norder_shard = 2\n"
+SETTINGS = "order = 11\norder_shard = 2\nbackground = 'match'\n"
 PIPELINE = Path(hips.butler.__file__).with_name("pipeline.yaml")
 AUTHORITY = "observatory.example"
 
@@ -102,9 +101,8 @@ class Repository:
             known = {**dict.fromkeys(("t_min", "t_max", "em_min", "em_max")), **self.obscore[path]}
             shelf.put(path, "raw", did, **known)
         build(
-            shelf.items, shelf.index, output, HipsSettings(order=11, order_shard=2),
-            name="survey-r", title="survey r", band="r",
-            creator_did=f"ivo://{AUTHORITY}/hips/survey-r",
+            shelf.items, shelf.index, output, hips_settings(SETTINGS), name="survey-r",
+            title="survey r", band="r", creator_did=f"ivo://{AUTHORITY}/hips/survey-r",
         )  # fmt: skip
         return served_files(output / "survey-r")
 

@@ -23,7 +23,7 @@ from vodal.testing.skies import make_survey
 
 pytestmark = pytest.mark.xdist_group("dask")
 
-SETTINGS = HipsSettings(order_shard=1, order=12)
+SETTINGS = HipsSettings(order_shard=1, order=12, background="match")
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,9 @@ pytestmark = [
 ]
 
 SETTINGS = """
+[hips]
+background = "match"
+
 [hips.live.selections]
 deep = "t_exptime > 60"
 wrong = "t_exptim > 60"
