@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 
+import cdshealpix.nested as healpix
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
 from reproject import reproject_interp
@@ -13,6 +15,7 @@ from reproject import reproject_interp
 from hips.build import build
 from hips.check import Level, check_hips
 from hips.composite import build_color
+from hips.names import TILE_WIDTH, interleave, tile_path
 from hips.settings import HipsSettings
 from hips.tree import TileTree
 
@@ -82,3 +85,38 @@ def test_tiles_of_2mass_are_what_reproject_gives(real_images, tmp_path, shelf, b
         step = np.hypot(*np.gradient(image)) / np.nanstd(image)
     assert np.median(off) < 0.005 * np.nanmedian(step)
     assert np.percentile(off, 99) < 0.005 * np.nanpercentile(step, 99)
+
+
+def test_two_nights_of_sdss_get_one_sky(real_images, tmp_path, shelf):
+    """Their skies differ by 26 counts; the edges of one are seen in the mean of both, or not."""
+    paths = sorted((real_images / "sdss_fpc_griz").glob("*-r4-*"))
+    for path in paths:
+        shelf.put(path)
+    steps = {}
+    for background in ("none", "match"):
+        made = build(
+            shelf.items, shelf.index, tmp_path, HipsSettings(order=9, background=background),
+            name=background, title="r", creator_did="ivo://test.example/hips/r",
+        )  # fmt: skip
+        parts = []
+        for npix in TileTree(made.path).tiles(9, "fits"):
+            with fits.open(made.path / tile_path(9, npix, "fits")) as file:
+                tile = file[0].data
+            row, column = np.nonzero(np.isfinite(tile))
+            cells = (npix << 18) + interleave(TILE_WIDTH - 1 - row, column).astype(np.int64)
+            lon, lat = healpix.healpix_to_lonlat(cells.astype(np.uint64), 18)
+            parts.append((lon.deg, lat.deg, tile[row, column].astype(float)))
+        ra, dec, value = (np.concatenate(values) for values in zip(*parts, strict=True))
+        steps[background] = []
+        for path in paths:
+            header = fits.getheader(path)
+            _, y = WCS(header).world_to_pixel(SkyCoord(ra, dec, unit="deg"))
+            for edge, inward in ((-0.5, 1.0), (header["NAXIS2"] - 0.5, -1.0)):
+                depth = inward * (y - edge)
+                inside, outside = (depth > 3) & (depth < 20), (depth < -3) & (depth > -20)
+                if min(inside.sum(), outside.sum()) > 2000:
+                    step = np.median(value[inside]) - np.median(value[outside])
+                    steps[background].append(abs(step))
+    assert len(steps["none"]) == len(steps["match"]) == 2
+    assert min(steps["none"]) > 9.0
+    assert max(steps["match"]) < 0.5
