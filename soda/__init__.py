@@ -51,6 +51,7 @@ In the order data flows:
 - `ordering`  rows put in order on disk
 - `worklist`  the cutouts of a job, in the order in which they are made
 - `ledger`    what a job has made so far
+- `bulk`      the pool at work for a job
 - `batches`   the cutouts of a job, made by the pool
 - `earlier`   those of them that an earlier output has
 - `combined`  results of a job that are made of several datasets each

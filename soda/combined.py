@@ -6,16 +6,14 @@ of ``/sync``. Each stencil that is given makes one result.
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from soda.batches import Made, counted, wait_for
+from soda.bulk import BulkWork, Made
 from soda.finding import Finder
-from soda.metrics import CutoutMetrics
 from soda.names import stitched_name
 from soda.outcomes import selection_text
 from soda.output import Output
@@ -28,9 +26,7 @@ from soda.worker import CutAnswer, make_color, make_stitched
 from soda.worklist import Item
 from vodal.errors import ServiceUnavailable, SkylaneError, TooLargeError, UsageError
 from vodal.params import Params
-from vodal.pool import WarmPool
 from vodal.products import Catalogue
-from vodal.uws.tasks import Task
 
 __all__ = ["Combined", "CombinedCutouts", "check_combined", "read_combined"]
 
@@ -149,39 +145,27 @@ class CombinedCutouts:
 
     Parameters
     ----------
-    task
-        Is looked at while results are waited for.
+    work
+        Where they are made.
     combined
         What to make.
     finder, catalogue
         Find datasets.
-    pool
-        Where they are made, as bulk work.
-    loop
-        Of the pool.
     settings
         Limits.
-    metrics
-        Counts.
     """
 
     def __init__(
         self,
-        task: Task,
+        work: BulkWork,
         combined: Combined,
         finder: Finder,
         catalogue: Catalogue | None,
-        pool: WarmPool,
-        loop: asyncio.AbstractEventLoop,
         settings: SodaSettings,
-        metrics: CutoutMetrics,
     ) -> None:
-        self._task, self._parts, self._output = task, combined.parts, combined.output
-        self._finder, self._catalogue = finder, catalogue
-        self._pool, self._loop = pool, loop
-        self._settings, self._metrics = settings, metrics
+        self._work, self._parts, self._output = work, combined.parts, combined.output
+        self._finder, self._catalogue, self._settings = finder, catalogue, settings
         self._rules = Rules(settings.mask_names, settings.zero_point_keywords)
-        self._window: deque[tuple[Item, _Coming]] = deque()
 
     def made(self, items: Iterator[Item]) -> Generator[tuple[Item, Made], None, None]:
         """Give each item with what was made, in order.
@@ -193,43 +177,19 @@ class CombinedCutouts:
         ServiceUnavailable
             If the catalogue or the pool is not there.
         """
-        try:
-            while True:
-                # As many as can be made at once; the others wait here, not in the pool.
-                while len(self._window) < self._pool.workers:
-                    item = next(items, None)
-                    if item is None:
-                        break
-                    self._window.append((item, self._begun(self._parts[item.number - 1])))
-                if not self._window:
-                    return
-                item, coming = self._window[0]
-                answer = self._answer(coming)
-                self._window.popleft()
+        begun = ((item, self._begun(self._parts[item.number - 1])) for item in items)
+        with closing(self._work.in_turn(begun)) as turns:
+            for item, coming in turns:
+                answer = self._work.wait(coming)
                 if isinstance(answer, CutAnswer):
                     self._finder.changed(answer.changed)
-                yield item, counted(self._metrics, answer)
-        finally:
-            for _, coming in self._window:
-                if isinstance(coming, Future):
-                    coming.cancel()
-            self._window.clear()
-
-    def _answer(self, coming: _Coming) -> CutAnswer | SkylaneError | None:
-        if not isinstance(coming, Future):
-            return coming
-        try:
-            return wait_for(self._task, coming)
-        except SkylaneError as error:
-            if self._task.cancelled.is_set() or not self._pool.running:
-                raise
-            return error
+                yield item, self._work.counted(answer)
 
     def _begun(self, part: StitchParams | _Color) -> _Coming:
         """Find the datasets of a result and have it made."""
         limit = self._settings.max_output_bytes
         # Longer than the answer to a request may take, unless the only worker does all.
-        most = (self._task.duration_s or None) if self._pool.workers > 1 else None
+        most = (self._work.task.duration_s or None) if self._work.workers > 1 else None
         deadline = None if most is None else max(float(most), self._settings.deadline_s)
         try:
             if isinstance(part, _Color):
@@ -237,26 +197,18 @@ class CombinedCutouts:
                 sources = [source for source in found if source is not None]
                 if len(sources) < len(found):
                     return None
-                return asyncio.run_coroutine_threadsafe(
-                    self._pool.run(
-                        make_color, sources, part.selection, limit, self._output,
-                        deadline_s=deadline, bulk=True,
-                    ),
-                    self._loop,
-                )  # fmt: skip
+                return self._work.begin(
+                    make_color, sources, part.selection, limit, self._output, deadline_s=deadline
+                )
             if self._catalogue is None:
                 return UsageError("COMBINE=stitch: no images are stitched here")
             most_inputs = self._settings.max_stitched
             inputs = choose(part, self._finder, self._catalogue, most_inputs)
             if not inputs:
                 return None
-            return asyncio.run_coroutine_threadsafe(
-                self._pool.run(
-                    make_stitched, inputs, part.image, self._rules, limit,
-                    deadline_s=deadline, bulk=True,
-                ),
-                self._loop,
-            )  # fmt: skip
+            return self._work.begin(
+                make_stitched, inputs, part.image, self._rules, limit, deadline_s=deadline
+            )
         except ServiceUnavailable:
             raise
         except SkylaneError as error:

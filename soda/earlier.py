@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from soda.archives import Archive
-from soda.batches import Made
+from soda.bulk import Made
 from soda.ledger import logged
 from soda.outcomes import Outcome, Status
 from soda.worklist import Item, Worklist

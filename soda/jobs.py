@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
 from soda.archives import ARCHIVES
-from soda.batches import Batches, Made
+from soda.batches import Batches
+from soda.bulk import BulkWork, Made
 from soda.combined import Combined, CombinedCutouts, read_combined
 from soda.earlier import Earlier
 from soda.finding import Finder
@@ -193,14 +194,11 @@ class CutoutJobs(Work):
         finder: Finder,
         catalogue: Catalogue | None,
     ) -> Batches | CombinedCutouts:
-        loop, settings = self._loop.get(), self._settings
+        settings = self._settings
+        work = BulkWork(task, self._pool, self._loop.get(), self._metrics)
         if combined is not None:
-            return CombinedCutouts(
-                task, combined, finder, catalogue, self._pool, loop, settings, self._metrics,
-            )  # fmt: skip
-        return Batches(
-            task, finder, self._pool, loop, settings.max_output_bytes, output, self._metrics
-        )
+            return CombinedCutouts(work, combined, finder, catalogue, settings)
+        return Batches(work, finder, settings.max_output_bytes, output)
 
     def _made(
         self, maker: Batches | CombinedCutouts, worklist: Worklist, done: int
