@@ -6,6 +6,7 @@ In the order data flows:
 - `observation`  what the assembly line makes of a file
 - `sources`      what there is to catalogue
 - `assembly`     headers, footprint, byte offsets: one row a product
+- `hook`         where a pipeline tells of the files that it has written
 - `store`        SQLite: rows, spatial index, byte indexes; products by id and place
 - `adql`         ADQL 2.1 to SQL
 - `explain`      why a query takes as long as it does

@@ -17,7 +17,14 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    create_model,
+    model_validator,
+)
 
 from obscore.columns import COLUMNS, ObsCoreColumn
 from vodal.access.rules import AccessRule
@@ -257,6 +264,13 @@ class BandSettings(Settings):
     """Regular expression: only for instruments or telescopes whose name it is found in."""
 
 
+def _check_token(token: SecretStr | None) -> SecretStr | None:
+    # The text itself is no part of the message: it is a secret.
+    if token is not None and not re.fullmatch(r"[!-~]{16,}", token.get_secret_value()):
+        raise ValueError("a token has 16 characters of ASCII or more, and no blanks")
+    return token
+
+
 class IngestSettings(Settings):
     """How files are read."""
 
@@ -284,6 +298,10 @@ class IngestSettings(Settings):
     rescan_seconds: float = Field(3600.0, gt=0)
     """With ``--watch``: how often all folders are compared with the catalogue, for what no event
     told: files behind symbolic links, and disks that were away."""
+    hook_token: Annotated[SecretStr | None, AfterValidator(_check_token)] = None
+    """Secret that a pipeline shows when it tells the server of files that it has written
+    (``POST /ingest``); without it there is no such resource. 16 characters or more.
+    SKYLANE_OBSCORE__INGEST__HOOK_TOKEN keeps it out of files."""
     renew_changed: bool = True
     """Whether the server catalogues a file anew when a cutout shows that it changed. Without it,
     and where the rules of its rows changed too, that is left to the next ``skylane ingest``."""

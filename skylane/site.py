@@ -30,6 +30,8 @@ from datalink.routes import write_links
 from hips.archive import Archive
 from hips.links import HipsLinks
 from obscore.assembly.renewal import Renewal
+from obscore.hook.app import create_hook_app, hook_job_settings
+from obscore.hook.routes import PATHS as HOOK_PATHS
 from obscore.store.base import Backend
 from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
@@ -226,6 +228,7 @@ def create_app(
         **access.services,
     }
 
+    hook = _hook(site, settings, backend)
     compression = settings.server.compression
     # Tables of FITS and Arrow are packed too. Images are not: what packs them well is FITS's own
     # tile compression, and clients read ranges of their bytes.
@@ -267,7 +270,7 @@ def create_app(
             binary.compiled.begin()
             await stack.enter_async_context(renewal)
             await stack.enter_async_context(pool)
-            for app in services.values():
+            for app in (*services.values(), *hook):
                 # Mounted apps are not told of start and stop by Starlette.
                 await stack.enter_async_context(app.router.lifespan_context(app))
             await stack.enter_async_context(jobs)
@@ -276,6 +279,7 @@ def create_app(
 
     return Starlette(
         routes=[
+            *(Route(path, app) for app in hook for path in HOOK_PATHS),
             *(Mount(path, packed.get(path, app)) for path, app in services.items()),
             Route("/health", health),
             Route("/metrics", metrics),
@@ -284,6 +288,15 @@ def create_app(
         middleware=[Middleware(Compression, mode=compression), *access.middleware],
         lifespan=lifespan,
     )
+
+
+def _hook(site: SiteFolder, settings: SiteSettings, backend: Backend) -> list[Starlette]:
+    """Give the app that pipelines call, if there is a token for it."""
+    if settings.obscore.ingest.hook_token is None:
+        return []
+    jobs = site.jobs(hook_job_settings(settings.jobs), settings.store)
+    url = settings.server.public_url
+    return [create_hook_app(backend=backend, settings=settings.obscore, jobs=jobs, public_url=url)]
 
 
 def create_app_from_environment() -> ASGIApp:

@@ -171,6 +171,14 @@ def test_a_second_watcher_is_refused_and_a_run_by_hand_is_harmless(watched, cli)
     assert everything(watched.site) == before
 
 
+def test_without_a_token_there_is_no_hook(watched):
+    for token in ("", "Bearer ", "Bearer None"):
+        answer = httpx.post(
+            f"{watched.url}/ingest", json=["/a.fits"], headers={"Authorization": token}
+        )
+        assert answer.status_code == 404
+
+
 def test_it_ends_in_good_order_and_has_told_of_all(watched):
     assert watched.watcher.end(signal.SIGTERM) == 0
     said = watched.watcher.said

@@ -1,0 +1,209 @@
+"""A job of files that a pipeline has named: each is read when it is whole, and written."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+
+from typing_extensions import override
+
+from obscore.assembly.delivery import Delivery, Read
+from obscore.assembly.landing import INCOMPLETE
+from obscore.assembly.line import read_elsewhere, reading_pool
+from obscore.assembly.read import Outcome
+from obscore.assembly.refusal import Refusal
+from obscore.assembly.report import FileReport, Status
+from obscore.assembly.rules import Rules, rules_for
+from obscore.hook.naming import NamedFile, named_file
+from obscore.settings import ObsCoreSettings
+from obscore.sources.base import Candidate, Problem
+from obscore.sources.fits import configured_sources
+from obscore.store.base import Backend, Store
+from vodal.errors import UsageError
+from vodal.params import Params
+from vodal.pool import WarmPool
+from vodal.uws.loop import ServiceLoop
+from vodal.uws.results import StoppedError
+from vodal.uws.tasks import Task, Work
+
+__all__ = ["FILE", "RESULT", "LandingJobs"]
+
+FILE = "FILE"
+"""Name of the parameter of a job that names a file; repeated."""
+RESULT = "files"
+"""Name of the result: what became of each file, JSON lines."""
+
+_LOOK_S = 0.1
+_TRIES = 3
+
+
+class LandingJobs(Work):
+    """Catalogues the files of jobs.
+
+    Parameters
+    ----------
+    backend
+        The store.
+    settings
+        Of the catalogue.
+    workers
+        Processes that read headers.
+    """
+
+    def __init__(self, backend: Backend, settings: ObsCoreSettings, workers: int = 1) -> None:
+        self._backend, self._settings, self._workers = backend, settings, workers
+        self._sources = configured_sources(settings)
+        self._loop = ServiceLoop()
+        self._pool: WarmPool | None = None
+        self._turns = asyncio.Semaphore(workers)
+        self._rules: dict[str, Rules] = {}
+        self._store: Store | None = None
+        self._lock = threading.Lock()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the reading processes warm, within the block."""
+        async with reading_pool(self._workers, self._settings.ingest) as pool:
+            self._pool = pool
+            self._loop.start()
+            yield
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+
+    def named(self, text: str) -> NamedFile:
+        """Find a file that was named.
+
+        Raises
+        ------
+        UsageError
+            If it may not be.
+        """
+        return named_file(text, self._sources)
+
+    @override
+    def run(self, task: Task) -> None:
+        names = list(dict.fromkeys(Params(task.job.params).all(FILE)))
+        reports: list[FileReport] = []
+        todo: list[NamedFile] = []
+        for name in names:
+            try:
+                todo.append(self.named(name))
+            except UsageError as error:  # the settings, or a link, changed since it was accepted
+                reports.append(_refused(name, "", "not-ours", error.message))
+        todo = self._without_known(todo, reports)
+        for _ in range(_TRIES):
+            items = self._wait_for(task, self._read_all(todo))
+            with self._lock:
+                delivery = Delivery(self._opened(), reports.append, self._skips, prune=False)
+                stale = delivery.deliver(items).stale
+            todo = [NamedFile(read.source, read.path) for read in stale]
+            if not todo:
+                break
+        for one in todo:
+            uri = one.source.uri_of(one.path)
+            message = "the file changes all the time"
+            reports.append(_refused(uri, one.source.collection, "changed", message))
+        with task.result(RESULT, "application/x-ndjson", "jsonl") as sink:
+            for report in reports:
+                sink.write(report.to_json().encode() + b"\n")
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            self._store = self._backend.writer()
+        return self._store
+
+    def _rules_of(self, collection: str) -> Rules:
+        if collection not in self._rules:
+            self._rules[collection] = rules_for(self._settings, collection)
+        return self._rules[collection]
+
+    def _skips(self, candidate: Candidate) -> bool:
+        return self._rules_of(candidate.collection).skips(candidate.relative)
+
+    def _without_known(
+        self, named: Sequence[NamedFile], reports: list[FileReport]
+    ) -> list[NamedFile]:
+        """Give what is to be read: not what is left out, nor what is catalogued as it is."""
+        with self._lock:
+            known = self._opened().known_among([one.source.uri_of(one.path) for one in named])
+        todo = []
+        for one in named:
+            found = one.source.look(one.path)
+            if not isinstance(found, Candidate):
+                todo.append(one)
+                continue
+            before = known.get(found.uri)
+            digest = self._rules_of(found.collection).digest_for(found.relative)
+            if self._skips(found):
+                reports.append(_about(found, "skipped", "left out by the settings"))
+            elif before and (before.version, before.mapping_digest) == (
+                found.stat.version, digest
+            ):  # fmt: skip
+                reports.append(_about(found, "unchanged"))
+            else:
+                todo.append(one)
+        return todo
+
+    def _wait_for(
+        self, task: Task, reading: Coroutine[None, None, list[Read | FileReport]]
+    ) -> list[Read | FileReport]:
+        """Have files read on the service's loop, from the job's own thread."""
+        future: Future[list[Read | FileReport]]
+        future = asyncio.run_coroutine_threadsafe(reading, self._loop.get())
+        while True:
+            try:
+                return future.result(_LOOK_S)
+            except TimeoutError:
+                if task.cancelled.is_set():
+                    future.cancel()
+                    raise StoppedError("the job was stopped") from None
+
+    async def _read_all(self, named: Sequence[NamedFile]) -> list[Read | FileReport]:
+        until_s = time.monotonic() + self._settings.ingest.incomplete_seconds
+        return list(await asyncio.gather(*(self._read(one, until_s) for one in named)))
+
+    async def _read(self, named: NamedFile, until_s: float) -> Read | FileReport:
+        """Read a file when it is whole, or when its time is over."""
+        source, path = named.source, named.path
+        refusal = Refusal("unreadable", "there is no such file")
+        seen = ""
+        while True:
+            found = source.look(path)
+            if isinstance(found, Problem):
+                return FileReport(
+                    found.uri, "", source.collection, "refused", found.reason, found.message
+                )
+            if found is not None and found.stat.version != seen:
+                seen = found.stat.version
+                outcome = await self._outcome(found)
+                if outcome.refusal is None or outcome.refusal.reason not in INCOMPLETE:
+                    return Read(source, path, found, outcome)
+                refusal = outcome.refusal
+            elif time.monotonic() >= until_s:
+                if found is not None:
+                    return Read(source, path, found, Outcome(refusal=refusal))
+                uri = source.uri_of(path)
+                return _refused(uri, source.collection, refusal.reason, refusal.message)
+            else:
+                await asyncio.sleep(_LOOK_S)
+
+    async def _outcome(self, candidate: Candidate) -> Outcome:
+        assert self._pool is not None, "the service has started"
+        async with self._turns:
+            return await read_elsewhere(
+                self._pool, candidate, self._rules_of(candidate.collection),
+                self._settings.ingest.file_seconds,
+            )  # fmt: skip
+
+
+def _refused(uri: str, collection: str, reason: str, message: str) -> FileReport:
+    return FileReport(uri, "", collection, "refused", reason, message)
+
+
+def _about(found: Candidate, status: Status, message: str = "") -> FileReport:
+    return FileReport(found.uri, found.relative, found.collection, status, message=message)
