@@ -27,7 +27,7 @@ from hips.background.kept import Backgrounds
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, next_release, write_description
 from hips.formats import Encoding, drop_other_formats
-from hips.images import ImageSource
+from hips.images import ImageSource, Planes
 from hips.keywords import BandValues
 from hips.live.images import exposure_of, number_of
 from hips.metadata import progenitor_table, write_metadata
@@ -66,7 +66,7 @@ def build(
     crew: Crew | None = None,
     fresh: bool = False,
     part: Share | None = None,
-    planes: Mapping[str, tuple[int, ...]] | None = None,
+    planes: Mapping[str, Planes] | None = None,
 ) -> BuildSummary:
     """Make the HiPS of images of one band: FITS and PNG tiles of every order down to 0.
 
@@ -102,7 +102,7 @@ def build(
         Make only this share of the tiles (`hips.part`), and leave them for the build that
         completes the HiPS: one without ``part``, once all shares are done.
     planes
-        Of products that are cubes, by identifier, which plane goes in
+        Of products that are cubes, by identifier, which planes go in, by their mean
         (`vodal.fits.opened.OpenImage`). A cube without is left out.
 
     Raises
@@ -347,7 +347,7 @@ def _scratch(folder: Path, settings: HipsSettings, part: Share | None) -> Iterat
 def _sources(
     products: Sequence[Product],
     open_index: Callable[[Product], FileIndex],
-    planes: Mapping[str, tuple[int, ...]],
+    planes: Mapping[str, Planes],
 ) -> tuple[list[ImageSource], dict[int, str], int | None]:
     """Give the images, those that are lost and why, and the BITPIX of most."""
     sources, lost = [], {}
@@ -366,7 +366,7 @@ def _sources(
                 exposure_s=exposure_of(product),
                 t_min_mjd=number_of(product, "t_min"),
                 version=product.version,
-                plane=planes.get(product.did, ()),
+                planes=planes.get(product.did, ()),
             )
         )  # fmt: skip
     return sources, lost, max(depths, key=lambda depth: (depths[depth], depth), default=None)

@@ -14,6 +14,7 @@ from hips.color_settings import ColorSettings
 from hips.composite import build_color
 from hips.crew import Crew
 from hips.cubes import CubeHips, is_cube
+from hips.images import Planes
 from hips.part import Share
 from hips.publish import band_of, hips_name
 from hips.settings import HipsSettings
@@ -45,7 +46,7 @@ def build_collection(
     of none that is known. Those in colour, made in the same call after their bands, are the ones
     that are set, or ``<collection>-color`` of three bands. Cubes are not in these: each of their
     channels makes a HiPS of its own (`hips.cubes`), named as that of images of their band would be,
-    with ``-ch<number>`` behind.
+    with ``-ch<number>`` behind, or their mean makes one, with ``-mean``.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def _sorted(
     """Give the cubes of each band, the images of each, and how many other files of which kind."""
     cubes: dict[str, list[Product]] = {}
     bands: dict[str, list[Product]] = {}
-    wanted = settings.cubes == "channels"
+    wanted = settings.cubes != "skip"
     others: Counter[str] = Counter()
     for product in products:
         # Masks and weight maps that lie in files of their own are no picture of the sky.
@@ -187,7 +188,7 @@ class _Work:
 
     def _built(
         self, products: Sequence[Product], band: str, name: str, title: str,
-        planes: Mapping[str, tuple[int, ...]],
+        planes: Mapping[str, Planes],
     ) -> BuildSummary | None:  # fmt: skip
         if planes and name in self.settings.color:
             self.notes.append(f"hips.color.{name}: that of a channel would have this name")

@@ -1,4 +1,4 @@
-"""The HiPS of cubes: one for each channel and polarization state, as of an image."""
+"""The HiPS of cubes: one for each channel and polarization state, as of an image, or of means."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 
 from hips.channels import ChannelList
 from hips.choice import ChannelChoice
+from hips.images import Planes
 from hips.publish import safe_name
 from hips.settings import HipsSettings
 from hips.summary import Skipped
@@ -43,7 +44,7 @@ class PlaneHips:
     title: str
     products: Sequence[Product]
     """The cubes that have the plane, each with what its row would say of the plane alone."""
-    planes: Mapping[str, tuple[int, ...]]
+    planes: Mapping[str, Planes]
     """By identifier, as `hips.build.build` takes them."""
 
 
@@ -54,21 +55,26 @@ class _Cube:
     numbers: tuple[int, ...]
     """Of its channels; a single 0 if it has none."""
 
-    def place(self, state: str, number: int) -> tuple[int, ...] | None:
-        """Give the plane of a state and channel; None if it has none."""
-        if state not in self.planes.states or number not in self.numbers:
-            return None
-        return self.planes.place(self.planes.states.index(state), self.numbers.index(number))
+    def places(self, state: str, numbers: Sequence[int]) -> Planes:
+        """Give the planes of a state and channels, as far as it has them."""
+        if state not in self.planes.states:
+            return ()
+        at = self.planes.states.index(state)
+        wanted = set(numbers)
+        return tuple(
+            self.planes.place(at, k) for k, number in enumerate(self.numbers) if number in wanted
+        )
 
-    def row(self, state: str, number: int) -> Product:
-        """Give the product as if it had this plane alone."""
+    def row(self, state: str, numbers: Sequence[int]) -> Product:
+        """Give the product as if it had these channels alone."""
         told: dict[str, object] = {"pol_states": f"/{state}/", "pol_xel": 1}
-        channels = self.planes.channels
+        channels, wanted = self.planes.channels, set(numbers)
         if channels is not None:
-            told["em_xel"] = 1
+            at = [k for k, number in enumerate(self.numbers) if number in wanted]
+            told["em_xel"] = len(at)
             if channels.kind == WAVELENGTH:
-                at = self.numbers.index(number)
-                told["em_min"], told["em_max"] = float(channels.low[at]), float(channels.high[at])
+                told["em_min"] = float(channels.low[at].min())
+                told["em_max"] = float(channels.high[at].max())
         return replace(self.product, obscore={**self.product.obscore, **told})
 
 
@@ -128,7 +134,8 @@ class CubeHips:
         try:
             index = open_index(product)
             (axes,) = (len(hdu.shape) for hdu in index.hdus if hdu.number == product.hdus[0])
-            image = OpenImage(product.uri, index, product.hdus, plane=(0,) * (axes - 2))
+            first = (0,) * (axes - 2)
+            image = OpenImage(product.uri, index, product.hdus, planes=(first,))
             try:
                 planes = planes_of(image)
             finally:
@@ -142,28 +149,34 @@ class CubeHips:
     def hips(self) -> Iterator[PlaneHips]:
         """Give the HiPS that are to be made, by state and channel."""
         wanted = self._wanted()
+        groups: list[tuple[int, ...]] = [(number,) for number in wanted]
+        if self._settings.cubes == "mean" and any(wanted):
+            groups = [tuple(wanted)]
         for state in sorted({state for cube in self._cubes for state in cube.planes.states}):
-            for number in wanted:
+            for numbers in groups:
                 found = {
-                    cube.product.did: (cube, place)
+                    cube.product.did: (cube, places)
                     for cube in self._cubes
-                    if (place := cube.place(state, number)) is not None
+                    if (places := cube.places(state, numbers))
                 }
                 if found:
                     yield PlaneHips(
-                        *self._names(state, number),
-                        [cube.row(state, number) for cube, _ in found.values()],
-                        {did: place for did, (_, place) in found.items()},
+                        *self._names(state, numbers),
+                        [cube.row(state, numbers) for cube, _ in found.values()],
+                        {did: places for did, (_, places) in found.items()},
                     )
 
-    def _names(self, state: str, number: int) -> tuple[str, str]:
+    def _names(self, state: str, numbers: tuple[int, ...]) -> tuple[str, str]:
         parts, words = [self._name[:_LONGEST]], [self._title]
         if state != self._channels.plain:
             parts.append(f"stokes{state}")
             words.append(f"Stokes {state}")
-        if number:
-            parts.append(f"ch{number:03d}")
-            words.append(self._channels.words(number))
+        if self._settings.cubes == "mean" and any(numbers):
+            parts.append("mean")
+            words.append(f"mean of {len(numbers)} channels")
+        elif numbers[0]:
+            parts.append(f"ch{numbers[0]:03d}")
+            words.append(self._channels.words(numbers[0]))
         return safe_name(*parts), ", ".join(words)
 
     def _wanted(self) -> list[int]:
@@ -181,11 +194,11 @@ class CubeHips:
                 )
             return wanted if choice.ranges != () else []
         limit = self._settings.max_channels
-        if len(planes) > limit:
+        if len(planes) > limit and self._settings.cubes == "channels":
             self.notes.append(
                 f"no HiPS of the cubes of '{self._collection}' was made: they have {len(planes)} "
                 f"planes, more than hips.max_channels ({limit}) is; choose channels, as with "
-                "--channels 10:20 (or all), or raise it"
+                "--channels 10:20 (or all), or have their mean with hips.cubes"
             )
             return []
         return there

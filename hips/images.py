@@ -27,8 +27,12 @@ from vodal.fits.wcs import (
 from vodal.resample.grid import TOUCH_CELLS
 
 __all__ = [
-    "ImageFacts", "ImageSource", "facts_of", "look", "open_image", "parts_of", "touched_parts",
+    "ImageFacts", "ImageSource", "Planes", "facts_of", "look", "open_image", "parts_of",
+    "touched_parts",
 ]  # fmt: skip
+
+Planes = tuple[tuple[int, ...], ...]
+"""Of a cube, which planes, as `vodal.fits.opened.OpenImage` takes them."""
 
 _BITS: Final = TOUCH_CELLS * TOUCH_CELLS
 
@@ -50,8 +54,8 @@ class ImageSource:
     """When the observation began."""
     version: str = ""
     """Of the file."""
-    plane: tuple[int, ...] = ()
-    """Of a cube, which plane, as `vodal.fits.opened.OpenImage` takes it."""
+    planes: Planes = ()
+    """Of a cube, those that go in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +83,14 @@ def open_image(source: ImageSource) -> OpenImage:
     DataError
         If it cannot be put on the sky.
     """
-    opened = _opened_plane if source.plane else _opened
+    opened = _opened_plane if source.planes else _opened
     return opened(source, threading.get_ident())
 
 
 def _open(source: ImageSource, _thread: int) -> OpenImage:
     # One for each thread, as wcslib's coordinates are not to be shared.
     index = FileIndex.from_bytes(source.index)
-    return OpenImage(source.uri, index, source.hdus, plane=source.plane)
+    return OpenImage(source.uri, index, source.hdus, planes=source.planes)
 
 
 _opened = lru_cache(maxsize=128)(_open)

@@ -33,8 +33,8 @@ CREATE INDEX IF NOT EXISTS tile_image ON tile (image);
 
 def fingerprint(source: ImageSource) -> str:
     """Tell apart what an image's file may have held: differs when its bytes may."""
-    plane = (source.plane,) if source.plane else ()
-    return digest_of(source.did, source.index, source.hdus, *plane)
+    planes = (source.planes,) if source.planes else ()
+    return digest_of(source.did, source.index, source.hdus, *planes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,9 +74,9 @@ class HipsSettings(Settings):
     mask_bits: tuple[int, ...] | None = None
     """Numbers of the mask bits (0 is the lowest) whose pixels are not used, in place of the
     names; for masks whose bits the header does not name. Empty to use every pixel."""
-    cubes: Literal["channels", "skip"] = "channels"
+    cubes: Literal["channels", "mean", "skip"] = "channels"
     """What becomes of cubes: ``channels`` makes a HiPS of each channel and polarization state,
-    ``skip`` leaves cubes out."""
+    ``mean`` one of the mean of the channels that are chosen, ``skip`` leaves cubes out."""
     channels: dict[str, str] = Field(default_factory=dict)
     """Which channels of a collection's cubes become HiPS, by the collection's name: numbers and
     ranges (``"1,10:20"``, the ends belong to a range), ``"all"`` or ``"none"``. By default all, if

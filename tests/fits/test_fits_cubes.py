@@ -26,7 +26,9 @@ def planes(tmp_path, order, sizes, axes, **cards):
     shape = tuple({"x": 6, "y": 5, **sizes}[name] for name in reversed(order))
     path = tmp_path / "c.fits"
     fits.PrimaryHDU(np.zeros(shape, np.float32), header).writeto(path)
-    return planes_of(OpenImage(path.as_uri(), scan_file(path), (0,), plane=(0,) * (len(shape) - 2)))
+    return planes_of(
+        OpenImage(path.as_uri(), scan_file(path), (0,), planes=((0,) * (len(shape) - 2),))
+    )
 
 
 SPECTRA = {

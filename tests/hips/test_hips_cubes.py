@@ -24,6 +24,7 @@ from hips.tree import TileTree
 from vodal.errors import DataError, UsageError
 from vodal.fits.cubes import WAVELENGTH, ChannelAxis
 from vodal.fits.opened import OpenImage
+from vodal.resample.reading import good_pixels
 
 SIZE = 60
 FIRST_HZ, STEP_HZ = 1.0e11, 1.0e7
@@ -141,6 +142,34 @@ def test_each_channel_is_byte_for_byte_the_hips_of_its_plane(sky, tmp_path, new_
         assert len(here) > 10
 
 
+def test_the_mean_of_channels_is_that_of_their_planes(sky, tmp_path, new_shelf):
+    settings = HipsSettings(cubes="mean", channels={"demo": "2:4"}, max_channels=1)
+    cubes, flats = sky["shelf"], new_shelf()
+    (made,) = build_collection(cubes, cubes, "demo", tmp_path / "hips", settings)
+    for name, exposure_s in (("a", 100.0), ("b", 300.0)):
+        # In the order of the file, so that sums are the same bit for bit.
+        numbers = [1, 2, 3] if name == "a" else [3, 2]
+        mean = np.mean([sky["planes"][n, name] for n in numbers], axis=0, dtype=np.float64)
+        path = tmp_path / f"{name}.fits"
+        header = sky["wcs"][name].to_header()
+        fits.PrimaryHDU(mean.astype(np.float32), header).writeto(path)
+        flats.put(path, t_exptime=exposure_s)
+    flat = build(
+        flats.items, flats.index, tmp_path, HipsSettings(), name="flat", title="A mean",
+        creator_did="ivo://test.example/hips/flat",
+    )  # fmt: skip
+    assert (made.name, made.images) == ("demo-mean", 2)
+    assert pixels(made.path) == pixels(flat.path)
+    values = parse_properties((made.path / "properties").read_text())
+    assert values["obs_title"] == "demo, mean of 3 channels"
+    ends = (np.array([FIRST_HZ + 3.7 * STEP_HZ, FIRST_HZ + 0.5 * STEP_HZ]) * u.Hz).to_value(
+        u.m, u.spectral()
+    )
+    assert float(values["em_min"]) == pytest.approx(ends[0], rel=1e-9)
+    assert float(values["em_max"]) == pytest.approx(ends[1], rel=1e-9)
+    assert check_hips(made.path) == []
+
+
 def test_a_channel_has_its_own_star(sky):
     for channel, item in enumerate(sky["made"]):
         tree = TileTree(item.path)
@@ -189,7 +218,7 @@ def test_only_the_bytes_of_a_plane_are_read(sky, tmp_path, shelf):
     tiled = shelf.put(tmp_path / "a.fits.fz")
     indexes = {**sky["shelf"].indexes, **shelf.indexes}
     for product, key in ((plain, (1, "a")), (tiled, (1, "a")), (turned, (4, "b"))):
-        image = OpenImage(product.uri, indexes[product.did], product.hdus, plane=(1,))
+        image = OpenImage(product.uri, indexes[product.did], product.hdus, planes=((1,),))
         values = image.section(image.hdu, slice(0, SIZE), slice(0, SIZE))
         image.close()
         np.testing.assert_array_equal(values, sky["planes"][key])
@@ -199,7 +228,7 @@ def test_only_the_bytes_of_a_plane_are_read(sky, tmp_path, shelf):
         # Where the planes alternate in the file, holes smaller than a read is worth are read too.
         assert product is turned or image.tally.read_bytes < 1.1 * whole / 4
     with pytest.raises(DataError, match=r"it has no plane \(4,\)"):
-        OpenImage(plain.uri, indexes[plain.did], plain.hdus, plane=(4,))
+        OpenImage(plain.uri, indexes[plain.did], plain.hdus, planes=((4,),))
     with pytest.raises(DataError, match="it is a cube"):
         OpenImage(plain.uri, indexes[plain.did], plain.hdus)
 
@@ -228,7 +257,7 @@ def test_states_and_channels_with_axes_in_any_order(tmp_path, shelf, order):
         flat = planes[s, 1] if order.index("x") < order.index("y") else planes[s, 1].T
         image = OpenImage(
             product.uri, shelf.indexes[product.did], product.hdus,
-            plane=tuple({"s": s, "f": 1}[name] for name in reversed(order) if name in "sf"),
+            planes=(tuple({"s": s, "f": 1}[name] for name in reversed(order) if name in "sf"),),
         )  # fmt: skip
         np.testing.assert_array_equal(image.section(image.hdu, slice(0, 24), slice(0, 24)), flat)
         image.close()
@@ -254,10 +283,20 @@ def test_the_mask_of_a_plane_or_of_all_leaves_its_pixels_out(tmp_path, shelf):
         product = shelf.put(path)
         index = shelf.indexes[product.did]
         for plane, masked in ((0, name == "flat"), (1, True)):
-            image = OpenImage(product.uri, index, product.hdus, plane=(plane,))
+            image = OpenImage(product.uri, index, product.hdus, planes=((plane,),))
             flags = image.section(image.mask(), slice(0, 24), slice(2, 20))
             image.close()
             np.testing.assert_array_equal(flags, np.eye(24)[:, 2:20] * masked)
+        image = OpenImage(product.uri, index, product.hdus, planes=((0,), (1,)))
+        (mean,) = good_pixels(image, image.mask(), 1)
+        image.close()
+        used = np.stack([planes[0], np.where(np.eye(24) > 0, np.nan, planes[1])])
+        if name == "flat":
+            used[0][np.eye(24) > 0] = np.nan
+        known = np.isfinite(used).any(axis=0)
+        np.testing.assert_array_equal(np.isfinite(mean), known)
+        expected = np.nanmean(used[:, known], axis=0, dtype=np.float64).astype(np.float32)
+        np.testing.assert_array_equal(mean[known], expected)
 
 
 def save_cube(path, number, level=100.0):

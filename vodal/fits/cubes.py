@@ -61,7 +61,7 @@ class CubePlanes:
     a single pixel, nothing."""
 
     def place(self, state: int, channel: int) -> tuple[int, ...]:
-        """Give which plane holds a state and a channel, both 0-based, as `OpenImage` takes it."""
+        """Give which plane holds a state and a channel, both 0-based, as `OpenImage` takes them."""
         places = {"state": state, "channel": channel}
         return tuple(places.get(axis, 0) for axis in self.axes)
 

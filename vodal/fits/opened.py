@@ -34,14 +34,15 @@ class OpenImage:
         The product's HDUs, image plane first.
     storage
         Opens the file.
-    plane
-        Of a cube, which plane: 0-based places along all axes that are not of the sky, in numpy
-        order, those with a single pixel among them.
+    planes
+        Of a cube, which planes: each as 0-based places along all axes that are not of the sky, in
+        numpy order, those with a single pixel among them. Of several, what is resampled is the
+        mean.
 
     Raises
     ------
     DataError
-        If it cannot be put on the sky, is a cube and no plane is named, or has no such plane.
+        If it cannot be put on the sky, is a cube and no plane is named, or lacks one of the planes.
     """
 
     def __init__(
@@ -51,10 +52,10 @@ class OpenImage:
         hdus: tuple[int, ...],
         *,
         storage: Storage = LOCAL,
-        plane: tuple[int, ...] = (),
+        planes: tuple[tuple[int, ...], ...] = (),
     ) -> None:
         self.uri, self.index, self.hdus = uri, index, hdus
-        self._storage, self._plane = storage, plane
+        self._storage, self.planes = storage, planes
         self.hdu = self._hdu(hdus[0])
         self.tally = Tally()
         """What was read by `section`."""
@@ -77,15 +78,16 @@ class OpenImage:
         first, second = celestial_axes(full)
         axes = len(self.hdu.shape)
         self.y_axis, self.x_axis = axes - 1 - second, axes - 1 - first
-        planes = [n for k, n in enumerate(self.hdu.shape) if k not in {self.x_axis, self.y_axis}]
-        if not self._plane:
-            self._plane = (0,) * len(planes)
-            if any(n != 1 for n in planes):
+        sizes = [n for k, n in enumerate(self.hdu.shape) if k not in {self.x_axis, self.y_axis}]
+        if not self.planes:
+            self.planes = ((0,) * len(sizes),)
+            if any(n != 1 for n in sizes):
                 raise DataError("it is a cube; only images with two axes can be resampled")
-        if len(self._plane) != len(planes) or any(
-            not 0 <= place < n for place, n in zip(self._plane, planes, strict=True)
-        ):
-            raise DataError(f"it has no plane {self._plane} besides its two sky axes")
+        for plane in self.planes:
+            if len(plane) != len(sizes) or any(
+                not 0 <= place < n for place, n in zip(plane, sizes, strict=True)
+            ):
+                raise DataError(f"it has no plane {plane} besides its two sky axes")
         self.full_wcs, self.wcs = full, sky_wcs(full)
         """Of all axes, and of the sky alone."""
         self.shape = self.hdu.shape[self.y_axis], self.hdu.shape[self.x_axis]
@@ -142,8 +144,10 @@ class OpenImage:
     def weight_plane(self) -> tuple[HduIndex, Role] | None:
         """Give the plane that says how good the pixels are, and its role; shaped as a mask may be.
 
-        Variances count before standard deviations, and these before weights.
+        Variances count before standard deviations, and these before weights. A mean has none.
         """
+        if len(self.planes) > 1:
+            return None
         roles = {n: role for group in group_planes(self.index) for n, role in group.roles.items()}
         for role in _WEIGHTS:
             for number in self.hdus[1:]:
@@ -163,9 +167,19 @@ class OpenImage:
     def _sky(self) -> tuple[int, int]:
         return self.y_axis, self.x_axis
 
-    def section(self, hdu: HduIndex, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read a part of the image or what goes with it, in physical values, as (row, column)."""
-        sky, places = self._sky, iter(self._plane)
+    def section(self, hdu: HduIndex, rows: slice, columns: slice, number: int = 0) -> NDArray[Any]:
+        """Read a part of the image or what goes with it, in physical values, as (row, column).
+
+        Parameters
+        ----------
+        hdu
+            The image, its mask or its weights.
+        rows, columns
+            Which part.
+        number
+            Of the plane among `planes`.
+        """
+        sky, places = self._sky, iter(self.planes[number])
         if len(hdu.shape) != len(self.hdu.shape):
             sky, places = (0, 1), iter(())
         section = [rows] * len(hdu.shape)

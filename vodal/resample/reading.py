@@ -87,10 +87,26 @@ def _blocks(
 def _block(
     image: OpenImage, mask: HduIndex | None, bits: int, rows: slice, columns: slice
 ) -> Pixels:
-    values = image.section(image.hdu, rows, columns).astype(np.float32)
+    if len(image.planes) == 1:
+        return _plane(image, mask, bits, rows, columns, 0)
+    shape = rows.stop - rows.start, columns.stop - columns.start
+    total, count = np.zeros(shape), np.zeros(shape, np.int32)
+    for number in range(len(image.planes)):
+        values = _plane(image, mask, bits, rows, columns, number)
+        known = np.isfinite(values)
+        np.add(total, values, out=total, where=known)
+        count += known
+    with np.errstate(invalid="ignore"):
+        return (total / count).astype(np.float32)
+
+
+def _plane(
+    image: OpenImage, mask: HduIndex | None, bits: int, rows: slice, columns: slice, number: int
+) -> Pixels:
+    values = image.section(image.hdu, rows, columns, number).astype(np.float32)
     values[~np.isfinite(values)] = np.nan
     if mask is not None and bits:
-        flags = image.section(mask, rows, columns)
+        flags = image.section(mask, rows, columns, number)
         if flags.dtype.kind in "iu":
             values[flags.astype(np.int64) & bits != 0] = np.nan
     return values
