@@ -25,6 +25,8 @@ _LEAST_CELLS: Final = 5
 _CLIPPED: Final = 3.0
 """Standard deviations beyond which a cell or an overlap does not count as measured."""
 _ROUNDS: Final = 8
+_ADDED_UP: Final = 1.5
+"""Slopes of more than so many times their usual size add up errors."""
 _TIED: Final = 1e-9
 """Weight of corrections of zero beside the mean weight of the differences."""
 
@@ -116,13 +118,17 @@ def _unclipped(rows: Floats, values: Floats) -> tuple[NDArray[np.bool_], float]:
     return good, 1.4826 * float(np.median(np.abs(residual[good])))
 
 
-def fit(differences: Sequence[Difference], unknown: Sequence[int]) -> dict[int, Plane]:
+def fit(
+    differences: Sequence[Difference], unknown: Sequence[int], usual: float | None = None
+) -> dict[int, Plane]:
     """Find corrections of images.
 
     Offsets; and slopes with them, if the differences show more of these than noise. Slopes
     are held by their own usual size: where overlaps do not tell them they are none, rather than
-    any. (If some images had none at all, all others would have to bend towards them.) Overlaps
-    that stay off by much more than the others count less.
+    any. (If some images had none at all, all others would have to bend towards them.) Where all
+    images are curved alike, slopes would add up from image to image: if they come out larger than
+    the differences are, there are none. Overlaps that stay off by much more than the others count
+    less.
 
     Parameters
     ----------
@@ -130,6 +136,9 @@ def fit(differences: Sequence[Difference], unknown: Sequence[int]) -> dict[int, 
         Of pairs of which one image at least is unknown.
     unknown
         Numbers of the images whose corrections are to be found; those of the others are applied.
+    usual
+        Root mean square of the slopes of these others, which new ones are held to; None if there
+        are no others.
 
     Returns
     -------
@@ -146,7 +155,13 @@ def fit(differences: Sequence[Difference], unknown: Sequence[int]) -> dict[int, 
     if not differences:
         return {number: Plane(0.0) for number in unknown}
     system = _System(differences, place)
-    found = system.solve(system.slopes())
+    found, spread = system.solve(0.0), system.slopes()
+    if usual is not None:
+        spread = min(spread, usual)
+    if spread > 0.0:
+        sloped = system.solve(spread)
+        if np.sqrt(np.mean(sloped[:, 1:] ** 2)) <= _ADDED_UP * spread:
+            found = sloped
     return {number: Plane(*map(float, found[k])) for number, k in place.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import OrderedDict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -98,7 +98,7 @@ def match(
                     lost[job.source.number] = str(seen)
                 elif seen is not None:
                     levels[job.source.number] = seen
-            found = fit(looking.differences(pairs, levels, planes), new)
+            found = fit(looking.differences(pairs, levels, planes), new, _usual(planes.values()))
         planes.update((number, plane) for number, plane in found.items() if number not in lost)
         if lost:
             first = usable[min(lost)].did
@@ -112,6 +112,12 @@ def match(
             )
     chosen = {usable[n].did: (usable[n].version, planes[n]) for n in sorted(planes)}
     return Backgrounds(level, chosen), notes
+
+
+def _usual(planes: Collection[Plane]) -> float | None:
+    """Give the root mean square of slopes; None if there are none to go by."""
+    slopes = [slope for plane in planes for slope in (plane.slope_x, plane.slope_y)]
+    return float(np.sqrt(np.mean(np.square(slopes)))) if slopes else None
 
 
 class _Samples:

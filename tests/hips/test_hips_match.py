@@ -265,12 +265,18 @@ def test_new_images_are_fitted_to_those_that_stay(shelf, tmp_path):
 
 
 def test_shares_make_what_one_build_makes(shelf, tmp_path):
+    """Of galactic cells."""
+    settings = MATCH.model_copy(update={"frame": "galactic"})
     for number in range(5):
         shelf.put(save(tmp_path, number, 100.0 * number))
-    make(shelf, tmp_path / "whole")
-    assert sum(make(shelf, tmp_path / "hips", part=Part(n, 2)).rendered for n in (2, 1)) > 1
-    assert make(shelf, tmp_path / "hips").rendered == 0
+    make(shelf, tmp_path / "whole", settings)
+    for n in (2, 1):
+        assert make(shelf, tmp_path / "hips", settings, part=Part(n, 2)).rendered > 0
+    assert make(shelf, tmp_path / "hips", settings).rendered == 0
     assert served_files(tmp_path / "hips" / "one") == served_files(tmp_path / "whole" / "one")
+    planes = Backgrounds.load(tmp_path / "hips" / "one").planes.values()
+    offsets = [plane.offset for _, plane in planes]
+    assert offsets == pytest.approx([100.0 * number - 200.0 for number in range(5)], abs=1.0)
 
 
 def test_a_damaged_image_is_named_and_does_not_spoil_the_others(shelf, tmp_path):
@@ -296,7 +302,7 @@ def test_without_scipy_the_build_says_what_to_install(shelf, tmp_path, monkeypat
         make(shelf, tmp_path / "hips")
 
 
-def seen(rng, planes, number, places, outliers=0.0):
+def seen(rng, planes, number, places, outliers=0.0, curve=0.0):
     """Give samples of an image in a row of images, each four cells further on."""
     cells = np.array([(x + 4 * number) * 1000 + y for x, y in places])
     samples = np.empty(len(cells), SAMPLE)
@@ -306,6 +312,7 @@ def seen(rng, planes, number, places, outliers=0.0):
     samples["value"] = (
         50.0 + cells % 7 + plane.offset + plane.slope_x * samples["u"]
         + plane.slope_y * samples["v"] + rng.normal(0, 0.01, len(cells))
+        + curve * samples["u"] ** 2
     )  # fmt: skip
     spoilt = rng.random(len(cells)) < outliers
     samples["value"][spoilt] += rng.uniform(50, 500, spoilt.sum())
@@ -348,6 +355,29 @@ def test_planes_are_found_again(outliers):
         common = left[a].keys() & left[b].keys()
         assert len(common) == 60
         assert max(abs(left[a][cell] - left[b][cell]) for cell in common) < 0.1
+
+
+def test_curves_that_all_images_share_do_not_add_up():
+    rng = np.random.default_rng(1)
+    places = [(x, y) for x in range(10) for y in range(10)]
+    planes = {n: Plane(float(rng.normal(0, 30))) for n in range(40)}
+    samples = [seen(rng, planes, n, places, curve=5.0) for n in planes]
+    differences = [
+        difference((n, n + 1), (samples[n], samples[n + 1]), (None, None)) for n in range(39)
+    ]
+    found = fit(differences, list(planes))
+    mean = np.mean([plane.offset for plane in planes.values()])
+    for number, plane in found.items():
+        assert plane.offset == pytest.approx(planes[number].offset - mean, abs=1.0)
+        assert (plane.slope_x, plane.slope_y) == (0.0, 0.0)
+    # Nor for one after another that comes later.
+    known = {0: Plane(planes[0].offset, 0.2, 0.0)}
+    for number in range(1, 40):
+        compared = difference(
+            (number - 1, number), (samples[number - 1], samples[number]), (known[number - 1], None)
+        )
+        known.update(fit([compared], [number], 0.2))
+    assert max(abs(plane.slope_x) for plane in known.values()) < 0.4
 
 
 def test_images_of_a_deep_tile_hang_together_without_all_pairs():
