@@ -59,7 +59,7 @@ In the order data flows:
 - `export`      the plain tree of a HiPS
 - `upload`      a HiPS put into an object store
 - `remote`      a HiPS that lies elsewhere
-- `shelf`       those that are served, by name
+- `shelf`       those that are served, by name; `allowed`: who may have which
 - `answers`     kept copies, ranges, what is not there
 - `behind`      from a tile or a point to its images
 - `live`        HiPS that nobody builds: tiles made on demand

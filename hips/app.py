@@ -8,6 +8,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+from hips.allowed import Allowed
 from hips.archive import Archive
 from hips.archive_routes import archive_routes
 from hips.cutout.routes import cutout_routes
@@ -45,7 +46,7 @@ def create_app(
         Where images are known; without it there are no live HiPS and no cutouts, and nobody is told
         which images are behind a tile. Its pool must run while the app serves.
     """
-    shelf = Shelf(root, settings, storage)
+    shelf = Shelf(root, settings, storage, Allowed(archive.resolver if archive else None))
     built = hips_routes(shelf, settings, public_url)
     if archive is None:
         return service_app(built)

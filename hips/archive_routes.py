@@ -19,6 +19,8 @@ from hips.properties import parse_properties
 from hips.routes import hips_list, hips_mount
 from hips.settings import HipsSettings
 from hips.shelf import Shelf
+from vodal.access.asking import Asking, asking_of
+from vodal.access.seen import known_to
 from vodal.errors import UsageError
 from vodal.params import Params
 from vodal.products import Resolver
@@ -54,9 +56,10 @@ def archive_routes(
         The live HiPS, if there are any.
     """
 
-    def built(name: str, place: Place) -> Behind:
-        folder = shelf.folder(name)
-        return _behind_built(folder, place, settings.live.max_progenitors, archive.resolver)
+    def built(name: str, place: Place, asking: Asking) -> Behind:
+        folder = shelf.folder(name, asking)
+        resolver = known_to(asking.rights, archive.resolver)
+        return _behind_built(folder, place, settings.live.max_progenitors, resolver)
 
     async def answer(request: Request, *, of_live: bool) -> Response:
         params = await read_params(request)
@@ -64,7 +67,7 @@ def archive_routes(
         place = parse_place(params)
         name = request.path_params["name"]
         find = live.behind if of_live and live is not None else built
-        found = await in_thread(partial(find, name, place))
+        found = await in_thread(partial(find, name, place, asking_of(request)))
         base_url = site_url(request, public_url)
         media_type, document = await in_thread(partial(told, found, name, place, base_url, writer))
         headers = {"Cache-Control": "no-cache"}
@@ -77,13 +80,14 @@ def archive_routes(
             return f"{site_url(request, public_url)}{hips_mount(request)}"
 
         async def live_list(request: Request) -> Response:
-            text = await live.records(f"{live_url(request)}/live")
+            text = await live.records(f"{live_url(request)}/live", asking_of(request).rights)
             return PlainTextResponse(text, headers={"Cache-Control": "no-cache"})
 
         async def whole_list(request: Request) -> Response:
             base = live_url(request)
-            text = await in_thread(partial(hips_list, shelf, base))
-            more = await live.records(f"{base}/live")
+            rights = asking_of(request).rights
+            text = await in_thread(partial(hips_list, shelf, base, rights))
+            more = await live.records(f"{base}/live", rights)
             listed = "\n".join(part for part in (text, more) if part)
             return PlainTextResponse(listed, headers={"Cache-Control": "no-cache"})
 

@@ -14,6 +14,8 @@ from hips.names import parse_tile_path
 from hips.properties import format_properties
 from hips.settings import HipsSettings
 from hips.shelf import Shelf
+from vodal.access.asking import asking_of
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.web.requests import site_url
 
 __all__ = ["hips_list", "hips_mount", "hips_routes"]
@@ -35,17 +37,18 @@ def hips_routes(shelf: Shelf, settings: HipsSettings, public_url: str | None) ->
     def list_all(request: Request) -> Response:
         base = f"{site_url(request, public_url)}{hips_mount(request)}"
         headers = {"Cache-Control": "no-cache"}
-        return PlainTextResponse(hips_list(shelf, base), headers=headers)
+        listed = hips_list(shelf, base, asking_of(request).rights)
+        return PlainTextResponse(listed, headers=headers)
 
     def folder(request: Request) -> Response:
         # Relative links of the page need the slash; relative, so that no host is told.
         name = str(request.path_params["name"])
-        shelf.get(name)
+        shelf.get(name, asking_of(request))
         return RedirectResponse(f"./{name}/", status_code=301)
 
     def file(request: Request) -> Response:
         name = str(request.path_params["name"])
-        hips, fixed = shelf.get(name)
+        hips, fixed = shelf.get(name, asking_of(request))
         # Aladin Lite doubles the slash if its user ends the address with one.
         path = str(request.path_params.get("path", "")).lstrip("/") or "index.html"
         tile = parse_tile_path(path)
@@ -81,7 +84,7 @@ def hips_mount(request: Request) -> str:
     return whole.removeprefix(site).rstrip("/") or "/hips"
 
 
-def hips_list(shelf: Shelf, base_url: str) -> str:
+def hips_list(shelf: Shelf, base_url: str, rights: Rights = EVERYTHING) -> str:
     """Give the properties of each published HiPS, one record each (HiPS 1.0 section 5.2).
 
     Parameters
@@ -90,9 +93,11 @@ def hips_list(shelf: Shelf, base_url: str) -> str:
         Knows them.
     base_url
         Where they are seen by clients, without a trailing slash.
+    rights
+        Of who asks.
     """
     records = []
-    for name, values in shelf.all():
+    for name, values in shelf.all(rights):
         shown: dict[str, object] = {
             key: value for key, value in values.items() if re.fullmatch(r"[A-Za-z][\w.\-]*", key)
         }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from hips.allowed import Allowed
 from hips.opening import open_tiles
 from hips.properties import MANDATORY, parse_properties
 from hips.publish import NAME, VERSIONS
@@ -17,6 +18,8 @@ from hips.remote import RemoteHips
 from hips.settings import HipsSettings
 from hips.tiles import Found, Tiles
 from hips.tree import found_file
+from vodal.access.asking import Asking
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import DataError, NotFoundError, SkylaneError
 from vodal.storage import Storage
 
@@ -65,7 +68,7 @@ def no_such_hips() -> NotFoundError:
 class Shelf:
     """Gives HiPS by name. Safe to use from several threads.
 
-    All that is served of a HiPS goes through `get`: rules on who may see it belong there.
+    All that is served of a HiPS goes through `get`, which keeps the rules on who may have it.
 
     Parameters
     ----------
@@ -76,9 +79,18 @@ class Shelf:
         Name those that lie elsewhere.
     storage
         Reads these.
+    allowed
+        Tells who may have which.
     """
 
-    def __init__(self, root: Path, settings: HipsSettings, storage: Storage) -> None:
+    def __init__(
+        self,
+        root: Path,
+        settings: HipsSettings,
+        storage: Storage,
+        allowed: Allowed | None = None,
+    ) -> None:
+        self._allowed = allowed or Allowed()
         self._root = root
         self._remote = {
             name: RemoteHips(uri, storage)
@@ -88,8 +100,15 @@ class Shelf:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[tuple[int, ...], _LocalHips]] = {}
 
-    def get(self, name: str) -> tuple[ServedHips, bool]:
+    def get(self, name: str, asking: Asking | None = None) -> tuple[ServedHips, bool]:
         """Give a HiPS by its name, or by name and release: ``NAME@2026-01-31T04:05Z``.
+
+        Parameters
+        ----------
+        name
+            The name.
+        asking
+            Who asks; by default nobody in particular, where all is public.
 
         Returns
         -------
@@ -101,7 +120,9 @@ class Shelf:
         Raises
         ------
         NotFoundError
-            If there is none.
+            If there is none of which who asks may know.
+        AuthorizationError
+            If it is not for who asks.
         """
         version = _VERSIONED.fullmatch(name)
         plain, release = (version[1], version[2]) if version else (name, "")
@@ -111,21 +132,32 @@ class Shelf:
         if not release or (hips and hips.properties.get("hips_release_date") == release):
             if hips is None:
                 raise no_such_hips()
+            self._check(plain, hips, asking)
             return hips, bool(release)
         old = self._local(f"{VERSIONS}/{plain}/{release}")
         if old is None:
             raise no_such_hips()
+        self._check(plain, old, asking)
         return old, True
 
-    def folder(self, name: str) -> Path:
+    def _check(self, name: str, hips: ServedHips, asking: Asking | None) -> None:
+        if asking is None:
+            return
+        folder = hips.folder if isinstance(hips, _LocalHips) else None
+        if not self._allowed.check(asking, name, hips.properties, folder):
+            raise no_such_hips()
+
+    def folder(self, name: str, asking: Asking | None = None) -> Path:
         """Give the folder of a HiPS, by a name as of `get`.
 
         Raises
         ------
         NotFoundError
             If there is none, or it lies elsewhere.
+        AuthorizationError
+            If it is not for who asks.
         """
-        hips, _ = self.get(name)
+        hips, _ = self.get(name, asking)
         if not isinstance(hips, _LocalHips):
             raise NotFoundError(
                 "this HiPS lies elsewhere: its images are not known here, and it is not cut"
@@ -156,12 +188,12 @@ class Shelf:
             self._known[path] = mark, hips
         return hips
 
-    def all(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """Give name and keywords of each HiPS that anybody may know of."""
+    def all(self, rights: Rights = EVERYTHING) -> Iterator[tuple[str, dict[str, str]]]:
+        """Give name and keywords of each listed HiPS that somebody may have."""
         names = {path.name for path in (self._root.iterdir() if self._root.is_dir() else ())}
         for name in sorted(names | set(self._remote)):
             try:
-                hips, _ = self.get(name)
+                hips, _ = self.get(name, Asking(rights=rights, public=rights))
                 values = hips.properties
             except SkylaneError:
                 # In the making, out of reach, or not ours: one must not hide the others.

@@ -154,8 +154,6 @@ def create_app(
         If the settings cannot be followed.
     """
     access = SiteAccess(settings, site.signing_key)
-    if access.rules.restrict:
-        raise SettingsError("access: this version cannot keep rules of collections; all is public")
     registry = CollectorRegistry()
     backend = site.backend(settings.store)
     resolver = backend.resolver()

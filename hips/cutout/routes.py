@@ -13,6 +13,7 @@ from hips.cutout.request import CutoutFormat, parse_cutout
 from hips.cutout.worker import make_cutout
 from hips.settings import HipsSettings
 from hips.shelf import Shelf
+from vodal.access.asking import asking_of
 from vodal.pool import WarmPool
 from vodal.web.presence import unless_gone
 from vodal.web.requests import read_params
@@ -36,7 +37,7 @@ def cutout_routes(shelf: Shelf, settings: HipsSettings, pool: WarmPool) -> list[
 
     async def cutout(request: Request) -> Response:
         name = str(request.path_params["name"])
-        folder = await in_thread(partial(shelf.folder, name))
+        folder = await in_thread(partial(shelf.folder, name, asking_of(request)))
         params = await read_params(request)
         asked = parse_cutout(params, settings.max_cutout_pixels)
         answer = await unless_gone(

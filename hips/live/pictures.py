@@ -84,7 +84,7 @@ class LivePictures:
             return await self._drawn(cells, partial(self._pool.run, make_allsky, job))
 
         mark = self._encoding.marks[extension]
-        key = digest_of_texts("allsky", selection.name, recipe.digest, extension, mark)
+        key = digest_of_texts("allsky", selection, recipe.digest, extension, mark)
         return await self._lately(key, make)
 
     async def preview(
@@ -110,7 +110,7 @@ class LivePictures:
             )  # fmt: skip
             return await self._drawn(tiles, partial(self._pool.run, draw_preview, job))
 
-        key = digest_of_texts("preview", selection.name, recipe.digest, summary.view, quality)
+        key = digest_of_texts("preview", selection, recipe.digest, summary.view, quality)
         return await self._lately(key, make)
 
     async def _gather(

@@ -32,6 +32,8 @@ from hips.names import MAX_ORDER, parse_tile_path, tile_count, tile_path
 from hips.page import index_page
 from hips.properties import format_properties
 from hips.settings import HipsSettings
+from vodal.access.asking import Asking, asking_of
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import ArchiveError, NotFoundError
 from vodal.regions import Circle
 from vodal.web.presence import unless_gone
@@ -105,8 +107,8 @@ class LiveHips:
         await self._landings.close()
         await self._sources.close()
 
-    def behind(self, name: str, place: Place) -> Behind:
-        """Give the images of a live HiPS behind a tile or a point.
+    def behind(self, name: str, place: Place, asking: Asking) -> Behind:
+        """Give the images of a live HiPS behind a tile or a point, which who asks may have.
 
         Raises
         ------
@@ -114,7 +116,7 @@ class LiveHips:
             If there is no such HiPS.
         """
         limit = self._settings.live.max_progenitors
-        selection = self.selections.find(name)
+        selection = self.selections.find(name, asking.rights)
         if place.point is not None:
             near = Circle(place.point.ra_deg, place.point.dec_deg, _POINT_DEG)
             products = self.selections.products(selection, near)
@@ -124,16 +126,18 @@ class LiveHips:
             products = self._tiles.touching(selection, place.order, place.npix, limit + 1)
         return Behind.of(products, place, limit)
 
-    async def records(self, base_url: str) -> str:
+    async def records(self, base_url: str, rights: Rights = EVERYTHING) -> str:
         """Give a record each for the list (HiPS 1.0 section 5.2).
 
         Parameters
         ----------
         base_url
             Where live HiPS are seen by clients, without a trailing slash.
+        rights
+            Of who asks.
         """
         records = []
-        for selection in await in_thread(self.selections.named):
+        for selection in await in_thread(partial(self.selections.named, rights)):
             try:
                 summary = await self._summaries.of(selection, MAX_ORDER)
             except ArchiveError:
@@ -153,9 +157,12 @@ class LiveHips:
         match = _SITE_AUTHORITY.match(products[0].did) if products else None
         return f"ivo://{match[1] if match else 'skylane.invalid'}/hips/live/{selection.name}"
 
+    async def _selection(self, request: Request) -> Selection:
+        name, rights = request.path_params["name"], asking_of(request).rights
+        return await in_thread(partial(self.selections.find, name, rights))
+
     async def _known(self, request: Request) -> tuple[Selection, KnownRecipe, Summary]:
-        name = request.path_params["name"]
-        selection = await in_thread(partial(self.selections.find, name))
+        selection = await self._selection(request)
         recipe = await self._recipes.of(selection)
         summary = None if recipe is None else await self._summaries.of(selection, recipe.order)
         if recipe is None or summary is None:
@@ -163,8 +170,7 @@ class LiveHips:
         return selection, recipe, summary
 
     async def _folder(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        selection = await in_thread(partial(self.selections.find, name))
+        selection = await self._selection(request)
         return RedirectResponse(f"{quote(selection.name)}/", status_code=301)
 
     async def _page(self, request: Request) -> Response:
@@ -230,10 +236,11 @@ class LiveHips:
         order, npix, extension = tile
         if order > MAX_DEPTH or npix >= tile_count(order) or path != tile_path(*tile):
             raise NotFoundError("there is no such tile")
-        name = request.path_params["name"]
+        name, rights = request.path_params["name"], asking_of(request).rights
         return await self._sent(
-            request, path, lambda known: self._tiles.tile(name, order, npix, extension, known)
-        )
+            request, path,
+            lambda known: self._tiles.tile(name, order, npix, extension, known, rights),
+        )  # fmt: skip
 
     async def _sent(self, request: Request, path: str, make: Making) -> Response:
         """Answer with what is made."""

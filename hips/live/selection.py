@@ -6,13 +6,14 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Final, Protocol
 
 from hips.publish import band_of, hips_name, safe_name
-from vodal.errors import ArchiveError, NotFoundError, QueryError
+from vodal.access.rules import EVERYTHING, Reach, Rights
+from vodal.errors import ArchiveError, AuthorizationError, NotFoundError, QueryError
 from vodal.products import Catalogue, Product, Resolver
 from vodal.regions import Region
 
@@ -30,7 +31,9 @@ _MOST: Final = 1_000_000
 class Searcher(Protocol):
     """Finds products by a condition. Safe to call from several threads."""
 
-    def search(self, condition: str, region: Region | None, limit: int) -> list[str]:
+    def search(
+        self, condition: str, region: Region | None, limit: int, rights: Rights = EVERYTHING
+    ) -> list[str]:
         """Give the identifiers of products that meet a condition, in no order.
 
         Parameters
@@ -41,6 +44,8 @@ class Searcher(Protocol):
             That their footprints meet; by default anywhere.
         limit
             How many at most.
+        rights
+            Of who asks: only what may be had is found.
 
         Raises
         ------
@@ -62,6 +67,8 @@ class Selection:
     """Of the images; empty for those of none that is known, None for any."""
     condition: str | None = None
     """That they meet, in ADQL."""
+    rights: Rights = EVERYTHING
+    """Of who asks: only what may be had is selected."""
 
 
 class Selections:
@@ -95,26 +102,64 @@ class Selections:
         self._looked_s = -_FRESH_S
         self._lock = threading.Lock()
 
-    def find(self, name: str) -> Selection:
+    def find(self, name: str, rights: Rights = EVERYTHING) -> Selection:
         """Give what a name stands for: first of saved conditions, then of collections, then dates.
+
+        Parameters
+        ----------
+        name
+            The name.
+        rights
+            Of who asks.
 
         Raises
         ------
         NotFoundError
-            If it stands for nothing.
+            If it stands for nothing of which who asks may know.
+        AuthorizationError
+            If it stands for a collection of which who asks may have nothing.
         """
         found = self._saved.get(name) or self._collections().get(name) or self._dates(name)
-        if found is None:
+        if found is None or not self._may_know(found, rights):
             raise NotFoundError(
                 f"no live HiPS '{name[:80]}'; a name is a collection, a collection's band"
                 " (collection-band), a day (2026-11-01), days (2026-11-01..2026-11-03) or a"
                 " selection that the site has saved; /hips/live/list names those there are"
             )
-        return found
+        return found if rights.all_had else replace(found, rights=rights)
 
-    def named(self) -> list[Selection]:
-        """Give those that have a name of their own: saved conditions, collections and bands."""
-        return [*self._saved.values(), *self._collections().values()]
+    def _may_know(self, selection: Selection, rights: Rights) -> bool:
+        """Tell whether somebody may know of a selection.
+
+        Raises
+        ------
+        AuthorizationError
+            If so, though somebody may have nothing of it.
+        """
+        collection = selection.collection
+        if collection is None:
+            return True
+        known, had = rights.known(collection), rights.had(collection)
+        if known is Reach.NONE:
+            return False
+        if had is Reach.NONE:
+            raise AuthorizationError(
+                f"the live HiPS {selection.name} is for members of certain groups"
+            )
+        # Hidden bands are told by their images alone.
+        seen = replace(selection, rights=rights)
+        return known is Reach.ALL or bool(self.products(seen, limit=1))
+
+    def named(self, rights: Rights = EVERYTHING) -> list[Selection]:
+        """Give those that have a name of their own: saved conditions, collections and bands.
+
+        Collections of which who asks may have nothing are left out.
+        """
+        return [
+            one if rights.all_had else replace(one, rights=rights)
+            for one in (*self._saved.values(), *self._collections().values())
+            if one.collection is None or rights.had(one.collection) is not Reach.NONE
+        ]
 
     def products(
         self, selection: Selection, region: Region | None = None, limit: int | None = None
@@ -138,7 +183,7 @@ class Selections:
         self, selection: Selection, region: Region | None, limit: int | None
     ) -> Iterator[Product]:
         for product in self._candidates(selection, region, limit):
-            if not is_picture(product):
+            if not is_picture(product) or not selection.rights.may_have(product):
                 continue
             if selection.band is None or selection.band == band_of(product):
                 yield product
@@ -151,7 +196,9 @@ class Selections:
             return
         assert self._searcher is not None
         try:
-            dids = self._searcher.search(selection.condition, region, limit or _MOST)
+            dids = self._searcher.search(
+                selection.condition, region, limit or _MOST, selection.rights
+            )
         except QueryError as error:
             # The site's own condition, not the user's.
             raise ArchiveError(

@@ -76,7 +76,9 @@ class Summaries:
 
     def __init__(self, selections: Selections, frame: Frame) -> None:
         self._selections, self._frame = selections, frame
-        self._known: OrderedDict[tuple[str, int], tuple[float, Summary | None]] = OrderedDict()
+        self._known: OrderedDict[tuple[Selection, int], tuple[float, Summary | None]] = (
+            OrderedDict()
+        )
 
     async def of(self, selection: Selection, order: int) -> Summary | None:
         """Give the summary of a selection; None if it has no image with a place on the sky.
@@ -88,7 +90,7 @@ class Summaries:
         order
             Of the deepest tiles.
         """
-        key = selection.name, order
+        key = selection, order
         until, known = self._known.get(key, (0.0, None))
         if time.monotonic() < until:
             return known

@@ -19,6 +19,7 @@ from hips.live.sources import Coarse, Sources, digest_of_texts
 from hips.live.worker import choose_recipe, make_tile, read_recipe
 from hips.names import BUILD_FOLDER
 from hips.settings import HipsSettings
+from vodal.access.rules import EVERYTHING, Rights
 from vodal.diskcache import DiskCache
 from vodal.errors import NotFoundError
 from vodal.pool import WarmPool
@@ -58,13 +59,14 @@ class Recipes:
     ) -> None:  # fmt: skip
         self._selections, self._sources, self._pool = selections, sources, pool
         self._settings, self._root, self._folder = settings, root, folder
-        self._known: OrderedDict[str, tuple[object, KnownRecipe | None]] = OrderedDict()
+        self._known: OrderedDict[Selection, tuple[object, KnownRecipe | None]] = OrderedDict()
         self._choosing: dict[str, asyncio.Lock] = {}
 
     async def of(self, selection: Selection) -> KnownRecipe | None:
         """Give the recipe of a selection: the built HiPS's of the same name, or its own.
 
-        It is chosen when it is first asked for. None if no image can be used.
+        It is chosen when it is first asked for. None if no image can be used. Where some images
+        are not for who asks, it is chosen by the others alone.
         """
         known = self._remembered(selection)
         if known is not None:
@@ -77,12 +79,16 @@ class Recipes:
             return await self._find(selection)
 
     def _remembered(self, selection: Selection) -> tuple[object, KnownRecipe | None] | None:
-        known = self._known.get(selection.name)
+        known = self._known.get(selection)
         return known if known is not None and known[0] == self._stamp(selection) else None
 
     def _places(self, selection: Selection) -> tuple[Path, Path]:
         mark = digest_of_texts(selection.collection, selection.band, selection.condition)[:8]
-        return self._root / selection.name, self._folder / f"{selection.name}-{mark}"
+        kept = self._folder / f"{selection.name}-{mark}"
+        if selection.rights.all_had:
+            return self._root / selection.name, kept
+        part = kept.with_name(f"{kept.name}-{digest_of_texts(selection.rights)[:16]}")
+        return part, part
 
     def _stamp(self, selection: Selection) -> tuple[int, ...]:
         """Tell whether the files of recipes are the same as they were."""
@@ -111,7 +117,7 @@ class Recipes:
             recipe = await self._pool.run(choose_recipe, images, self._settings, kept)
             if recipe is None:
                 return None
-        self._known[selection.name] = self._stamp(selection), recipe
+        self._known[selection] = self._stamp(selection), recipe
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return recipe
@@ -157,8 +163,9 @@ class LiveTiles:
         self._encoding = Encoding.of_band(settings)
 
     async def tile(
-        self, name: str, order: int, npix: int, extension: str, known: Callable[[str], bool]
-    ) -> LiveTile:
+        self, name: str, order: int, npix: int, extension: str, known: Callable[[str], bool],
+        rights: Rights = EVERYTHING,
+    ) -> LiveTile:  # fmt: skip
         """Give a tile.
 
         Parameters
@@ -169,6 +176,8 @@ class LiveTiles:
             The tile; of one of the formats that `hips.settings` says.
         known
             Tells whether the client has the tile of an ETag; its body is empty then.
+        rights
+            Of who asks; the tile is made of what these let have.
 
         Raises
         ------
@@ -177,7 +186,7 @@ class LiveTiles:
         ServiceUnavailable
             If too many requests wait, or storage does not answer.
         """
-        selection = await in_thread(partial(self._selections.find, name))
+        selection = await in_thread(partial(self._selections.find, name, rights))
         if extension not in self._encoding.marks:
             words = ", ".join(self._encoding.words)
             raise NotFoundError(f"the tiles of live HiPS here are {words}")
