@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from hips.channels import ChannelList
 from hips.choice import ChannelChoice
 from hips.images import Planes
-from hips.publish import safe_name
+from hips.publish import plane_name
 from hips.settings import HipsSettings
 from hips.summary import Skipped
-from vodal.errors import SkylaneError
+from vodal.errors import DataError, SkylaneError
 from vodal.fits.cubes import WAVELENGTH, CubePlanes, planes_of
 from vodal.fits.index import FileIndex
 from vodal.fits.opened import OpenImage
@@ -21,19 +20,23 @@ from vodal.products import Product
 
 __all__ = ["CubeHips", "PlaneHips", "is_cube"]
 
-_LONGEST: Final = 104
-"""Of a name, before what tells a plane."""
-
 
 def is_cube(product: Product, open_index: Callable[[Product], FileIndex]) -> bool:
     """Tell whether the image of a product has several planes, as its row says."""
     if product.obscore.get("dataproduct_type") != "cube":
         return False
     try:
-        hdus = {hdu.number: hdu for hdu in open_index(product).hdus}
+        shape = _shape(open_index(product), product)
     except SkylaneError:
         return False
-    return sum(size > 1 for size in hdus[product.hdus[0]].shape) > 2
+    return sum(size > 1 for size in shape) > 2
+
+
+def _shape(index: FileIndex, product: Product) -> tuple[int, ...]:
+    for hdu in index.hdus:
+        if hdu.number == product.hdus[0]:
+            return hdu.shape
+    raise DataError(f"the file has no HDU {product.hdus[0]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +136,7 @@ class CubeHips:
     def _look(self, product: Product, open_index: Callable[[Product], FileIndex]) -> _Cube | None:
         try:
             index = open_index(product)
-            (axes,) = (len(hdu.shape) for hdu in index.hdus if hdu.number == product.hdus[0])
-            first = (0,) * (axes - 2)
+            first = (0,) * (len(_shape(index, product)) - 2)
             image = OpenImage(product.uri, index, product.hdus, planes=(first,))
             try:
                 planes = planes_of(image)
@@ -167,17 +169,15 @@ class CubeHips:
                     )
 
     def _names(self, state: str, numbers: tuple[int, ...]) -> tuple[str, str]:
-        parts, words = [self._name[:_LONGEST]], [self._title]
-        if state != self._channels.plain:
-            parts.append(f"stokes{state}")
-            words.append(f"Stokes {state}")
+        named = state if state != self._channels.plain else ""
+        words = [self._title, *([f"Stokes {state}"] if named else [])]
         if self._settings.cubes == "mean" and any(numbers):
-            parts.append("mean")
             words.append(f"mean of {len(numbers)} channels")
-        elif numbers[0]:
-            parts.append(f"ch{numbers[0]:03d}")
-            words.append(self._channels.words(numbers[0]))
-        return safe_name(*parts), ", ".join(words)
+            return plane_name(self._name, named, mean=True), ", ".join(words)
+        (number,) = numbers
+        if number:
+            words.append(self._channels.words(number))
+        return plane_name(self._name, named, number), ", ".join(words)
 
     def _wanted(self) -> list[int]:
         """Choose channels; notes why some are not."""

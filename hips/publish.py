@@ -19,11 +19,13 @@ from vodal.products import Product
 
 __all__ = [
     "NAME",
+    "PLANE",
     "VERSIONS",
     "alone",
     "band_of",
     "hips_name",
     "keep_version",
+    "plane_name",
     "safe_name",
     "staging",
     "staging_free",
@@ -34,6 +36,11 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 VERSIONS: Final = ".versions"
 """Beside the HiPS: a folder for each, with one for each earlier release."""
 
+PLANE: Final = re.compile(r"-(?:stokes[A-Z]{1,2}|(?:stokes[A-Z]{1,2}-)?(?:ch\d{3,9}|mean))")
+"""What `plane_name` puts behind a name."""
+
+_LONGEST: Final = 104
+"""Of a name, before what tells a plane."""
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 
@@ -47,6 +54,24 @@ def safe_name(*parts: str) -> str:
 def hips_name(collection: str, band: str | None = None) -> str:
     """Give the name of the HiPS of a collection's band, or of its only one."""
     return safe_name(collection, band) if band else safe_name(collection)
+
+
+def plane_name(name: str, state: str = "", channel: int = 0, *, mean: bool = False) -> str:
+    """Give the name of the HiPS of a plane of cubes.
+
+    Parameters
+    ----------
+    name
+        Of that of images of their band.
+    state
+        Of polarization; nothing if it is the only one.
+    channel
+        Its number, from 1; 0 if there are no channels.
+    mean
+        Whether it is the mean of several channels instead.
+    """
+    parts = (f"stokes{state}" if state else "", f"ch{channel:03d}" if channel else "")
+    return safe_name(name[:_LONGEST], *parts, "mean" if mean else "")
 
 
 def band_of(product: Product) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -13,9 +16,10 @@ from astropy.wcs import WCS
 
 from hips.build import build
 from hips.channels import ChannelList
-from hips.check import check_hips
+from hips.check import Level, check_hips
 from hips.choice import ChannelChoice
 from hips.collection import build_collection
+from hips.links import HipsLinks
 from hips.properties import parse_properties
 from hips.recipe import BUILD_FOLDER
 from hips.settings import HipsSettings
@@ -26,6 +30,7 @@ from vodal.fits.cubes import WAVELENGTH, ChannelAxis
 from vodal.fits.opened import OpenImage
 from vodal.resample.reading import good_pixels
 
+JAR = Path("/usr/share/java/aladin.jar")
 SIZE = 60
 FIRST_HZ, STEP_HZ = 1.0e11, 1.0e7
 CHANNELS = 6
@@ -205,6 +210,46 @@ def test_properties_are_those_of_the_channel(sky, lint):
     report = lint(sky["made"][2].path)
     assert "IVOA HiPS 1.0 compatible" in report, report
     assert "ERROR" not in report, report
+
+
+def test_a_cube_is_linked_to_the_hips_of_its_channels(sky):
+    (tmp := sky["folder"] / "hips" / "demo-chart").mkdir()
+    (tmp / "properties").write_text("obs_title = no channel\n")
+    for product, numbers in zip(sky["shelf"].items, ([1, 2, 3, 4], [3, 4, 5, 6]), strict=True):
+        hz = FIRST_HZ + np.array([numbers[0] - 1.4, numbers[-1] - 0.4]) * STEP_HZ
+        ends = (hz[::-1] * u.Hz).to_value(u.m, u.spectral()).tolist()
+        row = {**product.obscore, "em_min": ends[0], "em_max": ends[1]}
+        links = list(HipsLinks(sky["folder"] / "hips", {}).links(
+            replace(product, obscore=row), "https://x.example"
+        ))  # fmt: skip
+        assert [link.access_url for link in links] == [
+            f"https://x.example/hips/demo-ch{number:03d}/" for number in numbers
+        ]
+        assert f"'demo, channel {numbers[0]}, 100" in links[0].description
+    shutil.rmtree(tmp)
+
+
+@pytest.mark.skipif(
+    not JAR.is_file() or not shutil.which("java"), reason="Debian's aladin package is not installed"
+)
+def test_hipsgen_puts_a_cube_together_of_the_channels(sky, tmp_path):
+    out = tmp_path / "cube"
+    done = subprocess.run(
+        ["java", "-Djava.awt.headless=true", "-jar", str(JAR), "-hipsgen",
+         f"in={';'.join(str(item.path) for item in sky['made'])}", f"out={out}",
+         "creator_did=ivo://test.example/hips/cube", "CUBE"],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    values = parse_properties((out / "properties").read_text())
+    assert (values["dataproduct_type"], values["hips_cube_depth"]) == ("cube", "6"), done.stdout
+    for plane, item in enumerate(sky["made"]):
+        behind = f"_{plane}" if plane else ""
+        tiles = [*item.path.glob("Norder*/Dir*/Npix*"), *item.path.glob("Norder*/Allsky*")]
+        assert len(tiles) > 10
+        for path in tiles:
+            told = path.relative_to(item.path).with_name(f"{path.stem}{behind}{path.suffix}")
+            assert (out / told).read_bytes() == path.read_bytes()
+    assert not [finding for finding in check_hips(out) if finding.level == Level.ERROR]
 
 
 def test_only_the_bytes_of_a_plane_are_read(sky, tmp_path, shelf):
