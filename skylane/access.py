@@ -9,11 +9,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 
+from obscore.hook.routes import PATHS as HOOK_PATHS
 from skylane.settings import SiteSettings
 from vodal.access.asking import asking_of
 from vodal.access.identity import ANONYMOUS
 from vodal.access.rules import AccessRules, Rights
 from vodal.errors import SettingsError
+from vodal.products import Catalogue
 from vodal.uws.results import JobFolder
 from vodal.web.auth.base import Authenticator
 from vodal.web.auth.middleware import Authentication
@@ -68,12 +70,21 @@ class SiteAccess:
         """Give the rights that a job runs with."""
         return self.rules.rights(folder.owner()) if self.rules.restrict else self.public
 
+    def unmatched(self, catalogue: Catalogue) -> list[str]:
+        """Give the names of rules that are of no collection, of which one may be misspelt."""
+        names = self.rules.names
+        return sorted(names - {one.name for one in catalogue.collections()}) if names else []
+
     @property
     def middleware(self) -> list[Middleware]:
         """What wraps the site's app."""
         if not self._authenticators and not self.rules.restrict:
             return []
-        return [Middleware(Authentication, self._authenticators, self.rules, self._settings)]
+        return [
+            Middleware(
+                Authentication, self._authenticators, self.rules, self._settings, HOOK_PATHS[:1]
+            )
+        ]
 
     @property
     def services(self) -> Mapping[str, Starlette]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -61,6 +62,8 @@ ANNOTATORS: Final = (DatalinkAnnotator(), SodaAnnotator())
 
 SITE_VARIABLE = "SKYLANE_SITE"
 """Names the site's folder to server processes that are started anew."""
+
+log = logging.getLogger(__name__)
 
 _HEALTH_LIMIT_S = 3.0
 """Seconds that the queue of jobs may take to answer; who asks for health will not wait long."""
@@ -266,6 +269,9 @@ def create_app(
             stack.callback(storage.close)
             backend.warm_up()
             binary.compiled.begin()
+            with suppress(SkylaneError):
+                for name in await run_sync(access.unmatched, catalogue):
+                    log.warning("access: there is a rule for '%s', and no such collection", name)
             await stack.enter_async_context(renewal)
             await stack.enter_async_context(pool)
             for app in (*services.values(), *hook):

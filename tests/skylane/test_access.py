@@ -30,6 +30,10 @@ filter = "keyword:FILTER"
 
 [obscore.collections.open]
 
+[obscore.collections.Team.access]
+data = "groups"
+groups = ["staff"]
+
 [obscore.collections.later.access]
 data = "released"
 groups = ["staff"]
@@ -53,6 +57,13 @@ order = 6
 
 [hips.live.selections]
 all = "t_exptime > 0"
+
+[obscore.ingest]
+hook_token = "a-token-of-pipelines,which-is-no-JWT"
+
+[access.proxy]
+user_header = "X-User"
+groups_header = "X-Groups"
 
 [access.oidc]
 issuer = "{issuer}"
@@ -594,6 +605,27 @@ def test_pyvo_works_anonymously_and_with_a_token(archive, pyvo_sockets):
         session.close()
 
 
+def test_a_proxy_on_the_same_machine_names_users_and_forwards_their_addresses(archive):
+    url = f"{archive.url}/files/{encode_segment(archive.dids['group'])}"
+    named = {"X-User": "eve", "X-Groups": "guests, staff", "X-Forwarded-For": "203.0.113.9"}
+    assert httpx.get(url, headers=named).status_code == 200
+    assert httpx.get(url, headers={**named, "X-Groups": "guests"}).status_code == 403
+    assert httpx.get(url, headers={"X-Groups": "staff"}).status_code == 401
+
+
+def test_pipelines_have_a_token_of_their_own(archive):
+    own = {"Authorization": "Bearer a-token-of-pipelines,which-is-no-JWT"}
+    names = ["/nowhere/a.fits"]
+    answer = httpx.post(f"{archive.url}/ingest", json=names, headers=own)
+    assert answer.status_code == 400
+    assert "none of the files is taken" in answer.text
+    member = httpx.post(f"{archive.url}/ingest", json=names, headers=archive.headers("member"))
+    assert member.status_code == 401
+    assert "site's token" in member.text
+    assert archive.get("anonymous", "/ingests").status_code == 404
+    assert httpx.get(f"{archive.url}/tap/sync", headers=own).status_code == 401
+
+
 def test_the_server_says_nothing_of_keys_tokens_and_signatures(archive):
     key = (archive.folder / "signing.key").read_text()
     _file(archive, "signed", "group")
@@ -601,3 +633,9 @@ def test_the_server_says_nothing_of_keys_tokens_and_signatures(archive):
     assert key not in log
     assert "SIGNATURE=" not in log
     assert archive.tokens["member"] not in log
+
+
+def test_rules_for_no_collection_are_warned_of(archive):
+    log = (archive.folder / "server.log").read_text()
+    assert log.count("access: there is a rule for 'Team', and no such collection") == 1
+    assert "'team'" not in log

@@ -156,6 +156,11 @@ class AccessRules:
         rules = [self._others, *self._collections.values()]
         return any(rule.data != "public" for rule in rules)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Collections with a rule of their own."""
+        return frozenset(self._collections)
+
     def rights(self, identity: Identity) -> Rights:
         """Give what somebody may see."""
         return self._of_groups(identity.groups & self._groups)

@@ -16,7 +16,7 @@ from vodal.errors import AuthenticationError, AuthorizationError, SkylaneError
 from vodal.web.auth.base import Authenticator
 from vodal.web.auth.challenge import challenges, security_methods
 from vodal.web.auth.settings import AccessSettings
-from vodal.web.auth.signed import SignedUrls
+from vodal.web.auth.signed import SignedUrls, site_path
 
 __all__ = ["Authentication"]
 
@@ -34,6 +34,8 @@ class Authentication:
         Give the rights.
     settings
         For challenges.
+    elsewhere
+        Paths with tokens of their own, and all below them: there nobody is asked.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class Authentication:
         authenticators: Sequence[Authenticator],
         rules: AccessRules,
         settings: AccessSettings,
+        elsewhere: Sequence[str] = (),
     ) -> None:
         self._app, self._settings = app, settings
+        self._elsewhere = tuple(elsewhere)
         self._authenticators = tuple(authenticators)
         self._rules = rules
         self._public = rules.rights(ANONYMOUS)
@@ -54,7 +58,7 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._is_elsewhere(HTTPConnection(scope)):
             await self._app(scope, receive, send)
             return
         asking = scope[SCOPE_KEY] = await self._asking(scope)
@@ -65,6 +69,10 @@ class Authentication:
             await send(message)
 
         await self._app(scope, receive, send_on)
+
+    def _is_elsewhere(self, request: HTTPConnection) -> bool:
+        path = site_path(request)
+        return any(path == one or path.startswith(f"{one}/") for one in self._elsewhere)
 
     async def _asking(self, scope: Scope) -> Asking:
         asking = Asking(public=self._public, security_methods=self._methods)
