@@ -21,7 +21,7 @@ from skylane.settings import SiteSettings
 from vodal.testing.skies import Survey, make_survey
 
 SKYLANE = Path(sys.executable).with_name("skylane")
-START_S = 120.0
+START_S = 300.0
 
 
 @dataclass
