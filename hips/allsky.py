@@ -18,8 +18,8 @@ from hips.pyramid import halve
 from hips.stretch import Stretch
 
 __all__ = [
-    "ALLSKY_ORDER", "CELL_WIDTH", "allsky_cell", "allsky_picture", "cell_of", "write_allsky",
-    "write_allsky_color",
+    "ALLSKY_ORDER", "CELL_WIDTH", "allsky_cell", "allsky_picture", "cell_of", "color_cell_of",
+    "color_picture", "write_allsky", "write_allsky_color",
 ]  # fmt: skip
 
 Pixels = NDArray[np.float32]
@@ -82,13 +82,13 @@ def allsky_picture(cells: Mapping[int, Pixels]) -> Pixels:
 
 def write_allsky_color(folder: Path, encoding: Encoding) -> None:
     """Write the picture of order 3 from the colour tiles."""
-    columns, rows = _grid()
-    picture = np.zeros((rows * CELL_WIDTH, columns * CELL_WIDTH, 4), np.uint8)
     tree = open_tiles(folder)
+    cells = {}
     for npix in tree.tiles(ALLSKY_ORDER, encoding.pictures[0]):
         tile = read_picture(tree, ALLSKY_ORDER, npix)
         if tile is not None:
-            picture[allsky_cell(npix)] = _shrunk(tile)
+            cells[npix] = color_cell_of(tile)
+    picture = color_picture(cells)
     _forget(folder)
     for extension in encoding.pictures:
         data = encoding.colors(extension, picture)
@@ -102,8 +102,17 @@ def _forget(folder: Path) -> None:
         path.unlink()
 
 
-def _shrunk(tile: Bytes) -> Bytes:
-    """Average a tile of colours down to a cell; transparent pixels do not count."""
+def color_picture(cells: Mapping[int, Bytes]) -> Bytes:
+    """Put cells of (row, column, RGBA) side by side as `allsky_picture` does."""
+    columns, rows = _grid()
+    picture = np.zeros((rows * CELL_WIDTH, columns * CELL_WIDTH, 4), np.uint8)
+    for npix, cell in cells.items():
+        picture[allsky_cell(npix)] = cell
+    return picture
+
+
+def color_cell_of(tile: Bytes) -> Bytes:
+    """Average a tile of colours down to its cell; transparent pixels do not count."""
     factor = TILE_WIDTH // CELL_WIDTH
     blocks = tile.reshape(CELL_WIDTH, factor, CELL_WIDTH, factor, 4).astype(np.float64)
     alpha = blocks[..., 3:]

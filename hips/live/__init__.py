@@ -13,6 +13,9 @@ In the order data flows:
 - `sources`    previews and images ready for a tile
 - `landings`   previews of images soon after they have landed
 - `tiles`      a tile, from the cache or made
+- `palette`    which HiPS in colour there are
+- `paint`      what of them runs in the pool's processes
+- `color`      a tile in colour, from those of its bands
 - `summary`    properties and MOC
 - `pictures`   Allsky and preview of the whole
 - `routes`     all of it over HTTP

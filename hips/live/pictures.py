@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from hips.formats import Encoding
+from hips.live.color import ColorRecipe, ColorTiles
 from hips.live.images import AllskyJob, KnownRecipe, PreviewJob
+from hips.live.paint import paint_allsky
 from hips.live.selection import Selection
 from hips.live.sources import digest_of_texts
 from hips.live.summary import Summary
@@ -50,17 +51,18 @@ class LivePictures:
     """
 
     def __init__(
-        self, tiles: LiveTiles, pool: WarmPool, settings: HipsSettings, folder: Path
+        self, tiles: LiveTiles | ColorTiles, pool: WarmPool, settings: HipsSettings, folder: Path
     ) -> None:
         self._tiles, self._pool, self._settings = tiles, pool, settings
-        self._encoding = Encoding.of_band(settings)
+        self._encoding = tiles.encoding
         self._kept = DiskCache(folder, settings.live.cache_bytes)
         self._fresh: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._alone: dict[str, asyncio.Lock] = {}
 
     async def allsky(
-        self, selection: Selection, recipe: KnownRecipe, summary: Summary, extension: str
-    ) -> LiveTile:
+        self, selection: Selection, recipe: KnownRecipe | ColorRecipe, summary: Summary,
+        extension: str,
+    ) -> LiveTile:  # fmt: skip
         """Give the picture of order 3, each tile of it averaged to 64 x 64 pixels.
 
         Of all its tiles together no more new previews are made than while a client waits for one.
@@ -76,11 +78,13 @@ class LivePictures:
             raise NotFoundError(f"there is no Allsky.{extension}")
 
         async def make() -> LiveTile:
-            cells = await self._gather(selection, ALLSKY_ORDER, summary.top, "cell")
-            job = AllskyJob(
-                recipe.text, self._settings, extension,
-                tuple((npix, cell.body) for npix, cell in cells.items()),
-            )  # fmt: skip
+            kind = self._best if isinstance(recipe, ColorRecipe) else "cell"
+            cells = await self._gather(selection, ALLSKY_ORDER, summary.top, kind)
+            bodies = tuple((npix, cell.body) for npix, cell in cells.items())
+            if isinstance(recipe, ColorRecipe):
+                paint = partial(self._pool.run, paint_allsky, bodies, self._encoding, extension)
+                return await self._drawn(cells, paint)
+            job = AllskyJob(recipe.text, self._settings, extension, bodies)
             return await self._drawn(cells, partial(self._pool.run, make_allsky, job))
 
         mark = self._encoding.marks[extension]
@@ -88,7 +92,7 @@ class LivePictures:
         return await self._lately(key, make)
 
     async def preview(
-        self, selection: Selection, recipe: KnownRecipe, summary: Summary
+        self, selection: Selection, recipe: KnownRecipe | ColorRecipe, summary: Summary
     ) -> LiveTile:
         """Give ``preview.jpg``: the first view, 256 x 256 pixels.
 
@@ -101,9 +105,7 @@ class LivePictures:
 
         async def make() -> LiveTile:
             grid = await in_thread(partial(PreviewGrid, summary.view, recipe.order, frame))
-            marks = self._encoding.marks
-            extension = next((one for one in _BEST_FIRST if one in marks), _BEST_FIRST[0])
-            tiles = await self._gather(selection, grid.order, grid.tiles(), extension)
+            tiles = await self._gather(selection, grid.order, grid.tiles(), self._best)
             job = PreviewJob(
                 summary.view, recipe.order, frame, quality,
                 tuple((npix, tile.body) for npix, tile in tiles.items()),
@@ -112,6 +114,11 @@ class LivePictures:
 
         key = digest_of_texts("preview", selection, recipe.digest, summary.view, quality)
         return await self._lately(key, make)
+
+    @property
+    def _best(self) -> str:
+        """The format of pictures that loses least."""
+        return next((one for one in _BEST_FIRST if one in self._encoding.marks), _BEST_FIRST[0])
 
     async def _gather(
         self, selection: Selection, order: int, numbers: Iterable[int], extension: str

@@ -17,9 +17,11 @@ from starlette.routing import BaseRoute, Route
 from hips.archive import Archive
 from hips.behind import Behind, Place
 from hips.encode import value_cards
-from hips.keywords import keywords_of
+from hips.keywords import Survey, keywords_of
+from hips.live.color import ColorRecipe, ColorTiles, in_colour
 from hips.live.images import KnownRecipe
 from hips.live.landings import Landings
+from hips.live.palette import Palette
 from hips.live.pictures import ALLSKY_ORDER, LivePictures
 from hips.live.regions import MAX_DEPTH
 from hips.live.selection import Selection, Selections
@@ -81,7 +83,15 @@ class LiveHips:
             self.selections, self._recipes, self._sources, archive.pool, settings,
             folder / "tiles",
         )  # fmt: skip
-        self._pictures = LivePictures(self._tiles, archive.pool, settings, folder / "tiles")
+        self._palette = Palette(self.selections, settings, root)
+        self._colors = ColorTiles(
+            self.selections, self._recipes, self._tiles, archive.pool, settings, root,
+            folder / "recipes",
+        )  # fmt: skip
+        self._pictures, self._color_pictures = (
+            LivePictures(tiles, archive.pool, settings, folder / "tiles")
+            for tiles in (self._tiles, self._colors)
+        )
         self._summaries = Summaries(self.selections, settings.frame)
 
     def routes(self) -> list[BaseRoute]:
@@ -116,7 +126,7 @@ class LiveHips:
             If there is no such HiPS.
         """
         limit = self._settings.live.max_progenitors
-        selection = self.selections.find(name, asking.rights)
+        selection = self._find(name, asking.rights)
         if place.point is not None:
             near = Circle(place.point.ra_deg, place.point.dec_deg, _POINT_DEG)
             products = self.selections.products(selection, near)
@@ -125,6 +135,12 @@ class LiveHips:
             assert place.npix is not None
             products = self._tiles.touching(selection, place.order, place.npix, limit + 1)
         return Behind.of(products, place, limit)
+
+    def _find(self, name: str, rights: Rights) -> Selection:
+        return self._palette.find(name, rights) or self.selections.find(name, rights)
+
+    def _named(self, rights: Rights) -> list[Selection]:
+        return [*self.selections.named(rights), *self._palette.named(rights)]
 
     async def records(self, base_url: str, rights: Rights = EVERYTHING) -> str:
         """Give a record each for the list (HiPS 1.0 section 5.2).
@@ -137,7 +153,7 @@ class LiveHips:
             Of who asks.
         """
         records = []
-        for selection in await in_thread(partial(self.selections.named, rights)):
+        for selection in await in_thread(partial(self._named, rights)):
             try:
                 summary = await self._summaries.of(selection, MAX_ORDER)
             except ArchiveError:
@@ -145,12 +161,22 @@ class LiveHips:
                 continue
             if summary is None:
                 continue
-            did = await self._did(selection)
-            about = live_survey(selection, summary, self._settings, did)
+            about = await self._survey(selection, summary, None)
             values = keywords_of(about, summary.view, summary.sky_fraction, self._settings)
             values["hips_service_url"] = f"{base_url}/{quote(selection.name)}"
             records.append(format_properties(values))
         return "\n".join(records)
+
+    async def _survey(
+        self, selection: Selection, summary: Summary, recipe: KnownRecipe | ColorRecipe | None
+    ) -> Survey:
+        did = await self._did(selection)
+        if selection.color is None:
+            assert not isinstance(recipe, ColorRecipe)
+            return live_survey(selection, summary, self._settings, did, recipe)
+        assert not isinstance(recipe, KnownRecipe)
+        about = live_survey(selection, summary, self._settings, did)
+        return in_colour(about, self._colors.encoding, recipe)
 
     async def _did(self, selection: Selection) -> str:
         products = await in_thread(partial(self.selections.products, selection, limit=1))
@@ -159,11 +185,17 @@ class LiveHips:
 
     async def _selection(self, request: Request) -> Selection:
         name, rights = request.path_params["name"], asking_of(request).rights
-        return await in_thread(partial(self.selections.find, name, rights))
+        return await in_thread(partial(self._find, name, rights))
 
-    async def _known(self, request: Request) -> tuple[Selection, KnownRecipe, Summary]:
+    async def _known(
+        self, request: Request
+    ) -> tuple[Selection, KnownRecipe | ColorRecipe, Summary]:
         selection = await self._selection(request)
-        recipe = await self._recipes.of(selection)
+        recipe: KnownRecipe | ColorRecipe | None
+        if selection.color is not None:
+            recipe = await self._colors.recipe(selection)
+        else:
+            recipe = await self._recipes.of(selection)
         summary = None if recipe is None else await self._summaries.of(selection, recipe.order)
         if recipe is None or summary is None:
             raise NotFoundError(f"the live HiPS '{selection.name}' has no image that can be shown")
@@ -183,8 +215,7 @@ class LiveHips:
 
     async def _properties(self, request: Request) -> Response:
         selection, recipe, summary = await self._known(request)
-        did = await self._did(selection)
-        about = live_survey(selection, summary, self._settings, did, recipe)
+        about = await self._survey(selection, summary, recipe)
         values = keywords_of(about, summary.view, summary.sky_fraction, self._settings)
         text = format_properties(values)
         return PlainTextResponse(text, headers={"Cache-Control": "no-cache"})
@@ -205,6 +236,8 @@ class LiveHips:
             table = progenitor_table(products[:limit])
             if kind == "xml":
                 return metadata_xml(table, selection.title, overflow=len(products) > limit)
+            if isinstance(recipe, ColorRecipe):
+                return metadata_fits(recipe.cards(), selection.title, table)
             cards = value_cards(recipe.pixel_arcsec, recipe.zero_point_mag)
             return metadata_fits(cards, selection.title, table)
 
@@ -218,14 +251,18 @@ class LiveHips:
         extension = request.path_params["extension"]
         return await self._sent(
             request, f"Allsky.{extension}",
-            lambda _: self._pictures.allsky(selection, recipe, summary, extension),
+            lambda _: self._pictures_of(selection).allsky(selection, recipe, summary, extension),
         )  # fmt: skip
 
     async def _preview(self, request: Request) -> Response:
         selection, recipe, summary = await self._known(request)
         return await self._sent(
-            request, "preview.jpg", lambda _: self._pictures.preview(selection, recipe, summary)
-        )
+            request, "preview.jpg",
+            lambda _: self._pictures_of(selection).preview(selection, recipe, summary),
+        )  # fmt: skip
+
+    def _pictures_of(self, selection: Selection) -> LivePictures:
+        return self._pictures if selection.color is None else self._color_pictures
 
     async def _tile(self, request: Request) -> Response:
         # Aladin Lite doubles the slash if its user ends the address with one.
@@ -236,11 +273,11 @@ class LiveHips:
         order, npix, extension = tile
         if order > MAX_DEPTH or npix >= tile_count(order) or path != tile_path(*tile):
             raise NotFoundError("there is no such tile")
-        name, rights = request.path_params["name"], asking_of(request).rights
+        selection = await self._selection(request)
+        tiles = self._tiles if selection.color is None else self._colors
         return await self._sent(
-            request, path,
-            lambda known: self._tiles.tile(name, order, npix, extension, known, rights),
-        )  # fmt: skip
+            request, path, lambda known: tiles.tile(selection, order, npix, extension, known)
+        )
 
     async def _sent(self, request: Request, path: str, make: Making) -> Response:
         """Answer with what is made."""

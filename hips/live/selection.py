@@ -6,18 +6,20 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Final, Protocol
 
+from hips.color_scale import Mix
+from hips.color_settings import ColorSettings
 from hips.publish import band_of, hips_name, safe_name
 from vodal.access.rules import EVERYTHING, Reach, Rights
 from vodal.errors import ArchiveError, AuthorizationError, NotFoundError, QueryError
-from vodal.products import Catalogue, Product, Resolver
+from vodal.products import Catalogue, CollectionSummary, Product, Resolver
 from vodal.regions import Region
 
-__all__ = ["Searcher", "Selection", "Selections", "changes", "is_picture"]
+__all__ = ["Color", "Searcher", "Selection", "Selections", "changes", "is_picture", "of_band"]
 
 _DATES: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.\.(\d{4}-\d\d-\d\d))?")
 _MJD_0: Final = date(1858, 11, 17)
@@ -69,6 +71,38 @@ class Selection:
     """That they meet, in ADQL."""
     rights: Rights = EVERYTHING
     """Of who asks: only what may be had is selected."""
+    color: Color | None = None
+    """What it shows in colour."""
+
+    def seen_by(self, rights: Rights) -> Selection:
+        """Give what somebody may have of it."""
+        if rights.all_had:
+            return self
+        color = None if self.color is None else self.color.seen_by(rights)
+        return replace(self, rights=rights, color=color)
+
+    def has(self, band: str) -> bool:
+        """Tell whether images of a band are among them."""
+        if self.color is not None:
+            return band in self.color.mix.bands
+        return self.band is None or self.band == band
+
+
+@dataclass(frozen=True, slots=True)
+class Color:
+    """What a live HiPS in colour is made of."""
+
+    bands: tuple[Selection, ...]
+    """The live HiPS of its bands, in the order of the mix."""
+    mix: Mix
+    mark: str
+    """Tells settings apart by which colours differ."""
+    asked: ColorSettings | None = field(compare=False)
+    """What is set for it."""
+
+    def seen_by(self, rights: Rights) -> Color:
+        """Give what somebody may have of it."""
+        return replace(self, bands=tuple(band.seen_by(rights) for band in self.bands))
 
 
 class Selections:
@@ -99,6 +133,7 @@ class Selections:
             if searcher is not None
         }
         self._known: dict[str, Selection] = {}
+        self._summaries: Sequence[CollectionSummary] = ()
         self._looked_s = -_FRESH_S
         self._lock = threading.Lock()
 
@@ -119,36 +154,50 @@ class Selections:
         AuthorizationError
             If it stands for a collection of which who asks may have nothing.
         """
-        found = self._saved.get(name) or self._collections().get(name) or self._dates(name)
-        if found is None or not self._may_know(found, rights):
+        found = self.get(name)
+        found = None if found is None else self.allowed(found, rights)
+        if found is None:
             raise NotFoundError(
                 f"no live HiPS '{name[:80]}'; a name is a collection, a collection's band"
-                " (collection-band), a day (2026-11-01), days (2026-11-01..2026-11-03) or a"
+                " (collection-band), what it has in colour (collection-color), a day"
+                " (2026-11-01), days (2026-11-01..2026-11-03) or a"
                 " selection that the site has saved; /hips/live/list names those there are"
             )
-        return found if rights.all_had else replace(found, rights=rights)
+        return found
 
-    def _may_know(self, selection: Selection, rights: Rights) -> bool:
-        """Tell whether somebody may know of a selection.
+    def get(self, name: str) -> Selection | None:
+        """Give what a name stands for, None if for nothing, whoever asks; see `find`."""
+        return self._saved.get(name) or self._collections().get(name) or self._dates(name)
+
+    def collections(self) -> Sequence[CollectionSummary]:
+        """Give the collections that there are."""
+        self._collections()
+        return self._summaries
+
+    def allowed(self, selection: Selection, rights: Rights) -> Selection | None:
+        """Give a selection as somebody sees it; None if somebody may not know of it.
 
         Raises
         ------
         AuthorizationError
-            If so, though somebody may have nothing of it.
+            If somebody may know of it and have nothing of it.
         """
+        seen = selection.seen_by(rights)
         collection = selection.collection
         if collection is None:
-            return True
+            return seen
         known, had = rights.known(collection), rights.had(collection)
         if known is Reach.NONE:
-            return False
+            return None
         if had is Reach.NONE:
             raise AuthorizationError(
                 f"the live HiPS {selection.name} is for members of certain groups"
             )
+        if known is Reach.ALL:
+            return seen
         # Hidden bands are told by their images alone.
-        seen = replace(selection, rights=rights)
-        return known is Reach.ALL or bool(self.products(seen, limit=1))
+        parts = (seen,) if seen.color is None else seen.color.bands
+        return seen if all(self.products(part, limit=1) for part in parts) else None
 
     def named(self, rights: Rights = EVERYTHING) -> list[Selection]:
         """Give those that have a name of their own: saved conditions, collections and bands.
@@ -156,7 +205,7 @@ class Selections:
         Collections of which who asks may have nothing are left out.
         """
         return [
-            one if rights.all_had else replace(one, rights=rights)
+            one.seen_by(rights)
             for one in (*self._saved.values(), *self._collections().values())
             if one.collection is None or rights.had(one.collection) is not Reach.NONE
         ]
@@ -177,15 +226,16 @@ class Selections:
         limit
             How many at most; which ones then depends on the store.
         """
-        return list(islice(self._matching(selection, region, limit), limit))
+        return list(islice(self.matching(selection, region, limit), limit))
 
-    def _matching(
-        self, selection: Selection, region: Region | None, limit: int | None
+    def matching(
+        self, selection: Selection, region: Region | None = None, limit: int | None = None
     ) -> Iterator[Product]:
+        """Give them one by one; parameters are those of `products`."""
         for product in self._candidates(selection, region, limit):
             if not is_picture(product) or not selection.rights.may_have(product):
                 continue
-            if selection.band is None or selection.band == band_of(product):
+            if selection.has(band_of(product)):
                 yield product
 
     def _candidates(
@@ -217,13 +267,13 @@ class Selections:
 
     def _look(self) -> dict[str, Selection]:
         known: dict[str, Selection] = {}
-        for summary in self._catalogue.collections():
+        self._summaries = tuple(self._catalogue.collections())
+        for summary in self._summaries:
             name = safe_name(summary.name)
             known.setdefault(name, Selection(name, summary.name, summary.name))
             for band in summary.bands:
-                name = hips_name(summary.name, band)
-                title = f"{summary.name} {band}"
-                known.setdefault(name, Selection(name, title, summary.name, band))
+                one = of_band(summary.name, band)
+                known.setdefault(one.name, one)
             name = hips_name(summary.name, _OTHER)
             if len(summary.bands) > 1:
                 title = f"{summary.name} without a band"
@@ -243,6 +293,11 @@ class Selections:
         begin, end = (first - _MJD_0).days, (last - _MJD_0).days + 1
         title = f"Images of {name.replace('..', ' to ')}"
         return Selection(name, title, condition=f"t_max >= {begin} AND t_min < {end}")
+
+
+def of_band(collection: str, band: str) -> Selection:
+    """Give the images of a collection's band."""
+    return Selection(hips_name(collection, band), f"{collection} {band}", collection, band)
 
 
 def is_picture(product: Product) -> bool:

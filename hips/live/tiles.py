@@ -19,14 +19,13 @@ from hips.live.sources import Coarse, Sources, digest_of_texts
 from hips.live.worker import choose_recipe, make_tile, read_recipe
 from hips.names import BUILD_FOLDER
 from hips.settings import HipsSettings
-from vodal.access.rules import EVERYTHING, Rights
 from vodal.diskcache import DiskCache
 from vodal.errors import NotFoundError
 from vodal.pool import WarmPool
 from vodal.products import Product
 from vodal.web.threads import in_thread
 
-__all__ = ["LiveTile", "LiveTiles", "Recipes"]
+__all__ = ["LiveTile", "LiveTiles", "Recipes", "absent", "never"]
 
 _SURVEYED: Final = 64
 """Images by whose headers a recipe is chosen."""
@@ -134,7 +133,8 @@ class LiveTile:
     """Previews of images that were made for it."""
 
 
-def _never(_etag: str) -> bool:
+def never(_etag: str) -> bool:
+    """Tell of a client that has nothing."""
     return False
 
 
@@ -159,44 +159,41 @@ class LiveTiles:
     ) -> None:  # fmt: skip
         self._selections, self._recipes, self._sources = selections, recipes, sources
         self._pool, self._settings = pool, settings
-        self._kept = DiskCache(folder, settings.live.cache_bytes)
-        self._encoding = Encoding.of_band(settings)
+        self.kept = DiskCache(folder, settings.live.cache_bytes)
+        self.encoding = Encoding.of_band(settings)
 
     async def tile(
-        self, name: str, order: int, npix: int, extension: str, known: Callable[[str], bool],
-        rights: Rights = EVERYTHING,
+        self, selection: Selection, order: int, npix: int, extension: str,
+        known: Callable[[str], bool],
     ) -> LiveTile:  # fmt: skip
-        """Give a tile.
+        """Give a tile to a client.
 
         Parameters
         ----------
-        name
-            Of the live HiPS.
+        selection
+            The live HiPS; the tile is made of what its rights let have.
         order, npix, extension
             The tile; of one of the formats that `hips.settings` says.
         known
             Tells whether the client has the tile of an ETag; its body is empty then.
-        rights
-            Of who asks; the tile is made of what these let have.
 
         Raises
         ------
         NotFoundError
-            If there is no such HiPS or format, or no image there.
+            If there is no such format, or no image there.
         ServiceUnavailable
             If too many requests wait, or storage does not answer.
         """
-        selection = await in_thread(partial(self._selections.find, name, rights))
-        if extension not in self._encoding.marks:
-            words = ", ".join(self._encoding.words)
+        if extension not in self.encoding.marks:
+            words = ", ".join(self.encoding.words)
             raise NotFoundError(f"the tiles of live HiPS here are {words}")
         return await self.of(selection, order, npix, extension, known)
 
     async def of(
         self, selection: Selection, order: int, npix: int, extension: str,
-        known: Callable[[str], bool] = _never, new_previews: int | None = None,
+        known: Callable[[str], bool] = never, new_previews: int | None = None,
     ) -> LiveTile:  # fmt: skip
-        """Give a tile of a selection.
+        """Give a tile.
 
         Parameters
         ----------
@@ -212,14 +209,24 @@ class LiveTiles:
         NotFoundError, ServiceUnavailable
             As of `tile`.
         """
+        tile = await self.found(selection, order, npix, extension, known, new_previews)
+        if tile is None or not (tile.body or (tile.etag and known(tile.etag))):
+            raise absent()
+        return tile
+
+    async def found(
+        self, selection: Selection, order: int, npix: int, extension: str,
+        known: Callable[[str], bool] = never, new_previews: int | None = None,
+    ) -> LiveTile | None:  # fmt: skip
+        """Give a tile as `of` does; None where no image is, without a body where it is blank."""
         recipe = await self._recipes.of(selection)
         if recipe is None or order > recipe.order:
-            raise _absent()
+            return None
         products = await in_thread(partial(self.behind, selection, order, npix))
         if not products:
-            raise _absent()
+            return None
         versions = [text for product in products for text in (product.did, product.version)]
-        mark = self._encoding.marks.get(extension, "")
+        mark = self.encoding.marks.get(extension, "")
         known_skies = recipe.backgrounds or Backgrounds()
         planes = {
             product.did: plane
@@ -231,7 +238,7 @@ class LiveTiles:
         etag = f'"{key}-{extension}"'
         if known(etag):
             return LiveTile(b"", etag)
-        kept, made = await in_thread(partial(self._kept.get, key, extension)), 0
+        kept, made = await in_thread(partial(self.kept.get, key, extension)), 0
         if kept is None:
             new = self._settings.live.new_previews if new_previews is None else new_previews
             coarse = Coarse([], products)
@@ -240,11 +247,9 @@ class LiveTiles:
             made = coarse.made
             kept, whole = await self._made(recipe, planes, coarse, order, npix, extension)
             if whole:
-                await in_thread(partial(self._kept.put, key, extension, kept))
+                await in_thread(partial(self.kept.put, key, extension, kept))
             else:
                 etag = ""
-        if not kept:
-            raise _absent()
         return LiveTile(kept, etag, made)
 
     async def _made(
@@ -294,5 +299,6 @@ class LiveTiles:
         found.update((product.did, product) for product in listed[:limit])
 
 
-def _absent() -> NotFoundError:
+def absent() -> NotFoundError:
+    """Give the error for a tile of nothing."""
     return NotFoundError("no image of this live HiPS is there")

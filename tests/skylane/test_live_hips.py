@@ -21,6 +21,9 @@ from mocpy import MOC
 from PIL import Image
 from reproject.hips import hips_as_dask_array
 
+from hips.color import paint
+from hips.color_scale import ColorScale
+from hips.encode import read_fits
 from hips.properties import MANDATORY, parse_properties
 from hips.tree import TileTree
 from vodal.testing.skies import make_survey
@@ -39,7 +42,21 @@ background = "match"
 deep = "t_exptime > 60"
 wrong = "t_exptim > 60"
 none = "t_exptime > 1e9"
+[hips.color.demo-color]
+collection = "demo"
+[hips.color.demo-mix]
+collection = "demo"
+red = { i = 2, r = 1 }
+green = "r"
+blue = ["r", "g"]
+cuts = "25% 99.8%"
+[hips.color.demo-none]
+collection = "demo"
+red = "w"
+green = "r"
+blue = "g"
 """
+COLORS = ("demo-color", "demo-mix")
 CENTRE = (150.1, 2.2)
 
 
@@ -150,6 +167,11 @@ def test_a_selection_shows_its_images_alone(live):
         ("demo/Norder3/Dir10000/Npix1.png", 404, "no such tile"),
         ("demo/Norder3/Dir0/Npix1.jpg", 404, "png, fits"),
         ("demo/Norder3/Dir0/Npix1.gif", 404, "no such tile"),
+        ("demo-color/Norder3/Dir0/Npix1.fits", 404, "in colour here are png"),
+        ("demo-color/Norder3/Dir0/Npix1.png", 404, "no image"),
+        ("demo-color/Norder11/Dir0/Npix1.png", 404, "no image"),
+        ("demo-color/Norder3/Allsky.fits", 404, "Allsky.fits"),
+        ("demo-none/properties", 404, "no live HiPS 'demo-none'"),
         ("demo/Norder3/Allsky.jpg", 404, "Allsky.jpg"),
         ("demo/Norder99/Dir0/Npix1.png", 404, "no such tile"),
         ("demo/../demo/x", 404, ""),
@@ -173,11 +195,53 @@ def test_what_is_not_there_or_wrong_is_told(live, path, status, says):
 def test_the_list_names_what_there_is(live):
     records = [parse_properties(r) for r in get(f"{live.url}/hips/live/list").text.split("\n\n")]
     urls = {r["hips_service_url"].removeprefix(f"{live.url}/hips/live/") for r in records}
-    assert {"demo", "demo-g", "demo-r", "demo-i", "deep"} <= urls
-    assert not {"none", "wrong"} & urls
+    assert {"demo", "demo-g", "demo-r", "demo-i", "deep", *COLORS} <= urls
+    assert not {"none", "wrong", "demo-none"} & urls
     for record in records:
         assert get(f"{record['hips_service_url']}/properties").status_code == 200
     assert "/live/" not in get(f"{live.url}/hips/list").text
+
+
+@pytest.mark.parametrize("name", COLORS)
+def test_colours_are_painted_from_the_tiles_of_the_bands(live, name):
+    keys = properties(live, name)
+    assert keys["dataproduct_subtype"] == "color live"
+    assert keys["hips_tile_format"] == "png"
+    assert keys["hips_rgb_red"] == {"demo-color": "i", "demo-mix": "0.667 i + 0.333 r"}[name]
+    (kept,) = (live.folder / "cache" / "live" / "recipes").glob(f"{name}-*/color.json")
+    scale = ColorScale.from_json(kept.read_text())
+    for order in (10, 7, 3):
+        npix = tile_number(order, *CENTRE)
+        url = tile_url(live, name, order, npix, "png")
+        answer = get(url)
+        picture = np.array(Image.open(io.BytesIO(answer.content)))[::-1]
+        bands = []
+        for band in scale.bands:
+            fits_tile = get(tile_url(live, f"demo-{band}", order, npix, "fits"))
+            bands.append(read_fits(fits_tile.content) if fits_tile.status_code == 200 else None)
+        there = [np.isfinite(band) for band in bands if band is not None]
+        np.testing.assert_array_equal(picture[..., 3] > 0, np.logical_or.reduce(there))
+        np.testing.assert_array_equal(picture, paint(bands, scale))
+        assert np.ptp(picture[..., :3].astype(int), axis=2).max() > 20
+        assert answer.headers["cache-control"] == "public, max-age=5"
+        again = get(url, **{"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    place = f"ra={CENTRE[0]}&dec={CENTRE[1]}"
+    behind = names(get(f"{live.url}/hips/live/{name}/progenitors?{place}").json())
+    assert behind == holding([e for e in live.survey.exposures if e.path.exists()], *CENTRE)
+    # The whole: its cells are the means of the tiles'.
+    allsky = np.array(Image.open(io.BytesIO(
+        get(f"{live.url}/hips/live/{name}/Norder3/Allsky.png").content)))  # fmt: skip
+    down, across = divmod(npix, 27)
+    cell = allsky[64 * down : 64 * down + 64, 64 * across : 64 * across + 64]
+    blocks = picture[::-1].reshape(64, 8, 64, 8, 4).astype(float)
+    covered = blocks[..., 3].sum(axis=(1, 3))
+    np.testing.assert_array_equal(cell[..., 3] > 0, covered > 0)
+    mean = (blocks[..., :3] * blocks[..., 3:]).sum(axis=(1, 3)) / np.maximum(covered, 1)[..., None]
+    assert np.abs(cell[..., :3] - mean)[covered > 0].max() < 0.51
+    preview = Image.open(io.BytesIO(get(f"{live.url}/hips/live/{name}/preview.jpg").content))
+    assert preview.size == (256, 256)
+    assert np.ptp(np.asarray(preview).astype(int), axis=2).max() > 20
 
 
 def test_clients_ask_again_and_get_nothing_twice(live):
@@ -213,6 +277,7 @@ def test_an_exposure_is_on_the_sky_when_it_has_landed_and_gone_when_it_is_withdr
         tile_url(live, band, order, tile_number(order, ra, dec), kind)
         for order, kind in ((10, "fits"), (10, "png"), (8, "fits"), (3, "png"))
     ]
+    urls += [tile_url(live, name, 10, tile_number(10, ra, dec), "png") for name in COLORS]
     before = [get(url) for url in urls]
     point = f"{live.url}/hips/live/{band}/progenitors?ra={ra}&dec={dec}"
     assert exposure.path.name not in names(get(point).json())
@@ -274,6 +339,12 @@ def test_built_and_live_have_the_same_deepest_tiles_and_progenitors(live, cli, t
         at = get(f"{live.url}/hips/demo-{band}/progenitors?ra={ra}&dec={dec}").json()
         there = [e for e in live.survey.exposures if e.path.exists() and e.band == band]
         assert names(at) == holding(there, *CENTRE)
+    for name in COLORS:
+        tree = TileTree(Path(live.folder) / "hips" / name)
+        numbers = tree.tiles(10, "png")
+        assert numbers
+        for npix in numbers:
+            assert get(tile_url(live, name, 10, npix, "png")).content == tree.read(10, npix, "png")
     assert get(f"{live.url}/hips/nothing/progenitors?ra=1&dec=2").status_code == 404
     with set_temp_cache(tmp_path):
         read_by_reproject(f"{live.url}/hips/demo-r")
