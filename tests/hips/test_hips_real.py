@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import cdshealpix.nested as healpix
@@ -9,12 +10,16 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
+from astropy.visualization import make_lupton_rgb
 from astropy.wcs import WCS
 from reproject import reproject_interp
 
 from hips.build import build
 from hips.check import Level, check_hips
+from hips.color_settings import ColorSettings
 from hips.composite import build_color
+from hips.encode import read_fits
+from hips.formats import decode_picture
 from hips.names import TILE_WIDTH, interleave, tile_path
 from hips.settings import HipsSettings
 from hips.tree import TileTree
@@ -54,9 +59,47 @@ def test_real_sets_become_hips_without_error(real_images, tmp_path, new_shelf, n
             {band: made[band].path for band in reversed(bands)}, tmp_path, settings, name="color",
             title=name, creator_did="ivo://test.example/hips/color",
         )  # fmt: skip
+        blue, green, red = bands
+        made["cut"] = build_color(
+            {band: made[band].path for band in bands}, tmp_path, settings, name="cut", title=name,
+            creator_did="ivo://test.example/hips/cut",
+            colors=ColorSettings(collection=name, red=red, green=green, blue=blue, cuts="5% 99.8%"),
+        )  # fmt: skip
+        assert_lupton(made["color"].path, tmp_path, made["color"].order)
+        assert_lupton(made["cut"].path, tmp_path, made["cut"].order)
     for summary in made.values():
         found = [f for f in check_hips(summary.path, 20) if f.level != Level.NOTE]
         assert found == []
+
+
+def assert_lupton(hips, folder, order):
+    """Hold the tile that shows most against astropy, where all bands have a value."""
+    scale = json.loads((hips / "color.json").read_text())
+    tree = TileTree(hips)
+    best, colors = None, None
+    for npix in tree.tiles(order, "png"):
+        tiles = [TileTree(folder / band).read(order, npix, "fits") for band in scale["bands"]]
+        if None in tiles:
+            continue
+        bands = np.stack([read_fits(tile) for tile in tiles]).astype(float)
+        if best is None or np.isfinite(bands).sum() > np.isfinite(best).sum():
+            best, colors = bands, decode_picture(tree.read(order, npix, "png"))
+    assert best is not None
+    shown = np.isfinite(best).all(axis=0)
+    assert shown.sum() > 10_000
+    light = [
+        (band[shown] - black)[None] * gain
+        for band, black, gain in zip(best, scale["black"], scale["gain"], strict=True)
+    ]
+    # astropy's Q gives asinh(Q x / stretch) 0.1 / asinh(0.1 Q); ours is Lupton's asinh(Q x) / Q.
+    ours = scale["softening"]
+    q = 10.0 * np.sinh(ours / 10.0)
+    theirs = make_lupton_rgb(
+        *light, minimum=0, stretch=scale["stretch"] * q / ours, Q=q, output_dtype=np.float64
+    )
+    colors = colors[shown][:, :3].astype(int)
+    assert np.abs(colors - 255.0 * theirs[0]).max() < 0.6
+    assert np.ptp(colors, axis=1).max() > 100
 
 
 @pytest.mark.parametrize("band", ["j", "h", "k"])
