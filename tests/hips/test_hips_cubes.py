@@ -19,7 +19,9 @@ from hips.channels import ChannelList
 from hips.check import Level, check_hips
 from hips.choice import ChannelChoice
 from hips.collection import build_collection
+from hips.cubes import CubeHips
 from hips.links import HipsLinks
+from hips.part import Part
 from hips.properties import parse_properties
 from hips.recipe import BUILD_FOLDER
 from hips.settings import HipsSettings
@@ -420,6 +422,46 @@ def test_too_many_channels_are_chosen_not_all_made(tmp_path, shelf):
     shelf.put(image)
     assert [item.name for item in make(channels={"demo": "none"})] == ["demo"]
     assert [item.name for item in make(channels={"demo": "1"})] == ["demo", "demo-ch001"]
+
+
+def test_a_channel_keeps_its_name_until_all_are_numbered_anew(tmp_path, shelf):
+    wcs = sky_header(size=8)
+
+    def save(name, first):
+        axis = ("FREQ", "Hz", FIRST_HZ + first * STEP_HZ, STEP_HZ)
+        data, header = cube_of(np.zeros((2, 8, 8), np.float32), wcs, ("x", "y", "f"), f=axis)
+        fits.PrimaryHDU(data, header).writeto(tmp_path / name)
+        shelf.put(tmp_path / name, dataproduct_type="cube")
+
+    def planes(**options):
+        found = CubeHips(
+            shelf.items, shelf.index, tmp_path / "hips", HipsSettings(), collection="demo",
+            name="demo", title="demo", **options,
+        )  # fmt: skip
+        assert not found.skipped
+        return {
+            one.name: {did.rpartition("?")[2]: places for did, places in one.planes.items()}
+            for one in found.hips()
+        }
+
+    save("m.fits", 2)
+    own = {"demo-ch001": {"m.fits": ((0,),)}, "demo-ch002": {"m.fits": ((1,),)}}
+    assert planes() == own
+    save("a.fits", 1)
+    own["demo-ch001"]["a.fits"] = ((1,),)
+    assert planes() == {**own, "demo-ch003": {"a.fits": ((0,),)}}
+    both = {"a.fits": ((1,),), "m.fits": ((0,),)}
+    anew = {"demo-ch001": {"a.fits": ((0,),)}, "demo-ch002": both}
+    assert planes(fresh=True) == {**anew, "demo-ch003": {"m.fits": ((1,),)}}
+
+
+def test_shares_make_what_one_build_makes(sky, tmp_path):
+    shelf, settings = sky["shelf"], HipsSettings(channels={"demo": "3"}, order_shard=1)
+    for part in (Part(2, 2), Part(1, 2), None):
+        (made,) = build_collection(shelf, shelf, "demo", tmp_path, settings, part=part)
+    assert made.rendered == 0
+    (whole,) = build_collection(shelf, shelf, "demo", tmp_path / "whole", settings)
+    assert served_files(made.path) == served_files(whole.path)
 
 
 def axis_of(low, step, count, kind=WAVELENGTH, unit="m"):

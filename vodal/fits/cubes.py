@@ -163,11 +163,14 @@ def _reference(image: OpenImage, ctype: str) -> str:
 
 
 def _world(image: OpenImage, numpy_axis: int, pixels: Floats) -> Floats:
-    """Give the coordinate of an axis at 0-based pixels of it, in the image's middle."""
+    """Give the coordinate of an axis at 0-based pixels of it, in the image's middle, or NaN."""
     wcs, sizes = image.full_wcs, image.hdu.shape[::-1]
     middle = [(sizes[k] - 1) / 2.0 if k < len(sizes) else 0.0 for k in range(wcs.naxis)]
     axis = len(sizes) - 1 - numpy_axis
     places = np.tile(middle, (len(pixels), 1))
     places[:, axis] = pixels
     with quiet(), np.errstate(all="ignore"):
-        return np.asarray(wcs.wcs_pix2world(places, 0)[:, axis], np.float64)
+        try:
+            return np.asarray(wcs.wcs_pix2world(places, 0)[:, axis], np.float64)
+        except Exception:  # noqa: BLE001 - wcslib's errors share no base
+            return np.full(len(pixels), np.nan)
