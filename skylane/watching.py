@@ -53,7 +53,7 @@ def watch_folders(
         settings = settings.model_copy(update={"ingest": limits})
 
     def notice(message: str) -> None:
-        console.print(f"{_now()}  {message}", style="yellow", soft_wrap=True)
+        console.print(f"{_now()}  {message}", style="yellow", soft_wrap=True, markup=False)
 
     def told(summary: Summary, waiting: int) -> None:
         console.print(f"{_now()}  {_line(summary, waiting)}", soft_wrap=True)
@@ -67,7 +67,9 @@ def watch_folders(
                 notice=notice,
             )  # fmt: skip
             console.print(
-                f"Watching {', '.join(str(source.start) for source in sources)}; stop with Ctrl-C."
+                f"Watching {', '.join(str(source.start) for source in sources)}; stop with Ctrl-C.",
+                soft_wrap=True,
+                markup=False,
             )
             summary = asyncio.run(_run(line))
         finally:

@@ -284,8 +284,7 @@ class LiveLine:
                     self._away.add(source)
             except ServiceUnavailable as error:
                 self._notice(f"{error.message}; the folders are compared with it later")
-                await asyncio.sleep(_PATIENCE_S)
-                self._ask_survey(source)
+                asyncio.get_running_loop().call_later(_PATIENCE_S, self._ask_survey, source)
 
     async def _survey_one(self, source: FolderSource) -> None:
         found, vanished = await asyncio.to_thread(self._compare, source)

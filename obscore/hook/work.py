@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from typing_extensions import override
 
@@ -23,7 +25,7 @@ from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem
 from obscore.sources.fits import configured_sources
 from obscore.store.base import Backend, Store
-from vodal.errors import UsageError
+from vodal.errors import ServiceUnavailable, UsageError
 from vodal.params import Params
 from vodal.pool import WarmPool
 from vodal.uws.loop import ServiceLoop
@@ -37,7 +39,12 @@ FILE = "FILE"
 RESULT = "files"
 """Name of the result: what became of each file, JSON lines."""
 
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
 _LOOK_S = 0.1
+_PAUSE_S = 1.0
+"""Between tries to reach the store."""
 _TRIES = 3
 
 
@@ -95,12 +102,10 @@ class LandingJobs(Work):
                 todo.append(self.named(name))
             except UsageError as error:  # the settings, or a link, changed since it was accepted
                 reports.append(_refused(name, "", "not-ours", error.message))
-        todo = self._without_known(todo, reports)
+        todo = self._insist(task, lambda: self._without_known(todo, reports))
         for _ in range(_TRIES):
             items = self._wait_for(task, self._read_all(todo))
-            with self._lock:
-                delivery = Delivery(self._opened(), reports.append, self._skips, prune=False)
-                stale = delivery.deliver(items).stale
+            stale = self._insist(task, lambda: self._deliver(items, reports))  # noqa: B023 - called at once
             todo = [NamedFile(read.source, read.path) for read in stale]
             if not todo:
                 break
@@ -111,6 +116,25 @@ class LandingJobs(Work):
         with task.result(RESULT, "application/x-ndjson", "jsonl") as sink:
             for report in reports:
                 sink.write(report.to_json().encode() + b"\n")
+
+    def _deliver(
+        self, items: Sequence[Read | FileReport], reports: list[FileReport]
+    ) -> tuple[Read, ...]:
+        """Write files; gives those that changed since they were read."""
+        with self._lock:
+            delivery = Delivery(self._opened(), reports.append, self._skips, prune=False)
+            return delivery.deliver(items).stale
+
+    @staticmethod
+    def _insist(task: Task, do: Callable[[], T]) -> T:
+        """Do something with the store, again and again while it does not answer."""
+        while True:
+            try:
+                return do()
+            except ServiceUnavailable as error:
+                _LOG.warning("files of the hook are written later: %s", error)
+            if task.cancelled.wait(_PAUSE_S):
+                raise StoppedError("the job was stopped")
 
     def _opened(self) -> Store:
         if self._store is None:

@@ -19,6 +19,7 @@ from astropy.io import fits
 from obscore.hook.app import create_hook_app
 from obscore.settings import ObsCoreSettings
 from obscore.store.base import Backend
+from vodal.errors import ServiceUnavailable
 from vodal.testing.jobs import make_runner
 from vodal.testing.server import serve
 from vodal.testing.skies import make_wcs
@@ -176,6 +177,23 @@ def test_half_written_files_are_waited_for(hook, image):
     state = post(hook, [path, none], wait=60).json()
     reasons = {one["file"].rpartition("/")[2]: one["reason"] for one in state["files"]}
     assert reasons == {"shorter.fits": "truncated", "none.fits": "unreadable"}
+
+
+def test_a_store_that_is_away_for_a_moment_is_waited_for(hook, image, monkeypatch):
+    kind, left = type(hook.store), [2]
+    write = kind.write
+
+    def flaky(self: object, files: object) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise ServiceUnavailable("the database does not answer")
+        write(self, files)
+
+    monkeypatch.setattr(kind, "write", flaky)
+    monkeypatch.setattr("obscore.hook.work._PAUSE_S", 0.05)
+    told = post(hook, [put(hook, "patient.fits", image)], wait=60).json()
+    assert [one["status"] for one in told["files"]] == ["added"]
+    assert left == [0]
 
 
 @pytest.mark.parametrize(
