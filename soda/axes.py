@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from astropy.io import fits
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
@@ -39,6 +38,7 @@ from vodal.fits.timescale import (
     time_unit_days,
     to_utc,
 )
+from vodal.fits.values import HeaderValues
 
 __all__ = ["Bins", "ImageAxes"]
 
@@ -80,7 +80,7 @@ class ImageAxes:
         of the file.
     """
 
-    def __init__(self, wcs: WCS, shape: tuple[int, ...], headers: Sequence[fits.Header]) -> None:
+    def __init__(self, wcs: WCS, shape: tuple[int, ...], headers: Sequence[HeaderValues]) -> None:
         self._wcs, self._sizes, self._headers = wcs, shape[::-1], tuple(headers)
 
     def has(self, name: Parameter) -> bool:

@@ -284,9 +284,9 @@ def _is_same(source: Source, index: FileIndex, reader: RangeReader) -> bool:
             return False
     first = source.hdus[0]
     old, new = source.index.hdus[first], index.hdus[first]
-    if wcs_cards(old) == wcs_cards(new) or not claims_sky(old.image_header):
+    if wcs_cards(old) == wcs_cards(new) or not claims_sky(old.image_values):
         return True
-    return claims_sky(new.image_header) and _is_near(
+    return claims_sky(new.image_values) and _is_near(
         _corners(old, source.index, reader), _corners(new, index, reader)
     )
 

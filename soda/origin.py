@@ -60,7 +60,7 @@ def earlier_did(index: FileIndex, hdus: Iterable[int]) -> str:
         Its images; the first HDU of the file is looked at too.
     """
     for number in (0, *hdus):
-        did = index.hdus[number].image_header.get("CUTID")
+        did = index.hdus[number].image_values.get("CUTID")
         if isinstance(did, str) and did.strip():
             return did.strip()
     return ""
@@ -68,7 +68,7 @@ def earlier_did(index: FileIndex, hdus: Iterable[int]) -> str:
 
 def _earlier(hdu: HduIndex) -> tuple[int, list[Range]] | None:
     """Give HDU and pixels of the original that an image tells; None if they cannot be its own."""
-    number, text = (hdu.image_header.get(keyword) for keyword in ("CUTHDU", "CUTSEC"))
+    number, text = (hdu.image_values.get(keyword) for keyword in ("CUTHDU", "CUTSEC"))
     if not isinstance(number, int) or isinstance(number, bool) or not isinstance(text, str):
         return None
     matches = [_RANGE.fullmatch(part.strip()) for part in text.strip().strip("[]").split(",")]

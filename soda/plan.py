@@ -85,7 +85,7 @@ class PlaneSky:
         self.x_axis, self.y_axis = axes - 1 - x_axis, axes - 1 - y_axis
         """The numpy axes of x and y."""
         self.image = SkyImage(sky_wcs(wcs), hdu.shape[self.x_axis], hdu.shape[self.y_axis])
-        headers = [one.image_header for one in (hdu, primary) if one is not None and one.cards]
+        headers = [one.image_values for one in (hdu, primary) if one is not None and one.cards]
         self.axes = ImageAxes(wcs, hdu.shape, headers)
         self.cards = wcs_cards(hdu)
         self.shape = hdu.shape
@@ -380,7 +380,7 @@ def _sky_for(
     for sky in known:
         if sky.shape == hdu.shape and sky.cards == cards:
             return sky
-    if not claims_sky(hdu.image_header):
+    if not claims_sky(hdu.image_values):
         # A mask without coordinates lies on the image of its size.
         return next((sky for sky in known if sky.fits(hdu)), None)
     own = sky_of(hdu)

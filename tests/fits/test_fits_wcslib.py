@@ -18,6 +18,7 @@ from vodal.fits.iraf import without_iraf
 from vodal.fits.quiet import quiet
 from vodal.fits.scan import scan_file
 from vodal.fits.tpv import longitude_first
+from vodal.fits.values import HeaderValues
 from vodal.fits.wcs import claims_sky
 from vodal.fits.wcslib import read_wcs
 
@@ -70,6 +71,10 @@ def header_of(*changes: dict[str, Any]) -> fits.Header:
     return header
 
 
+def values_of(header: fits.Header) -> HeaderValues:
+    return HeaderValues.of(header.tostring(endcard=False, padding=False))
+
+
 def assert_same(found: WCS, header: fits.Header) -> None:
     with quiet():
         expected = WCS(header)
@@ -91,18 +96,16 @@ def assert_same(found: WCS, header: fits.Header) -> None:
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_header_that_wcslib_can_read_is_read_alike(change: dict[str, Any]) -> None:
     header = header_of(change)
-    before = header.tostring()
     with quiet():
-        found = read_wcs(header)
+        found = read_wcs(values_of(header))
     assert found is not None
-    assert header.tostring() == before
     assert_same(found, header)
 
 
 @pytest.mark.parametrize("change", LEFT)
 def test_what_astropy_mends_or_refuses_is_left_to_it(change: dict[str, Any]) -> None:
     with quiet():
-        assert read_wcs(header_of(change)) is None
+        assert read_wcs(values_of(header_of(change))) is None
 
 
 @settings(max_examples=150, deadline=None)
@@ -115,7 +118,7 @@ def test_any_mixture_of_cards_is_read_alike_or_left(
     draw.shuffle(cards)
     mixed = fits.Header(cards)
     with quiet():
-        found = read_wcs(mixed)
+        found = read_wcs(values_of(mixed))
     if found is not None:
         assert_same(found, mixed)
 
@@ -138,7 +141,7 @@ def test_headers_of_real_files_are_read_alike(real_images: Path) -> None:
         except DataError:
             continue
         with quiet():
-            found = None if plain is None else read_wcs(plain)
+            found = None if plain is None else read_wcs(values_of(plain))
         if found is not None:
             assert_same(found, plain)
             read += 1

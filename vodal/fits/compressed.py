@@ -1,4 +1,4 @@
-"""Tile-compressed images: the header of the image inside, and the decoding of its tiles.
+"""Tile-compressed images: the decoding of their tiles.
 
 The conventions are those of FITS 4.0 section 10. The codecs (Rice, Hcompress, PLIO) and the
 restoring of dithered floats are astropy's C code, reached through its private modules: astropy's
@@ -25,67 +25,15 @@ from numpy.typing import NDArray
 
 from vodal.errors import DataError
 from vodal.fits.index import HduIndex, TileIndex
-from vodal.fits.quiet import quiet
 from vodal.fits.tiletable import ALGORITHMS, DATA_COLUMNS
 
-__all__ = ["TileDecoder", "decode_tiles", "image_header", "pixel_type"]
+__all__ = ["TileDecoder", "decode_tiles", "pixel_type"]
 
-_TABLE_CARD = re.compile(
-    r"(TTYPE|TFORM|TUNIT|TNULL|TSCAL|TZERO|TDISP|TDIM|TBCOL|TCOMM|TUCD|ZTILE|ZNAME|ZVAL|ZNAXIS"
-    r"|NAXIS)\d*$"
-)
-_DROPPED = {
-    "XTENSION", "BITPIX", "PCOUNT", "GCOUNT", "TFIELDS", "THEAP", "CHECKSUM", "DATASUM", "ZIMAGE",
-    "ZCMPTYPE", "ZMASKCMP", "ZQUANTIZ", "ZDITHER0", "ZBLANK", "ZSCALE", "ZZERO", "ZSIMPLE",
-    "ZTENSION", "ZBITPIX", "ZEXTEND", "ZBLOCKED", "ZPCOUNT", "ZGCOUNT", "ZHECKSUM", "ZDATASUM",
-    "SIMPLE", "EXTEND", "BLOCKED",
-}  # fmt: skip
 _LONGEST = np.iinfo(np.int64).max
 _UNSIGNED = 32768
 """BZERO of unsigned 16-bit integers (FITS 4.0 section 5.2.5)."""
 _GZIP_OR_ZLIB = 47
 """Window bits that accept a gzip or a zlib header, as both are met in tiles."""
-
-
-def image_header(bintable_header: fits.Header) -> fits.Header:
-    """Translate the header of a tile-compressed table to that of the image inside.
-
-    The result is the header of an IMAGE extension. Cards of the table and of the compression are
-    left out, with the checksums, since those are of other bytes than anyone will write.
-
-    Parameters
-    ----------
-    bintable_header
-        As the file has it; it is not changed.
-    """
-    table = bintable_header
-    zbitpix, axes = int(table["ZBITPIX"]), int(table["ZNAXIS"])
-    image = fits.Header()
-    image["XTENSION"] = ("IMAGE", "image extension")
-    image["BITPIX"] = (zbitpix, table.comments["ZBITPIX"])
-    image["NAXIS"] = (axes, table.comments["ZNAXIS"])
-    for k in range(1, axes + 1):
-        image[f"NAXIS{k}"] = (int(table[f"ZNAXIS{k}"]), table.comments[f"ZNAXIS{k}"])
-    image["PCOUNT"], image["GCOUNT"] = 0, 1
-    with quiet():
-        for card in table.cards:
-            keyword = card.keyword
-            if keyword in _DROPPED or _TABLE_CARD.match(keyword):
-                continue
-            if keyword == "EXTNAME" and str(card.value).strip().upper() == "COMPRESSED_IMAGE":
-                continue
-            image.append(card, end=True)
-        if zbitpix > 0 and "BLANK" not in image and _has_zblank(table):
-            # Without BLANK the image's blank is the most negative number, as CFITSIO has it.
-            image["BLANK"] = int(table.get("ZBLANK", -(1 << (zbitpix - 1))))
-    return image
-
-
-def _has_zblank(table: fits.Header) -> bool:
-    columns = range(1, int(table.get("TFIELDS", 0)) + 1)
-    return "ZBLANK" in table or any(
-        str(table.get(f"TTYPE{k}", "")).strip().upper() == "ZBLANK" for k in columns
-    )
 
 
 def pixel_type(bitpix: int) -> np.dtype[Any]:

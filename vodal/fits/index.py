@@ -19,6 +19,8 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from vodal.fits.values import HeaderValues
+
 if TYPE_CHECKING:
     from vodal.fits.compressed import TileDecoder
 
@@ -95,9 +97,26 @@ class HduIndex:
         """
         if self.kind != "compressed":
             return self.header
-        from vodal.fits.compressed import image_header  # noqa: PLC0415 - only where needed
+        from vodal.fits.imageheader import image_header  # noqa: PLC0415 - only where needed
 
         return image_header(self.header)
+
+    @cached_property
+    def values(self) -> HeaderValues:
+        """The values of `header`, which is not made for them."""
+        return HeaderValues.of(self.cards)
+
+    @cached_property
+    def image_values(self) -> HeaderValues:
+        """The values of `image_header`, which is not made for them."""
+        if self.kind != "compressed":
+            return self.values
+        from vodal.fits.imageheader import image_values  # noqa: PLC0415 - only where needed
+
+        values = image_values(self.values)
+        if values is not None:
+            return values
+        return HeaderValues.of(self.image_header.tostring(endcard=False, padding=False))
 
     @cached_property
     def derived(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from astropy.io import fits
 from vodal.errors import DataError
 from vodal.fits.index import FileIndex
 from vodal.fits.quiet import quiet
+from vodal.fits.values import HeaderValues
 from vodal.storage import RangeReader
 
 __all__ = ["lookup_tables"]
@@ -18,7 +19,7 @@ _BYTES = 1 << 28
 
 
 def lookup_tables(
-    header: fits.Header, index: FileIndex | None, reader: RangeReader | None
+    header: HeaderValues, index: FileIndex | None, reader: RangeReader | None
 ) -> fits.HDUList | None:
     """Read the HDUs that coordinates refer to, as astropy wants them.
 

@@ -11,6 +11,7 @@ IRAF's TNX and ZPX (by way of `vodal.fits.iraf`), lookup-table distortions (CPDI
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
 import numpy as np
 from astropy.io import fits
@@ -25,6 +26,7 @@ from vodal.fits.iraf import without_iraf
 from vodal.fits.lookup import lookup_tables
 from vodal.fits.quiet import quiet
 from vodal.fits.tpv import longitude_first
+from vodal.fits.values import HeaderValues
 from vodal.fits.wcslib import read_wcs
 from vodal.storage import RangeReader
 
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+Header: TypeAlias = fits.Header | HeaderValues
 
 _SKY_TYPES = {"RA", "DEC", "GLON", "GLAT", "ELON", "ELAT", "SLON", "SLAT"}
 _PROJECTIONS = {
@@ -58,10 +61,11 @@ _WCS_CARD = re.compile(
 """What the coordinates can depend on; all other cards are kept from wcslib, for speed and peace."""
 _ORDERS = {"WCSAXES": 99, "A_ORDER": 9, "B_ORDER": 9, "AP_ORDER": 9, "BP_ORDER": 9}
 """The highest values of what sizes memory; SIP's are those of its definition."""
+_MENDED = ("-TPV", "-TNX", "-ZPX")
 _ROUND_TRIP_PIXELS = 0.01
 
 
-def claims_sky(header: fits.Header) -> bool:
+def claims_sky(header: Header) -> bool:
     """Tell whether a header has an axis of celestial coordinates, right or wrong ones."""
     return any(_sky_type(header, axis) for axis in range(1, _axes(header) + 1))
 
@@ -84,13 +88,12 @@ def load_wcs(
     DataError
         If the image has no celestial coordinates, or they are broken; the message says how.
     """
-    header = hdu.image_header
-    _check(header)
-    tables = lookup_tables(header, index, reader)
+    values = hdu.image_values.chosen(lambda keyword, _: _WCS_CARD.match(keyword))
+    _check(values)
+    tables = lookup_tables(values, index, reader)
     with quiet():
         try:
-            plain, sip = without_iraf(longitude_first(_wcs_cards(header)))
-            wcs = _parse(plain, tables)
+            wcs, sip = _read(values, tables)
             if sip is not None:
                 wcs.sip = Sip(*sip, None, None, wcs.wcs.crpix[:2])
                 wcs.wcs.ctype = [
@@ -254,17 +257,17 @@ def _is_tabular(sky: WCS) -> bool:
     return any(str(ctype).endswith("-TAB") for ctype in sky.wcs.ctype)
 
 
-def _axes(header: fits.Header) -> int:
+def _axes(header: Header) -> int:
     count = max(_whole(header, "NAXIS"), _whole(header, "WCSAXES"))
     return min(count, 99)
 
 
-def _whole(header: fits.Header, keyword: str) -> int:
+def _whole(header: Header, keyword: str) -> int:
     value = header.get(keyword, 0)
     return value if isinstance(value, int) else 0
 
 
-def _sky_type(header: fits.Header, axis: int) -> str:
+def _sky_type(header: Header, axis: int) -> str:
     """Give the coordinate of a celestial axis such as RA, or nothing."""
     ctype = header.get(f"CTYPE{axis}")
     if not isinstance(ctype, str):
@@ -273,7 +276,7 @@ def _sky_type(header: fits.Header, axis: int) -> str:
     return name if name in _SKY_TYPES and "-" in ctype else ""
 
 
-def _check(header: fits.Header) -> None:
+def _check(header: Header) -> None:
     """Refuse what wcslib would take for something else, or for its defaults, in silence."""
     axes = range(1, _axes(header) + 1)
     types = {axis: str(header.get(f"CTYPE{axis}", "")).strip().upper() for axis in axes}
@@ -302,7 +305,7 @@ def _check(header: fits.Header) -> None:
         _check_whole(header, keyword, 0, most)
 
 
-def _check_tables(header: fits.Header, types: dict[int, str]) -> None:
+def _check_tables(header: Header, types: dict[int, str]) -> None:
     """Refuse -TAB axes whose parameters point outside their table (FITS paper III section 6.1).
 
     wcslib sizes and frees its memory by PVi_3 without a look at the table: the axes that share an
@@ -324,7 +327,7 @@ def _check_tables(header: fits.Header, types: dict[int, str]) -> None:
             )
 
 
-def _check_whole(header: fits.Header, keyword: str, least: int, most: int) -> None:
+def _check_whole(header: Header, keyword: str, least: int, most: int) -> None:
     """Refuse a number by which memory is sized if it is none or too large."""
     value = header.get(keyword, least)
     whole = isinstance(value, int | float) and float(value).is_integer()
@@ -332,7 +335,7 @@ def _check_whole(header: fits.Header, keyword: str, least: int, most: int) -> No
         raise DataError(f"the world coordinates are broken: {keyword} is {value}")
 
 
-def _check_scale(header: fits.Header, sky: list[int]) -> None:
+def _check_scale(header: Header, sky: list[int]) -> None:
     """Refuse axes without a pixel scale, for which wcslib would take one degree."""
     for axis in sky:
         matrix = [header[key] for k in range(1, 10) if (key := f"CD{axis}_{k}") in header]
@@ -347,12 +350,27 @@ def _check_scale(header: fits.Header, sky: list[int]) -> None:
             )
 
 
+def _read(
+    values: HeaderValues, tables: fits.HDUList | None
+) -> tuple[WCS, tuple[Floats, Floats] | None]:
+    """Have wcslib read coordinates, with what it would take wrongly put right: TPV and IRAF's."""
+    types = [str(value).strip().upper() for key, value in values.items() if key[:5] == "CTYPE"]
+    iraf = any(keyword.startswith("WAT") for keyword in values)
+    if tables is None and not iraf and not any(name.endswith(_MENDED) for name in types):
+        quick = read_wcs(values)
+        if quick is not None:
+            return quick, None
+    plain, sip = without_iraf(longitude_first(values.header()))
+    return _parse(plain, tables), sip
+
+
 def _parse(header: fits.Header, tables: fits.HDUList | None) -> WCS:
     """Have wcslib read a header, with other axes as plain numbers if it cannot with them.
 
     Old names of spectral axes (``FREQ-OHEL``) are no reason to lose the sky.
     """
-    if tables is None and (quick := read_wcs(header)) is not None:
+    values = HeaderValues.of(header.tostring(endcard=False, padding=False))
+    if tables is None and (quick := read_wcs(values)) is not None:
         return quick
     try:
         return WCS(header, fobj=tables)
@@ -364,11 +382,6 @@ def _parse(header: fits.Header, tables: fits.HDUList | None) -> WCS:
         for axis in others:
             plain[f"CTYPE{axis}"] = "LINEAR"
         return WCS(plain, fobj=tables)
-
-
-def _wcs_cards(header: fits.Header) -> fits.Header:
-    """Give the cards that tell of the coordinates."""
-    return fits.Header([card for card in header.cards if _WCS_CARD.match(card.keyword)])
 
 
 def _is_singular(wcs: WCS) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from astropy.io import fits
 from astropy.wcs import WCS, Sip, WcsError, Wcsprm
 from numpy.typing import NDArray
+
+from vodal.fits.values import HeaderValues
 
 __all__ = ["read_wcs"]
 
@@ -21,7 +22,7 @@ _SHORT = 2
 """From this order on SIP is taken for a distortion."""
 
 
-def read_wcs(header: fits.Header) -> WCS | None:
+def read_wcs(header: HeaderValues) -> WCS | None:
     """Read what `astropy.wcs.WCS` reads from the same header, or nothing.
 
     Parameters
@@ -35,17 +36,16 @@ def read_wcs(header: fits.Header) -> WCS | None:
         None if the header is for astropy to read, or to refuse: it has lookup tables or -TAB axes,
         SCAMP's polynomials under the name of TAN, SIP of other than two axes, or is wrong.
     """
-    sip_cards = [card for card in header.cards if _SIP.match(card.keyword)]
-    if any(_NEEDS_MORE.match(keyword) for keyword in header) or _has_disguised_tpv(
-        header, sip_cards
-    ):
+    has_sip = any(_SIP.match(keyword) for keyword in header)
+    if any(_NEEDS_MORE.match(keyword) for keyword in header):
+        return None
+    if _has_disguised_tpv(header, has_sip=has_sip):
         return None
     try:
-        sip = _sip(header) if sip_cards else None
-        if sip_cards and sip is None:
+        sip = _sip(header) if has_sip else None
+        if has_sip and sip is None:
             return None
-        cards = [card for card in header.cards if not _SIP.match(card.keyword)]
-        text = fits.Header(cards).tostring(endcard=False)
+        text = header.chosen(lambda keyword, _: not _SIP.match(keyword)).text()
         parsed = Wcsprm(header=text.encode("ascii"), key=" ", relax=True)
         shape = [header[f"NAXIS{axis + 1}"] for axis in range(header.get("NAXIS", 0))]
         if len(shape) != parsed.naxis or (sip is not None and parsed.naxis != len("xy")):
@@ -61,15 +61,15 @@ def read_wcs(header: fits.Header) -> WCS | None:
     return wcs
 
 
-def _has_disguised_tpv(header: fits.Header, sip_cards: list[fits.Card]) -> bool:
+def _has_disguised_tpv(header: HeaderValues, *, has_sip: bool) -> bool:
     """Tell of polynomials in PV cards that astropy takes for TPV, or for redundant beside SIP."""
     if not any(keyword.startswith("PV") for keyword in header):
         return False
     types = [str(header[keyword]) for keyword in header if keyword.startswith("CTYPE")]
-    return bool(sip_cards) or any("-TAN" in name.upper() for name in types)
+    return has_sip or any("-TAN" in name.upper() for name in types)
 
 
-def _sip(header: fits.Header) -> Sip | None:
+def _sip(header: HeaderValues) -> Sip | None:
     orders = {name: header.get(f"{name}_ORDER") for name in ("A", "B", "AP", "BP")}
     told = {name: order for name, order in orders.items() if order is not None}
     if set(told) not in ({"A", "B"}, {"A", "B", "AP", "BP"}):
@@ -80,7 +80,7 @@ def _sip(header: fits.Header) -> Sip | None:
     return Sip(*found, (header["CRPIX1"], header["CRPIX2"]))
 
 
-def _coefficients(header: fits.Header, name: str, order: int) -> NDArray[np.float64]:
+def _coefficients(header: HeaderValues, name: str, order: int) -> NDArray[np.float64]:
     """Read one polynomial; terms beyond its order do not count."""
     out = np.zeros((order + 1, order + 1))
     for i in range(order + 1):

@@ -1,0 +1,155 @@
+"""The values of header cards, read one by one as they are asked for.
+
+`astropy.io.fits.Header` asks astropy's configuration at each look and takes apart each card that it
+writes, some 20 us a time. Plain cards of the standard (FITS 4.0 section 4.2) are read here in one;
+any other card (CONTINUE, HIERARCH, quotes in texts, records of FITS paper IV, complex numbers, what
+is not standard) is left to `astropy.io.fits.Card`, so that all values are astropy's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from astropy.io import fits
+from typing_extensions import override
+
+__all__ = ["HeaderValues", "keyword_of", "split_cards", "value_of"]
+
+_LENGTH = 80
+_PLAIN = re.compile(
+    r"([A-Z0-9_-]+) *(?<=^.{8})= +"
+    r"(?:'([ -&(-~]+)'|([+-]?\d+)|([+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?\d+)?)|([TF]))?"
+    r" *(?:/[ -~]*)?$"
+)
+"""Keyword; then one of text, whole number, number and logical, or none of these."""
+_HIERARCH = re.compile(r"HIERARCH ([A-Z0-9_-][A-Z0-9 _-]*)=")
+
+
+def split_cards(text: str) -> list[str]:
+    """Take a header apart.
+
+    Parameters
+    ----------
+    text
+        80-character cards without END, joined.
+
+    Returns
+    -------
+    list of str
+        Its cards, each with the CONTINUE cards that follow it.
+    """
+    cards = [text[start : start + _LENGTH] for start in range(0, len(text), _LENGTH)]
+    if "CONTINUE" not in text:
+        return cards
+    joined: list[str] = []
+    for card in cards:
+        if joined and card.startswith("CONTINUE"):
+            joined[-1] += card
+        else:
+            joined.append(card)
+    return joined
+
+
+class HeaderValues(Mapping[str, Any]):
+    """A header by its keywords, of which the first card counts; without COMMENT and HISTORY.
+
+    Parameters
+    ----------
+    cards
+        As `split_cards` gives them.
+    """
+
+    def __init__(self, cards: Iterable[str]) -> None:
+        self.cards = tuple((keyword_of(card), card) for card in cards if not _is_remark(card))
+        """Keywords and cards in their order."""
+        self._known: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, text: str) -> HeaderValues:
+        """Read 80-character cards without END, joined."""
+        return cls(split_cards(text))
+
+    @cached_property
+    def _first(self) -> dict[str, str]:
+        return dict(reversed(self.cards))
+
+    @override
+    def __getitem__(self, keyword: str) -> Any:
+        if keyword not in self._known:
+            self._known[keyword] = value_of(self._first[keyword])
+        return self._known[keyword]
+
+    @override
+    def __contains__(self, keyword: object) -> bool:
+        return keyword in self._first
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(keyword for keyword, _ in self.cards))
+
+    @override
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def chosen(self, wanted: Callable[[str, str], object]) -> HeaderValues:
+        """Give some of the cards.
+
+        Parameters
+        ----------
+        wanted
+            Judges keyword and card.
+        """
+        part = HeaderValues(())
+        part.cards = tuple(one for one in self.cards if wanted(*one))
+        return part
+
+    def text(self) -> str:
+        """Write all cards as astropy does: what is not standard is put right if it can be."""
+        return "".join(
+            card if _plain(card) else str(fits.Card.fromstring(card)) for _, card in self.cards
+        )
+
+    def header(self) -> fits.Header:
+        """Make a header of the cards."""
+        return fits.Header([fits.Card.fromstring(card) for _, card in self.cards])
+
+
+def _plain(card: str) -> re.Match[str] | None:
+    """Take a card apart if it is one that can be read here."""
+    match = _PLAIN.match(card) if len(card) == _LENGTH else None
+    # A text with a colon may be a record, whose field is part of the keyword.
+    return None if match is None or (match[2] is not None and ": " in match[2]) else match
+
+
+def _is_remark(card: str) -> bool:
+    return card.startswith(("COMMENT ", "HISTORY ", " " * 8))
+
+
+def keyword_of(card: str) -> str:
+    """Give the keyword of a card, of HIERARCH without this word, as astropy has it."""
+    match = _plain(card) or _HIERARCH.match(card)
+    if match is not None and not match[1].startswith("HIERARCH"):
+        return match[1].rstrip()
+    return str(fits.Card.normalize_keyword(fits.Card.fromstring(card).keyword))
+
+
+def value_of(card: str) -> Any:
+    """Give the value of a card, with its CONTINUE cards; None if it has none."""
+    match = _plain(card)
+    if match is None:
+        return _by_astropy(card)
+    _, text, whole, number, logical = match.groups()
+    if text is not None:
+        return text.rstrip()
+    if whole is not None:
+        return int(whole)
+    if number is not None:
+        return float(number.replace("D", "E"))
+    return None if logical is None else logical == "T"
+
+
+def _by_astropy(card: str) -> Any:
+    return fits.Header([fits.Card.fromstring(card)])[0]
