@@ -302,7 +302,7 @@ def test_an_exposure_is_on_the_sky_when_it_has_landed_and_gone_when_it_is_withdr
 
 def read_by_reproject(url: str) -> None:
     """See that every pixel it finds lies where the tile's own coordinates say."""
-    for level in (0, 3, 9, 10):
+    for level in (0, 3, 5):  # it makes a graph of all tiles of the sky: 6 GB at order 10
         array, wcs = hips_as_dask_array(url, level=level)
         npix = tile_number(level, *CENTRE)
         path = f"Norder{level}/Dir{npix // 10000 * 10000}/Npix{npix}.fits"
