@@ -124,7 +124,11 @@ def _split(hdu: HduIndex) -> list[str]:
     cards = hdu.cards
     if hdu.kind == "compressed":
         cards = hdu.image_header.tostring(sep="", endcard=False, padding=False)
-    return [cards[start : start + 80].ljust(80) for start in range(0, len(cards), 80)]
+    return _cards(cards)
+
+
+def _cards(text: str) -> list[str]:
+    return [text[start : start + 80].ljust(80) for start in range(0, len(text), 80)]
 
 
 def _kept(cards: Iterable[str]) -> list[str]:
@@ -150,7 +154,8 @@ def _kept_of(hdu: HduIndex) -> list[str]:
     """Give the cards of an image that a cutout keeps; not to be changed."""
     kept: list[str] | None = hdu.derived.get("kept cards")
     if kept is None:
-        kept = hdu.derived["kept cards"] = _kept(_split(hdu))
+        text = hdu.image_values.text() if hdu.kind == "compressed" else hdu.cards
+        kept = hdu.derived["kept cards"] = _kept(_cards(text))
     return kept
 
 

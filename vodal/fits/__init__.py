@@ -4,6 +4,7 @@ In the order data flows:
 
 - `source`      forward reading, plain or gzip; naming what is no FITS
 - `cards`       structural keywords of a header, and the repair of broken cards
+- `values`      the values of header cards, as they are asked for
 - `tiletable`   the table of a tile-compressed image: where each tile lies
 - `scan`        the walk over the HDUs that makes the index
 - `index`       the byte-offset index, kept beside each catalogued row
@@ -21,7 +22,8 @@ In the order data flows:
 - `cubes`       which planes an image has besides its two sky axes
 - `timescale`   time scales to UTC and back
 - `footprint`   the outline of an image on the sky
-- `compressed`  the header inside a tile-compressed image, and the decoding of its tiles
+- `imageheader` the header of the image inside a tile-compressed table
+- `compressed`  the decoding of its tiles
 - `rice`        RICE_1 tiles decoded by compiled code
 - `sections`    which bytes a section of an image needs, and where they go
 - `tiled`       the same of a tile-compressed image

@@ -17,7 +17,6 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
-from astropy.io import fits
 from astropy.io.fits.hdu.compressed._codecs import PLIO1, HCompress1, Rice1
 from astropy.io.fits.hdu.compressed._quantization import DITHER_METHODS, Quantize
 from isal import isal_zlib
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from vodal.errors import DataError
 from vodal.fits.index import HduIndex, TileIndex
 from vodal.fits.tiletable import ALGORITHMS, DATA_COLUMNS
+from vodal.fits.values import HeaderValues
 
 __all__ = ["TileDecoder", "decode_tiles", "pixel_type"]
 
@@ -66,7 +66,7 @@ class TileDecoder:
         DataError
             If the header has values that no decoder knows.
         """
-        header, place = hdu.header, f"HDU {hdu.number}"
+        header, place = hdu.values, f"HDU {hdu.number}"
         if hdu.tiles is None:
             raise DataError(f"{place} is no tile-compressed image")
         algorithm = str(header.get("ZCMPTYPE", "")).strip().upper()
@@ -96,7 +96,7 @@ class TileDecoder:
     @cached_property
     def scale_zero(self) -> tuple[float, float] | None:
         """ZSCALE and ZZERO where they are cards, one pair for all tiles."""
-        header = self.hdu.header
+        header = self.hdu.values
         if "ZSCALE" not in header:
             return None
         return float(header["ZSCALE"]), float(header.get("ZZERO", 0.0))
@@ -119,7 +119,7 @@ class TileDecoder:
         """The pixel that stands for no value in an image of integers; 0 where none does."""
         if self.hdu.bitpix < 0 or self.tiles.zblank is None:
             return 0
-        return int(self.hdu.image_header["BLANK"])
+        return int(self.hdu.image_values["BLANK"])
 
     def scales(self, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
         """Give ZSCALE and ZZERO of tiles (n, 2)."""
@@ -183,7 +183,7 @@ class TileDecoder:
             raise DataError("it has no bytes")
         column = int(self.tiles.columns[number])
         if column == 2:
-            values = _numbers(data, _element_of(self.hdu.header), shape)
+            values = _numbers(data, _element_of(self.hdu.values), shape)
             return values.astype(pixel_type(self.hdu.bitpix))
         if column == 1:
             plain = _inflate(data, math.prod(shape) * 8)
@@ -202,7 +202,7 @@ class TileDecoder:
             if self.hdu.bitpix < 0:
                 values[blank] = np.nan
             elif self.tiles.zblank is not None:
-                values[blank] = self.hdu.image_header["BLANK"]
+                values[blank] = self.hdu.image_values["BLANK"]
         return values
 
     def _stored(self, data: bytes, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -222,7 +222,7 @@ class TileDecoder:
                 return _numbers(data, None, shape, lossless_bitpix)
             case "PLIO_1":
                 values = PLIO1(tilesize=pixels).decode(_line_list(data))
-                if self.hdu.bitpix == 16 and self.hdu.header.get("BZERO") == _UNSIGNED:
+                if self.hdu.bitpix == 16 and self.hdu.values.get("BZERO") == _UNSIGNED:
                     # CFITSIO has unsigned integers in the list as what they stand for, as it holds
                     # nothing negative; astropy (8.0) reads them as stored.
                     values = values - _UNSIGNED
@@ -351,7 +351,7 @@ def _numbers(
     return np.frombuffer(data, element).reshape(shape)
 
 
-def _element_of(header: fits.Header) -> str:
+def _element_of(header: HeaderValues) -> str:
     """Give the numpy type of the elements of the column UNCOMPRESSED_DATA."""
     for k in range(1, int(header.get("TFIELDS", 0)) + 1):
         if str(header.get(f"TTYPE{k}", "")).strip().upper() == DATA_COLUMNS[2]:

@@ -58,7 +58,7 @@ def image_header(bintable_header: fits.Header) -> fits.Header:
 
 
 def image_values(table: HeaderValues) -> HeaderValues | None:
-    """Give the values of `image_header`, with its cards but for the comments of its structure.
+    """Give the values of `image_header`, with its cards but for comments on its structure.
 
     Parameters
     ----------

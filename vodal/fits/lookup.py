@@ -14,6 +14,7 @@ from vodal.storage import RangeReader
 
 __all__ = ["lookup_tables"]
 
+_TABLE = re.compile(r"C[PQ]DIS|D2IM|AXISCORR|PS\d")
 _BYTES = 1 << 28
 """The most that is read of them."""
 
@@ -41,7 +42,7 @@ def lookup_tables(
         If they are not there, too large, or broken.
     """
     names = set()
-    for keyword in header:
+    for keyword in filter(_TABLE.match, header):
         if re.match(r"C[PQ]DIS\d$", keyword):
             names.add("WCSDVARR")
         elif re.match(r"(D2IMDIS\d|D2IMARR|AXISCORR)$", keyword):

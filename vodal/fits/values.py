@@ -25,6 +25,7 @@ _PLAIN = re.compile(
     r" *(?:/[ -~]*)?$"
 )
 """Keyword; then one of text, whole number, number and logical, or none of these."""
+_REMARKS = ("COMMENT", "HISTORY", "")
 _HIERARCH = re.compile(r"HIERARCH ([A-Z0-9_-][A-Z0-9 _-]*)=")
 
 
@@ -63,8 +64,8 @@ class HeaderValues(Mapping[str, Any]):
     """
 
     def __init__(self, cards: Iterable[str]) -> None:
-        self.cards = tuple((keyword_of(card), card) for card in cards if not _is_remark(card))
-        """Keywords and cards in their order."""
+        self.cards = tuple((keyword_of(card), card) for card in cards)
+        """Keywords and cards in their order, with COMMENT, HISTORY and blank ones."""
         self._known: dict[str, Any] = {}
 
     @classmethod
@@ -74,13 +75,22 @@ class HeaderValues(Mapping[str, Any]):
 
     @cached_property
     def _first(self) -> dict[str, str]:
-        return dict(reversed(self.cards))
+        first = dict(reversed(self.cards))
+        for keyword in _REMARKS:
+            first.pop(keyword, None)
+        return first
 
     @override
     def __getitem__(self, keyword: str) -> Any:
         if keyword not in self._known:
+            if keyword not in self._first:
+                raise KeyError(f"Keyword {keyword!r} not found.")
             self._known[keyword] = value_of(self._first[keyword])
         return self._known[keyword]
+
+    @override
+    def get(self, keyword: str, default: Any = None) -> Any:
+        return self[keyword] if keyword in self._first else default
 
     @override
     def __contains__(self, keyword: object) -> bool:
@@ -88,7 +98,7 @@ class HeaderValues(Mapping[str, Any]):
 
     @override
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(keyword for keyword, _ in self.cards))
+        return iter(dict.fromkeys(keyword for keyword, _ in self.cards if keyword in self._first))
 
     @override
     def __len__(self) -> int:
@@ -109,7 +119,10 @@ class HeaderValues(Mapping[str, Any]):
     def text(self) -> str:
         """Write all cards as astropy does: what is not standard is put right if it can be."""
         return "".join(
-            card if _plain(card) else str(fits.Card.fromstring(card)) for _, card in self.cards
+            card
+            if (keyword in _REMARKS and len(card) == _LENGTH) or _plain(card)
+            else str(fits.Card.fromstring(card))
+            for keyword, card in self.cards
         )
 
     def header(self) -> fits.Header:
@@ -124,12 +137,11 @@ def _plain(card: str) -> re.Match[str] | None:
     return None if match is None or (match[2] is not None and ": " in match[2]) else match
 
 
-def _is_remark(card: str) -> bool:
-    return card.startswith(("COMMENT ", "HISTORY ", " " * 8))
-
-
 def keyword_of(card: str) -> str:
     """Give the keyword of a card, of HIERARCH without this word, as astropy has it."""
+    remark = card[:8].rstrip()
+    if remark in _REMARKS:
+        return remark
     match = _plain(card) or _HIERARCH.match(card)
     if match is not None and not match[1].startswith("HIERARCH"):
         return match[1].rstrip()
