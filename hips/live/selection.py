@@ -232,8 +232,10 @@ class Selections:
         self, selection: Selection, region: Region | None = None, limit: int | None = None
     ) -> Iterator[Product]:
         """Give them one by one; parameters are those of `products`."""
+        rights = selection.rights
+        free = rights.all_had
         for product in self._candidates(selection, region, limit):
-            if not is_picture(product) or not selection.rights.may_have(product):
+            if not is_picture(product) or not (free or rights.may_have(product)):
                 continue
             if selection.has(band_of(product)):
                 yield product
