@@ -22,6 +22,7 @@ In the order data flows:
 - `box`       boxes of pixels
 - `edges`     pixels decided by the coordinates of their edges
 - `skyimage`  which pixels a stencil meets
+- `skyblocks` the circles around an image's blocks by compiled code
 - `skysearch` the same by compiled code, where the sky is flat
 - `axes`      which pixels of spectral, time and Stokes axes are wanted
 - `hdus`      which HDUs are wanted, and which tables belong to an image

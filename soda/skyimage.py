@@ -129,7 +129,7 @@ class SkyImage:
         if module is None:
             return self.box_by_arrays(distance)
         flat, u0, v0, u1, v1, unsure = module.search(
-            self._table, self._blocks.size, self.nx, self.ny, distance.numbers, _MOST_BLOCKS
+            self._table, float(self._size), self.nx, self.ny, distance.numbers, _MOST_BLOCKS
         )
         if not flat:
             return self.box_by_arrays(distance)
@@ -194,25 +194,42 @@ class SkyImage:
         known.add_points(u[met], v[met])
 
     @cached_property
-    def _blocks(self) -> _Blocks:
-        """The blocks to start from."""
+    def _size(self) -> int:
+        """Side of the blocks to start from, pixels."""
         scale_deg = pixel_scale_arcsec(self.sky) / 3600.0
         size = 1
         while max(self.nx, self.ny) > _BLOCKS_PER_SIDE * size:
             if size * _PARTS * scale_deg > _MAX_BLOCK_DEG:
                 break
             size *= _PARTS
-        columns, rows = -(-self.nx // size), -(-self.ny // size)
-        half = size / 2
+        return size
+
+    @cached_property
+    def _samples(self) -> Floats:
+        """Unit vectors at every half of a block (2 rows + 1, 2 columns + 1, 3)."""
+        columns, rows, half = -(-self.nx // self._size), -(-self.ny // self._size), self._size / 2
         u, v = np.meshgrid(np.arange(2 * columns + 1) * half, np.arange(2 * rows + 1) * half)
-        samples = _three_by_three(self.vectors(u, v))
-        u, v = np.meshgrid(np.arange(columns) * float(size), np.arange(rows) * float(size))
-        blocks = _measure(float(size), u.ravel(), v.ravel(), samples)
+        return self.vectors(u, v)
+
+    @cached_property
+    def _blocks(self) -> _Blocks:
+        """The blocks to start from."""
+        size, (rows, columns) = float(self._size), (n // 2 for n in self._samples.shape[:2])
+        u, v = np.meshgrid(np.arange(columns) * size, np.arange(rows) * size)
+        blocks = _measure(size, u.ravel(), v.ravel(), _three_by_three(self._samples))
         return _see_rims(blocks, rows, columns)
 
     @cached_property
     def _table(self) -> Floats:
         """The same blocks for compiled code (`soda.skysearch`)."""
+        module = compiled.loaded
+        if module is None or not np.isfinite(self._samples[..., 0]).all():
+            return self.table_by_arrays()
+        table: Floats = module.measure(np.ascontiguousarray(self._samples), float(self._size))
+        return table
+
+    def table_by_arrays(self) -> Floats:
+        """Give the table of blocks to start from without compiled code, and for every image."""
         blocks = self._blocks
         columns = [blocks.u[:, None], blocks.v[:, None], blocks.corners.reshape(-1, 12)]
         flat = 0.5 * blocks.whole + 0.5 * (blocks.flat & blocks.whole)

@@ -24,9 +24,10 @@ from soda.boundary import (
     span,
     walk,
 )
+from soda.skyblocks import measure
 from vodal.compiled import compiled, uncounted
 
-__all__ = ["distances", "load", "search", "walk"]
+__all__ = ["distances", "load", "measure", "search", "walk"]
 
 Floats = NDArray[np.float64]
 
@@ -337,5 +338,6 @@ def load() -> None:
     """Compile, or read from the disk what was compiled before."""
     stencil = (CIRCLE, np.zeros(4), np.empty((0, 12)), np.empty((0, 8)))
     search(np.empty((0, _WIDTH)), 1.0, 1, 1, stencil, 1)
+    measure(np.zeros((1, 1, 3)), 1.0)
     distances(stencil, np.empty((0, 3)))
     walk(stencil, np.empty((0, 3, 3)), 0.0)

@@ -8,7 +8,7 @@ from astropy.wcs import WCS, Sip
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from soda import boundary
+from soda import boundary, skyblocks
 from soda.box import Box
 from soda.distance import signed_distance, unit_vectors
 from soda.skyimage import SkyImage, compiled
@@ -115,6 +115,19 @@ def inside(image, stencil):
         i, j = place
         mask[i, j] = contains(stencil, Point(float(ra[i, j]), float(dec[i, j])))
     return mask, x, y
+
+
+@given(images())
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+def test_compiled_code_draws_the_same_circles(image):
+    assume(np.isfinite(image._samples).all())
+    found = skyblocks.measure(image._samples, float(image._size))
+    expected = image.table_by_arrays()
+    radius = 17
+    np.testing.assert_array_equal(
+        np.delete(found, radius, axis=1), np.delete(expected, radius, axis=1)
+    )
+    np.testing.assert_allclose(found[:, radius], expected[:, radius], rtol=1e-13)
 
 
 @given(st.data())
