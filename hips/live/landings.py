@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import time
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,8 @@ __all__ = ["Landings"]
 _LOG = logging.getLogger(__name__)
 
 _PAGE: Final = 20
-"""Earlier images that are prepared before the next look for new ones."""
+_REST: Final = 3.0
+"""Times as long as an earlier image took nothing is done: those that were there have time."""
 _AGAIN: Final = 100
 """Numbers below the highest that may have been given anew: to files that were replaced."""
 _PREVIEW_BYTES: Final = 4 << 20
@@ -32,8 +34,9 @@ class Landings:
     """Follows the catalogue, whoever writes it. Belongs to one event loop.
 
     Of the processes that share a folder of previews one follows; another takes over when it ends.
-    Images that come while it runs are prepared first, then those that were there, the latest first
-    and no more than the folder has room for. Nothing is noted: what has a preview is passed over.
+    Images that come while it runs are prepared first, then those that were there, the latest first,
+    for a quarter of the time and no more than the folder has room for. Nothing is noted: what has a
+    preview is passed over.
 
     Parameters
     ----------
@@ -77,14 +80,13 @@ class Landings:
 
     async def _follow(self) -> None:
         while True:
-            more = False
+            pause_s = self._every_s
             try:
                 if await in_thread(self._alone):
-                    more = await self._look()
+                    pause_s = await self._look()
             except SkylaneError as error:
                 _LOG.info("no previews were prepared: %s", error)
-            if not more:
-                await asyncio.sleep(self._every_s)
+            await asyncio.sleep(pause_s)
 
     def _alone(self) -> bool:
         """Tell whether this process is the one that follows."""
@@ -104,11 +106,11 @@ class Landings:
         self._descriptor = descriptor
         return True
 
-    async def _look(self) -> bool:
-        """Prepare what is new, else some of what was there; tells whether there may be more."""
+    async def _look(self) -> float:
+        """Prepare what is new, then one of what was there; gives seconds until the next look."""
         last = await self._newest(1)
         if not last:
-            return False
+            return self._every_s
         number, product = last[0]
         highest = number, product.did, product.version
         if self._lowest is None:
@@ -116,7 +118,10 @@ class Landings:
         elif highest != self._highest and self._highest is not None:
             await self._down_to(min(number, self._highest[0]) - _AGAIN)
         self._highest = highest
-        return await self._earlier()
+        begun = time.monotonic()
+        more = await self._earlier()
+        rest_s = _REST * (time.monotonic() - begun)
+        return min(self._every_s, rest_s) if more else self._every_s
 
     async def _down_to(self, number: int) -> None:
         """Prepare the products above a number, the latest first."""
@@ -128,10 +133,10 @@ class Landings:
                 await self._prepare(product)
 
     async def _earlier(self) -> bool:
-        """Prepare the next of those that were there; tells whether there are more."""
+        """Prepare the next of those that were there; tells whether there may be more."""
         if self._room <= 0:
             return False
-        page = await self._newest(_PAGE, self._lowest)
+        page = await self._newest(1, self._lowest)
         for self._lowest, product in page:
             self._room -= await self._prepare(product)
         return bool(page)
