@@ -252,6 +252,8 @@ def _measure_ours(
     """Measure the service: one file a kind, many files, files on servers."""
     settings = {name: value for place in places for name, value in place.settings.items()}
     given = dict(_variables("SKYLANE_STORAGE", settings))
+    # Previews of so many images would be made beside.
+    given["SKYLANE_HIPS__LIVE__PREPARE_EVERY_S"] = "0"
     os.environ.update(given)
     site, size = SiteFolder(options.site), options.size
     store = site.backend(load_settings(site.path).store).writer()
