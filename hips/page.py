@@ -52,8 +52,8 @@ try {
 } catch (error) {
   const note = document.createElement("p");
   note.style.padding = "1rem";
-  note.textContent = "The sky view needs Aladin Lite, which this server does not have ("
-    + error.message + ").";
+  // Aladin Lite throws texts too, where the browser lacks WebGL2.
+  note.textContent = `The sky view did not start: ${error?.message ?? error}.`;
   document.getElementById("sky").replaceChildren(note);
 }
 </script>
