@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, select
+from sqlalchemy import ColumnElement, Select, Table, bindparam, func, select
 
 from obscore.observation import CataloguedFile, Observation, Value
 from obscore.store.schema import STORED_COLUMNS
@@ -22,6 +22,7 @@ __all__ = [
     "files_of",
     "row_values",
     "select_files_after",
+    "select_known",
     "select_rows_of",
 ]
 
@@ -147,6 +148,17 @@ def _coerced(value: Value, datatype: str) -> Value:
             return None if math.isnan(number) else number
         case _:
             return clean_text(value)
+
+
+def select_known(files: Table, obscore: Table) -> Select[Any]:
+    """Give the statement for what is known of files, as `KnownFile` has it; it lacks a WHERE."""
+    return select(
+        files.c.uri,
+        files.c.collection,
+        files.c.version,
+        files.c.mapping_digest,
+        select(func.count()).where(obscore.c.file_id == files.c.id).scalar_subquery(),
+    )
 
 
 def select_files_after(files: Table) -> Select[Any]:

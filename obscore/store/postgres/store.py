@@ -27,6 +27,7 @@ from obscore.store.rows import (
     files_of,
     row_values,
     select_files_after,
+    select_known,
     select_rows_of,
 )
 from vodal.errors import ServiceUnavailable, UsageError
@@ -55,13 +56,7 @@ _URIS = any_(bindparam("uris", type_=ARRAY(TEXT)))
 _FILE_IDS = select(_FILES.c.id).where(_FILES.c.uri == _URIS)
 _COUNTED = tuple(_OBSCORE.c[name] for name in FACET_NAMES)
 
-_KNOWN = select(
-    _FILES.c.uri,
-    _FILES.c.collection,
-    _FILES.c.version,
-    _FILES.c.mapping_digest,
-    select(func.count()).where(_OBSCORE.c.file_id == _FILES.c.id).scalar_subquery(),
-)
+_KNOWN = select_known(_FILES, _OBSCORE)
 _SQL_KNOWN = tables.sql(
     _KNOWN.where(_FILES.c.uri >= bindparam("low"), _FILES.c.uri < bindparam("high")).order_by(
         _FILES.c.uri

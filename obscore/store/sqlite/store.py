@@ -25,6 +25,7 @@ from obscore.store.rows import (
     files_of,
     row_values,
     select_files_after,
+    select_known,
     select_rows_of,
 )
 from obscore.store.sqlite.readers import fetch
@@ -41,13 +42,7 @@ _URIS = func.json_each(bindparam("uris")).table_valued("value")
 _FILE_IDS = select(_FILES.c.id).where(_FILES.c.uri.in_(select(_URIS.c.value)))
 _DOOMED = select(_OBSCORE.c.id).where(_OBSCORE.c.file_id.in_(_FILE_IDS))
 
-_KNOWN = select(
-    _FILES.c.uri,
-    _FILES.c.collection,
-    _FILES.c.version,
-    _FILES.c.mapping_digest,
-    select(func.count()).where(_OBSCORE.c.file_id == _FILES.c.id).scalar_subquery(),
-)
+_KNOWN = select_known(_FILES, _OBSCORE)
 _SQL_KNOWN = schema.sql(
     _KNOWN.where(_FILES.c.uri >= bindparam("low"), _FILES.c.uri < bindparam("high")).order_by(
         _FILES.c.uri
