@@ -6,12 +6,9 @@ these, forked off one that has loaded all.
 
 from __future__ import annotations
 
-import json
-import os
-import resource
-import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from soda.jobs import CutoutJobs
@@ -23,6 +20,7 @@ from soda.selection import Selection
 from soda.settings import SodaSettings
 from soda.worklist import Item, Worklist, list_items
 from vodal.regions import Circle
+from vodal.testing.memory import print_growth
 from vodal.uws.jobs import Job, Phase
 from vodal.uws.results import JobFolder
 from vodal.uws.tasks import Task
@@ -72,31 +70,12 @@ def worklist(count: int, folder: Path) -> None:
     assert sum(1 for _ in Worklist(folder / WORKLIST).items()) == count
 
 
-def growth_mb(make: Callable[[int, Path], None]) -> float:
-    """Make it of few cutouts and of many; give by how much the peak has grown."""
-    peaks = []
-    for count in (FEW, MANY):
-        with tempfile.TemporaryDirectory() as folder:
-            make(count, Path(folder))
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    return peaks[1] - peaks[0]
-
-
-def main() -> None:
-    """Measure all."""
-    grown = {}
-    for make in (index, worklist):
-        read, write = os.pipe()
-        child = os.fork()
-        if not child:
-            os.write(write, str(growth_mb(make)).encode())
-            os._exit(0)
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            grown[make.__name__] = float(pipe.read())
-        os.waitpid(child, 0)
-    json.dump(grown, sys.stdout)
+def in_folder(make: Callable[[int, Path], None], count: int) -> None:
+    """Make it of so many cutouts."""
+    with tempfile.TemporaryDirectory() as folder:
+        make(count, Path(folder))
 
 
 if __name__ == "__main__":
-    main()
+    works = {make.__name__: partial(in_folder, make) for make in (index, worklist)}
+    print_growth(works, (FEW, MANY))

@@ -5,11 +5,8 @@ A process for each format, forked off one that has loaded all and computed nothi
 
 from __future__ import annotations
 
-import json
-import os
-import resource
-import sys
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +15,7 @@ import pyarrow.compute as pc
 from vodal.tables.binary import compiled
 from vodal.tables.columns import Column, ResultStream
 from vodal.tables.formats import FORMATS, Format
+from vodal.testing.memory import print_growth
 
 BATCH_ROWS = 5000
 SHORT, LONG = 36, 96
@@ -56,40 +54,14 @@ def batches(count: int) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def peak_mb() -> float:
-    """Give the peak of this process."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def growth_mb(item: Format) -> float:
-    """Write a short table and a long one; give by how much the peak has grown."""
-    peaks = []
-    for count in (SHORT, LONG):
-        for _ in item.write(ResultStream(COLUMNS, batches(count))):
-            pass
-        peaks.append(peak_mb())
-    return peaks[1] - peaks[0]
-
-
-def main() -> None:
-    """Measure all."""
-    # Loaded in a thread as soon as there are many rows; its memory is not the table's.
-    compiled.wait()
-    grown = {}
-    for item in FORMATS:
-        if item.name in SAME:
-            continue
-        read, write = os.pipe()
-        child = os.fork()
-        if not child:
-            os.write(write, str(growth_mb(item)).encode())
-            os._exit(0)
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            grown[item.name] = float(pipe.read())
-        os.waitpid(child, 0)
-    json.dump(grown, sys.stdout)
+def write(item: Format, count: int) -> None:
+    """Write a table of so many batches."""
+    for _ in item.write(ResultStream(COLUMNS, batches(count))):
+        pass
 
 
 if __name__ == "__main__":
-    main()
+    # Loaded in a thread as soon as there are many rows; its memory is not the table's.
+    compiled.wait()
+    works = {item.name: partial(write, item) for item in FORMATS if item.name not in SAME}
+    print_growth(works, (SHORT, LONG))
