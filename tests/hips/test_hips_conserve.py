@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 
-import cdshealpix.nested as healpix
 import numpy as np
 import pytest
 from astropy import units as u
@@ -14,9 +13,9 @@ from astropy.wcs import WCS
 
 from hips.cutout.answer import cut_hips
 from hips.cutout.request import parse_cutout
-from hips.encode import read_fits
-from hips.names import TILE_WIDTH, interleave, pixel_size_arcsec, tile_path
+from hips.names import pixel_size_arcsec, tile_path
 from hips.properties import parse_properties
+from hips.testing import tile_pixels
 from hips.tree import TileTree
 from vodal.params import Params
 from vodal.testing.skies import make_wcs
@@ -64,16 +63,9 @@ def counts(wcs, stars, flux):
     return image * areas_arcsec2(wcs, image.shape)
 
 
-def tile_pixels(folder, order):
-    """Give place and value of the pixels of an order, by the library of HEALPix."""
-    parts = []
-    for npix in TileTree(folder).tiles(order, "fits"):
-        tile = read_fits((folder / tile_path(order, npix, "fits")).read_bytes())
-        row, column = np.nonzero(np.isfinite(tile))
-        cells = (npix << 18) + interleave(TILE_WIDTH - 1 - row, column).astype(np.int64)
-        lon, lat = healpix.healpix_to_lonlat(cells.astype(np.uint64), order + 9)
-        parts.append((lon.deg, lat.deg, tile[row, column].astype(float)))
-    ra, dec, value = (np.concatenate(values) for values in zip(*parts, strict=True))
+def sky_pixels(folder, order):
+    """Give place and value of the pixels of an order."""
+    ra, dec, value = tile_pixels(folder, order)
     return SkyCoord(ra, dec, unit="deg"), value
 
 
@@ -97,7 +89,7 @@ def test_the_flux_of_stars_is_kept(build_files, save_image, tmp_path, place):
     folder, summary = build_files(*paths, conserve="flux", weights="uniform")
     assert summary.notes == ()
     for order in (summary.order, summary.order - 1):
-        sky, value = tile_pixels(folder, order)
+        sky, value = sky_pixels(folder, order)
         npix = TileTree(folder).tiles(order, "fits")[0]
         side = fits.getheader(folder / tile_path(order, npix, "fits"))["PIXSIZE"]
         assert side == pytest.approx(pixel_size_arcsec(summary.order), rel=1e-8)
@@ -123,7 +115,7 @@ def test_values_of_an_area_are_kept_as_they_are_and_named(build_files, save_imag
     wcs = make_wcs(83.2, 0.3, SIZE, 0.4)
     one = save_image(tmp_path / "a.fits", np.full((SIZE, SIZE), 7.0), wcs, BUNIT="MJy/sr")
     folder, summary = build_files(one, conserve="flux")
-    _, value = tile_pixels(folder, summary.order)
+    _, value = sky_pixels(folder, summary.order)
     np.testing.assert_allclose(value, 7.0, rtol=1e-6)
     assert len(summary.notes) == 1
     assert "the unit of 1 of 1 images (MJy/sr) does not depend on the pixel" in summary.notes[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 
-import cdshealpix.nested as healpix
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -19,11 +18,11 @@ from hips.build import build
 from hips.encode import read_fits
 from hips.live.images import LiveImage, TileJob
 from hips.live.worker import choose_recipe, make_preview, make_tile, read_recipe
-from hips.names import TILE_WIDTH, interleave, tile_path
+from hips.names import tile_path
 from hips.part import Part
 from hips.recipe import BUILD_FOLDER
 from hips.settings import HipsSettings
-from hips.testing import served_files
+from hips.testing import served_files, tile_pixels
 from hips.tree import TileTree
 from vodal.errors import UsageError
 from vodal.storage import LOCAL
@@ -73,17 +72,6 @@ def make(shelf, output, settings=MATCH, **options):
         shelf.items, shelf.index, output, settings, name="one", title="A test",
         creator_did="ivo://test.example/hips/one", **options,
     )  # fmt: skip
-
-
-def tile_pixels(folder, order):
-    parts = []
-    for npix in TileTree(folder).tiles(order, "fits"):
-        tile = read_fits((folder / tile_path(order, npix, "fits")).read_bytes())
-        row, column = np.nonzero(np.isfinite(tile))
-        cells = (npix << 18) + interleave(TILE_WIDTH - 1 - row, column).astype(np.int64)
-        lon, lat = healpix.healpix_to_lonlat(cells.astype(np.uint64), order + 9)
-        parts.append((lon.deg, lat.deg, tile[row, column].astype(float)))
-    return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
 
 def steps(grids, ra, dec, left):
