@@ -144,18 +144,23 @@ class LivePictures:
 
     async def _lately(self, key: str, make: Callable[[], Awaitable[LiveTile]]) -> LiveTile:
         """Give a picture that was made lately, or make it, once for all who want it."""
-        async with self._alone.setdefault(key, asyncio.Lock()):
-            until, etag = self._fresh.get(key, (0.0, ""))
-            if time.monotonic() < until:
-                body = await in_thread(partial(self._kept.get, key, "picture"))
-                if body is not None:
-                    return LiveTile(body, etag)
-            began = time.monotonic()
-            made = await make()
-            if made.etag:
-                await in_thread(partial(self._kept.put, key, "picture", made.body))
-                rest = max(1.0, _REST * (time.monotonic() - began))
-                self._fresh[key] = time.monotonic() + rest, made.etag
+        try:
+            async with self._alone.setdefault(key, asyncio.Lock()):
+                until, etag = self._fresh.get(key, (0.0, ""))
+                if time.monotonic() < until:
+                    body = await in_thread(partial(self._kept.get, key, "picture"))
+                    if body is not None:
+                        return LiveTile(body, etag)
+                began = time.monotonic()
+                made = await make()
+                if made.etag:
+                    await in_thread(partial(self._kept.put, key, "picture", made.body))
+                    rest = max(1.0, _REST * (time.monotonic() - began))
+                    self._fresh[key] = time.monotonic() + rest, made.etag
+        finally:
+            # Of what is not kept nothing is remembered.
+            if key not in self._fresh:
+                self._alone.pop(key, None)
         while len(self._fresh) > _REMEMBERED:
             forgotten, _ = self._fresh.popitem(last=False)
             self._alone.pop(forgotten, None)
