@@ -21,7 +21,7 @@ from astropy.wcs import WCS
 
 from obscore.assembly.line import ingest
 from obscore.settings import ObsCoreSettings
-from obscore.sources.fits import source_of
+from obscore.sources.choice import source_of
 from obscore.store.sqlite.store import SqliteStore
 
 

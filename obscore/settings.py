@@ -3,6 +3,7 @@
 The mapping is declarative. A column's rule is a text or a table:
 
 - ``"keyword:EXPTIME"``  the value of a header card
+- ``"fact:visit"``  what the source tells of the file: a column of a table, a part of a data id
 - ``"{OBJECT}-{FILTER}"``  a template of header cards and of the file's name
 - anything else  a constant
 - ``{ keyword = "EXP", unit = "ms" }``  and so on, see `ColumnRule`
@@ -78,7 +79,7 @@ Scalar = Annotated[Any, AfterValidator(_scalar)]
 
 
 class ColumnRule(Settings):
-    """Where one column's value comes from: exactly one of keyword, template, match, value.
+    """Where a column's value comes from: just one of keyword, fact, template, match, value.
 
     A rule that finds nothing (no such card, a value that is not in the table) leaves the column
     to what the assembly line finds by itself, unless ``default`` is given.
@@ -87,9 +88,13 @@ class ColumnRule(Settings):
     keyword: Keywords | None = None
     """Header keyword, or several of which the first with a value is taken. Looked up in the
     image's header, then in the primary header."""
+    fact: Keywords | None = None
+    """Name of something that the source tells of the file, or several of which the first with a
+    value is taken."""
     template: str | None = None
     """Text with ``{KEYWORD}`` in it, and ``{path}``, ``{folder}``, ``{name}``, ``{stem}``,
-    ``{collection}``, ``{label}`` of the file. A missing card makes the whole find nothing."""
+    ``{collection}``, ``{label}`` of the file, and ``{fact:NAME}``. A missing card or fact makes the
+    whole find nothing."""
     match: str | None = None
     """Regular expression that is searched in the file's relative path; its first group (or the
     whole match) is the value."""
@@ -115,16 +120,20 @@ class ColumnRule(Settings):
         if given.startswith("keyword:"):
             names = tuple(name.strip() for name in given.removeprefix("keyword:").split(","))
             return {"keyword": names}
+        if given.startswith("fact:"):
+            return {"fact": tuple(name.strip() for name in given.removeprefix("fact:").split(","))}
         return {"template": given} if "{" in given else {"value": given}
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources = [self.keyword, self.template, self.match, self.value]
+        sources = [self.keyword, self.fact, self.template, self.match, self.value]
         if sum(source is not None for source in sources) != 1:
-            raise ValueError("give one of keyword, template, match or value")
+            raise ValueError("give one of keyword, fact, template, match or value")
         for keyword in self.keyword or ():
             if not _KEYWORD.fullmatch(keyword):
                 raise ValueError(f"'{keyword}' is no FITS keyword")
+        if self.fact is not None and not all(self.fact):
+            raise ValueError("a fact has a name")
         if self.template is not None:
             _check_template(self.template)
         if self.match is not None:
@@ -139,10 +148,12 @@ def _check_template(template: str) -> None:
     if re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
         raise ValueError("the braces of the template do not pair up")
     for name in _PLACEHOLDER.findall(template):
+        if re.fullmatch(r"fact:.+", name):
+            continue
         if name not in FILE_FACTS and not _KEYWORD.fullmatch(name):
             raise ValueError(
                 f"the template names '{name}'; it takes header keywords in upper case, "
-                f"or {', '.join(FILE_FACTS)}"
+                f"'fact:NAME', or {', '.join(FILE_FACTS)}"
             )
 
 

@@ -22,7 +22,8 @@ from hips.part import Part
 from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
-from obscore.sources.fits import FolderSource, configured_sources, source_of
+from obscore.sources.choice import configured_sources, source_of
+from obscore.sources.fits import FolderSource
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
 from skylane.progress import step

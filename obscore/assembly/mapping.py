@@ -39,6 +39,8 @@ def _find(context: Context, rule: ColumnRule) -> object:
     if rule.keyword is not None:
         card = context.cards.card(*rule.keyword)
         found = None if card is None else card[0]
+    elif rule.fact is not None:
+        found = _fact(context, *rule.fact)
     elif rule.template is not None:
         found = _fill(context, rule.template)
     elif rule.match is not None:
@@ -47,6 +49,15 @@ def _find(context: Context, rule: ColumnRule) -> object:
     if rule.table is not None and found is not None:
         found = rule.table.get(_plain(found))
     return found
+
+
+def _fact(context: Context, *names: str) -> object:
+    """Give the first of what the source tells that has a value."""
+    for name in names:
+        value = context.candidate.facts.get(name)
+        if value is not None and value != "" and value == value:  # noqa: PLR0124 - NaN is no value
+            return value
+    return None
 
 
 def _fill(context: Context, template: str) -> str | None:
@@ -61,7 +72,11 @@ def _fill(context: Context, template: str) -> str | None:
     }
     parts: dict[str, str] = {}
     for name in _PLACEHOLDER.findall(template):
-        text = facts[name] if name in facts else context.cards.text(name)
+        if name.startswith("fact:"):
+            told = _fact(context, name.removeprefix("fact:"))
+            text = None if told is None else _plain(told)
+        else:
+            text = facts[name] if name in facts else context.cards.text(name)
         if text is None:
             return None
         parts[name] = text

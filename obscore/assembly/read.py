@@ -200,7 +200,7 @@ def _catalogued(
         modified_unix_s=candidate.stat.modified_unix_s,
         index=index,
         observations=tuple(observations),
-        mapping_digest=rules.digest_for(candidate.relative),
+        mapping_digest=rules.digest_for(candidate.relative, candidate.facts),
         notes=tuple(dict.fromkeys(notes)),
     )
 

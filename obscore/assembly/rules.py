@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from obscore.settings import BandSettings, ColumnRule, FileRule, ObsCoreSettings, rules_of
+from obscore.sources.base import Facts
 
 __all__ = ["Rules", "rules_for"]
 
@@ -42,9 +43,10 @@ class Rules:
                 merged |= rules_of(rule.mapping)
         return merged
 
-    def digest_for(self, relative: str) -> str:
+    def digest_for(self, relative: str, facts: Facts | None = None) -> str:
         """Give the digest of all that makes the rows of a file, its own bytes apart."""
-        return hashlib.sha256(f"{self.digest}\n{relative}".encode()).hexdigest()[:20]
+        told = json.dumps(dict(facts), sort_keys=True) if facts else ""
+        return hashlib.sha256(f"{self.digest}\n{relative}{told}".encode()).hexdigest()[:20]
 
 
 def rules_for(settings: ObsCoreSettings, collection: str) -> Rules:

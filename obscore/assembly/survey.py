@@ -60,7 +60,7 @@ class Survey:
             known = self._left.pop(item.uri, None)
             same = known is not None and (known.version, known.mapping_digest) == (
                 item.stat.version,
-                rules.digest_for(item.relative),
+                rules.digest_for(item.relative, item.facts),
             )
             yield item, "unchanged" if same else "new", known
 

@@ -23,7 +23,7 @@ from obscore.assembly.rules import Rules, rules_for
 from obscore.hook.naming import NamedFile, named_file
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem
-from obscore.sources.fits import configured_sources
+from obscore.sources.choice import configured_sources
 from obscore.store.base import Backend, Store
 from vodal.errors import ServiceUnavailable, UsageError
 from vodal.params import Params

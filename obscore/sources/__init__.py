@@ -1,6 +1,7 @@
 """What there is to catalogue.
 
 - `base`  the seam `Source`
+- `choice`  the source that the settings ask for
 - `fits`  folders of FITS files
 - `watch`  what may have changed in them: the seam `Watch`, and polling
 - `inotify`  the same, by the kernel's events
@@ -8,11 +9,13 @@
 
 from __future__ import annotations
 
-from obscore.sources.base import Candidate, Problem, Source
-from obscore.sources.fits import FolderSource, configured_sources, source_of
+from obscore.sources.base import Candidate, Facts, Problem, Source
+from obscore.sources.choice import configured_sources, source_of
+from obscore.sources.fits import FolderSource
 
 __all__ = [
     "Candidate",
+    "Facts",
     "FolderSource",
     "Problem",
     "Source",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from vodal.storage import FileStat
 
-__all__ = ["Candidate", "Problem", "Source"]
+__all__ = ["Candidate", "Facts", "Problem", "Source"]
+
+Facts = Mapping[str, str | int | float | bool | None]
+"""What a source itself tells of a file, by names of its own; crosses to the reading processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class Candidate:
     """Path below the collection's folder, with ``/``; part of the identifier."""
     collection: str
     stat: FileStat
+    facts: Facts = field(default_factory=dict, hash=False)
+    """The mapping takes them as ``fact:NAME``. Other facts make the line read the file anew."""
 
 
 @dataclass(frozen=True, slots=True)

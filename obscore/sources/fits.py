@@ -10,12 +10,11 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
-from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
 from vodal.errors import UsageError
 from vodal.storage import FileStat, local_path
 
-__all__ = ["FITS_SUFFIXES", "FolderSource", "configured_sources", "is_image_name", "source_of"]
+__all__ = ["FITS_SUFFIXES", "FolderSource", "is_image_name"]
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.fz", ".fit.fz", ".fts.fz", ".fz",
                  ".fits.gz", ".fit.gz", ".fts.gz", ".fits.bz2", ".fit.bz2", ".fits.z")  # fmt: skip
@@ -209,38 +208,3 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
-
-
-def source_of(path: Path, settings: ObsCoreSettings) -> FolderSource:
-    """Give the source of a folder or file that a user names.
-
-    Below the folder of a configured collection it belongs to that collection (the deepest such
-    folder counts); else the folder, or the file's folder, makes a collection of its name.
-
-    Raises
-    ------
-    UsageError
-        If there is no such folder or file.
-    """
-    here = Path(os.path.abspath(path))  # noqa: PTH100 - links in the path are kept
-    if not here.exists():
-        raise UsageError(f"there is no folder or file {here}")
-    homes = [
-        (Path(os.path.abspath(item.folder)), name)  # noqa: PTH100
-        for name, item in settings.collections.items()
-        if item.folder is not None
-    ]
-    homes = [home for home in homes if here.is_relative_to(home[0])]
-    if homes:
-        root, name = max(homes, key=lambda home: len(home[0].parts))
-        return FolderSource(root, collection=name, start=here)
-    return FolderSource(here if here.is_dir() else here.parent, start=here)
-
-
-def configured_sources(settings: ObsCoreSettings) -> tuple[FolderSource, ...]:
-    """Give the sources of all collections that have a folder, by name."""
-    return tuple(
-        FolderSource(Path(item.folder), collection=name)
-        for name, item in sorted(settings.collections.items())
-        if item.folder is not None
-    )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
+from obscore.assembly.rules import rules_for
 from obscore.columns import COLUMN_NAMES
 from obscore.settings import ColumnMapping, ObsCoreSettings
 
@@ -57,6 +59,10 @@ CARDS = {
         ("s_region", "CIRCLE ICRS 150 2 1", "CIRCLE ICRS 150 2 1"),
         ("data_rights", "public", "public"),
         ("obs_publisher_did", "ivo://other.org/x?{stem}", "ivo://other.org/x?x_w2_img"),
+        ("obs_id", "fact:empty, visit", "42"),
+        ("obs_title", "{fact:visit.name} of {OBJECT}", "night one of M 51"),
+        ("obs_title", "{fact:absent} x", "M 51"),
+        ("t_exptime", {"fact": "visit.exposure", "unit": "ms"}, 30.0),
     ],
 )  # fmt: skip
 def test_rule(row_of, tmp_path, column, rule, value, image_writer, read_outcome):
@@ -67,6 +73,8 @@ def test_rule(row_of, tmp_path, column, rule, value, image_writer, read_outcome)
     image_writer(tmp_path / "e1" / "x_w2_img.fits", CARDS)
     (candidate,) = FolderSource(tmp_path, collection="deep").walk()
     mapping = {column: rule} | ({"em_max": 1.0} if column == "em_min" else {})
+    facts = {"visit": 42, "visit.name": "night one", "visit.exposure": 30000.0, "empty": ""}
+    candidate = replace(candidate, facts=facts)
     outcome = read_file(candidate, rules_for(settings_with(mapping), "deep"))
     assert outcome.file is not None, outcome.refusal
     row = outcome.file.observations[0].row
@@ -180,4 +188,14 @@ def test_a_rule_that_breaks_the_row_refuses_the_file(tmp_path, image_writer, rea
     assert refusal.reason == "row:order"
     assert read_outcome(path, settings_with({"s_region": "CIRCLE nonsense"})).refusal.reason == (
         "row:region"
+    )
+
+
+def test_other_facts_of_a_file_make_other_rows():
+    rules = rules_for(ObsCoreSettings(), "deep")
+    plain = rules.digest_for("a.fits")
+    told = [rules.digest_for("a.fits", facts) for facts in ({"visit": 1}, {"visit": 2})]
+    assert len({plain, *told}) == 3
+    assert rules.digest_for("a.fits", {"b": 1, "a": None}) == rules.digest_for(
+        "a.fits", {"a": None, "b": 1}
     )
