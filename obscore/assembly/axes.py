@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from astropy.io import fits
 
 from obscore.assembly.context import Context, as_number
 from vodal.fits.quiet import quiet
+from vodal.fits.values import HeaderValues
 from vodal.fits.wcs import celestial_axes
 
 __all__ = ["Axis", "other_axes"]
@@ -47,7 +47,7 @@ def other_axes(context: Context) -> Iterator[Axis]:
                 samples=int(shape[len(shape) - 1 - axis]),
                 world=partial(_world, context, axis),
             )
-    header = context.hdu.image_header
+    header = context.hdu.image_values
     for number in range(len(shape) + 1, 10):
         ctype = header.get(f"CTYPE{number}")
         if isinstance(ctype, str) and number - 1 not in sky:
@@ -79,7 +79,7 @@ def _world(context: Context, axis: int, pixel: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _linear(header: fits.Header, number: int, pixel: float) -> float | None:
+def _linear(header: HeaderValues, number: int, pixel: float) -> float | None:
     value, step = as_number(header.get(f"CRVAL{number}")), as_number(header.get(f"CDELT{number}"))
     reference = as_number(header.get(f"CRPIX{number}", 0.0))
     if value is None or reference is None:

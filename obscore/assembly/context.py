@@ -6,15 +6,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from astropy.io import fits
+from astropy.io.fits import Card
 
 from obscore.observation import Value
 from obscore.sources.base import Candidate
 from vodal.fits.footprint import Footprint
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.planes import PlaneGroup
+from vodal.fits.values import HeaderValues
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -42,7 +44,7 @@ class Cards:
         In the order of preference.
     """
 
-    def __init__(self, headers: Sequence[fits.Header]) -> None:
+    def __init__(self, headers: Sequence[HeaderValues]) -> None:
         self._headers = tuple(headers)
 
     def card(self, *keywords: str) -> tuple[str | int | float | bool, str] | None:
@@ -51,11 +53,11 @@ class Cards:
         A keyword is looked up in all headers before the next one is tried. Texts are stripped;
         an empty text, a word like ``unknown`` and a number that is not finite count as no value.
         """
-        for keyword in keywords:
+        for keyword in map(_standard, keywords):
             for header in self._headers:
                 value = _value(header, keyword)
                 if value is not None:
-                    return value, str(header.comments[keyword])
+                    return value, header.comment(keyword)
         return None
 
     def text(self, *keywords: str) -> str | None:
@@ -81,13 +83,14 @@ class Cards:
         return "" if found is None else found[1]
 
 
-def _value(header: fits.Header, keyword: str) -> str | int | float | bool | None:
-    if keyword not in header:
-        return None
-    try:
-        value = header[keyword]
-    except (fits.VerifyError, ValueError):
-        return None
+@lru_cache(maxsize=1 << 12)
+def _standard(keyword: str) -> str:
+    """Write a keyword as headers have it: in upper case, without HIERARCH."""
+    return str(Card.normalize_keyword(keyword))
+
+
+def _value(header: HeaderValues, keyword: str) -> str | int | float | bool | None:
+    value = header.get(keyword)
     if isinstance(value, str):
         return None if value.strip().lower() in _MISSING else value.strip()
     if isinstance(value, bool | int):

@@ -165,7 +165,7 @@ def _is_hips_tile(candidate: Candidate, index: FileIndex) -> bool:
     folder, _, name = candidate.relative.rpartition("/")
     if not re.fullmatch(r"Npix\d+\.fits(\.fz)?", name):
         return False
-    header = index.hdus[0].header
+    header = index.hdus[0].values
     return bool(re.search(r"Dir\d+$", folder)) or {"ORDER", "NPIX"} <= set(header)
 
 
@@ -216,7 +216,7 @@ def _product(
 ) -> tuple[Observation, list[str]] | Refusal:
     """Make the row of one product, or say why there is none."""
     hdu = index.hdus[group.hdus[0]]
-    if not claims_sky(hdu.image_header):
+    if not claims_sky(hdu.image_values):
         return Refusal("no-position", f"HDU {hdu.number} has no celestial coordinates")
     try:
         wcs = load_wcs(hdu, index, reader)
@@ -225,7 +225,7 @@ def _product(
         outline = footprint(wcs, shape[len(shape) - 1 - first], shape[len(shape) - 1 - second])
     except SkylaneError as error:
         return of_world(f"HDU {hdu.number}: {error.message}")
-    headers = [hdu.image_header] if hdu.number == 0 else [hdu.image_header, index.hdus[0].header]
+    headers = [hdu.image_values] if hdu.number == 0 else [hdu.image_values, index.hdus[0].values]
     context = Context(
         candidate, index, group, several, Cards(headers), wcs, outline, rules,
         band_table(rules.bands),

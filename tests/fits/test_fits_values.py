@@ -62,6 +62,7 @@ def assert_alike(found: HeaderValues, header: fits.Header) -> None:
             value = found[keyword]
             assert type(value) is type(expected), keyword
             assert repr(value) == repr(expected), keyword
+            assert found.comment(keyword) == header.comments[keywords.index(keyword)], keyword
         assert found.text() == header_text(header)
 
 
@@ -91,6 +92,7 @@ def test_what_is_not_there_is_missing() -> None:
     assert "CRVAL2" not in values
     assert "COMMENT" not in values
     assert values.get("CRVAL2") is None
+    assert values.comment("CRVAL2") == ""
     with pytest.raises(KeyError):
         values["CRVAL2"]
     assert len(values) == 1

@@ -56,11 +56,9 @@ class Keywords:
 
     def __init__(self, cards: list[str], place: str) -> None:
         self.place = place
-        texts: dict[str, str] = {}
-        for card in cards:
-            if card[8:9] == "=":
-                texts.setdefault(card[:8].rstrip(), card[9:])
-        self._texts: Mapping[str, str] = texts
+        self._texts: Mapping[str, str] = {
+            card[:8].rstrip(): card[9:] for card in reversed(cards) if card[8:9] == "="
+        }
 
     def __contains__(self, keyword: str) -> bool:
         return keyword in self._texts
@@ -138,6 +136,8 @@ def repair_cards(cards: list[str]) -> list[str]:
     list of str
         80-character cards; those that were sound are the same strings.
     """
+    if "CONTINUE" not in "".join(cards) and all(map(_SOUND.match, cards)):
+        return cards
     repaired: list[str] = []
     start = 0
     while start < len(cards):

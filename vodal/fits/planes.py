@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from astropy.io import fits
-
 from vodal.fits.index import FileIndex, HduIndex
+from vodal.fits.values import HeaderValues
 from vodal.fits.wcs import claims_sky
 
 __all__ = ["PlaneGroup", "Role", "group_planes", "plane_role"]
@@ -60,6 +59,9 @@ _ROLES: Mapping[Role, frozenset[str]] = {
 _ORDER = tuple(_ROLES)
 _NO_IMAGE = frozenset(["D2IMARR", "WCSDVARR", "WCSCORR", "THUMBNAIL", "THUMB", "PREVIEW"])
 """EXTNAMEs of pixels that are no picture of the sky."""
+
+_CTYPES = tuple(f"CTYPE{k}" for k in range(1, 100))
+_SKY = re.compile(r"(RA|DEC|[GES]L(ON|AT))-", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _is_image(hdu: HduIndex) -> bool:
 
 
 def _candidate(hdu: HduIndex) -> _Candidate:
-    header = hdu.image_header
+    header = hdu.image_values
     axes = _sky_axes(header) if claims_sky(header) else []
     if len(axes) == 2 and max(axes) <= len(hdu.shape):
         shape = tuple(hdu.shape[len(hdu.shape) - axis] for axis in axes)
@@ -141,13 +143,14 @@ def _candidate(hdu: HduIndex) -> _Candidate:
     return _Candidate(hdu, plane_role(hdu), shape, grid)
 
 
-def _sky_axes(header: fits.Header) -> list[int]:
+def _sky_axes(header: HeaderValues) -> list[int]:
     """Give the FITS axes (1-based) whose CTYPE is one of the sky."""
-    sky = re.compile(r"(RA|DEC|[GES]L(ON|AT))-", re.IGNORECASE)
-    return [k for k in range(1, 100) if sky.match(str(header.get(f"CTYPE{k}", "")))]
+    return [
+        k for k, name in enumerate(_CTYPES, 1) if name in header and _SKY.match(str(header[name]))
+    ]
 
 
-def _grid(header: fits.Header, axes: list[int]) -> tuple[str, ...]:
+def _grid(header: HeaderValues, axes: list[int]) -> tuple[str, ...]:
     """Give the celestial coordinates as text, equal for equal grids.
 
     Numbers are rounded to ten digits, as planes of one image are at times written with less.
@@ -165,7 +168,7 @@ def _grid(header: fits.Header, axes: list[int]) -> tuple[str, ...]:
 
 def plane_role(hdu: HduIndex) -> Role | None:
     """Give the role that EXTNAME or EXTTYPE names, as a whole or by its last or first word."""
-    for text in (hdu.name, str(hdu.image_header.get("EXTTYPE", "")).strip().upper()):
+    for text in (hdu.name, str(hdu.image_values.get("EXTTYPE", "")).strip().upper()):
         words = [word for word in re.split(r"[^A-Z0-9]+|_", text) if word]
         for name in (text, *words[-1:], *words[:1]):
             for role in _ORDER:
@@ -195,7 +198,7 @@ def _find(groups: list[list[_Candidate]], one: _Candidate) -> list[_Candidate] |
 
 def _near(image: _Candidate, other: _Candidate) -> bool:
     """Tell whether two grids have the same axes and reference positions within 0.05 degrees."""
-    one, two = image.hdu.image_header, other.hdu.image_header
+    one, two = image.hdu.image_values, other.hdu.image_values
     for k in _sky_axes(one):
         types = (str(header.get(f"CTYPE{k}", "")).strip() for header in (one, two))
         if len({ctype.removesuffix("-SIP") for ctype in types}) != 1:

@@ -30,6 +30,7 @@ from vodal.storage import FileStat, RangeReader, stat_local
 __all__ = ["scan_file", "scan_reader"]
 
 _BLOCK = 2880
+_STARTS = range(0, _BLOCK, CARD_LENGTH)
 _MAX_HEADER_BLOCKS = 4096
 """A header of 11 MB: 147,000 cards, ten times the longest known."""
 _MAX_HDUS = 20_000
@@ -151,11 +152,11 @@ class _Walk:
             if len(block) < _BLOCK:
                 raise DataError(f"the header of {place} is cut before its END card")
             self._checksum = zlib.crc32(block, self._checksum)
-            for start in range(0, _BLOCK, CARD_LENGTH):
-                card = block[start : start + CARD_LENGTH]
-                if card.startswith(b"END") and not card[3:].strip(b" \0"):
-                    return cards, blocks * _BLOCK
-                cards.append(clean_text(card))
+            end = _end_card(block)
+            text = clean_text(block[:end])
+            cards += [text[start : start + CARD_LENGTH] for start in _STARTS[: end // CARD_LENGTH]]
+            if end < _BLOCK:
+                return cards, blocks * _BLOCK
             block = self._source.read(_BLOCK)
         raise DataError(f"the header of {place} has no END card within {_MAX_HEADER_BLOCKS} blocks")
 
@@ -225,6 +226,16 @@ class _Walk:
         self._position += length + padding
         self._check_size()
         return tiles, checked
+
+
+def _end_card(block: bytes) -> int:
+    """Give where in a block of a header its END card begins; the length of a block if nowhere."""
+    start = block.find(b"END")
+    while start >= 0:
+        if start % CARD_LENGTH == 0 and not block[start + 3 : start + CARD_LENGTH].strip(b" \0"):
+            return start
+        start = block.find(b"END", start + 1)
+    return _BLOCK
 
 
 def _extver(keywords: Keywords) -> int:

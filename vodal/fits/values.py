@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from astropy.io import fits
 from typing_extensions import override
 
-__all__ = ["HeaderValues", "keyword_of", "split_cards", "value_of"]
+__all__ = ["HeaderValues", "comment_of", "keyword_of", "split_cards", "value_of"]
 
 _LENGTH = 80
 _PLAIN = re.compile(
     r"([A-Z0-9_-]+) *(?<=^.{8})= +"
     r"(?:'([ -&(-~]+)'|([+-]?\d+)|([+-]?(?:\d+\.?\d*|\.\d+)(?:[ED][+-]?\d+)?)|([TF]))?"
-    r" *(?:/[ -~]*)?$"
+    r" *(?:/([ -~]*))?$"
 )
-"""Keyword; then one of text, whole number, number and logical, or none of these."""
+"""Keyword; then one of text, whole number, number and logical, or none of these; then comment."""
+_KEYWORD = re.compile(r"[A-Z0-9_-]+ *$")
 _REMARKS = ("COMMENT", "HISTORY", "")
 _HIERARCH = re.compile(r"HIERARCH ([A-Z0-9_-][A-Z0-9 _-]*)=")
 
@@ -104,6 +105,10 @@ class HeaderValues(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._first)
 
+    def comment(self, keyword: str) -> str:
+        """Give the comment of a keyword; empty if it has none."""
+        return comment_of(self._first[keyword]) if keyword in self._first else ""
+
     def chosen(self, wanted: Callable[[str, str], object]) -> HeaderValues:
         """Give some of the cards.
 
@@ -139,6 +144,10 @@ def _plain(card: str) -> re.Match[str] | None:
 
 def keyword_of(card: str) -> str:
     """Give the keyword of a card, of HIERARCH without this word, as astropy has it."""
+    if card[8:10] == "= " and ": " not in card:
+        keyword = _standard_keyword(card[:8])
+        if keyword:
+            return keyword
     remark = card[:8].rstrip()
     if remark in _REMARKS:
         return remark
@@ -148,12 +157,26 @@ def keyword_of(card: str) -> str:
     return str(fits.Card.normalize_keyword(fits.Card.fromstring(card).keyword))
 
 
+@lru_cache(maxsize=1 << 14)
+def _standard_keyword(field: str) -> str:
+    """Give the keyword in the first 8 characters of a card, or nothing if it is not standard."""
+    return field.rstrip() if _KEYWORD.match(field) and field != "HIERARCH" else ""
+
+
+def comment_of(card: str) -> str:
+    """Give the comment of a card, with those of its CONTINUE cards."""
+    match = _plain(card)
+    if match is None:
+        return str(fits.Header([fits.Card.fromstring(card)]).comments[0])
+    return (match[6] or "").strip(" ")
+
+
 def value_of(card: str) -> Any:
     """Give the value of a card, with its CONTINUE cards; None if it has none."""
     match = _plain(card)
     if match is None:
         return _by_astropy(card)
-    _, text, whole, number, logical = match.groups()
+    text, whole, number, logical = match.group(2, 3, 4, 5)
     if text is not None:
         return text.rstrip()
     if whole is not None:
