@@ -7,7 +7,6 @@ import re
 
 from obscore.assembly.context import Context, Values
 from vodal.fits.wcs import celestial_axes
-from vodal.regions import shape_text
 
 __all__ = ["position", "sky_shape"]
 
@@ -26,7 +25,7 @@ def sky_shape(context: Context) -> tuple[int, int]:
 
 
 def position(context: Context) -> Values:
-    """Give s_ra, s_dec, s_fov, s_region, s_xel1, s_xel2, s_pixel_scale and s_resolution."""
+    """Give s_ra, s_dec, s_fov, s_xel1, s_xel2, s_pixel_scale and s_resolution."""
     footprint = context.footprint
     nx, ny = sky_shape(context)
     scale = footprint.pixel_scale_arcsec
@@ -34,7 +33,6 @@ def position(context: Context) -> Values:
         "s_ra": footprint.ra_deg,
         "s_dec": footprint.dec_deg,
         "s_fov": footprint.fov_deg,
-        "s_region": shape_text(footprint.region),
         "s_xel1": nx,
         "s_xel2": ny,
         "s_pixel_scale": scale if math.isfinite(scale) and scale > 0 else None,

@@ -30,7 +30,8 @@ from obscore.assembly.spectrum import spectrum
 from obscore.assembly.time import time
 from obscore.observation import CataloguedFile, Observation
 from obscore.sources.base import Candidate
-from vodal.errors import DataError, NotFoundError, ServiceUnavailable, SkylaneError, UsageError
+from vodal.canonical import RegionFaultError, canonical, canonical_text
+from vodal.errors import DataError, NotFoundError, ServiceUnavailable, SkylaneError
 from vodal.fits.footprint import footprint
 from vodal.fits.index import FileIndex
 from vodal.fits.opening import open_pixels, open_scanned
@@ -38,7 +39,7 @@ from vodal.fits.planes import PlaneGroup, group_planes
 from vodal.fits.quiet import quiet
 from vodal.fits.scan import scan_file
 from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
-from vodal.regions import Circle, Polygon, Range, Region, parse_shape
+from vodal.regions import Region, shape_text
 from vodal.storage import LOCAL, FileStat, RangeReader, Storage, is_local, local_path
 
 __all__ = ["STEPS", "Outcome", "read_file", "read_file_within"]
@@ -232,9 +233,11 @@ def _product(
     )  # fmt: skip
     context = replace(context, given=apply_mapping(context))
     row = assemble(context)
-    region = _region(context)
-    if isinstance(region, Refusal):
-        return region
+    try:
+        region = _region(context)
+    except RegionFaultError as error:
+        return Refusal(f"row:region:{error.fault}", error.message)
+    row["s_region"] = shape_text(region)
     broken = check(row, region)
     if broken is not None:
         return Refusal(f"row:{broken.rule}", broken.message)
@@ -252,17 +255,19 @@ def assemble(context: Context) -> dict[str, str | int | float | None]:
     return row | given
 
 
-def _region(context: Context) -> Region | Refusal:
+def _region(context: Context) -> Region:
+    """Give the canonical footprint: that of the mapping, else that of the coordinates.
+
+    Raises
+    ------
+    RegionFaultError
+        If it is none.
+    """
     text = context.given_text("s_region")
-    if text is None:
-        return context.footprint.region
-    try:
-        shape = parse_shape(text, "s_region")
-    except UsageError as error:
-        return Refusal("row:region", error.message)
-    if isinstance(shape, Circle | Polygon | Range):
-        return shape
-    return Refusal("row:region", "s_region has no extent")
+    found = canonical(context.footprint.region) if text is None else canonical_text(text)
+    for note in found.notes:
+        context.note(f"s_region: {note}")
+    return found.region
 
 
 class _LazyReader(RangeReader):

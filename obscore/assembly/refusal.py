@@ -35,7 +35,8 @@ class Refusal:
     """Why a file or one of its products makes no row."""
 
     reason: str
-    """One of `REASONS`, for ``row`` with the rule's name: ``row:order``."""
+    """One of `REASONS`, for ``row`` with the rule's name: ``row:order``. The fault of a footprint
+    (`vodal.canonical.FAULTS`) follows after that: ``row:region:no-area``."""
     message: str
 
 

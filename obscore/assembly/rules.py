@@ -13,7 +13,7 @@ from obscore.sources.base import Facts
 
 __all__ = ["Rules", "rules_for"]
 
-_LINE_VERSION = 1
+_LINE_VERSION = 2
 """Raised when the line makes other rows of the same files, so that they are read anew."""
 
 

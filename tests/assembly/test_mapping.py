@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from obscore.assembly.rules import rules_for
 from obscore.columns import COLUMN_NAMES
 from obscore.settings import ColumnMapping, ObsCoreSettings
+from vodal.regions import shape_text
 
 
 def settings_with(mapping, **collection):
@@ -186,9 +187,31 @@ def test_a_rule_that_breaks_the_row_refuses_the_file(tmp_path, image_writer, rea
     assert "outside s_region" in refusal.message
     refusal = read_outcome(path, settings_with({"t_min": 9.0, "t_max": 8.0})).refusal
     assert refusal.reason == "row:order"
-    assert read_outcome(path, settings_with({"s_region": "CIRCLE nonsense"})).refusal.reason == (
-        "row:region"
-    )
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    ("CIRCLE nonsense", "row:region:text"),
+    ("POLYGON ICRS 1 0 2 0 3 0", "row:region:no-area"),
+    ("POLYGON ICRS 1 0 2 0 3 NaN", "row:region:not-finite"),
+])  # fmt: skip
+def test_a_footprint_that_is_none_is_refused_by_the_name_of_its_fault(
+    tmp_path, image_writer, read_outcome, text, reason
+):
+    path = image_writer(tmp_path / "x.fits")
+    assert read_outcome(path, settings_with({"s_region": text})).refusal.reason == reason
+
+
+def test_text_and_region_of_a_mended_footprint_are_the_same(tmp_path, image_writer, read_outcome):
+    path = image_writer(tmp_path / "x.fits")
+    plain = read_outcome(path, ObsCoreSettings()).file.observations[0]
+    assert plain.row["s_region"] == shape_text(plain.region)
+    (a, b, c, d) = (f"{ra!r} {dec!r}" for ra, dec in plain.region.vertices)
+    crossed = f"POLYGON FK5 {a} {c} {b} {d}"
+    file = read_outcome(path, settings_with({"s_region": crossed})).file
+    assert "s_region: the polygon's sides crossed" in " ".join(file.notes)
+    (mended,) = file.observations
+    assert mended.row["s_region"] == shape_text(mended.region)
+    assert set(mended.region.vertices) == set(plain.region.vertices)
 
 
 def test_other_facts_of_a_file_make_other_rows():
