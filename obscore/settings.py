@@ -1,242 +1,21 @@
-"""Settings of the catalogue: collections, the mapping of headers to columns, bands, ingest.
-
-The mapping is declarative. A column's rule is a text or a table:
-
-- ``"keyword:EXPTIME"``  the value of a header card
-- ``"fact:visit"``  what the source tells of the file: a column of a table, a part of a data id
-- ``"{OBJECT}-{FILTER}"``  a template of header cards and of the file's name
-- anything else  a constant
-- ``{ keyword = "EXP", unit = "ms" }``  and so on, see `ColumnRule`
-
-Everything is checked when the settings are loaded, and a fault is named by its key path.
-"""
+"""Settings of the catalogue: collections, bands, ingest; the mapping's are in `obscore.mapping`."""
 
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    create_model,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, SecretStr
 
-from obscore.columns import COLUMNS, ObsCoreColumn
+from obscore.mapping.band import Bands
+from obscore.mapping.document import Presets
+from obscore.mapping.rules import ColumnMapping, FileRule
 from vodal.access.rules import AccessRule
 from vodal.settings import Settings
 
-__all__ = [
-    "DATAPRODUCT_TYPES",
-    "FILE_FACTS",
-    "RESERVED",
-    "BandSettings",
-    "CollectionSettings",
-    "ColumnMapping",
-    "ColumnRule",
-    "FileRule",
-    "IngestSettings",
-    "ObsCoreSettings",
-    "rules_of",
-]
+__all__ = ["CollectionSettings", "IngestSettings", "ObsCoreSettings"]
 
-DATAPRODUCT_TYPES = (
-    "image", "cube", "spectrum", "sed", "timeseries", "visibility", "event", "measurements",
-)  # fmt: skip
-"""Vocabulary of ObsCore 1.1 section 3.3.1."""
-
-FILE_FACTS = ("path", "folder", "name", "stem", "collection", "label")
-"""Names that a template may use beside header keywords; keywords are in upper case."""
-
-RESERVED = {
-    "access_url": "it is made from the site's address when a row is read",
-    "access_format": "every row gives its DataLink document",
-}
-"""Columns that no mapping may set, and why."""
-
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}|[A-Z0-9 _.\-]{1,68}")
 _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~*'()+=-]{2,}")
-
-
-def _one_or_many(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-def _scalar(value: Any) -> Any:
-    if isinstance(value, str | int | float | bool):
-        return value
-    raise ValueError("a constant is a text, a number, true or false")
-
-
-Keywords = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
-Scalar = Annotated[Any, AfterValidator(_scalar)]
-
-
-class ColumnRule(Settings):
-    """Where a column's value comes from: just one of keyword, fact, template, match, value.
-
-    A rule that finds nothing (no such card, a value that is not in the table) leaves the column
-    to what the assembly line finds by itself, unless ``default`` is given.
-    """
-
-    keyword: Keywords | None = None
-    """Header keyword, or several of which the first with a value is taken. Looked up in the
-    image's header, then in the primary header."""
-    fact: Keywords | None = None
-    """Name of something that the source tells of the file, or several of which the first with a
-    value is taken."""
-    template: str | None = None
-    """Text with ``{KEYWORD}`` in it, and ``{path}``, ``{folder}``, ``{name}``, ``{stem}``,
-    ``{collection}``, ``{label}`` of the file, and ``{fact:NAME}``. A missing card or fact makes the
-    whole find nothing."""
-    match: str | None = None
-    """Regular expression that is searched in the file's relative path; its first group (or the
-    whole match) is the value."""
-    value: Annotated[Any, AfterValidator(lambda v: v if v is None else _scalar(v))] = None
-    """Constant."""
-    table: dict[str, Scalar] | None = None
-    """Replaces the value found by that of this table; what is not in it counts as not found."""
-    factor: float | None = None
-    """Multiplies a number found."""
-    offset: float | None = None
-    """Is added to a number found, after the factor."""
-    unit: str | None = None
-    """Unit of the number found (``ms``, ``Angstrom``, ``GHz`` ...); it is converted to the unit of
-    the column, frequencies and energies to wavelengths."""
-    default: Annotated[Any, AfterValidator(lambda v: v if v is None else _scalar(v))] = None
-    """Value if nothing is found, in the unit of the column."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, given: Any) -> Any:
-        if not isinstance(given, str):
-            return {"value": given} if isinstance(given, int | float | bool) else given
-        if given.startswith("keyword:"):
-            names = tuple(name.strip() for name in given.removeprefix("keyword:").split(","))
-            return {"keyword": names}
-        if given.startswith("fact:"):
-            return {"fact": tuple(name.strip() for name in given.removeprefix("fact:").split(","))}
-        return {"template": given} if "{" in given else {"value": given}
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        sources = [self.keyword, self.fact, self.template, self.match, self.value]
-        if sum(source is not None for source in sources) != 1:
-            raise ValueError("give one of keyword, fact, template, match or value")
-        for keyword in self.keyword or ():
-            if not _KEYWORD.fullmatch(keyword):
-                raise ValueError(f"'{keyword}' is no FITS keyword")
-        if self.fact is not None and not all(self.fact):
-            raise ValueError("a fact has a name")
-        if self.template is not None:
-            _check_template(self.template)
-        if self.match is not None:
-            try:
-                re.compile(self.match)
-            except re.error as error:
-                raise ValueError(f"match is no regular expression: {error}") from None
-        return self
-
-
-def _check_template(template: str) -> None:
-    if re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
-        raise ValueError("the braces of the template do not pair up")
-    for name in _PLACEHOLDER.findall(template):
-        if re.fullmatch(r"fact:.+", name):
-            continue
-        if name not in FILE_FACTS and not _KEYWORD.fullmatch(name):
-            raise ValueError(
-                f"the template names '{name}'; it takes header keywords in upper case, "
-                f"'fact:NAME', or {', '.join(FILE_FACTS)}"
-            )
-
-
-def _check_rule(item: ObsCoreColumn, rule: ColumnRule | None) -> ColumnRule | None:
-    """Check a rule against the column that it fills."""
-    if rule is None:
-        return None
-    if item.name in RESERVED:
-        raise ValueError(f"the column cannot be set: {RESERVED[item.name]}")
-    number = item.column.datatype != "char"
-    if not number and (rule.unit, rule.factor, rule.offset) != (None, None, None):
-        raise ValueError("the column is a text; unit, factor and offset are for numbers")
-    constants = [rule.value, rule.default, *(rule.table or {}).values()]
-    for constant in (c for c in constants if c is not None):
-        _check_constant(item, constant, scaled=rule.unit is not None or rule.factor is not None)
-    if rule.unit is not None:
-        _check_unit(item, rule.unit)
-    return rule
-
-
-def _check_constant(item: ObsCoreColumn, constant: Any, *, scaled: bool) -> None:
-    is_time = item.name in {"t_min", "t_max"}
-    if item.column.datatype == "char":
-        if not isinstance(constant, str):
-            raise ValueError(f"the column is a text, and {constant!r} is none")
-    elif isinstance(constant, bool) or not isinstance(constant, int | float):
-        if not (is_time and isinstance(constant, str)):
-            raise ValueError(f"the column is a number, and {constant!r} is none")
-    elif item.column.datatype in {"int", "long"} and constant != int(constant) and not scaled:
-        raise ValueError(f"the column is a whole number, and {constant!r} is none")
-    if item.name == "calib_level" and constant not in range(5):
-        raise ValueError(f"calib_level is 0, 1, 2, 3 or 4, not {constant!r}")
-    if item.name == "dataproduct_type" and constant not in DATAPRODUCT_TYPES:
-        raise ValueError(f"'{constant}' is none of {', '.join(DATAPRODUCT_TYPES)}")
-
-
-def _check_unit(item: ObsCoreColumn, unit: str) -> None:
-    # Only a mapping with units pays for loading the table of units.
-    from obscore.assembly.units import conversion  # noqa: PLC0415
-
-    conversion(unit, item.column.unit or "", spectral=item.name in {"em_min", "em_max"})
-
-
-if TYPE_CHECKING:
-
-    class ColumnMapping(Settings):
-        """Rules by column name; see `rules_of`."""
-else:
-    ColumnMapping = create_model(
-        "ColumnMapping",
-        __base__=Settings,
-        __doc__="Rules by column name of ``ivoa.obscore``.",
-        **{
-            item.name: (
-                Annotated[ColumnRule | None, AfterValidator(partial(_check_rule, item))],
-                None,
-            )
-            for item in COLUMNS
-        },
-    )
-    ColumnMapping.__module__ = __name__
-
-
-def rules_of(mapping: ColumnMapping) -> dict[str, ColumnRule]:
-    """Give the rules of a mapping that are set, by column."""
-    rules = {name: getattr(mapping, name) for name in sorted(mapping.model_fields_set)}
-    return {name: rule for name, rule in rules.items() if rule is not None}
-
-
-class FileRule(Settings):
-    """What holds for some files of a collection."""
-
-    pattern: str
-    """Glob over the path below the collection's folder: ``*_coadd.fits``, ``raw/*``. ``*``
-    crosses folders."""
-    skip: bool = False
-    """Leave these files out."""
-    mapping: ColumnMapping = ColumnMapping()
-    """Rules for these files; they go before the collection's."""
-
-    def fits(self, relative: str) -> bool:
-        """Tell whether a file is one of these."""
-        return fnmatchcase(relative, self.pattern)
 
 
 class CollectionSettings(Settings):
@@ -248,31 +27,19 @@ class CollectionSettings(Settings):
     calib_level: int = Field(2, ge=0, le=4)
     """Calibration level of files that do not tell their own: 0 raw in an instrument's format,
     1 raw, 2 calibrated, 3 combined or resampled, 4 analysis."""
+    preset: Presets = ()
+    """Mappings of instruments that come with Skylane, by name: one, or several of which the first
+    goes before the others. ``skylane mapping presets`` lists them."""
+    mapping_file: str | None = None
+    """File with a mapping of this collection (``mapping``, ``files``, ``bands``, ``calib_level``,
+    ``preset``); by default ``skylane-mapping.toml`` in the folder, if there is one. What is set
+    here goes before it, and it goes before the presets."""
     mapping: ColumnMapping = ColumnMapping()
     """Rules for all files of the collection."""
     files: tuple[FileRule, ...] = ()
     """Rules for some files; of several that fit, the later goes before the earlier."""
     access: AccessRule | None = None
     """Who may have and know of its images; by default as `access.others` says."""
-
-
-def _wavelength_order(band: BandSettings) -> BandSettings:
-    if band.min_nm >= band.max_nm:
-        raise ValueError("min_nm must be less than max_nm")
-    return band
-
-
-class BandSettings(Settings):
-    """A filter that the built-in table lacks, or has otherwise."""
-
-    min_nm: float = Field(gt=0)
-    """Shortest wavelength in vacuum, at half of the peak, in nm."""
-    max_nm: float = Field(gt=0)
-    """Longest wavelength."""
-    name: str | None = None
-    """What the ``filter`` column says; by default the key."""
-    instrument: str | None = None
-    """Regular expression: only for instruments or telescopes whose name it is found in."""
 
 
 def _check_token(token: SecretStr | None) -> SecretStr | None:
@@ -334,9 +101,7 @@ class ObsCoreSettings(Settings):
     """By name. A folder that belongs to none makes a collection of the folder's name."""
     mapping: ColumnMapping = ColumnMapping()
     """Rules for all collections; a collection's own go before them."""
-    bands: dict[str, Annotated[BandSettings, AfterValidator(_wavelength_order)]] = Field(
-        default_factory=dict
-    )
+    bands: Bands = Field(default_factory=dict)
     """Filters by the text of the FILTER card (case does not matter); they go before the built-in
     table."""
     ingest: IngestSettings = IngestSettings()

@@ -22,7 +22,7 @@ from hips.part import Part
 from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
-from obscore.sources.choice import configured_sources, source_of
+from obscore.sources.choice import configured_sources, source_of, with_folders
 from obscore.sources.fits import FolderSource
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
@@ -62,6 +62,7 @@ def ingest_folders(
         raise UsageError("--poll says how to watch; give --watch too")
     settings = load_settings(site_path)
     sources = _sources(folders, collection, settings.obscore)
+    catalogue = with_folders(settings.obscore, sources)
     site = SiteFolder(site_path)
     backend = site.prepare(settings.store)
     site.reports.mkdir(exist_ok=True)
@@ -69,7 +70,7 @@ def ingest_folders(
     report_path = report_path or site.reports / f"ingest-{stamp}.jsonl"
     if watch:
         watch_folders(
-            console, site, backend, sources, settings.obscore, report_path,
+            console, site, backend, sources, catalogue, report_path,
             workers=workers, prune=prune, poll_seconds=poll_seconds,
         )  # fmt: skip
         console.print(f"  Report: {report_path}", soft_wrap=True)
@@ -80,7 +81,7 @@ def ingest_folders(
             for source in sources:
                 with step(console, f"Ingesting {source.collection}") as progress:
                     summary = ingest(
-                        source, store, settings.obscore, workers=workers, dry_run=dry_run,
+                        source, store, catalogue, workers=workers, dry_run=dry_run,
                         prune=prune, report=report, progress=progress,
                     )  # fmt: skip
                 for line in summary.lines():

@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from obscore.settings import BandSettings
+from obscore.mapping.band import BandSettings
 
 __all__ = ["Band", "BandTable", "band_table"]
 
@@ -67,10 +67,11 @@ class BandTable:
     Parameters
     ----------
     own
-        Bands of the settings by the filter's text in lower case.
+        Bands of the settings by the filter's text in lower case; of several such tables the first
+        goes before the others.
     """
 
-    def __init__(self, own: dict[str, BandSettings]) -> None:
+    def __init__(self, *own: dict[str, BandSettings]) -> None:
         self._own = own
         self._systems, self._hst = _builtin()
 
@@ -116,12 +117,14 @@ class BandTable:
         return Band(text[:64], None, None)
 
     def _of_settings(self, text: str, instrument: str) -> Band | None:
-        own = self._own.get(text.lower())
-        if own is None:
-            return None
-        if own.instrument and not re.search(own.instrument, instrument, re.IGNORECASE):
-            return None
-        return Band(own.name or text, _metres(own.min_nm, 1e-9), _metres(own.max_nm, 1e-9))
+        for table in self._own:
+            own = table.get(text.lower())
+            if own is None:
+                continue
+            if own.instrument and not re.search(own.instrument, instrument, re.IGNORECASE):
+                continue
+            return Band(own.name or text, _metres(own.min_nm, 1e-9), _metres(own.max_nm, 1e-9))
+        return None
 
     def _of_table(self, word: str, instrument: str) -> Band | None:
         known = [
@@ -181,11 +184,11 @@ def _builtin() -> tuple[tuple[_System, ...], dict[str, Band]]:
     return tuple(systems), hst
 
 
-@lru_cache(maxsize=8)
-def _cached(own: tuple[tuple[str, BandSettings], ...]) -> BandTable:
-    return BandTable(dict(own))
+@lru_cache(maxsize=64)
+def _cached(own: tuple[tuple[tuple[str, BandSettings], ...], ...]) -> BandTable:
+    return BandTable(*(dict(table) for table in own))
 
 
-def band_table(own: dict[str, BandSettings]) -> BandTable:
+def band_table(*own: dict[str, BandSettings]) -> BandTable:
     """Give the table with the bands of the settings; the same one for the same settings."""
-    return _cached(tuple(sorted(own.items(), key=lambda item: item[0])))
+    return _cached(tuple(tuple(sorted(table.items(), key=lambda item: item[0])) for table in own))

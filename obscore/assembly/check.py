@@ -11,7 +11,7 @@ from typing import NamedTuple
 from obscore.assembly.context import Values
 from obscore.assembly.polarization import CANONICAL
 from obscore.columns import COLUMNS
-from obscore.settings import DATAPRODUCT_TYPES
+from obscore.mapping.rules import DATAPRODUCT_TYPES
 from vodal.regions import Point, Region
 from vodal.sphere import contains
 

@@ -9,8 +9,8 @@ from obscore.assembly.context import Context, as_number
 from obscore.assembly.time import read_moment
 from obscore.assembly.units import conversion
 from obscore.columns import COLUMNS
+from obscore.mapping.rules import ColumnRule
 from obscore.observation import Value
-from obscore.settings import ColumnRule
 
 __all__ = ["apply_mapping"]
 
@@ -24,7 +24,8 @@ def apply_mapping(context: Context) -> dict[str, Value]:
     A value that does not fit its column is left out, with a note.
     """
     row: dict[str, Value] = {}
-    for name, rule in context.rules.mapping_for(context.candidate.relative).items():
+    for name, placed in context.rules.mapping_for(context.candidate.relative).items():
+        rule = placed.rule
         found = _convert(context, name, rule, _find(context, rule))
         if found is None and rule.default is not None:
             found = _typed(name, rule.default)

@@ -229,7 +229,7 @@ def _product(
     headers = [hdu.image_values] if hdu.number == 0 else [hdu.image_values, index.hdus[0].values]
     context = Context(
         candidate, index, group, several, Cards(headers), wcs, outline, rules,
-        band_table(rules.bands),
+        band_table(*rules.bands),
     )  # fmt: skip
     context = replace(context, given=apply_mapping(context))
     row = assemble(context)

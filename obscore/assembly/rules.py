@@ -1,20 +1,74 @@
-"""The settings that hold for one collection, and their digest."""
+"""The settings that hold for one collection, and their digest.
+
+They come in layers, of which the first goes before the others: the site's own (``skylane.toml``),
+the mapping file of the collection or beside its data, the presets that either names.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 
-from obscore.settings import BandSettings, ColumnRule, FileRule, ObsCoreSettings, rules_of
+from typing_extensions import override
+
+from obscore.mapping.band import BandSettings
+from obscore.mapping.document import BESIDE, MappingDocument, preset, read_document
+from obscore.mapping.rules import ColumnRule, FileRule, rules_of
+from obscore.settings import CollectionSettings, ObsCoreSettings
 from obscore.sources.base import Facts
 
-__all__ = ["Rules", "rules_for"]
+__all__ = ["Layer", "PlacedRule", "Rules", "rules_for"]
 
 _LINE_VERSION = 2
 """Raised when the line makes other rows of the same files, so that they are read anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedRule:
+    """A rule and where it stands."""
+
+    rule: ColumnRule
+    place: str
+    """Such as ``obscore.collections.deep.mapping.filter`` or ``preset decam: mapping.filter``."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one place says of a collection."""
+
+    mapping: dict[str, PlacedRule] = field(default_factory=dict)
+    files: tuple[FileRule, ...] = ()
+    files_place: str = ""
+    """What keys of the rules for some files begin with."""
+    bands: dict[str, BandSettings] = field(default_factory=dict)
+    """By the filter's text in lower case."""
+
+    def skips(self, relative: str) -> bool | None:
+        """Tell whether a file is to be left out; None if nothing is said of it.
+
+        The last rule that fits decides.
+        """
+        fitting = [rule for rule in self.files if rule.fits(relative)]
+        if not fitting or not any("skip" in rule.model_fields_set for rule in fitting):
+            return None
+        return fitting[-1].skip
+
+    def fitting(self, relative: str) -> tuple[int, ...]:
+        """Give the numbers of the rules for some files that fit a file."""
+        return tuple(number for number, rule in enumerate(self.files) if rule.fits(relative))
+
+    def merged(self, fitting: Sequence[int]) -> dict[str, PlacedRule]:
+        """Give the rules by column for a file that so many rules for some files fit."""
+        merged = dict(self.mapping)
+        for number in fitting:
+            place = f"{self.files_place}{number}.mapping."
+            merged |= _placed(rules_of(self.files[number].mapping), place)
+        return merged
 
 
 @dataclass(frozen=True)
@@ -24,50 +78,121 @@ class Rules:
     authority: str
     collection: str
     calib_level: int
-    mapping: dict[str, ColumnRule]
-    """The collection's own before those of all collections."""
-    files: tuple[FileRule, ...]
-    bands: dict[str, BandSettings]
+    layers: tuple[Layer, ...]
+    """The first goes before the others."""
     digest: str
+    """Of all that holds for every file, the rules of columns apart."""
+    _merged: dict[tuple[tuple[int, ...], ...], tuple[dict[str, PlacedRule], str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """Rules of columns with their digest, by the rules for some files that fit."""
+
+    @override
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_merged": {}}
+
+    @property
+    def bands(self) -> tuple[dict[str, BandSettings], ...]:
+        """The bands of all layers."""
+        return tuple(layer.bands for layer in self.layers)
 
     def skips(self, relative: str) -> bool:
-        """Tell whether a file is to be left out; the last rule that fits decides."""
-        fitting = [rule for rule in self.files if rule.fits(relative)]
-        return bool(fitting) and fitting[-1].skip
+        """Tell whether a file is to be left out."""
+        said = (layer.skips(relative) for layer in self.layers)
+        return next((skips for skips in said if skips is not None), False)
 
-    def mapping_for(self, relative: str) -> dict[str, ColumnRule]:
+    def mapping_for(self, relative: str) -> dict[str, PlacedRule]:
         """Give the rules for a file by column."""
-        merged = dict(self.mapping)
-        for rule in self.files:
-            if rule.fits(relative):
-                merged |= rules_of(rule.mapping)
-        return merged
+        return self._fitting(relative)[0]
 
     def digest_for(self, relative: str, facts: Facts | None = None) -> str:
         """Give the digest of all that makes the rows of a file, its own bytes apart."""
         told = json.dumps(dict(facts), sort_keys=True) if facts else ""
-        return hashlib.sha256(f"{self.digest}\n{relative}{told}".encode()).hexdigest()[:20]
+        text = f"{self.digest}{self._fitting(relative)[1]}\n{relative}{told}"
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def _fitting(self, relative: str) -> tuple[dict[str, PlacedRule], str]:
+        fitting = tuple(layer.fitting(relative) for layer in self.layers)
+        found = self._merged.get(fitting)
+        if found is None:
+            merged: dict[str, PlacedRule] = {}
+            for layer, numbers in zip(reversed(self.layers), reversed(fitting), strict=True):
+                merged |= layer.merged(numbers)
+            told = {name: placed.rule.model_dump() for name, placed in merged.items()}
+            digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+            found = self._merged.setdefault(fitting, (merged, digest))
+        return found
 
 
 def rules_for(settings: ObsCoreSettings, collection: str) -> Rules:
-    """Give what holds for a collection, configured or not."""
-    own = settings.collections.get(collection)
-    mapping = rules_of(settings.mapping) | (rules_of(own.mapping) if own else {})
-    file_rules = own.files if own else ()
-    calib_level = own.calib_level if own else 2
-    bands = {name.strip().lower(): band for name, band in settings.bands.items()}
+    """Give what holds for a collection, configured or not.
+
+    Raises
+    ------
+    SettingsError
+        If its mapping file cannot be read, or is wrong; names file and key.
+    """
+    own = settings.collections.get(collection) or CollectionSettings()
+    layers = [_site_layer(settings, collection, own)]
+    levels = [own.calib_level] if "calib_level" in own.model_fields_set else []
+    for place, document in _documents(own):
+        layers.append(_layer(place, document))
+        levels += [] if document.calib_level is None else [document.calib_level]
+    calib_level = (*levels, own.calib_level)[0]
     told = {
         "version": _LINE_VERSION,
         "bands_table": _bands_digest(),
         "authority": settings.authority,
         "collection": collection,
         "calib_level": calib_level,
-        "mapping": {name: rule.model_dump() for name, rule in mapping.items()},
-        "files": [rule.model_dump() for rule in file_rules],
-        "bands": {name: band.model_dump() for name, band in sorted(bands.items())},
+        "bands": [
+            {name: band.model_dump() for name, band in sorted(layer.bands.items())}
+            for layer in layers
+            if layer.bands
+        ],
     }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    return Rules(settings.authority, collection, calib_level, mapping, file_rules, bands, digest)
+    return Rules(settings.authority, collection, calib_level, tuple(layers), digest)
+
+
+def _site_layer(settings: ObsCoreSettings, collection: str, own: CollectionSettings) -> Layer:
+    key = f"obscore.collections.{collection}."
+    mapping = _placed(rules_of(settings.mapping), "obscore.mapping.")
+    mapping |= _placed(rules_of(own.mapping), f"{key}mapping.")
+    return Layer(mapping, own.files, f"{key}files.", _lower(settings.bands))
+
+
+def _layer(place: str, document: MappingDocument) -> Layer:
+    mapping = _placed(rules_of(document.mapping), f"{place}: mapping.")
+    return Layer(mapping, document.files, f"{place}: files.", _lower(document.bands))
+
+
+def _documents(own: CollectionSettings) -> Iterator[tuple[str, MappingDocument]]:
+    """Give the mapping file, then the presets that it or the settings name, each once."""
+    names = list(own.preset)
+    beside = Path(own.folder, BESIDE) if own.folder is not None else None
+    if own.mapping_file is not None:
+        path = Path(own.mapping_file)
+        document = read_document(path)
+    elif beside is not None and beside.exists():
+        path = beside
+        document = read_document(path, beside=True)
+    else:
+        path, document = Path(), None
+    if document is not None:
+        yield str(path), document
+        names += document.preset
+    for name in dict.fromkeys(names):
+        found = preset(name)
+        yield f"preset {name}", found
+
+
+def _placed(rules: dict[str, ColumnRule], prefix: str) -> dict[str, PlacedRule]:
+    return {name: PlacedRule(rule, f"{prefix}{name}") for name, rule in rules.items()}
+
+
+def _lower(bands: dict[str, BandSettings]) -> dict[str, BandSettings]:
+    return {name.strip().lower(): band for name, band in bands.items()}
 
 
 @lru_cache(maxsize=1)

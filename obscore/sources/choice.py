@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from obscore.settings import ObsCoreSettings
+from obscore.settings import CollectionSettings, ObsCoreSettings
 from obscore.sources.fits import FolderSource
 from vodal.errors import UsageError
 
-__all__ = ["configured_sources", "source_of"]
+__all__ = ["configured_sources", "source_of", "with_folders"]
 
 
 def source_of(path: Path, settings: ObsCoreSettings) -> FolderSource:
@@ -45,3 +46,18 @@ def configured_sources(settings: ObsCoreSettings) -> tuple[FolderSource, ...]:
         for name, item in sorted(settings.collections.items())
         if item.folder is not None
     )
+
+
+def with_folders(settings: ObsCoreSettings, sources: Iterable[object]) -> ObsCoreSettings:
+    """Give the settings with the folders of sources whose collections name none.
+
+    So a mapping beside the data holds also where a user names the folder alone.
+    """
+    collections = dict(settings.collections)
+    for source in sources:
+        if isinstance(source, FolderSource):
+            own = collections.get(source.collection, CollectionSettings())
+            if own.folder is None:
+                folder = {"folder": str(source.root)}
+                collections[source.collection] = own.model_copy(update=folder)
+    return settings.model_copy(update={"collections": collections})

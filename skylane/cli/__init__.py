@@ -2,7 +2,7 @@
 
 - `frame`   what all commands have in common
 - `root`    those in no group: ``demo``, ``init``, ``ingest``, ``serve``, ``query``, ``cut``
-- `hips`, `store`, `jobs`, `tables`  a group each
+- `hips`, `store`, `jobs`, `tables`, `mapping`  a group each
 
 What they do is in `skylane.commands` and in the module of each larger one: `cutting`, `query` ...
 The modules that do the work are imported by the command that needs them, so that ``--help`` and a
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from skylane.cli.hips import hips_group
 from skylane.cli.jobs import jobs_group
+from skylane.cli.mapping import mapping_group
 from skylane.cli.root import main
 from skylane.cli.store import store_group
 from skylane.cli.tables import table_group
 
 __all__ = ["main"]
 
-for _group in (hips_group, jobs_group, store_group, table_group):
+for _group in (hips_group, jobs_group, mapping_group, store_group, table_group):
     main.add_command(_group)

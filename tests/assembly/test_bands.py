@@ -8,7 +8,8 @@ from importlib.resources import files
 import pytest
 
 from obscore.assembly.bands import band_table
-from obscore.settings import BandSettings, ObsCoreSettings
+from obscore.mapping.band import BandSettings
+from obscore.settings import ObsCoreSettings
 
 
 @pytest.mark.parametrize(

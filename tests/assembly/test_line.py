@@ -286,7 +286,7 @@ def test_files_left_out_by_the_settings(folder, memory_store):
     settings = ObsCoreSettings.model_validate({"collections": {"deep": deep}})
     summary, reports = run(folder, memory_store, settings, prune=True)
     assert reports["sub/b.fits"].status == "skipped"
-    assert summary.statuses == {"updated": 2, "skipped": 1, "removed": 1}
+    assert summary.statuses == {"unchanged": 2, "skipped": 1, "removed": 1}
     assert len(memory_store.files) == 2
 
 

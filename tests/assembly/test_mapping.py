@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from obscore.assembly.rules import rules_for
 from obscore.columns import COLUMN_NAMES
-from obscore.settings import ColumnMapping, ObsCoreSettings
+from obscore.mapping.rules import ColumnMapping
+from obscore.settings import ObsCoreSettings
 from vodal.regions import shape_text
 
 

@@ -14,7 +14,9 @@ import pytest
 from obscore.assembly.check import RULES
 from obscore.assembly.refusal import REASONS
 from obscore.assembly.report import Status
-from obscore.settings import FILE_FACTS, ColumnRule, ObsCoreSettings
+from obscore.mapping.document import parse_document
+from obscore.mapping.rules import FILE_FACTS, ColumnRule
+from obscore.settings import ObsCoreSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto-mapping.md").read_text("utf-8")
 
@@ -28,9 +30,20 @@ def test_page_names_everything():
     assert [name for name in names if name not in PAGE] == []
 
 
-@pytest.mark.parametrize("section", ["Collections", "The mapping", "Bands"])
-def test_examples_load(section):
+def examples_of(section):
     text = re.search(rf"## {section}\n(.*?)\n## ", PAGE, re.DOTALL)[1]
     blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)
-    data = tomllib.loads(textwrap.dedent("".join(blocks)))
+    return [textwrap.dedent(block) for block in blocks]
+
+
+@pytest.mark.parametrize("section", ["Collections", "The mapping", "Bands"])
+def test_examples_load(section):
+    data = tomllib.loads("".join(examples_of(section)))
     assert ObsCoreSettings.model_validate(data["obscore"])
+
+
+def test_examples_of_files_load():
+    settings, commands, document = examples_of("Presets, and mappings in files")
+    assert ObsCoreSettings.model_validate(tomllib.loads(settings)["obscore"])
+    assert all(line.startswith("skylane mapping ") for line in commands.splitlines() if line)
+    assert parse_document(document, "document").files[0].skip

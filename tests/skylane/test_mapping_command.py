@@ -1,0 +1,57 @@
+"""``skylane mapping``, and a mapping beside the data as a user of the command line has it."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from obscore.mapping.document import BESIDE, preset_names
+from skylane.cli import main
+from vodal.testing.skies import make_survey
+
+
+@pytest.fixture
+def run():
+    def call(*args, code=0):
+        done = CliRunner().invoke(main, [str(arg) for arg in args])
+        assert done.exit_code == code, done.output
+        assert not isinstance(done.exception, Exception)
+        return done.output
+
+    return call
+
+
+def test_presets_are_listed_shown_and_checked(run, tmp_path):
+    lines = run("mapping", "presets").splitlines()
+    assert [line.split()[0] for line in lines] == list(preset_names())
+    copy = tmp_path / BESIDE
+    copy.write_text(run("mapping", "show", "decam"), "utf-8")
+    said = run("mapping", "check", copy)
+    assert said.startswith(f"{copy}: sets calib_level, dataproduct_subtype, ")
+    assert "2 rules for some files" in said
+    assert "there is no preset 'deccam'; there are" in run("mapping", "show", "deccam", code=1)
+    copy.write_text("[mapping]\nt_exptim = 3", "utf-8")
+    said = run("mapping", "check", copy, code=1)
+    assert said == f"Error: {copy}: mapping.t_exptim: unknown key\n"
+
+
+def test_the_site_s_collections_are_checked(run, tmp_path):
+    settings = tmp_path / "skylane.toml"
+    assert "name a file, or give collections" in run("mapping", "check", "--site", tmp_path, code=1)
+    settings.write_text('[obscore.collections.deep]\npreset = "decam"\n', "utf-8")
+    assert run("mapping", "check", "--site", tmp_path).startswith("deep: sets calib_level, ")
+    settings.write_text('[obscore.collections.deep]\npreset = "x"\n', "utf-8")
+    said = run("mapping", "check", "--site", tmp_path, code=1)
+    assert "obscore.collections.deep.preset.0: Value error, there is no preset 'x'" in said
+
+
+def test_a_folder_with_its_mapping_is_ingested_without_settings(run, tmp_path):
+    data, site = tmp_path / "night", tmp_path / "site"
+    make_survey(data, exposures=1, size=64, seed=3)
+    (data / BESIDE).write_text("mapping = { obs_title = '{stem} of {collection}' }", "utf-8")
+    run("ingest", data, "--workers", 0, "--site", site)
+    query = "SELECT obs_title FROM ivoa.obscore"
+    assert " of night" in run("query", query, "-f", "csv", "--site", site)
+    (data / BESIDE).write_text("mapping = { obs_titl = 'x' }", "utf-8")
+    said = run("ingest", data, "--workers", 0, "--site", site, code=1)
+    assert said.endswith(f"Error: {data / BESIDE}: mapping.obs_titl: unknown key\n")
