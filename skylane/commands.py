@@ -22,6 +22,7 @@ from hips.part import Part
 from obscore.assembly.line import ingest
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
+from obscore.sources.base import Source
 from obscore.sources.choice import configured_sources, source_of, with_folders
 from obscore.sources.fits import FolderSource
 from skylane.demo import survey_folder
@@ -30,8 +31,9 @@ from skylane.progress import step
 from skylane.servers import METRICS_VARIABLE
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
-from skylane.watching import watch_folders
+from skylane.watching import watch_sources
 from vodal.errors import SettingsError, UsageError
+from vodal.storage import Storage
 
 __all__ = ["build_hips", "demo", "ingest_folders", "init", "serve"]
 
@@ -61,6 +63,7 @@ def ingest_folders(
     if poll_seconds is not None and not watch:
         raise UsageError("--poll says how to watch; give --watch too")
     settings = load_settings(site_path)
+    storage = Storage(settings.storage)
     sources = _sources(folders, collection, settings.obscore)
     catalogue = with_folders(settings.obscore, sources)
     site = SiteFolder(site_path)
@@ -69,9 +72,9 @@ def ingest_folders(
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     report_path = report_path or site.reports / f"ingest-{stamp}.jsonl"
     if watch:
-        watch_folders(
+        watch_sources(
             console, site, backend, sources, catalogue, report_path,
-            workers=workers, prune=prune, poll_seconds=poll_seconds,
+            storage=storage, workers=workers, prune=prune, poll_seconds=poll_seconds,
         )  # fmt: skip
         console.print(f"  Report: {report_path}", soft_wrap=True)
         return
@@ -82,7 +85,7 @@ def ingest_folders(
                 with step(console, f"Ingesting {source.collection}") as progress:
                     summary = ingest(
                         source, store, catalogue, workers=workers, dry_run=dry_run,
-                        prune=prune, report=report, progress=progress,
+                        prune=prune, report=report, progress=progress, storage=storage,
                     )  # fmt: skip
                 for line in summary.lines():
                     console.print(f"  {line}")
@@ -93,7 +96,7 @@ def ingest_folders(
 
 def _sources(
     folders: Sequence[Path], collection: str | None, settings: ObsCoreSettings
-) -> Sequence[FolderSource]:
+) -> Sequence[Source]:
     """Give what to catalogue: the folders named, else those of the settings."""
     if not folders:
         sources = configured_sources(settings)

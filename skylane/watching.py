@@ -17,28 +17,32 @@ from rich.console import Console
 from obscore.assembly.live import LiveLine
 from obscore.assembly.report import Summary, json_lines
 from obscore.settings import ObsCoreSettings
+from obscore.sources.base import Source
 from obscore.sources.fits import FolderSource
-from obscore.sources.watch import PollingWatch, Watch, is_remote
+from obscore.sources.polling import PollingWatch
+from obscore.sources.watch import Watch, is_remote
 from obscore.store.base import Backend
 from skylane.site import SiteFolder
 from vodal.errors import UsageError
+from vodal.storage import Storage
 
-__all__ = ["watch_folders"]
+__all__ = ["watch_sources"]
 
 
-def watch_folders(
+def watch_sources(
     console: Console,
     site: SiteFolder,
     backend: Backend,
-    sources: Sequence[FolderSource],
+    sources: Sequence[Source],
     settings: ObsCoreSettings,
     report_path: Path,
     *,
+    storage: Storage,
     workers: int | None,
     prune: bool,
     poll_seconds: float | None,
 ) -> None:
-    """Catalogue what folders hold, and then what lands in them, until SIGTERM or Ctrl-C.
+    """Catalogue what sources hold, and then what lands in them, until SIGTERM or Ctrl-C.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def watch_folders(
         If a source is no folder, or another process watches for the site.
     """
     for source in sources:
-        if not source.start.is_dir():
+        if isinstance(source, FolderSource) and not source.start.is_dir():
             raise UsageError(f"--watch takes folders, and {source.start} is none")
     if poll_seconds is not None:
         limits = settings.ingest.model_copy(update={"poll_seconds": poll_seconds})
@@ -64,10 +68,10 @@ def watch_folders(
             line = LiveLine(
                 sources, _watches(sources, settings, notice, poll=poll_seconds is not None),
                 store, settings, workers=workers, prune=prune, report=report, told=told,
-                notice=notice,
+                notice=notice, storage=storage,
             )  # fmt: skip
             console.print(
-                f"Watching {', '.join(str(source.start) for source in sources)}; stop with Ctrl-C.",
+                f"Watching {', '.join(source.place for source in sources)}; stop with Ctrl-C.",
                 soft_wrap=True,
                 markup=False,
             )
@@ -85,28 +89,33 @@ async def _run(line: LiveLine) -> Summary:
 
 
 def _watches(
-    sources: Sequence[FolderSource],
+    sources: Sequence[Source],
     settings: ObsCoreSettings,
     notice: Callable[[str], None],
     *,
     poll: bool,
-) -> list[tuple[Watch, Sequence[FolderSource]]]:
-    """Have the kernel tell of changes where it can; look through the other folders."""
+) -> list[tuple[Watch, Sequence[Source]]]:
+    """Have the kernel tell of changes where it can; look through the other sources."""
     seconds = settings.ingest.poll_seconds
+    folders = [source for source in sources if isinstance(source, FolderSource)]
     local = (
-        [] if poll or sys.platform != "linux" else [s for s in sources if not is_remote(s.start)]
+        []
+        if poll or sys.platform != "linux"
+        else [folder for folder in folders if not is_remote(folder.start)]
     )
-    watches: list[tuple[Watch, Sequence[FolderSource]]] = []
+    watches: list[tuple[Watch, Sequence[Source]]] = []
     if local:
         from obscore.sources.inotify import InotifyWatch  # noqa: PLC0415 - of Linux alone
 
         watches.append((InotifyWatch(local), local))
-    others = [source for source in sources if source not in local]
-    if others:
-        if not poll:
-            names = ", ".join(str(source.start) for source in others)
-            notice(f"looked through every {seconds:g} s, as on a network file system: {names}")
-        watches.append((PollingWatch(others, seconds), others))
+    far = [folder for folder in folders if folder not in local]
+    if far and not poll:
+        names = ", ".join(folder.place for folder in far)
+        notice(f"looked through every {seconds:g} s, as on a network file system: {names}")
+    # One that takes long, or does not answer, holds up no other.
+    watches += [
+        (PollingWatch([source], seconds), [source]) for source in sources if source not in local
+    ]
     return watches
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from obscore.assembly.batch import Batch
 from obscore.assembly.line import OURS
 from obscore.assembly.read import Outcome
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.survey import vanished_message
-from obscore.sources.base import Candidate, Problem
-from obscore.sources.fits import FolderSource
+from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
 from vodal.storage import is_local, local_path
 
@@ -24,19 +21,23 @@ __all__ = ["Delivered", "Delivery", "Lost", "Read"]
 class Read:
     """A file that was read."""
 
-    source: FolderSource
-    path: str
+    source: Source
     candidate: Candidate
     outcome: Outcome
+
+    @property
+    def uri(self) -> str:
+        """Of the file."""
+        return self.candidate.uri
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
     """A file, or all below a folder, that is not there any more."""
 
-    source: FolderSource
-    path: str
-    is_folder: bool = False
+    source: Source
+    uri: str
+    """Of a folder it ends in ``/``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Delivered:
 
     summary: Summary
     stale: tuple[Read, ...]
-    """Files that changed since they were read; nothing of them was written."""
+    """Files that changed since they were read, as they are now; nothing of them was written."""
 
 
 class Delivery:
@@ -90,9 +91,8 @@ class Delivery:
         """
         summary, reports = Summary(), list[FileReport]()
         reads = [item for item in items if isinstance(item, Read)]
-        stale = [_is_stale(read) for read in reads]
-        fresh = [read for read, is_stale in zip(reads, stale, strict=True) if not is_stale]
-        self._write(fresh, reports.append)
+        stale = {read.uri: newer for read in reads if (newer := _newer(read)) is not None}
+        self._write([read for read in reads if read.uri not in stale], reports.append)
         self._withdraw([item for item in items if isinstance(item, Lost)], reports.append)
         for item in items:
             if isinstance(item, FileReport):
@@ -101,13 +101,13 @@ class Delivery:
         for report in reports:
             summary.add(report)
             self._report(report)
-        return Delivered(summary, tuple(itertools.compress(reads, stale)))
+        return Delivered(summary, tuple(stale.values()))
 
     def _write(self, reads: Sequence[Read], tell: Reporter) -> None:
         known = self._store.known_among([read.candidate.uri for read in reads])
         batch = Batch(
             self._store, tell, len(reads) + 1, float("inf"),
-            gone=lambda uri: is_local(uri) and not local_path(uri).exists(),
+            gone=lambda uri: _is_gone(uri, dict.fromkeys(read.source for read in reads)),
         )  # fmt: skip
         for read in reads:
             before = known.get(read.candidate.uri)
@@ -133,33 +133,27 @@ class Delivery:
                 message = vanished_message(source, uri) + keep
                 tell(FileReport(uri, "", known.collection, status, message=message))
 
-    def _known_lost(self, source: FolderSource, lost: Sequence[Lost]) -> dict[str, KnownFile]:
-        found = self._store.known_among(
-            [source.uri_of(item.path) for item in lost if not item.is_folder]
-        )
+    def _known_lost(self, source: Source, lost: Sequence[Lost]) -> dict[str, KnownFile]:
+        found = self._store.known_among([one.uri for one in lost if not one.uri.endswith("/")])
         for item in lost:
-            if item.is_folder:
-                found |= self._store.known_files(source.uri_of(item.path) + "/")
+            if item.uri.endswith("/"):
+                found |= self._store.known_files(item.uri)
         return {uri: file for uri, file in sorted(found.items()) if not self._is_there(source, uri)}
 
-    def _is_there(self, source: FolderSource, uri: str) -> bool:
-        """Tell whether the source has a file, after all."""
-        found = source.look(str(local_path(uri)))
+    def _is_there(self, source: Source, uri: str) -> bool:
+        """Tell whether the source has a file, after all; of servers the last walk has told."""
+        if source.is_remote:
+            return False
+        found = source.look(uri)
         return isinstance(found, Problem) or (found is not None and not self._skips(found))
 
-    def _why_kept(self, source: FolderSource) -> str:
+    def _why_kept(self, source: Source) -> str:
         """Say why vanished files are not removed; empty if they are.
 
         A disk that is not mounted is no reason to remove all that lay on it.
         """
-        try:
-            with os.scandir(source.start) as entries:
-                is_empty = next(entries, None) is None
-        except OSError:
-            return "; the whole folder is away, so nothing is removed"
-        if is_empty and len(self._store.known_files(source.under_uri)) > 1:
-            return "; the whole folder is empty, so nothing is removed (is it mounted?)"
-        return ""
+        why = source.why_away(len(self._store.known_files(source.under_uri)))
+        return f"; {why}, so nothing is removed" if why else ""
 
     def _problem(self, report: FileReport) -> FileReport:
         """Withdraw the rows of what is another name of a file, as a run does."""
@@ -171,11 +165,25 @@ class Delivery:
         )  # fmt: skip
 
 
-def _is_stale(read: Read) -> bool:
-    """Tell whether a file is another one than that which was read."""
-    found = read.source.look(read.path)
+def _newer(read: Read) -> Read | None:
+    """Give a file as it is now, if it is another one than that which was read.
+
+    One on a server is not asked for again: it was read as one version, and the next walk tells of
+    another.
+    """
+    if read.source.is_remote:
+        return None
+    found = read.source.look(read.uri)
     if not isinstance(found, Candidate):
-        return True
+        return read
     made = read.outcome.file
     version = read.candidate.stat.version if made is None else made.index.version
-    return found.stat.version != version
+    return None if found.stat.version == version else replace(read, candidate=found)
+
+
+def _is_gone(uri: str, sources: Iterable[Source]) -> bool:
+    """Tell whether a file is not there any more, as its source or its disk knows."""
+    owner = next((source for source in sources if source.holds(uri)), None)
+    if owner is not None:
+        return not owner.exists(uri)
+    return is_local(uri) and not local_path(uri).exists()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import heapq
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from obscore.assembly.refusal import Refusal
 from obscore.settings import IngestSettings
-from obscore.sources.base import Candidate, Problem
-from obscore.sources.fits import FolderSource
-from vodal.storage import local_path
+from obscore.sources.base import Candidate, Problem, Source
 
 __all__ = ["INCOMPLETE", "Expired", "Landing"]
 
@@ -35,14 +32,22 @@ class Expired:
 class _Wait:
     """A file that is waited for."""
 
-    source: FolderSource
-    version: str
+    source: Source
+    candidate: Candidate
     since_s: float
     """When it was first seen to have this version."""
     refusal: Refusal | None = None
     """What reading it said."""
     due_s: float = float("inf")
     """When it is looked at again."""
+
+    def look(self) -> Candidate | Problem | None:
+        """Look at the file; of one on a server walks tell if it changes."""
+        remote = self.source.is_remote
+        return self.candidate if remote else self.source.look(self.candidate.uri)
+
+    def is_of(self, version: str) -> bool:
+        return self.candidate.stat.version == version
 
 
 class Landing:
@@ -71,17 +76,26 @@ class Landing:
     def __len__(self) -> int:
         return len(self._waits)
 
-    def arrive(self, source: FolderSource, path: str, *, whole: bool) -> Candidate | Problem | None:
+    def arrive(
+        self,
+        source: Source,
+        uri: str,
+        *,
+        whole: bool,
+        found: Candidate | Problem | None = None,
+    ) -> Candidate | Problem | None:
         """Take notice that something happened to a file.
 
         Parameters
         ----------
         source
             Whose it is.
-        path
+        uri
             Of the file.
         whole
             Whether its writer is done with it.
+        found
+            The file as it is now; by default it is looked at.
 
         Returns
         -------
@@ -89,81 +103,73 @@ class Landing:
             The file if it may be read now, what is wrong with it, or None if it is waited for or
             is none of the source's.
         """
-        found = source.look(path)
+        if found is None:
+            found = source.look(uri)
         if not isinstance(found, Candidate):
-            self.forget(path)
+            self.forget(uri)
             return found
         if whole or not self._settle_s:
             return found
-        wait = self._waits.get(path)
-        if wait is None or wait.version != found.stat.version:
-            self._wait(path, _Wait(source, found.stat.version, self._clock()))
+        if source.is_remote and source.quiet_s(found) >= self._settle_s:
+            return found
+        wait = self._waits.get(uri)
+        if wait is None or not wait.is_of(found.stat.version):
+            self._wait(uri, _Wait(source, found, self._clock()))
         return None
 
-    def resume(self, source: FolderSource, candidate: Candidate) -> Candidate | None:
+    def resume(self, source: Source, candidate: Candidate) -> Candidate | None:
         """Take notice of a file that was there before; gives it if it is ready."""
-        path = str(local_path(candidate.uri))
-        if _age_s(path) >= self._settle_s:
+        if source.quiet_s(candidate) >= self._settle_s:
             return candidate
-        self._wait(path, _Wait(source, candidate.stat.version, self._clock()))
+        self._wait(candidate.uri, _Wait(source, candidate, self._clock()))
         return None
 
-    def short(self, source: FolderSource, candidate: Candidate, refusal: Refusal) -> None:
+    def short(self, source: Source, candidate: Candidate, refusal: Refusal) -> None:
         """Wait for a file of which reading said that it is not whole."""
-        path = str(local_path(candidate.uri))
-        wait = self._waits.get(path)
+        uri = candidate.uri
+        wait = self._waits.get(uri)
         if refusal.reason == "changed":
-            self._wait(path, _Wait(source, candidate.stat.version, self._clock()))
-        elif wait is not None and wait.version == candidate.stat.version:
+            self._wait(uri, _Wait(source, candidate, self._clock()))
+        elif wait is not None and wait.is_of(candidate.stat.version):
             wait.refusal = refusal
-            self._wait(path, wait)
+            self._wait(uri, wait)
         else:
-            since_s = self._clock() - max(0.0, _age_s(path))
-            self._wait(path, _Wait(source, candidate.stat.version, since_s, refusal))
+            since_s = self._clock() - source.quiet_s(candidate)
+            self._wait(uri, _Wait(source, candidate, since_s, refusal))
 
-    def forget(self, path: str) -> None:
+    def forget(self, uri: str) -> None:
         """Wait for a file no longer."""
-        self._waits.pop(path, None)
+        self._waits.pop(uri, None)
 
-    def due(self) -> Iterator[tuple[FolderSource, str, Candidate | Problem | Expired]]:
+    def due(self) -> Iterator[tuple[Source, str, Candidate | Problem | Expired]]:
         """Look again at the files whose time has come; give those that wait no longer.
 
         A file that is ready is to be read, and then `forget` or `short` to be called.
         """
         now_s = self._clock()
         while self._line and self._line[0][0] <= now_s:
-            due_s, path = heapq.heappop(self._line)
-            wait = self._waits.get(path)
+            due_s, uri = heapq.heappop(self._line)
+            wait = self._waits.get(uri)
             if wait is None or wait.due_s != due_s:
                 continue
             wait.due_s = float("inf")
-            found = wait.source.look(path)
+            found = wait.look()
             if not isinstance(found, Candidate):
-                self.forget(path)
+                self.forget(uri)
                 if found is not None:
-                    yield wait.source, path, found
-            elif found.stat.version != wait.version:
-                self._wait(path, _Wait(wait.source, found.stat.version, now_s))
+                    yield wait.source, uri, found
+            elif not wait.is_of(found.stat.version):
+                self._wait(uri, _Wait(wait.source, found, now_s))
             elif wait.refusal is None:
-                yield wait.source, path, found
+                yield wait.source, uri, found
             elif now_s - wait.since_s >= self._limit_s:
-                self.forget(path)
-                yield wait.source, path, Expired(found, wait.refusal)
+                self.forget(uri)
+                yield wait.source, uri, Expired(found, wait.refusal)
             else:
-                self._wait(path, wait)
+                self._wait(uri, wait)
 
-    def _wait(self, path: str, wait: _Wait) -> None:
+    def _wait(self, uri: str, wait: _Wait) -> None:
         """Put a file in line, to be looked at after a while."""
         wait.due_s = self._clock() + max(self._settle_s, _SHORTEST_S)
-        self._waits[path] = wait
-        heapq.heappush(self._line, (wait.due_s, path))
-
-
-def _age_s(path: str) -> float:
-    """Give for how long a file has not changed, by the clocks of the file system and of here."""
-    try:
-        about = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return 0.0
-    # Who copies a file with its time of modification does not set that of the inode's change.
-    return time.time() - max(about.st_mtime, about.st_ctime)
+        self._waits[uri] = wait
+        heapq.heappush(self._line, (wait.due_s, uri))

@@ -66,6 +66,7 @@ def ingest(
     prune: bool = False,
     progress: Progress | None = None,
     report: Reporter | None = None,
+    storage: Storage = LOCAL,
 ) -> Summary:
     """Bring the catalogue to what a source holds.
 
@@ -89,6 +90,8 @@ def ingest(
         Called now and then.
     report
         Told of each file.
+    storage
+        Opens files on servers.
 
     Raises
     ------
@@ -103,9 +106,9 @@ def ingest(
     count = min(worker_count(workers, settings), len(todo))
     if count == 0:
         for candidate in todo:
-            run.take(candidate, read_file(candidate, run.rules(candidate.collection)))
+            run.take(candidate, read_file(candidate, run.rules(candidate.collection), storage))
     else:
-        asyncio.run(_read_in_processes(run, todo, count, settings))
+        asyncio.run(_read_in_processes(run, todo, count, settings, storage))
     run.finish(prune=prune)
     return replace(run.summary, seconds=time.monotonic() - started)
 
@@ -243,7 +246,11 @@ def reading_pool(workers: int, limits: IngestSettings) -> WarmPool:
 
 
 async def _read_in_processes(
-    run: _Run, todo: Sequence[Candidate], workers: int, settings: ObsCoreSettings
+    run: _Run,
+    todo: Sequence[Candidate],
+    workers: int,
+    settings: ObsCoreSettings,
+    storage: Storage,
 ) -> None:
     """Have files read by processes, one in each at a time."""
     limits = settings.ingest
@@ -253,7 +260,7 @@ async def _read_in_processes(
         async def consume() -> None:
             for candidate in queue:
                 rules = run.rules(candidate.collection)
-                outcome = await read_elsewhere(pool, candidate, rules, limits.file_seconds)
+                outcome = await read_elsewhere(pool, candidate, rules, limits.file_seconds, storage)
                 run.take(candidate, outcome)
 
         try:

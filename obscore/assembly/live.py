@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from obscore.assembly.delivery import Delivered, Delivery, Lost, Read
 from obscore.assembly.landing import INCOMPLETE, Expired, Landing
@@ -27,16 +28,17 @@ from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for
 from obscore.assembly.survey import Survey
 from obscore.settings import ObsCoreSettings
-from obscore.sources.base import Candidate, Problem
-from obscore.sources.fits import FolderSource
-from obscore.sources.watch import Change, ExhaustedError, PollingWatch, Watch
+from obscore.sources.base import Candidate, Problem, Source
+from obscore.sources.polling import PollingWatch
+from obscore.sources.watch import Change, ExhaustedError, Watch
 from obscore.store.base import Store
 from vodal.errors import ServiceUnavailable, UsageError
 from vodal.pool import WarmPool
-from vodal.storage import local_path
+from vodal.storage import LOCAL, Storage
 
 __all__ = ["LiveLine", "Told"]
 
+T = TypeVar("T")
 Told = Callable[[Summary, int], None]
 """Told of each batch, and how many files wait."""
 
@@ -52,13 +54,23 @@ _PATIENCE_S = 30.0
 """A store that does not answer is left alone for so long before a survey."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A file that may be read."""
+
+    source: Source
+    uri: str
+    found: Candidate | None
+    """Of one on a server, as it was met; others are looked at when it is their turn."""
+
+
 class LiveLine:
-    """Keeps the catalogue at what folders hold.
+    """Keeps the catalogue at what sources hold.
 
     Parameters
     ----------
     sources
-        The folders. Of several that hold a file the deepest counts.
+        What there is to catalogue. Of several that hold a file the deepest counts.
     watches
         Tell of changes in them, each for some of the sources.
     store
@@ -75,12 +87,14 @@ class LiveLine:
         Told of each batch.
     notice
         Told what an operator should know.
+    storage
+        Opens files on servers.
     """
 
     def __init__(
         self,
-        sources: Sequence[FolderSource],
-        watches: Sequence[tuple[Watch, Sequence[FolderSource]]],
+        sources: Sequence[Source],
+        watches: Sequence[tuple[Watch, Sequence[Source]]],
         store: Store,
         settings: ObsCoreSettings,
         *,
@@ -89,30 +103,33 @@ class LiveLine:
         report: Reporter = lambda _: None,
         told: Told = lambda _summary, _waiting: None,
         notice: Callable[[str], None] = lambda _: None,
+        storage: Storage = LOCAL,
     ) -> None:
-        self._sources = sorted(sources, key=lambda one: -len(one.start.parts))
+        self._sources = sorted(sources, key=lambda one: -len(one.under_uri))
         self._watches, self._store, self._settings = watches, store, settings
         self._limits = settings.ingest
         self._workers = max(1, worker_count(workers, settings))
-        self._told, self._notice = told, notice
+        self._told, self._notice, self._storage = told, notice, storage
         self._landing = Landing(self._limits)
         self._rules: dict[str, Rules] = {}
         self._numbers = itertools.count()
-        self._line: asyncio.PriorityQueue[tuple[int, int, FolderSource | None, str]]
+        self._line: asyncio.PriorityQueue[tuple[int, int, _Ready | None]]
         self._line = asyncio.PriorityQueue()
-        self._busy: dict[str, str] = {}
-        """Paths that are being read or written, and what happened to them meanwhile."""
+        self._busy: dict[str, Change | None] = {}
+        """URIs of what is being read or written, and what happened to it meanwhile."""
         self._gone: dict[str, tuple[float, Lost]] = {}
         self._settled: OrderedDict[str, str] = OrderedDict()
-        """Versions of files whose outcome was told lately, by path."""
+        """Marks of files whose outcome was told lately, by URI."""
         self._outbox = Outbox(
             Delivery(store, report, self._skips, prune=prune), self._limits, notice,
             backlog=lambda: len(self._busy), done=self._written,
         )  # fmt: skip
-        self._surveys: asyncio.Queue[FolderSource | None] = asyncio.Queue()
-        self._to_survey: set[FolderSource] = set()
-        self._away: set[FolderSource] = set()
+        self._surveys: asyncio.Queue[Source | None] = asyncio.Queue()
+        self._to_survey: set[Source] = set()
+        self._away: set[Source] = set()
         self._stopping = False
+        # Walks over servers that are slow must not keep the store's writer from a thread.
+        self._threads = ThreadPoolExecutor(len(watches) + 1, "watch")
         self.summary = Summary()
 
     async def run(self, stop: asyncio.Event) -> Summary:
@@ -136,86 +153,96 @@ class LiveLine:
                     surveying = group.create_task(self._survey())
                     await stop.wait()
                     self._stopping = self._outbox.stopping = True
+                    for watch, _ in self._watches:
+                        watch.interrupt()
                     for chore in chores:
                         chore.cancel()
                     self._surveys.put_nowait(None)
                     await asyncio.wait([*watching, surveying])
                     for _ in readers:
-                        self._line.put_nowait((_END, next(self._numbers), None, ""))
+                        self._line.put_nowait((_END, next(self._numbers), None))
                     await asyncio.wait(readers)
                     self._outbox.close()
             except BaseExceptionGroup as faults:
                 raise faults.exceptions[0] from None
+            finally:
+                self._threads.shutdown(wait=False)
         return self.summary
 
     # What happens
 
-    async def _watch(self, watch: Watch, sources: Sequence[FolderSource]) -> None:
-        """Hear of changes in some folders; by polling, if the system tells of no more."""
+    async def _watch(self, watch: Watch, sources: Sequence[Source]) -> None:
+        """Hear of changes in some sources; by polling, if the system tells of no more."""
         try:
-            await asyncio.to_thread(watch.begin)
+            await self._in_thread(watch.begin)
             for source in sources:
                 self._ask_survey(source)
             while not self._stopping:
-                for change in await asyncio.to_thread(watch.changes, 2 * _TURN_S):
+                for change in await self._in_thread(watch.changes, 2 * _TURN_S):
                     self._change(change, sources)
         except ExhaustedError as error:
             seconds = self._limits.poll_seconds
             self._notice(f"{error.message}; until then all is looked through every {seconds:g} s")
             await self._watch(PollingWatch(sources, seconds), sources)
         finally:
-            await asyncio.to_thread(watch.close)
+            await self._in_thread(watch.close)
 
-    def _change(self, change: Change, sources: Sequence[FolderSource]) -> None:
+    async def _in_thread(self, do: Callable[..., T], *given: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, do, *given)
+
+    def _change(self, change: Change, sources: Sequence[Source]) -> None:
         if change.kind == "missed":
             for below in sources:
-                if below.start.is_relative_to(change.path):
+                if below.under_uri.startswith(change.uri):
                     self._ask_survey(below)
             return
-        source = self._home(change.path)
+        source = self._home(change.uri)
         if source is None:
             return
-        if change.kind in {"gone", "folder-gone"}:
-            lost = Lost(source, change.path, is_folder=change.kind == "folder-gone")
-            self._gone[change.path] = (time.monotonic() + _GRACE_S, lost)
-            self._forget_below(change.path, is_folder=lost.is_folder)
+        if change.kind == "gone":
+            self._gone[change.uri] = (time.monotonic() + _GRACE_S, Lost(source, change.uri))
+            self._forget_below(change.uri)
         else:
-            self._arrive(source, change.path, whole=change.kind == "whole")
+            self._gone.pop(change.uri, None)
+            self._arrive(source, change)
 
-    def _home(self, path: str) -> FolderSource | None:
+    def _home(self, uri: str) -> Source | None:
         """Give the source whose file this is."""
-        fitting = (one for one in self._sources if Path(path).is_relative_to(one.start))
-        return next(fitting, None)
+        return next((one for one in self._sources if one.holds(uri)), None)
 
-    def _forget_below(self, path: str, *, is_folder: bool) -> None:
-        self._settled.pop(path, None)
-        if is_folder:
-            for inner in [one for one in self._settled if one.startswith(path + "/")]:
+    def _forget_below(self, uri: str) -> None:
+        self._settled.pop(uri, None)
+        if uri.endswith("/"):
+            for inner in [one for one in self._settled if one.startswith(uri)]:
                 del self._settled[inner]
 
-    def _arrive(self, source: FolderSource, path: str, *, whole: bool) -> None:
+    def _arrive(self, source: Source, change: Change) -> None:
         """Take a file that may have changed."""
-        if path in self._busy:
-            self._busy[path] = "whole" if whole else self._busy[path] or "begun"
+        uri = change.uri
+        if uri in self._busy:
+            before = self._busy[uri]
+            was_whole = before is not None and before.kind == "whole"
+            self._busy[uri] = replace(change, kind="whole") if was_whole else change
             return
-        found = self._landing.arrive(source, path, whole=whole)
+        whole = change.kind == "whole"
+        found = self._landing.arrive(source, uri, whole=whole, found=change.found)
         if found is not None:
-            self._offer(source, path, found, _LANDED)
+            self._offer(source, found, _LANDED)
 
-    def _offer(
-        self, source: FolderSource, path: str, found: Candidate | Problem, rank: int
-    ) -> None:
+    def _offer(self, source: Source, found: Candidate | Problem, rank: int) -> None:
         """Put a file in line to be read, unless that was done."""
+        uri = found.uri
         if isinstance(found, Problem):
-            if self._is_news(path, found.reason):
+            if self._is_news(uri, found.reason):
                 self._outbox.put(_problem_report(source, found))
-        elif path in self._busy:
-            self._busy[path] = self._busy[path] or "begun"
-        elif self._skips(found) or self._settled.get(path) == found.stat.version:
-            self._landing.forget(path)
+        elif uri in self._busy:
+            self._busy[uri] = self._busy[uri] or Change("begun", uri, found)
+        elif self._skips(found) or self._settled.get(uri) == found.mark():
+            self._landing.forget(uri)
         else:
-            self._busy[path] = ""
-            self._line.put_nowait((rank, next(self._numbers), source, path))
+            self._busy[uri] = None
+            ready = _Ready(source, uri, found if source.is_remote else None)
+            self._line.put_nowait((rank, next(self._numbers), ready))
 
     def _skips(self, candidate: Candidate) -> bool:
         return self._rules_of(candidate.collection).skips(candidate.relative)
@@ -225,12 +252,12 @@ class LiveLine:
             self._rules[collection] = rules_for(self._settings, collection)
         return self._rules[collection]
 
-    def _is_news(self, path: str, what: str) -> bool:
+    def _is_news(self, uri: str, what: str) -> bool:
         """Remember what is told of a file; tells whether it was not told lately."""
-        if self._settled.get(path) == what:
+        if self._settled.get(uri) == what:
             return False
-        self._settled[path] = what
-        self._settled.move_to_end(path)
+        self._settled[uri] = what
+        self._settled.move_to_end(uri)
         if len(self._settled) > _REMEMBERED:
             self._settled.popitem(last=False)
         return True
@@ -243,12 +270,12 @@ class LiveLine:
         due_s = loop.time() + self._limits.rescan_seconds
         while True:
             await asyncio.sleep(_TURN_S)
-            for source, path, found in self._landing.due():
+            for source, _, found in self._landing.due():
                 if isinstance(found, Expired):
                     refused = Outcome(refusal=found.refusal)
-                    self._outbox.put(Read(source, path, found.candidate, refused))
+                    self._outbox.put(Read(source, found.candidate, refused))
                 else:
-                    self._offer(source, path, found, _LANDED)
+                    self._offer(source, found, _LANDED)
             self._lose()
             if loop.time() >= due_s:
                 due_s = loop.time() + self._limits.rescan_seconds
@@ -258,19 +285,19 @@ class LiveLine:
     def _lose(self) -> None:
         """Pass on what is gone for good."""
         now_s = time.monotonic()
-        for path, (due_s, lost) in list(self._gone.items()):
+        for uri, (due_s, lost) in list(self._gone.items()):
             if now_s >= due_s:
-                del self._gone[path]
-                if not os.path.lexists(path):
+                del self._gone[uri]
+                if lost.source.is_remote or not lost.source.exists(uri):
                     self._outbox.put(lost)
 
-    def _ask_survey(self, source: FolderSource) -> None:
+    def _ask_survey(self, source: Source) -> None:
         if source not in self._to_survey:
             self._to_survey.add(source)
             self._surveys.put_nowait(source)
 
     async def _survey(self) -> None:
-        """Compare folders with the catalogue, one after the other, as it is asked for."""
+        """Compare sources with the catalogue, one after the other, as it is asked for."""
         while True:
             source = await self._surveys.get()
             if source is None or self._stopping:
@@ -283,27 +310,25 @@ class LiveLine:
                     self._notice(f"{error.message}; it is looked for again")
                     self._away.add(source)
             except ServiceUnavailable as error:
-                self._notice(f"{error.message}; the folders are compared with it later")
+                self._notice(f"{error.message}; the sources are compared with it later")
                 asyncio.get_running_loop().call_later(_PATIENCE_S, self._ask_survey, source)
 
-    async def _survey_one(self, source: FolderSource) -> None:
+    async def _survey_one(self, source: Source) -> None:
         found, vanished = await asyncio.to_thread(self._compare, source)
         self._away.discard(source)
         for number, item in enumerate(found):
-            path = str(local_path(item.uri))
             if isinstance(item, Problem) or (
-                self._home(path) is source and self._landing.resume(source, item) is not None
+                self._home(item.uri) is source and self._landing.resume(source, item) is not None
             ):
-                self._offer(source, path, item, _FOUND)
+                self._offer(source, item, _FOUND)
             if number % 1000 == 0:
                 await asyncio.sleep(0)
         for uri in vanished:
-            path = str(local_path(uri))
-            if self._is_news(path, "vanished"):
-                self._outbox.put(Lost(source, path))
+            if self._is_news(uri, "vanished"):
+                self._outbox.put(Lost(source, uri))
 
-    def _compare(self, source: FolderSource) -> tuple[list[Candidate | Problem], list[str]]:
-        """Walk over a folder; in a thread."""
+    def _compare(self, source: Source) -> tuple[list[Candidate | Problem], list[str]]:
+        """Walk over a source; in a thread."""
         survey = Survey(source, self._store, self._rules_of)
         found: list[Candidate | Problem] = []
         for item, verdict, _ in survey.walk():
@@ -318,51 +343,53 @@ class LiveLine:
     async def _read(self, pool: WarmPool) -> None:
         """Have files read, one after the other."""
         while True:
-            _, _, source, path = await self._line.get()
-            if source is None:
+            _, _, ready = await self._line.get()
+            if ready is None:
                 return
             await self._outbox.room()
-            found = source.look(path)
+            source, uri = ready.source, ready.uri
+            found = source.look(uri) if ready.found is None else ready.found
             if not isinstance(found, Candidate):
-                self._landing.forget(path)
-                self._release(source, path)
+                self._landing.forget(uri)
+                self._release(source, uri)
                 if found is not None:
-                    self._offer(source, path, found, _LANDED)
+                    self._offer(source, found, _LANDED)
                 continue
             rules = self._rules_of(found.collection)
-            outcome = await read_elsewhere(pool, found, rules, self._limits.file_seconds)
+            outcome = await read_elsewhere(
+                pool, found, rules, self._limits.file_seconds, self._storage
+            )
             if outcome.refusal is not None and outcome.refusal.reason in INCOMPLETE:
                 self._landing.short(source, found, outcome.refusal)
-                self._release(source, path)
+                self._release(source, uri)
             else:
-                self._outbox.put(Read(source, path, found, outcome))
+                self._outbox.put(Read(source, found, outcome))
 
-    def _release(self, source: FolderSource, path: str) -> None:
+    def _release(self, source: Source, uri: str) -> None:
         """Be done with a file, unless something happened to it meanwhile."""
-        meanwhile = self._busy.pop(path, "")
-        if meanwhile:
-            self._arrive(source, path, whole=meanwhile == "whole")
+        meanwhile = self._busy.pop(uri, None)
+        if meanwhile is not None:
+            self._arrive(source, meanwhile)
 
     def _written(self, items: Sequence[Read | Lost | FileReport], delivered: Delivered) -> None:
-        stale = {read.path for read in delivered.stale}
+        stale = {read.uri: read for read in delivered.stale}
         for item in items:
             if not isinstance(item, Read):
                 continue
-            if item.path in stale:
-                found = item.source.look(item.path)
-                if isinstance(found, Candidate):
-                    self._landing.short(item.source, found, _CHANGED)
+            newer = stale.get(item.uri)
+            if newer is not None:
+                self._landing.short(item.source, newer.candidate, _CHANGED)
             else:
-                made = item.outcome.file
-                version = item.candidate.stat.version if made is None else made.index.version
-                self._is_news(item.path, version)
-                self._landing.forget(item.path)
-            self._release(item.source, item.path)
+                made = None if item.source.is_remote else item.outcome.file
+                version = None if made is None else made.index.version
+                self._is_news(item.uri, item.candidate.mark(version))
+                self._landing.forget(item.uri)
+            self._release(item.source, item.uri)
         if delivered.summary.statuses:
             self.summary.merge(delivered.summary)
             self._told(delivered.summary, len(self._busy))
 
 
-def _problem_report(source: FolderSource, problem: Problem) -> FileReport:
+def _problem_report(source: Source, problem: Problem) -> FileReport:
     status: Status = "skipped" if problem.reason in SKIPPED else "refused"
     return FileReport(problem.uri, "", source.collection, status, problem.reason, problem.message)

@@ -83,7 +83,7 @@ class Survey:
             How many have vanished.
         """
         if self.total == 0 and count > 1:
-            return "; the whole folder is empty, so nothing is removed (is it mounted?)"
+            return "; the whole source is empty, so nothing is removed (is it mounted?)"
         return ""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from obscore.sources.fits import FolderSource, is_image_name
+from obscore.sources.fits import FolderSource, file_uri, is_image_name
 from vodal.errors import UsageError
 
 __all__ = ["NamedFile", "named_file"]
@@ -21,8 +21,7 @@ class NamedFile:
     """A file that was named."""
 
     source: FolderSource
-    path: str
-    """Absolute."""
+    uri: str
 
 
 def named_file(text: str, sources: Sequence[FolderSource]) -> NamedFile:
@@ -60,7 +59,7 @@ def named_file(text: str, sources: Sequence[FolderSource]) -> NamedFile:
     # A link in the folder must not lead out of it: others may be let write there.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source.root)):
         raise UsageError(f"'{_shown(text)}' is not below the folder of a collection")
-    return NamedFile(source, path)
+    return NamedFile(source, file_uri(path))
 
 
 def _path_of(text: str) -> str:

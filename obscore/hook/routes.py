@@ -113,7 +113,7 @@ def hook_routes(
 
 def _uri_of(work: LandingJobs, name: str) -> str:
     named = work.named(name)
-    return named.source.uri_of(named.path)
+    return named.uri
 
 
 def _names_of(body: bytes) -> list[str]:

@@ -106,13 +106,13 @@ class LandingJobs(Work):
         for _ in range(_TRIES):
             items = self._wait_for(task, self._read_all(todo))
             stale = self._insist(task, lambda: self._deliver(items, reports))  # noqa: B023 - called at once
-            todo = [NamedFile(read.source, read.path) for read in stale]
+            again = {read.uri for read in stale}
+            todo = [one for one in todo if one.uri in again]
             if not todo:
                 break
         for one in todo:
-            uri = one.source.uri_of(one.path)
             message = "the file changes all the time"
-            reports.append(_refused(uri, one.source.collection, "changed", message))
+            reports.append(_refused(one.uri, one.source.collection, "changed", message))
         with task.result(RESULT, "application/x-ndjson", "jsonl") as sink:
             for report in reports:
                 sink.write(report.to_json().encode() + b"\n")
@@ -154,15 +154,15 @@ class LandingJobs(Work):
     ) -> list[NamedFile]:
         """Give what is to be read: not what is left out, nor what is catalogued as it is."""
         with self._lock:
-            known = self._opened().known_among([one.source.uri_of(one.path) for one in named])
+            known = self._opened().known_among([one.uri for one in named])
         todo = []
         for one in named:
-            found = one.source.look(one.path)
+            found = one.source.look(one.uri)
             if not isinstance(found, Candidate):
                 todo.append(one)
                 continue
             before = known.get(found.uri)
-            digest = self._rules_of(found.collection).digest_for(found.relative)
+            digest = self._rules_of(found.collection).digest_for(found.relative, found.facts)
             if self._skips(found):
                 reports.append(_about(found, "skipped", "left out by the settings"))
             elif before and (before.version, before.mapping_digest) == (
@@ -193,11 +193,11 @@ class LandingJobs(Work):
 
     async def _read(self, named: NamedFile, until_s: float) -> Read | FileReport:
         """Read a file when it is whole, or when its time is over."""
-        source, path = named.source, named.path
+        source, uri = named.source, named.uri
         refusal = Refusal("unreadable", "there is no such file")
         seen = ""
         while True:
-            found = source.look(path)
+            found = source.look(uri)
             if isinstance(found, Problem):
                 return FileReport(
                     found.uri, "", source.collection, "refused", found.reason, found.message
@@ -206,12 +206,11 @@ class LandingJobs(Work):
                 seen = found.stat.version
                 outcome = await self._outcome(found)
                 if outcome.refusal is None or outcome.refusal.reason not in INCOMPLETE:
-                    return Read(source, path, found, outcome)
+                    return Read(source, found, outcome)
                 refusal = outcome.refusal
             elif time.monotonic() >= until_s:
                 if found is not None:
-                    return Read(source, path, found, Outcome(refusal=refusal))
-                uri = source.uri_of(path)
+                    return Read(source, found, Outcome(refusal=refusal))
                 return _refused(uri, source.collection, refusal.reason, refusal.message)
             else:
                 await asyncio.sleep(_LOOK_S)

@@ -3,8 +3,10 @@
 - `base`  the seam `Source`
 - `choice`  the source that the settings ask for
 - `fits`  folders of FITS files
-- `watch`  what may have changed in them: the seam `Watch`, and polling
-- `inotify`  the same, by the kernel's events
+- `watch`  what may have changed: the seam `Watch`
+- `inotify`  by the kernel's events, in folders of local disks
+- `polling`  by walks, in sources of any kind
+- `seen`  what walks have met, for that
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -27,6 +29,20 @@ class Candidate:
     facts: Facts = field(default_factory=dict, hash=False)
     """The mapping takes them as ``fact:NAME``. Other facts make the line read the file anew."""
 
+    def mark(self, version: str | None = None) -> str:
+        """Give what changes when the file, or what the source tells of it, does.
+
+        Parameters
+        ----------
+        version
+            Of the file; by default the one that it was met with.
+        """
+        version = self.stat.version if version is None else version
+        if not self.facts:
+            return version
+        told = json.dumps(dict(self.facts), sort_keys=True).encode()
+        return f"{version} {hashlib.sha256(told).hexdigest()[:16]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -40,7 +56,25 @@ class Problem:
 
 
 class Source(Protocol):
-    """What there is to catalogue."""
+    """What there is to catalogue. Safe to use from several threads, several walks at once."""
+
+    @property
+    def collection(self) -> str:
+        """Name of the collection that its files belong to."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """What people call it: a folder, a URL, the name of a table."""
+        ...
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether looking at a file takes a round trip to a server.
+
+        The running line then goes by what walks tell, and looks at no file between them.
+        """
+        ...
 
     @property
     def under_uri(self) -> str:
@@ -68,4 +102,31 @@ class Source(Protocol):
 
     def exists(self, uri: str) -> bool:
         """Tell whether a file is there, whether or not it is among the source's."""
+        ...
+
+    def look(self, uri: str) -> Candidate | Problem | None:
+        """Look at one file as it is now, whatever a walk has found; None if it is not there.
+
+        None also if the file is not among the source's.
+        """
+        ...
+
+    def quiet_s(self, candidate: Candidate) -> float:
+        """Tell for how long a file has not changed, in seconds; 0 if that is not known.
+
+        Infinite where files appear whole at once, as objects of S3 do: others may be half written.
+        """
+        ...
+
+    def why_away(self, known: int) -> str:
+        """Say why the whole source may be away, as a lost mount is; empty if it is there.
+
+        Nothing of a source that is away is removed from the catalogue. One that is empty counts as
+        away if more than one of its files is known.
+
+        Parameters
+        ----------
+        known
+            Number of its files that the catalogue has.
+        """
         ...

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat as mode
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from typing_extensions import override
 
@@ -14,7 +15,7 @@ from obscore.sources.base import Candidate, Problem, Source
 from vodal.errors import UsageError
 from vodal.storage import FileStat, local_path
 
-__all__ = ["FITS_SUFFIXES", "FolderSource", "is_image_name"]
+__all__ = ["FITS_SUFFIXES", "FolderSource", "file_uri", "is_image_name"]
 
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.fz", ".fit.fz", ".fts.fz", ".fz",
                  ".fits.gz", ".fit.gz", ".fts.gz", ".fits.bz2", ".fit.bz2", ".fits.z")  # fmt: skip
@@ -22,8 +23,14 @@ FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.fz", ".fit.fz", ".fts.fz", ".fz
 so that the report names such files instead of passing over them."""
 
 
-def _uri(path: str) -> str:
+def file_uri(path: str) -> str:
+    """Give the URI by which a file or folder of an absolute path is known."""
     return "file://" + quote(os.fsencode(path), safe="/-_.~+,=:@")
+
+
+def _path(uri: str) -> str:
+    # Names that are not UTF-8 stay what they are.
+    return os.fsdecode(unquote_to_bytes(urlsplit(uri).path))
 
 
 def is_image_name(name: str) -> bool:
@@ -63,10 +70,24 @@ class FolderSource(Source):
         self.start = Path(os.path.abspath(start or root))  # noqa: PTH100
         if not self.start.is_relative_to(self.root):
             raise UsageError(f"{self.start} is not below {self.root}")
-        self.collection = collection or self.root.name or "files"
-        self._seen: dict[tuple[int, int], str] = {}
+        self._collection = collection or self.root.name or "files"
         self._linked: dict[tuple[int, int], str] = {}
         self._passed_over = 0
+
+    @property
+    @override
+    def collection(self) -> str:
+        return self._collection
+
+    @property
+    @override
+    def place(self) -> str:
+        return str(self.start)
+
+    @property
+    @override
+    def is_remote(self) -> bool:
+        return False
 
     @property
     @override
@@ -76,7 +97,7 @@ class FolderSource(Source):
     @property
     @override
     def under_uri(self) -> str:
-        uri = _uri(str(self.start))
+        uri = file_uri(str(self.start))
         return uri if self.start.is_file() else uri.rstrip("/") + "/"
 
     @override
@@ -90,62 +111,71 @@ class FolderSource(Source):
 
     @override
     def walk(self) -> Iterator[Candidate | Problem]:
-        self._seen, self._passed_over = {}, 0
+        self._passed_over = 0
         if self.start.is_file():
-            yield self._file(str(self.start), self.start.name)
+            yield self._file(str(self.start), self.start.name, {})
             return
         if not self.start.is_dir():
             raise UsageError(f"{self.start} is no folder and no file")
         yield from self._folder(str(self.start))
 
-    def look(self, path: str) -> Candidate | Problem | None:
+    @override
+    def look(self, uri: str) -> Candidate | Problem | None:
         """Look at one file as it is now, whatever a walk has found.
 
         A symbolic link to a file of the source, and a further hard link to one that was met under
         another name, are problems, as they are in a walk.
-
-        Parameters
-        ----------
-        path
-            Absolute, below the source's folder.
-
-        Returns
-        -------
-        Candidate or Problem or None
-            None if there is no such file, or it is not among the source's.
         """
+        path = _path(uri)
         inner = Path(path).relative_to(self.root).parts
         if not is_image_name(inner[-1]) or any(part.startswith(".") for part in inner):
             return None
-        if not os.path.lexists(path) or not self.holds(_uri(path)):
+        if not os.path.lexists(path) or not self.holds(uri):
             return None
         if os.path.islink(path):  # noqa: PTH114
             real = os.path.realpath(path)
             if Path(real).is_relative_to(os.path.realpath(self.root)):
-                return Problem(_uri(path), "duplicate", f"it is the same file as {real}")
-        found = self._file(path, inner[-1], walking=False)
+                return Problem(uri, "duplicate", f"it is the same file as {real}")
+        found = self._file(path, inner[-1])
         if isinstance(found, Problem) and not os.path.lexists(path):
             return None
         return found
 
-    def uri_of(self, path: str) -> str:
-        """Give the URI by which a file is known."""
-        return _uri(path)
+    @override
+    def quiet_s(self, candidate: Candidate) -> float:
+        try:
+            about = os.stat(_path(candidate.uri))  # noqa: PTH116
+        except OSError:
+            return 0.0
+        # Who copies a file with its time of modification does not set that of the inode's change.
+        return max(0.0, time.time() - max(about.st_mtime, about.st_ctime))
+
+    @override
+    def why_away(self, known: int) -> str:
+        try:
+            with os.scandir(self.start) as entries:
+                is_empty = next(entries, None) is None
+        except NotADirectoryError:
+            return ""
+        except OSError:
+            return "the whole folder is away"
+        return "the whole folder is empty (is it mounted?)" if is_empty and known > 1 else ""
 
     def _folder(self, folder: str) -> Iterator[Candidate | Problem]:
         # A stack instead of recursion: trees may be deeper than Python's stack.
         stack = [folder]
+        seen: dict[tuple[int, int], str] = {}
         while stack:
             here = stack.pop()
             try:
                 about = os.stat(here)  # noqa: PTH116 - a walk of millions of files stays with str
-                if self._is_repeated(about, here):
+                if _first(seen, about, here) != here:
                     continue
                 with os.scandir(here) as entries:
                     found = sorted(entries, key=lambda entry: entry.name)
             except OSError as error:
                 reason = f"the folder cannot be read: {error.strerror}"
-                yield Problem(_uri(here).rstrip("/") + "/", "unreadable", reason)
+                yield Problem(file_uri(here).rstrip("/") + "/", "unreadable", reason)
                 continue
             inner = []
             for entry in found:
@@ -154,13 +184,10 @@ class FolderSource(Source):
                 if _is_dir(entry):
                     inner.append(entry.path)
                 elif is_image_name(entry.name):
-                    yield self._file(entry.path, entry.name)
+                    yield self._file(entry.path, entry.name, seen)
                 else:
                     self._passed_over += 1
             stack.extend(reversed(inner))
-
-    def _is_repeated(self, about: os.stat_result, path: str) -> bool:
-        return self._seen.setdefault((about.st_dev, about.st_ino), path) != path
 
     def _first_name(self, about: os.stat_result, path: str) -> str:
         """Give the name under which a file of several names was met first, if it is there yet."""
@@ -175,8 +202,11 @@ class FolderSource(Source):
                 self._linked[place] = first = path
         return first
 
-    def _file(self, path: str, name: str, *, walking: bool = True) -> Candidate | Problem:
-        uri = _uri(path)
+    def _file(
+        self, path: str, name: str, seen: dict[tuple[int, int], str] | None = None
+    ) -> Candidate | Problem:
+        """Look at a file; in a walk with the names under which files were seen."""
+        uri = file_uri(path)
         try:
             path.encode("utf-8")  # the undecodable bytes of a name fail here
             about = os.stat(path)  # noqa: PTH116
@@ -187,20 +217,25 @@ class FolderSource(Source):
         if not mode.S_ISREG(about.st_mode):
             return Problem(uri, "not-a-file", f"{name} is not a regular file")
         first = self._first_name(about, path) if about.st_nlink > 1 else path
-        if walking and self._is_repeated(about, path):
-            first = self._seen[about.st_dev, about.st_ino]
+        if seen is not None:
+            met = _first(seen, about, path)
+            first = first if met == path else met
         if first != path:
             return Problem(uri, "duplicate", f"it is the same file as {first}")
         return Candidate(
             uri=uri,
             relative=Path(path).relative_to(self.root).as_posix(),
-            collection=self.collection,
+            collection=self._collection,
             stat=FileStat(
                 size_bytes=about.st_size,
                 version=f"{about.st_size:x}-{about.st_mtime_ns:x}",
                 modified_unix_s=about.st_mtime_ns / 1e9,
             ),
         )
+
+
+def _first(seen: dict[tuple[int, int], str], about: os.stat_result, path: str) -> str:
+    return seen.setdefault((about.st_dev, about.st_ino), path)
 
 
 def _is_dir(entry: os.DirEntry[str]) -> bool:

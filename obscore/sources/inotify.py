@@ -12,7 +12,7 @@ from pathlib import Path
 from inotify_simple import Event, INotify, flags
 from typing_extensions import override
 
-from obscore.sources.fits import FolderSource, is_image_name
+from obscore.sources.fits import FolderSource, file_uri, is_image_name
 from obscore.sources.watch import Change, ExhaustedError, Watch
 
 __all__ = ["InotifyWatch"]
@@ -71,6 +71,10 @@ class InotifyWatch(Watch):
         return told
 
     @override
+    def interrupt(self) -> None:
+        """Do nothing: it never takes long."""
+
+    @override
     def close(self) -> None:
         if self._inotify is not None:
             self._inotify.close()
@@ -85,7 +89,7 @@ class InotifyWatch(Watch):
                 continue
             if self._add_root(root):
                 del self._away[root]
-                yield Change("missed", root)
+                yield Change("missed", _folder_uri(root))
             else:
                 self._away[root] = now + _AGAIN_S
 
@@ -96,7 +100,7 @@ class InotifyWatch(Watch):
 
     def _translate(self, event: Event) -> Iterator[Change]:
         if event.mask & flags.Q_OVERFLOW:
-            yield from (Change("missed", root) for root in self._roots)
+            yield from (Change("missed", _folder_uri(root)) for root in self._roots)
             return
         folder = self._paths.get(event.wd)
         if folder is None:
@@ -124,16 +128,16 @@ class InotifyWatch(Watch):
     def _folder_changed(self, event: Event, path: str) -> Iterator[Change]:
         if event.mask & (flags.MOVED_FROM | flags.DELETE):
             self._forget(path)
-            yield Change("folder-gone", path)
+            yield Change("gone", _folder_uri(path))
         elif not event.name.startswith("."):
             # What is moved into place is whole; what is made is being filled.
             yield from self._add(path, whole=bool(event.mask & flags.MOVED_TO))
 
     def _file_changed(self, event: Event, path: str) -> Iterator[Change]:
         if event.mask & (flags.MOVED_FROM | flags.DELETE):
-            yield Change("gone", path)
+            yield Change("gone", file_uri(path))
         elif event.mask & (flags.CLOSE_WRITE | flags.MOVED_TO):
-            yield Change("whole", path)
+            yield Change("whole", file_uri(path))
         else:
             try:
                 about = os.lstat(path)
@@ -144,7 +148,7 @@ class InotifyWatch(Watch):
             if linked and os.path.isdir(path):  # noqa: PTH112
                 yield from self._add(path, whole=True)
             else:
-                yield Change("whole" if linked else "begun", path)
+                yield Change("whole" if linked else "begun", file_uri(path))
 
     def _add(self, folder: str, *, whole: bool) -> Iterator[Change]:
         """Watch a folder and those in it; tell of the files that are there by then."""
@@ -170,7 +174,7 @@ class InotifyWatch(Watch):
                         if entry.is_dir():
                             stack.append(entry.path)
                         elif is_image_name(entry.name):
-                            yield Change("whole" if whole else "begun", entry.path)
+                            yield Change("whole" if whole else "begun", file_uri(entry.path))
             except OSError:
                 continue
 
@@ -185,6 +189,10 @@ class InotifyWatch(Watch):
                     self._inotify.rm_watch(number)
                 except OSError:
                     continue  # the kernel has done so already
+
+
+def _folder_uri(path: str) -> str:
+    return file_uri(path).rstrip("/") + "/"
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -1,23 +1,17 @@
-"""What may have changed in folders, while it happens: the seam `Watch`, and watching by polling."""
+"""What may have changed in sources, while it happens: the seam `Watch`."""
 
 from __future__ import annotations
 
 import os
 import re
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from typing_extensions import override
+from obscore.sources.base import Candidate, Problem
+from vodal.errors import ArchiveError
 
-from obscore.sources.base import Problem
-from obscore.sources.fits import FolderSource
-from vodal.errors import ArchiveError, UsageError
-from vodal.storage import local_path
-
-__all__ = ["Change", "ExhaustedError", "PollingWatch", "Watch", "is_remote"]
+__all__ = ["Change", "ExhaustedError", "Watch", "is_remote"]
 
 _REMOTE = re.compile(
     r"nfs\d?|cifs|smb\w*|fuse\..*|fuse|9p|lustre|gpfs|ceph|beegfs\w*|glusterfs|afs|virtiofs|panfs"
@@ -33,15 +27,18 @@ class ExhaustedError(ArchiveError):
 class Change:
     """What may have happened."""
 
-    kind: Literal["whole", "begun", "gone", "folder-gone", "missed"]
+    kind: Literal["whole", "begun", "gone", "missed"]
     """``whole``: a file was closed by its writer, or moved into place. ``begun``: a file is there
     and may grow. ``gone``: a file, or all below a folder, is not there any more. ``missed``:
     anything may have happened below a folder."""
-    path: str
+    uri: str
+    """Of a folder it ends in ``/``."""
+    found: Candidate | Problem | None = field(default=None, compare=False)
+    """The file as it was met, if it was looked at."""
 
 
 class Watch(Protocol):
-    """Tells what changes in folders. For one thread at a time."""
+    """Tells what changes in sources. For one thread at a time."""
 
     def begin(self) -> None:
         """Tell of all that happens from now on.
@@ -70,80 +67,13 @@ class Watch(Protocol):
         """
         ...
 
+    def interrupt(self) -> None:
+        """Have `begin` or `changes` end soon, from another thread; nothing is told after that."""
+        ...
+
     def close(self) -> None:
         """Release what it holds."""
         ...
-
-
-class PollingWatch(Watch):
-    """Walks over folders from time to time and compares sizes and times.
-
-    Parameters
-    ----------
-    sources
-        The folders.
-    seconds
-        Between the end of a walk and the begin of the next.
-    """
-
-    def __init__(self, sources: Sequence[FolderSource], seconds: float) -> None:
-        # Their own walks may be under way.
-        self._sources = [
-            FolderSource(one.root, collection=one.collection, start=one.start) for one in sources
-        ]
-        self._seconds = seconds
-        self._seen: list[dict[str, str]] = [{} for _ in sources]
-        self._next = 0.0
-
-    @override
-    def begin(self) -> None:
-        for number, source in enumerate(self._sources):
-            self._compare(number, source)
-        self._next = time.monotonic() + self._seconds
-
-    @override
-    def changes(self, wait_s: float) -> list[Change]:
-        left_s = self._next - time.monotonic()
-        if left_s > 0:
-            time.sleep(min(left_s, wait_s))
-            if left_s > wait_s:
-                return []
-        told: list[Change] = []
-        for number, source in enumerate(self._sources):
-            told += self._compare(number, source)
-        self._next = time.monotonic() + self._seconds
-        return told
-
-    @override
-    def close(self) -> None:
-        self._seen = [{} for _ in self._sources]
-
-    def _compare(self, number: int, source: FolderSource) -> list[Change]:
-        """Walk over a folder; one that is away or cannot be read keeps what was seen in it."""
-        before, now, closed = self._seen[number], dict[str, str](), list[str]()
-        try:
-            for item in source.walk():
-                if not isinstance(item, Problem):
-                    now[item.uri] = item.stat.version
-                elif item.uri.endswith("/"):
-                    closed.append(item.uri)
-                else:
-                    now[item.uri] = item.reason
-        except UsageError:
-            return []
-        if not now and len(before) > 1:
-            # As an empty folder looks a disk that is not mounted.
-            return []
-        gone = [uri for uri in before if uri not in now]
-        kept = [uri for uri in gone if any(uri.startswith(place) for place in closed)]
-        now |= {uri: before[uri] for uri in kept}
-        self._seen[number] = now
-        told = [Change("begun", _path(uri)) for uri in now if before.get(uri) != now[uri]]
-        return [*told, *(Change("gone", _path(uri)) for uri in gone if uri not in now)]
-
-
-def _path(uri: str) -> str:
-    return str(local_path(uri))
 
 
 def is_remote(folder: Path, mounts: str | None = None) -> bool:

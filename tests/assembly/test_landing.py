@@ -11,6 +11,7 @@ from obscore.assembly.landing import Expired, Landing
 from obscore.assembly.refusal import Refusal
 from obscore.settings import IngestSettings
 from obscore.sources import Candidate, FolderSource, Problem
+from vodal.storage import local_path
 
 SHORT = Refusal("truncated", "the data of HDU 0 ends 3 bytes early")
 
@@ -42,7 +43,7 @@ def write(source, name: str, content: bytes) -> str:
     path = source.root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    return str(path)
+    return path.as_uri()
 
 
 def due(landing, clock, seconds: float) -> list[tuple[str, str]]:
@@ -50,21 +51,21 @@ def due(landing, clock, seconds: float) -> list[tuple[str, str]]:
     found = []
     for _ in range(round(seconds / 0.25)):
         clock.now += 0.25
-        found += [(type(item).__name__, Path(path).name) for _, path, item in landing.due()]
+        found += [(type(item).__name__, Path(uri).name) for _, uri, item in landing.due()]
     return found
 
 
 def test_what_its_writer_has_closed_is_read_at_once(landing, source):
-    path = write(source, "a.fits", b"x" * 10)
-    found = landing.arrive(source, path, whole=True)
+    uri = write(source, "a.fits", b"x" * 10)
+    found = landing.arrive(source, uri, whole=True)
     assert isinstance(found, Candidate)
     assert (found.relative, found.stat.size_bytes) == ("a.fits", 10)
     assert len(landing) == 0
 
 
 def test_what_may_grow_is_read_when_it_has_stayed_the_same(landing, source, clock):
-    path = write(source, "night/a.fits", b"x")
-    assert landing.arrive(source, path, whole=False) is None
+    uri = write(source, "night/a.fits", b"x")
+    assert landing.arrive(source, uri, whole=False) is None
     for size in range(2, 6):
         assert due(landing, clock, 1.75) == []
         write(source, "night/a.fits", b"x" * size)
@@ -74,26 +75,26 @@ def test_what_may_grow_is_read_when_it_has_stayed_the_same(landing, source, cloc
 
 
 def test_a_file_of_its_final_size_that_is_still_written_is_waited_for(landing, source, clock):
-    path = write(source, "a.fits", bytes(100))
-    assert landing.arrive(source, path, whole=False) is None
+    uri = write(source, "a.fits", bytes(100))
+    assert landing.arrive(source, uri, whole=False) is None
     for second in range(5):
-        os.utime(path, ns=(10**18, 10**18 + second))  # as pages are written in place
+        os.utime(local_path(uri), ns=(10**18, 10**18 + second))  # as pages are written in place
         assert due(landing, clock, 1.75) == []
     assert due(landing, clock, 4.0) == [("Candidate", "a.fits")]
 
 
 def test_being_told_again_of_the_same_does_not_begin_the_wait_anew(landing, source, clock):
-    path = write(source, "a.fits", b"x")
+    uri = write(source, "a.fits", b"x")
     found = []
     for _ in range(10):
-        assert landing.arrive(source, path, whole=False) is None
+        assert landing.arrive(source, uri, whole=False) is None
         found += due(landing, clock, 0.5)
     assert found[0] == ("Candidate", "a.fits")
 
 
 def test_a_short_file_waits_until_it_changes_or_its_time_is_over(landing, source, clock):
-    path = write(source, "a.fits", b"x")
-    candidate = landing.arrive(source, path, whole=True)
+    uri = write(source, "a.fits", b"x")
+    candidate = landing.arrive(source, uri, whole=True)
     landing.short(source, candidate, SHORT)
     assert due(landing, clock, 25.0) == []
     write(source, "a.fits", b"xx")
@@ -106,21 +107,21 @@ def test_a_short_file_waits_until_it_changes_or_its_time_is_over(landing, source
     assert due(landing, clock, 60.0) == []
     # When it changes after that it is a file as any other.
     write(source, "a.fits", b"xxx")
-    assert isinstance(landing.arrive(source, path, whole=True), Candidate)
+    assert isinstance(landing.arrive(source, uri, whole=True), Candidate)
 
 
 def test_closing_a_short_file_again_does_not_give_it_more_time(landing, source, clock):
-    path = write(source, "a.fits", b"x")
+    uri = write(source, "a.fits", b"x")
     found = []
     for _ in range(20):
-        landing.short(source, landing.arrive(source, path, whole=True), SHORT)
+        landing.short(source, landing.arrive(source, uri, whole=True), SHORT)
         found += due(landing, clock, 2.0)
     assert found[0] == ("Expired", "a.fits")
 
 
 def test_the_refusal_that_was_waited_for_is_the_one_that_is_told(landing, source, clock):
-    path = write(source, "a.fits", b"x")
-    landing.short(source, landing.arrive(source, path, whole=True), SHORT)
+    uri = write(source, "a.fits", b"x")
+    landing.short(source, landing.arrive(source, uri, whole=True), SHORT)
     clock.now += 100.0
     ((_, _, expired),) = landing.due()
     assert isinstance(expired, Expired)
@@ -128,48 +129,50 @@ def test_the_refusal_that_was_waited_for_is_the_one_that_is_told(landing, source
 
 
 def test_what_changed_while_it_was_read_settles_first(landing, source, clock):
-    path = write(source, "a.fits", b"x")
-    candidate = landing.arrive(source, path, whole=True)
+    uri = write(source, "a.fits", b"x")
+    candidate = landing.arrive(source, uri, whole=True)
     landing.short(source, candidate, Refusal("changed", "the file changed while it was read"))
     assert due(landing, clock, 1.75) == []
     assert due(landing, clock, 0.5) == [("Candidate", "a.fits")]
 
 
 def test_files_that_go_are_not_waited_for(landing, source, clock):
-    path = write(source, "a.fits", b"x")
-    landing.arrive(source, path, whole=False)
-    Path(path).unlink()
+    uri = write(source, "a.fits", b"x")
+    landing.arrive(source, uri, whole=False)
+    local_path(uri).unlink()
     assert due(landing, clock, 5.0) == []
     assert len(landing) == 0
-    assert landing.arrive(source, path, whole=True) is None
+    assert landing.arrive(source, uri, whole=True) is None
 
 
 @pytest.mark.parametrize(
     "name", [".a.fits", ".a.fits.Xq3d81", "a.fits.tmp", "a.fits.part", ".stage/a.fits", "a.txt"]
 )
 def test_names_under_which_files_are_written_are_passed_over(landing, source, name):
-    path = write(source, name, b"x")
-    assert landing.arrive(source, path, whole=True) is None
-    assert landing.arrive(source, path, whole=False) is None
+    uri = write(source, name, b"x")
+    assert landing.arrive(source, uri, whole=True) is None
+    assert landing.arrive(source, uri, whole=False) is None
     assert len(landing) == 0
 
 
 def test_a_second_name_of_a_file_is_none_of_its_own(landing, source, tmp_path):
-    path = write(source, "a.fits", b"x")
-    assert isinstance(landing.arrive(source, path, whole=True), Candidate)
-    os.link(path, source.root / "b.fits")
-    (source.root / "c.fits").symlink_to(path)
+    uri = write(source, "a.fits", b"x")
+    assert isinstance(landing.arrive(source, uri, whole=True), Candidate)
+    os.link(local_path(uri), source.root / "b.fits")
+    (source.root / "c.fits").symlink_to(local_path(uri))
     (tmp_path / "aside.fits").write_bytes(b"x")
     (source.root / "d.fits").symlink_to(tmp_path / "aside.fits")
-    assert isinstance(landing.arrive(source, path, whole=True), Candidate)
+    assert isinstance(landing.arrive(source, uri, whole=True), Candidate)
     for name in ("b.fits", "c.fits"):
-        found = landing.arrive(source, str(source.root / name), whole=True)
+        found = landing.arrive(source, (source.root / name).as_uri(), whole=True)
         assert isinstance(found, Problem)
         assert (found.reason, "a.fits" in found.message) == ("duplicate", True)
-    assert isinstance(landing.arrive(source, str(source.root / "d.fits"), whole=True), Candidate)
+    assert isinstance(
+        landing.arrive(source, (source.root / "d.fits").as_uri(), whole=True), Candidate
+    )
     # The other name is the first when that one is gone.
-    Path(path).unlink()
-    found = landing.arrive(source, str(source.root / "b.fits"), whole=True)
+    local_path(uri).unlink()
+    found = landing.arrive(source, (source.root / "b.fits").as_uri(), whole=True)
     assert isinstance(found, Candidate)
 
 

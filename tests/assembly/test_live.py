@@ -19,7 +19,7 @@ from obscore.assembly.report import FileReport, Summary
 from obscore.settings import ObsCoreSettings
 from obscore.sources import FolderSource
 from obscore.sources.inotify import InotifyWatch
-from obscore.sources.watch import PollingWatch
+from obscore.sources.polling import PollingWatch
 from obscore.store.base import Backend, Store
 from vodal.errors import ArchiveError, ServiceUnavailable
 from vodal.fits.scan import scan_file

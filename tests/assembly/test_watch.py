@@ -12,7 +12,9 @@ import pytest
 
 from obscore.sources import FolderSource
 from obscore.sources.inotify import InotifyWatch
-from obscore.sources.watch import Change, ExhaustedError, PollingWatch, Watch, is_remote
+from obscore.sources.polling import PollingWatch
+from obscore.sources.watch import Change, ExhaustedError, Watch, is_remote
+from vodal.storage import local_path
 
 ENOUGH_S = 20.0
 
@@ -43,6 +45,10 @@ def inotify(root):
     made.close()
 
 
+def uri(path: Path) -> str:
+    return path.as_uri()
+
+
 def told(watch: Watch, *wanted: Change) -> list[Change]:
     """Give all that is told until the wanted were."""
     found: list[Change] = []
@@ -59,7 +65,8 @@ def paths(watch: Watch, *wanted: Path) -> set[str]:
     until = time.monotonic() + ENOUGH_S
     while not {str(path) for path in wanted} <= found:
         assert time.monotonic() < until, (wanted, found)
-        found |= {one.path for one in watch.changes(0.05) if one.kind in {"whole", "begun"}}
+        changes = watch.changes(0.05)
+        found |= {str(local_path(one.uri)) for one in changes if one.kind in {"whole", "begun"}}
     return found
 
 
@@ -75,7 +82,7 @@ def test_new_changed_and_gone_files_are_told_of(watch, root):
     (root / "old.fits").write_bytes(b"older")
     assert paths(watch, root / "old.fits") == {str(root / "old.fits")}
     (root / "old.fits").unlink()
-    told(watch, Change("gone", str(root / "old.fits")))
+    told(watch, Change("gone", uri(root / "old.fits")))
     (root / "night1" / "a.fits").rename(root / "b.fits")
     assert paths(watch, root / "b.fits") == {str(root / "b.fits")}
 
@@ -121,7 +128,7 @@ def test_a_root_that_comes_back_is_watched_again(watch, root, tmp_path):
     (root / "a.fits").write_bytes(b"a")
     until = time.monotonic() + ENOUGH_S
     found: list[Change] = []
-    while not any(one.kind == "missed" or one.path == str(root / "a.fits") for one in found):
+    while not any(one.kind == "missed" or one.uri == uri(root / "a.fits") for one in found):
         assert time.monotonic() < until
         found += watch.changes(0.05)
     (root / "b.fits").write_bytes(b"b")
@@ -146,11 +153,11 @@ def test_a_file_is_whole_when_its_writer_closes_it_and_not_before(inotify, root)
         for _ in range(5):
             file.write(b"x" * 2880)
             file.flush()
-        assert quiet(inotify) == [Change("begun", str(path))]
-    assert told(inotify, Change("whole", str(path))) == [Change("whole", str(path))]
+        assert quiet(inotify) == [Change("begun", uri(path))]
+    assert told(inotify, Change("whole", uri(path))) == [Change("whole", uri(path))]
     with path.open("ab") as file:
         file.write(b"y")
-    told(inotify, Change("whole", str(path)))
+    told(inotify, Change("whole", uri(path)))
 
 
 def test_what_is_written_under_another_name_is_told_of_when_it_is_renamed(inotify, root, tmp_path):
@@ -159,18 +166,18 @@ def test_what_is_written_under_another_name_is_told_of_when_it_is_renamed(inotif
         assert quiet(inotify) == []
         final = root / f"{number}.fits"
         (root / name).rename(final)
-        assert told(inotify, Change("whole", str(final))) == [Change("whole", str(final))]
+        assert told(inotify, Change("whole", uri(final))) == [Change("whole", uri(final))]
     (tmp_path / "aside.fits").write_bytes(b"a")
     (tmp_path / "aside.fits").rename(root / "moved.fits")
-    told(inotify, Change("whole", str(root / "moved.fits")))
+    told(inotify, Change("whole", uri(root / "moved.fits")))
     (tmp_path / "aside.fits").write_bytes(b"a")
     os.link(tmp_path / "aside.fits", root / "linked.fits")
-    told(inotify, Change("whole", str(root / "linked.fits")))
+    told(inotify, Change("whole", uri(root / "linked.fits")))
 
 
 def test_a_folder_that_goes_takes_its_files_with_it(inotify, root, tmp_path):
     (root / "night1").rename(tmp_path / "away")
-    told(inotify, Change("folder-gone", str(root / "night1")))
+    told(inotify, Change("gone", uri(root / "night1") + "/"))
     (tmp_path / "away" / "a.fits").write_bytes(b"a")
     assert quiet(inotify) == []
 
@@ -183,7 +190,7 @@ def test_more_events_than_the_kernel_keeps_mean_that_anything_may_have_happened(
         with (root / "a.fits").open("wb"):
             pass
         (root / "a.fits").unlink()
-    found = told(inotify, Change("missed", str(root)))
+    found = told(inotify, Change("missed", uri(root) + "/"))
     assert len(found) > most // 2
 
 

@@ -43,7 +43,7 @@ def sources(tree: Path) -> list[FolderSource]:
 )
 def test_files_below_the_folders_of_collections_may_be_named(tree, named, path, collection):
     found = named_file(named.format(tree=tree), sources(tree))
-    assert found.path == str(tree / path)
+    assert found.uri == (tree / path).as_uri()
     assert found.source.collection == collection
 
 
