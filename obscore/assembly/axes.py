@@ -13,7 +13,8 @@ from functools import partial
 
 import numpy as np
 
-from obscore.assembly.context import Context, as_number
+from obscore.assembly.context import Context
+from obscore.mapping.values import as_number
 from vodal.fits.quiet import quiet
 from vodal.fits.values import HeaderValues
 from vodal.fits.wcs import celestial_axes

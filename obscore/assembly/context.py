@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from astropy.io.fits import Card
 
+from obscore.mapping.values import as_number
 from obscore.observation import Value
 from obscore.sources.base import Candidate
 from vodal.fits.footprint import Footprint
@@ -98,23 +98,6 @@ def _value(header: HeaderValues, keyword: str) -> str | int | float | bool | Non
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return None
-
-
-def as_number(value: object) -> float | None:
-    """Read a number; None if it is none or not finite."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        number = float(value)
-    elif isinstance(value, str):
-        # Fortran's D exponent is written by some pipelines within quotes.
-        text = re.sub(r"[dD](?=[+-]?\d+$)", "e", value.strip())
-        if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text):
-            return None
-        number = float(text)
-    else:
-        return None
-    return number if math.isfinite(number) else None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from obscore.assembly.context import Context, Values
 from obscore.assembly.mapping import stem
-from obscore.assembly.time import read_moment
+from obscore.mapping.dates import read_moment
 
 __all__ = ["identity", "publisher_did"]
 

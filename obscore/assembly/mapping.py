@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from obscore.assembly.context import Context, as_number
-from obscore.assembly.time import read_moment
+from obscore.assembly.context import Context
+from obscore.assembly.time import possible_mjd, time_scale
 from obscore.assembly.units import conversion
 from obscore.columns import COLUMNS
-from obscore.mapping.rules import ColumnRule
+from obscore.mapping.dates import read_moment
+from obscore.mapping.expressions import ExpressionError, Scalar, evaluate, parse
+from obscore.mapping.rules import FILE_FACTS, OTHERS, TIMES, ColumnRule
+from obscore.mapping.values import as_number, plain
 from obscore.observation import Value
+from vodal.fits.timescale import to_utc
 
 __all__ = ["apply_mapping"]
 
@@ -26,7 +30,7 @@ def apply_mapping(context: Context) -> dict[str, Value]:
     row: dict[str, Value] = {}
     for name, placed in context.rules.mapping_for(context.candidate.relative).items():
         rule = placed.rule
-        found = _convert(context, name, rule, _find(context, rule))
+        found = _convert(context, name, rule, _find(context, name, rule))
         if found is None and rule.default is not None:
             found = _typed(name, rule.default)
         if found is not None:
@@ -34,7 +38,7 @@ def apply_mapping(context: Context) -> dict[str, Value]:
     return row
 
 
-def _find(context: Context, rule: ColumnRule) -> object:
+def _find(context: Context, name: str, rule: ColumnRule) -> object:
     """Give what the rule's source says, before any conversion."""
     found: object = rule.value
     if rule.keyword is not None:
@@ -44,15 +48,34 @@ def _find(context: Context, rule: ColumnRule) -> object:
         found = _fact(context, *rule.fact)
     elif rule.template is not None:
         found = _fill(context, rule.template)
+    elif rule.expr is not None:
+        try:
+            found = evaluate(parse(rule.expr), lambda named: _named(context, named))
+        except ExpressionError as error:
+            context.note(f"mapping of {name}: {error}")
+            return None
     elif rule.match is not None:
         match = re.search(rule.match, context.candidate.relative)
         found = None if match is None else match.group(1 if match.re.groups else 0)
     if rule.table is not None and found is not None:
-        found = rule.table.get(_plain(found))
+        found = _looked_up(rule.table, found)
     return found
 
 
-def _fact(context: Context, *names: str) -> object:
+def _looked_up(table: dict[str, Scalar], found: object) -> Scalar | None:
+    """Replace a value by that of a table; numbers are the same however they are written."""
+    text = plain(found)
+    if text in table:
+        return table[text]
+    number = as_number(found)
+    if number is not None:
+        for key, value in table.items():
+            if as_number(key) == number:
+                return value
+    return table.get(OTHERS)
+
+
+def _fact(context: Context, *names: str) -> Scalar | None:
     """Give the first of what the source tells that has a value."""
     for name in names:
         value = context.candidate.facts.get(name)
@@ -61,26 +84,40 @@ def _fact(context: Context, *names: str) -> object:
     return None
 
 
-def _fill(context: Context, template: str) -> str | None:
+def _named(context: Context, name: str) -> Scalar | None:
+    """Give what stands in braces: a fact of the source or of the file, or a card."""
+    if name.startswith("fact:"):
+        return _fact(context, name.removeprefix("fact:"))
+    if name in FILE_FACTS:
+        return _of_file(context, name)
+    card = context.cards.card(name)
+    return None if card is None else card[0]
+
+
+def _of_file(context: Context, name: str) -> str:
     path = PurePosixPath(context.candidate.relative)
-    facts = {
-        "path": str(path),
-        "folder": "" if str(path.parent) == "." else str(path.parent),
-        "name": path.name,
-        "stem": stem(path.name),
-        "collection": context.candidate.collection,
-        "label": context.group.label,
-    }
+    match name:
+        case "path":
+            return str(path)
+        case "folder":
+            return "" if str(path.parent) == "." else str(path.parent)
+        case "name":
+            return path.name
+        case "stem":
+            return stem(path.name)
+        case "collection":
+            return context.candidate.collection
+        case _:
+            return context.group.label
+
+
+def _fill(context: Context, template: str) -> str | None:
     parts: dict[str, str] = {}
     for name in _PLACEHOLDER.findall(template):
-        if name.startswith("fact:"):
-            told = _fact(context, name.removeprefix("fact:"))
-            text = None if told is None else _plain(told)
-        else:
-            text = facts[name] if name in facts else context.cards.text(name)
-        if text is None:
+        value = _named(context, name)
+        if value is None:
             return None
-        parts[name] = text
+        parts[name] = plain(value) if name.startswith("fact:") else " ".join(str(value).split())
     return _PLACEHOLDER.sub(lambda match: parts[match.group(1)], template).strip() or None
 
 
@@ -89,25 +126,19 @@ def stem(name: str) -> str:
     return re.sub(r"(?i)(\.(fits?|fts))?(\.(fz|gz|bz2|z))?$", "", name) or name
 
 
-def _plain(value: object) -> str:
-    """Write a value as the key of a lookup table."""
-    if isinstance(value, float) and value == int(value):
-        return str(int(value))
-    return str(value)
-
-
 def _convert(context: Context, name: str, rule: ColumnRule, found: object) -> Value:
     """Bring what was found to the column's type and unit."""
     item = _COLUMNS[name].column
     if found is None:
         return None
     if item.datatype == "char":
-        return " ".join(_plain(found).split()) or None
-    if name in {"t_min", "t_max"} and isinstance(found, str) and as_number(found) is None:
+        return " ".join(plain(found).split()) or None
+    if name in TIMES and isinstance(found, str) and as_number(found) is None:
         moment = read_moment(found)
         if moment is None:
             context.note(f"mapping of {name}: '{found[:40]}' is no date")
-        return moment
+            return None
+        return _in_utc(context, name, rule, moment)
     number = as_number(found)
     if number is None:
         context.note(f"mapping of {name}: '{str(found)[:40]}' is no number")
@@ -121,7 +152,17 @@ def _convert(context: Context, name: str, rule: ColumnRule, found: object) -> Va
         except (ValueError, ZeroDivisionError):
             context.note(f"mapping of {name}: {number:g} {rule.unit} cannot be converted")
             return None
-    return _typed(name, number)
+    return _in_utc(context, name, rule, number) if name in TIMES else _typed(name, number)
+
+
+def _in_utc(context: Context, name: str, rule: ColumnRule, mjd: float) -> float | None:
+    """Bring an MJD from the rule's time scale to UTC."""
+    if rule.scale in {None, "utc"}:
+        return mjd
+    if not possible_mjd(mjd):
+        context.note(f"mapping of {name}: MJD {mjd:g} is outside 1850 to 2100")
+        return None
+    return to_utc(mjd, time_scale(context) if rule.scale == "timesys" else str(rule.scale))
 
 
 def _typed(name: str, value: object) -> Value:

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from obscore.mapping.band import BandSettings
 from obscore.mapping.document import BESIDE, MappingDocument, preset, read_document
+from obscore.mapping.lookup import with_tables, with_tables_of_files
 from obscore.mapping.rules import ColumnRule, FileRule, rules_of
 from obscore.settings import CollectionSettings, ObsCoreSettings
 from obscore.sources.base import Facts
@@ -135,8 +136,8 @@ def rules_for(settings: ObsCoreSettings, collection: str) -> Rules:
     own = settings.collections.get(collection) or CollectionSettings()
     layers = [_site_layer(settings, collection, own)]
     levels = [own.calib_level] if "calib_level" in own.model_fields_set else []
-    for place, document in _documents(own):
-        layers.append(_layer(place, document))
+    for document, layer in _documents(own):
+        layers.append(layer)
         levels += [] if document.calib_level is None else [document.calib_level]
     calib_level = (*levels, own.calib_level)[0]
     told = {
@@ -157,34 +158,37 @@ def rules_for(settings: ObsCoreSettings, collection: str) -> Rules:
 
 def _site_layer(settings: ObsCoreSettings, collection: str, own: CollectionSettings) -> Layer:
     key = f"obscore.collections.{collection}."
-    mapping = _placed(rules_of(settings.mapping), "obscore.mapping.")
-    mapping |= _placed(rules_of(own.mapping), f"{key}mapping.")
-    return Layer(mapping, own.files, f"{key}files.", _lower(settings.bands))
+    everywhere = with_tables(settings.mapping, "obscore.mapping.", Path())
+    mapping = _placed(rules_of(everywhere), "obscore.mapping.")
+    its = with_tables(own.mapping, f"{key}mapping.", Path())
+    mapping |= _placed(rules_of(its), f"{key}mapping.")
+    place = f"{key}files."
+    file_rules = with_tables_of_files(own.files, place, Path())
+    return Layer(mapping, file_rules, place, _lower(settings.bands))
 
 
-def _layer(place: str, document: MappingDocument) -> Layer:
-    mapping = _placed(rules_of(document.mapping), f"{place}: mapping.")
-    return Layer(mapping, document.files, f"{place}: files.", _lower(document.bands))
-
-
-def _documents(own: CollectionSettings) -> Iterator[tuple[str, MappingDocument]]:
+def _documents(own: CollectionSettings) -> Iterator[tuple[MappingDocument, Layer]]:
     """Give the mapping file, then the presets that it or the settings name, each once."""
     names = list(own.preset)
     beside = Path(own.folder, BESIDE) if own.folder is not None else None
-    if own.mapping_file is not None:
-        path = Path(own.mapping_file)
-        document = read_document(path)
-    elif beside is not None and beside.exists():
-        path = beside
-        document = read_document(path, beside=True)
-    else:
-        path, document = Path(), None
-    if document is not None:
-        yield str(path), document
+    path = Path(own.mapping_file) if own.mapping_file is not None else beside
+    if path is not None and (own.mapping_file is not None or path.exists()):
+        is_beside = own.mapping_file is None
+        document = read_document(path, beside=is_beside)
+        yield document, _layer(str(path), document, path.parent, inside=is_beside)
         names += document.preset
     for name in dict.fromkeys(names):
-        found = preset(name)
-        yield f"preset {name}", found
+        yield preset(name), _layer(f"preset {name}", preset(name), None)
+
+
+def _layer(
+    place: str, document: MappingDocument, folder: Path | None, *, inside: bool = False
+) -> Layer:
+    key = f"{place}: mapping."
+    mapping = with_tables(document.mapping, key, folder, inside=inside)
+    files_key = f"{place}: files."
+    file_rules = with_tables_of_files(document.files, files_key, folder, inside=inside)
+    return Layer(_placed(rules_of(mapping), key), file_rules, files_key, _lower(document.bands))
 
 
 def _placed(rules: dict[str, ColumnRule], prefix: str) -> dict[str, PlacedRule]:

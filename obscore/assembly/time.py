@@ -9,28 +9,22 @@ Dates that cannot be (before 1850, after 2100, the zero points of clocks) are le
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import re
 from dataclasses import dataclass
 
-from obscore.assembly.context import Context, Values, as_number
+from obscore.assembly.context import Context, Values
+from obscore.mapping.dates import read_clock, read_date
+from obscore.mapping.values import as_number
 from vodal.fits.timescale import scale_named, to_utc
 
-__all__ = ["read_moment", "time"]
+__all__ = ["possible_mjd", "time", "time_scale"]
 
-_MJD_ZERO = dt.date(1858, 11, 17)
 _FIRST_MJD, _LAST_MJD = -3199.0, 88069.0
 """1850 and 2100: the first photographs of the sky, and far enough."""
 _ZERO_POINTS = {0.0: "MJD 0", 40587.0: "1970-01-01", 51544.5: "J2000", 44244.0: "1980-01-06"}
 """What clocks show that were never set; each within a few minutes, whatever the scale."""
 _ZERO_WIDTH_D = 0.0015
-
-_HMS = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?")
-_YMD = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
-_DMY = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4})")
-_DAY_OF_YEAR = re.compile(r"(\d{4})-(\d{3})")
-_COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,72 +91,6 @@ _END = (
 )
 _EXPOSURE = ("EXPTIME", "EXPOSURE", "XPOSURE", "EXP_TIME", "EXPOSED", "ITIME", "INTTIME",
              "TEXPTIME", "ONTIME", "LIVETIME", "DURATION", "EXPDUR", "TELAPSE")  # fmt: skip
-
-
-def read_moment(text: str) -> float | None:
-    """Read a date and time; a date alone is its midnight.
-
-    Parameters
-    ----------
-    text
-        ISO 8601, also with blanks, slashes or the day of the year, ``YYYYMMDD``, and the old
-        ``DD/MM/YY`` of the last century.
-
-    Returns
-    -------
-    float or None
-        MJD on the text's own scale; None if it is no date.
-    """
-    found = _date(text)
-    return None if found is None else found[0]
-
-
-def _date(text: str) -> tuple[float, bool] | None:
-    """Give MJD and whether the time of day is known."""
-    text = text.strip().rstrip("Z")
-    day, _, clock = re.sub(r"\s+", "T", text, count=1).partition("T")
-    number = _day(day)
-    if number is None:
-        return None
-    if not clock:
-        return float(number), False
-    part = _clock(clock)
-    return None if part is None else (number + part, True)
-
-
-def _day(text: str) -> int | None:
-    try:
-        if match := _YMD.fullmatch(text) or _COMPACT.fullmatch(text):
-            date = dt.date(int(match[1]), int(match[2]), int(match[3]))
-        elif match := _DMY.fullmatch(text):
-            # FITS 4.0 section 9.1.1: the old form is of the years 1900 to 1999.
-            year = int(match[3]) + (1900 if len(match[3]) == 2 else 0)
-            date = dt.date(year, int(match[2]), int(match[1]))
-        elif match := _DAY_OF_YEAR.fullmatch(text):
-            date = dt.date(int(match[1]), 1, 1) + dt.timedelta(int(match[2]) - 1)
-            if date.year != int(match[1]):
-                return None
-        else:
-            return None
-    except (ValueError, OverflowError):
-        return None
-    return (date - _MJD_ZERO).days
-
-
-def _clock(text: str) -> float | None:
-    """Read a time of day, as part of a day; sexagesimal or hours with a decimal point."""
-    text = text.strip()
-    match = _HMS.fullmatch(text)
-    if match:
-        hours, minutes, seconds = int(match[1]), int(match[2]), float(match[3] or 0.0)
-    else:
-        number = as_number(text)
-        if number is None:
-            return None
-        hours, minutes, seconds = 0, 0, number * 3600.0
-    if not (0 <= hours <= 24 and 0 <= minutes < 60 and 0.0 <= seconds < (61 if match else 86400)):
-        return None
-    return (hours * 3600 + minutes * 60 + seconds) / 86400.0
 
 
 def time(context: Context) -> Values:
@@ -243,16 +171,16 @@ def _read(context: Context, way: _Way) -> _Moment | None:
     found = context.cards.card(way.keyword)
     if found is None:
         return None
-    scale = way.scale or _timesys(context)
+    scale = way.scale or time_scale(context)
     value = found[0]
     if way.kind == "date":
-        parts = _date(str(value)) if isinstance(value, str | int) else None
+        parts = read_date(str(value)) if isinstance(value, str | int) else None
         if parts is None:
             context.note(f"{way.keyword} '{str(value)[:40]}' is no date")
             return None
         mjd, exact = parts
         if not exact:
-            mjd, exact, scale = _with_clock(context, way, mjd, scale)
+            mjd, exact, scale = _withread_clock(context, way, mjd, scale)
     else:
         number = as_number(value)
         if number is None:
@@ -262,11 +190,11 @@ def _read(context: Context, way: _Way) -> _Moment | None:
     return _Moment(mjd, exact, scale) if _possible(context, way.keyword, mjd) else None
 
 
-def _with_clock(context: Context, way: _Way, mjd: float, scale: str) -> tuple[float, bool, str]:
+def _withread_clock(context: Context, way: _Way, mjd: float, scale: str) -> tuple[float, bool, str]:
     """Add the time of day that another card has."""
     for keyword in way.clock:
         text = context.cards.text(keyword)
-        part = None if text is None else _clock(text)
+        part = None if text is None else read_clock(text)
         if part is not None:
             if keyword.startswith("UT"):
                 scale = "utc"
@@ -282,13 +210,19 @@ def _possible(context: Context, keyword: str, mjd: float) -> bool:
         if abs(mjd - zero) < _ZERO_WIDTH_D:
             context.note(f"{keyword} is the zero point {name}, which is no date of an observation")
             return False
-    if not _FIRST_MJD <= mjd <= _LAST_MJD:
+    if not possible_mjd(mjd):
         context.note(f"{keyword} is MJD {mjd:g}, outside 1850 to 2100")
         return False
     return True
 
 
-def _timesys(context: Context) -> str:
+def possible_mjd(mjd: float) -> bool:
+    """Tell whether a moment is of the years 1850 to 2100."""
+    return _FIRST_MJD <= mjd <= _LAST_MJD
+
+
+def time_scale(context: Context) -> str:
+    """Give the time scale of the header, UTC by default, as `vodal.fits.timescale` names it."""
     text = context.cards.text("TIMESYS") or "UTC"
     scale = scale_named(text)
     if scale is None:

@@ -5,6 +5,7 @@ A column's rule is a text or a table:
 - ``"keyword:EXPTIME"``  the value of a header card
 - ``"fact:visit"``  what the source tells of the file: a column of a table, a part of a data id
 - ``"{OBJECT}-{FILTER}"``  a template of header cards and of the file's name
+- ``"expr:{MJD-OBS} + {EXPTIME} / 86400"``  an expression, see `obscore.mapping.expressions`
 - anything else  a constant
 - ``{ keyword = "EXP", unit = "ms" }``  and so on, see `ColumnRule`
 
@@ -14,22 +15,27 @@ Everything is checked when rules are loaded, and a fault is named by its key pat
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, create_model, model_validator
 
 from obscore.columns import COLUMNS, ObsCoreColumn
+from obscore.mapping.expressions import Kind, kind_of, names_in, parse
 from vodal.settings import Settings
 
 __all__ = [
     "DATAPRODUCT_TYPES",
     "FILE_FACTS",
+    "OTHERS",
     "RESERVED",
+    "TIMES",
     "ColumnMapping",
     "ColumnRule",
     "FileRule",
+    "check_rule",
     "rules_of",
 ]
 
@@ -41,11 +47,19 @@ DATAPRODUCT_TYPES = (
 FILE_FACTS = ("path", "folder", "name", "stem", "collection", "label")
 """Names that a template may use beside header keywords; keywords are in upper case."""
 
+OTHERS = "*"
+"""Key of a lookup table for all values that are not in it."""
+
+TIMES = ("t_min", "t_max")
+"""Columns that take dates."""
+
 RESERVED = {
     "access_url": "it is made from the site's address when a row is read",
     "access_format": "every row gives its DataLink document",
 }
 """Columns that no mapping may set, and why."""
+
+TimeScale = Literal["utc", "tai", "tt", "tdb", "tcg", "tcb", "gps", "timesys"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}|[A-Z0-9 _.\-]{1,68}")
@@ -66,7 +80,7 @@ Scalar = Annotated[Any, AfterValidator(_scalar)]
 
 
 class ColumnRule(Settings):
-    """Where a column's value comes from: just one of keyword, fact, template, match, value.
+    """Where a column's value comes from: just one of keyword, fact, template, expr, match, value.
 
     A rule that finds nothing (no such card, a value that is not in the table) leaves the column
     to what the assembly line finds by itself, unless ``default`` is given.
@@ -82,13 +96,24 @@ class ColumnRule(Settings):
     """Text with ``{KEYWORD}`` in it, and ``{path}``, ``{folder}``, ``{name}``, ``{stem}``,
     ``{collection}``, ``{label}`` of the file, and ``{fact:NAME}``. A missing card or fact makes the
     whole find nothing."""
+    expr: str | None = None
+    """Expression of cards and facts, named as in a template: ``{MJD-OBS} + {EXPTIME} / 86400``,
+    ``"coadd" if {NCOMBINE} > 1 else "visit"``. A name without value makes the whole find nothing,
+    unless ``coalesce`` or ``has`` takes it."""
     match: str | None = None
     """Regular expression that is searched in the file's relative path; its first group (or the
     whole match) is the value."""
     value: Annotated[Any, AfterValidator(lambda v: v if v is None else _scalar(v))] = None
     """Constant."""
     table: dict[str, Scalar] | None = None
-    """Replaces the value found by that of this table; what is not in it counts as not found."""
+    """Replaces the value found by that of this table; what is not in it by that of ``"*"``, without
+    which it counts as not found."""
+    table_file: str | None = None
+    """CSV file with such a table: its first line names the columns, the first column has the
+    values that may be found, the second those that replace them. A relative path starts where the
+    mapping lies, or at the current folder for ``skylane.toml``."""
+    table_column: str | None = None
+    """The column with the values that replace, if it is not the second."""
     factor: float | None = None
     """Multiplies a number found."""
     offset: float | None = None
@@ -96,6 +121,9 @@ class ColumnRule(Settings):
     unit: str | None = None
     """Unit of the number found (``ms``, ``Angstrom``, ``GHz`` ...); it is converted to the unit of
     the column, frequencies and energies to wavelengths."""
+    scale: TimeScale | None = None
+    """Of ``t_min`` and ``t_max``: time scale of the date or MJD found, by default ``utc``; it is
+    converted to UTC. ``timesys`` is what the header's TIMESYS says."""
     default: Annotated[Any, AfterValidator(lambda v: v if v is None else _scalar(v))] = None
     """Value if nothing is found, in the unit of the column."""
 
@@ -109,13 +137,15 @@ class ColumnRule(Settings):
             return {"keyword": names}
         if given.startswith("fact:"):
             return {"fact": tuple(name.strip() for name in given.removeprefix("fact:").split(","))}
+        if given.startswith("expr:"):
+            return {"expr": given.removeprefix("expr:").strip()}
         return {"template": given} if "{" in given else {"value": given}
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        sources = [self.keyword, self.fact, self.template, self.match, self.value]
+        sources = [self.keyword, self.fact, self.template, self.expr, self.match, self.value]
         if sum(source is not None for source in sources) != 1:
-            raise ValueError("give one of keyword, fact, template, match or value")
+            raise ValueError("give one of keyword, fact, template, expr, match or value")
         for keyword in self.keyword or ():
             if not _KEYWORD.fullmatch(keyword):
                 raise ValueError(f"'{keyword}' is no FITS keyword")
@@ -123,6 +153,9 @@ class ColumnRule(Settings):
             raise ValueError("a fact has a name")
         if self.template is not None:
             _check_template(self.template)
+        if self.expr is not None:
+            _check_names("expression", names_in(parse(self.expr)))
+            kind_of(parse(self.expr), _kind_of_name)
         if self.match is not None:
             try:
                 re.compile(self.match)
@@ -134,18 +167,32 @@ class ColumnRule(Settings):
 def _check_template(template: str) -> None:
     if re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
         raise ValueError("the braces of the template do not pair up")
-    for name in _PLACEHOLDER.findall(template):
+    _check_names("template", _PLACEHOLDER.findall(template))
+
+
+def _check_names(what: str, names: Iterable[str]) -> None:
+    for name in names:
         if re.fullmatch(r"fact:.+", name):
             continue
         if name not in FILE_FACTS and not _KEYWORD.fullmatch(name):
             raise ValueError(
-                f"the template names '{name}'; it takes header keywords in upper case, "
+                f"the {what} names '{name}'; it takes header keywords in upper case, "
                 f"'fact:NAME', or {', '.join(FILE_FACTS)}"
             )
 
 
-def _check_rule(item: ObsCoreColumn, rule: ColumnRule | None) -> ColumnRule | None:
-    """Check a rule against the column that it fills."""
+def _kind_of_name(name: str) -> Kind:
+    return "text" if name in FILE_FACTS else "any"
+
+
+def check_rule(item: ObsCoreColumn, rule: ColumnRule | None) -> ColumnRule | None:
+    """Check a rule against the column that it fills.
+
+    Raises
+    ------
+    ValueError
+        If the column cannot take what the rule gives.
+    """
     if rule is None:
         return None
     if item.name in RESERVED:
@@ -153,6 +200,14 @@ def _check_rule(item: ObsCoreColumn, rule: ColumnRule | None) -> ColumnRule | No
     number = item.column.datatype != "char"
     if not number and (rule.unit, rule.factor, rule.offset) != (None, None, None):
         raise ValueError("the column is a text; unit, factor and offset are for numbers")
+    if rule.scale is not None and item.name not in TIMES:
+        raise ValueError("scale is for t_min and t_max")
+    if rule.table is not None and rule.table_file is not None:
+        raise ValueError("give table or table_file")
+    if rule.table_column is not None and rule.table_file is None:
+        raise ValueError("table_column is of a table_file")
+    if rule.expr is not None and rule.table is None and rule.table_file is None:
+        _check_kind(item, kind_of(parse(rule.expr), _kind_of_name))
     constants = [rule.value, rule.default, *(rule.table or {}).values()]
     for constant in (c for c in constants if c is not None):
         _check_constant(item, constant, scaled=rule.unit is not None or rule.factor is not None)
@@ -161,13 +216,26 @@ def _check_rule(item: ObsCoreColumn, rule: ColumnRule | None) -> ColumnRule | No
     return rule
 
 
+def _check_kind(item: ObsCoreColumn, kind: Kind) -> None:
+    """Check what an expression gives against its column, as far as it can be told."""
+    number = item.column.datatype != "char"
+    if kind == "truth":
+        raise ValueError(
+            f"the column is a {'number' if number else 'text'}, and the expression is a condition;"
+            " write A if ... else B"
+        )
+    if number and kind == "text" and item.name not in TIMES:
+        raise ValueError(
+            "the column is a number, and the expression is a text; number(...) reads one"
+        )
+
+
 def _check_constant(item: ObsCoreColumn, constant: Any, *, scaled: bool) -> None:
-    is_time = item.name in {"t_min", "t_max"}
     if item.column.datatype == "char":
         if not isinstance(constant, str):
             raise ValueError(f"the column is a text, and {constant!r} is none")
     elif isinstance(constant, bool) or not isinstance(constant, int | float):
-        if not (is_time and isinstance(constant, str)):
+        if not (item.name in TIMES and isinstance(constant, str)):
             raise ValueError(f"the column is a number, and {constant!r} is none")
     elif item.column.datatype in {"int", "long"} and constant != int(constant) and not scaled:
         raise ValueError(f"the column is a whole number, and {constant!r} is none")
@@ -195,7 +263,7 @@ else:
         __doc__="Rules by column name of ``ivoa.obscore``.",
         **{
             item.name: (
-                Annotated[ColumnRule | None, AfterValidator(partial(_check_rule, item))],
+                Annotated[ColumnRule | None, AfterValidator(partial(check_rule, item))],
                 None,
             )
             for item in COLUMNS

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from obscore.assembly.rules import rules_for
-from obscore.columns import COLUMN_NAMES
+from obscore.columns import COLUMN_NAMES, COLUMNS
 from obscore.mapping.rules import ColumnMapping
 from obscore.settings import ObsCoreSettings
 from vodal.regions import shape_text
@@ -28,6 +28,7 @@ CARDS = {
     "CHIP": 3.0,
     "MYDATE": "2026-03-04T05:06:07.5",
     "FREQHI": 1.5,
+    "TIMESYS": "TT",
 }
 
 
@@ -65,6 +66,23 @@ CARDS = {
         ("obs_title", "{fact:visit.name} of {OBJECT}", "night one of M 51"),
         ("obs_title", "{fact:absent} x", "M 51"),
         ("t_exptime", {"fact": "visit.exposure", "unit": "ms"}, 30.0),
+        ("t_exptime", "expr:{MYEXP} / 1000 + 1", 91.0),
+        ("t_exptime", {"expr": "{MYEXP} * 2", "unit": "ms"}, 180.0),
+        ("t_exptime", {"expr": "{NONE} + 1", "default": 3}, 3.0),
+        ("t_exptime", "expr:coalesce({NONE}, {fact:visit.exposure}) / 1000", 30.0),
+        ("t_min", "expr:{MYDATE}", 61103.21258680556),
+        ("t_min", {"expr": "mjd({MYDATE}) * 86400", "unit": "s"}, 61103.21258680556),
+        ("t_min", {"keyword": "MYDATE", "scale": "tai"}, 61103.21258680556 - 37 / 86400),
+        ("t_min", {"value": 61103.5, "scale": "gps"}, 61103.5 - 18 / 86400),
+        ("t_min", {"keyword": "MYDATE", "scale": "timesys"}, 61103.21258680556 - 69.184 / 86400),
+        ("t_min", {"value": 1e7, "scale": "tt"}, None),
+        ("obs_title", "expr:'chip ' + text({CHIP}) + ' of ' + lower({OBJECT})", "chip 3 of m 51"),
+        ("obs_title", "expr:split({stem}, '_', 2)", "w2"),
+        ("calib_level", "expr:3 if contains({path}, 'img') else 2", 3),
+        ("target_name", {"keyword": "OBJECT", "table": {"M 1": "x", "*": "other"}}, "other"),
+        ("instrument_name", {"keyword": "CHIP", "table": {"3.00": "C"}}, "C"),
+        ("em_min", {"keyword": "BAND", "table": {"r": 620}, "unit": "nm"}, 6.2e-7),
+        ("em_min", {"expr": "{BAND}", "table": {"r": 620}, "unit": "nm"}, 6.2e-7),
     ],
 )  # fmt: skip
 def test_rule(row_of, tmp_path, column, rule, value, image_writer, read_outcome):
@@ -145,6 +163,22 @@ def test_value_that_does_not_fit_is_noted(row_of):
         ({"calib_level": 1.5}, "calib_level", "whole number"),
         ({"dataproduct_type": "picture"}, "dataproduct_type", "none of image, cube"),
         ({"t_exptime": [3]}, "t_exptime", "valid dictionary"),
+        ({"t_exptime": "expr:{EXPTIME} +"}, "t_exptime", "a value is missing before the end"),
+        ({"t_exptime": "expr:{exptime} + 1"}, "t_exptime", "expression names 'exptime'"),
+        ({"t_exptime": {"expr": "secs({EXPTIME})"}}, "t_exptime", "no function 'secs'"),
+        ({"t_exptime": {"expr": "min()"}}, "t_exptime", "min takes 1 to 50 arguments, not 0"),
+        (
+            {"t_exptime": "expr:lower({X})"},
+            "t_exptime",
+            "is a number, and the expression is a text",
+        ),
+        ({"t_exptime": "expr:{stem} * 2"}, "t_exptime", "takes numbers, and is given a text"),
+        ({"obs_title": "expr:{X} > 2"}, "obs_title", "the expression is a condition"),
+        ({"t_exptime": {"expr": "1", "keyword": "X"}}, "t_exptime", "one of keyword"),
+        ({"t_exptime": {"keyword": "X", "scale": "tai"}}, "t_exptime", "scale is for t_min"),
+        ({"t_min": {"keyword": "X", "scale": "sidereal"}}, "t_min.scale", "'utc', 'tai'"),
+        ({"em_min": {"keyword": "X", "table": {"r": "red"}}}, "em_min", "is a number"),
+        ({"obs_id": {"keyword": "X", "table_column": "a"}}, "obs_id", "is of a table_file"),
     ],
 )
 def test_faults_are_named_by_their_key(mapping, place, words):
@@ -173,6 +207,39 @@ def test_other_faults(settings, place):
     with pytest.raises(ValidationError) as caught:
         ObsCoreSettings.model_validate(settings)
     assert ".".join(map(str, caught.value.errors()[0]["loc"])) == place
+
+
+NUMBERS = [item for item in COLUMNS if item.column.datatype != "char"]
+
+
+@pytest.mark.parametrize("item", NUMBERS, ids=lambda item: item.name)
+def test_every_number_takes_a_unit(item):
+    other = {"d": "h", "s": "min", "m": "um", "deg": "arcmin", "arcsec": "mas", "kbyte": "byte"}
+    unit = other.get(item.column.unit, "%")
+    assert settings_with({item.name: {"keyword": "X", "unit": unit}})
+    with pytest.raises(ValidationError, match="'mag' cannot be converted to"):
+        settings_with({item.name: {"keyword": "X", "unit": "mag"}})
+
+
+@pytest.mark.parametrize(
+    ("unit", "value"),
+    [("nm", 500.0), ("Angstrom", 5000.0), ("THz", 599.584916), ("eV", 2.479683968664),
+     ("cm-1", 20000.0), ("K", None), ("km/s", None)],
+)  # fmt: skip
+def test_what_becomes_a_wavelength(unit, value, row_of):
+    mapping = {"em_min": {"value": value or 1.0, "unit": unit}, "em_max": 1.0}
+    if value is None:
+        with pytest.raises(ValidationError, match=f"'{unit}' cannot be converted to m"):
+            settings_with(mapping)
+        return
+    assert row_of(settings=settings_with(mapping))["em_min"] == pytest.approx(5e-7, rel=1e-9)
+
+
+def test_an_expression_without_a_result_is_noted(row_of):
+    mapping = {"t_exptime": "expr:1 / {ZERO}", "target_name": "expr:{NONE} + 'x'"}
+    row = row_of({"ZERO": 0, "EXPTIME": 5.0, "OBJECT": "M 1"}, settings=settings_with(mapping))
+    assert (row["t_exptime"], row["target_name"]) == (5.0, "M 1")
+    assert row["notes"] == ("mapping of t_exptime: division by zero",)
 
 
 def test_settings_know_every_column_and_cross_processes():

@@ -184,3 +184,74 @@ def test_rules_cross_processes(tmp_path):
     other = pickle.loads(pickle.dumps(rules))
     assert other == rules
     assert other.digest_for("c4d_1_oow_g.fits") == told
+
+
+TABLE = 'name,long,nm,level\n# ours\nr,red,620,3\n12,"a, b",,2\n'
+
+
+def test_tables_in_files(tmp_path, image_writer, memory_store):
+    image_writer(tmp_path / "a.fits", {"MYBAND": "r", "NUMBER": 12.0})
+    written(tmp_path, TABLE, "t.csv")
+    written(
+        tmp_path,
+        """
+        [mapping]
+        obs_title = { keyword = "NUMBER", table_file = "t.csv" }
+        em_min = { keyword = "MYBAND", table_file = "t.csv", table_column = "nm", unit = "nm" }
+        em_max = 1.0
+        target_name = { keyword = "NUMBER", table_file = "t.csv", table_column = "nm" }
+        [[files]]
+        pattern = "a*"
+        mapping.calib_level = { keyword = "MYBAND", table_file = "t.csv", table_column = "level" }
+        """,
+    )
+
+    def run():
+        source = FolderSource(tmp_path, collection="deep")
+        return ingest(source, memory_store, settings_with(tmp_path), workers=0).statuses
+
+    assert run() == {"added": 1}
+    (row,) = memory_store.rows()
+    assert (row["obs_title"], row["calib_level"]) == ("a, b", 3)
+    assert row["em_min"] == pytest.approx(6.2e-7)
+    assert row["target_name"] is None
+    assert run() == {"unchanged": 1}
+    written(tmp_path, TABLE.replace("620", "610"), "t.csv")
+    assert run() == {"updated": 1}
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("name,nm\nr,620,1\n", "line 2 has 3 values for 2 columns"),
+        ("name,nm\nr,1\nr,2\n", "line 3 has 'r' a second time"),
+        ("name\nr\n", "has no header with a column 'nm'"),
+        ("", "has no header with a column 'nm'"),
+        ("name,nm\nr,red\n", "the column is a number, and 'red' is none"),
+        ('name,nm\nr,"red\n', "is no CSV: unexpected end of data"),
+    ],
+)
+def test_faults_of_tables_are_named(tmp_path, table, words):
+    rule = '{ keyword = "X", table_file = "t.csv", table_column = "nm", unit = "nm" }'
+    written(tmp_path, table, "t.csv")
+    path = written(tmp_path, f"mapping.em_min = {rule}")
+    with pytest.raises(SettingsError) as caught:
+        rules_for(settings_with(tmp_path), "deep")
+    assert str(caught.value).startswith(f"{path}: mapping.em_min: {tmp_path / 't.csv'}")
+    assert words in str(caught.value)
+
+
+def test_a_mapping_beside_the_data_reads_tables_there_alone(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    written(tmp_path, TABLE, "t.csv")
+    (data / "link.csv").symlink_to(tmp_path / "t.csv")
+    for name in ("../t.csv", str(tmp_path / "t.csv"), "link.csv"):
+        text = f'mapping.obs_title = {{ keyword = "X", table_file = "{name}" }}'
+        written(data, text)
+        with pytest.raises(SettingsError, match="does not lie beside the mapping"):
+            rules_for(settings_with(data), "deep")
+        # The operator's own may lie anywhere.
+        assert rules_for(
+            settings_with(data, mapping_file=str(written(data, text, "m.toml"))), "deep"
+        )

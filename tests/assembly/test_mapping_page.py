@@ -15,6 +15,7 @@ from obscore.assembly.check import RULES
 from obscore.assembly.refusal import REASONS
 from obscore.assembly.report import Status
 from obscore.mapping.document import parse_document
+from obscore.mapping.expressions import FUNCTIONS
 from obscore.mapping.rules import FILE_FACTS, ColumnRule
 from obscore.settings import ObsCoreSettings
 
@@ -26,6 +27,7 @@ def test_page_names_everything():
     names = [f"`{name}`" for name in (*REASONS, *get_args(Status), *ColumnRule.model_fields)]
     names += [f"`{rule.name}`" for rule in RULES]
     names += [f"`{{{fact}}}`" for fact in FILE_FACTS]
+    names += [f"| `{name}` | {function.meaning} |" for name, function in FUNCTIONS.items()]
     names += [system["name"] for system in bands["system"][:21]]
     assert [name for name in names if name not in PAGE] == []
 
@@ -36,7 +38,7 @@ def examples_of(section):
     return [textwrap.dedent(block) for block in blocks]
 
 
-@pytest.mark.parametrize("section", ["Collections", "The mapping", "Bands"])
+@pytest.mark.parametrize("section", ["Collections", "The mapping", "Expressions", "Bands"])
 def test_examples_load(section):
     data = tomllib.loads("".join(examples_of(section)))
     assert ObsCoreSettings.model_validate(data["obscore"])

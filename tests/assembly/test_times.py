@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from astropy.time import Time
 
-from obscore.assembly.time import read_moment
+from obscore.mapping.dates import read_moment
 from vodal.fits.timescale import from_utc, to_utc
 
 START = Time("2026-03-04T05:06:07.5", scale="utc").mjd
