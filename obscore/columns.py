@@ -25,6 +25,8 @@ class ObsCoreColumn:
     indexed: bool = False
     facet: bool = False
     """Whether the column has few distinct values, whose rows are counted as they are written."""
+    by_store: bool = False
+    """Whether the store sets it, and not the assembly line."""
 
     @property
     def name(self) -> str:
@@ -63,6 +65,7 @@ def _column(
     nullable: bool = True,
     indexed: bool = False,
     facet: bool = False,
+    by_store: bool = False,
 ) -> ObsCoreColumn:
     datatype, arraysize, xtype = _TYPES[kind]
     if kind == "shape":
@@ -79,7 +82,7 @@ def _column(
         description=description,
         frame=_FRAMES.get(name),
     )
-    return ObsCoreColumn(column, mandatory, nullable, indexed, facet)
+    return ObsCoreColumn(column, mandatory, nullable, indexed, facet, by_store)
 
 
 _SPACE = "Char.SpatialAxis"
@@ -423,6 +426,18 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
         mandatory=False,
         indexed=True,
         facet=True,
+    ),
+    _column(
+        "last_modified",
+        "timestamp",
+        "",
+        "time.processing",
+        "",
+        "When the row, or the file behind it, was last catalogued with other content, UTC",
+        mandatory=False,
+        nullable=False,
+        indexed=True,
+        by_store=True,
     ),
 )
 

@@ -18,7 +18,8 @@ class Observation:
     """One product: its ObsCore row, its footprint and the HDUs that hold it."""
 
     row: Mapping[str, Value]
-    """By name of `obscore.columns`; a missing name is NULL. ``access_url`` is never among them."""
+    """By name of `obscore.columns`; a missing name is NULL. ``access_url`` is never among them, and
+    ``last_modified`` only if the product was read from a store."""
     region: Region | None
     """The canonical footprint; ``s_region`` is its text."""
     hdus: tuple[int, ...]
@@ -44,5 +45,7 @@ class CataloguedFile:
     observations: tuple[Observation, ...]
     mapping_digest: str = ""
     """Of the settings that made the rows; a changed digest makes the line read the file anew."""
+    run_id: int | None = None
+    """Number of the run that made it; None if that is not known."""
     notes: tuple[str, ...] = field(default=())
     """Warnings that were no ground for refusal."""

@@ -67,7 +67,7 @@ def _types(row: Values, _: Region | None) -> str | None:
 
 def _not_null(row: Values, _: Region | None) -> str | None:
     for item in COLUMNS:
-        if not item.nullable and row.get(item.name) in {None, ""}:
+        if not (item.nullable or item.by_store) and row.get(item.name) in {None, ""}:
             return f"{item.name} has no value"
     return None
 

@@ -56,6 +56,7 @@ TIMES = ("t_min", "t_max")
 RESERVED = {
     "access_url": "it is made from the site's address when a row is read",
     "access_format": "every row gives its DataLink document",
+    "last_modified": "it is set when a row is written",
 }
 """Columns that no mapping may set, and why."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -21,6 +21,8 @@ from obscore.declared.tables import DeclaredSchema
 from obscore.explain.explanation import Explanation
 from obscore.observation import CataloguedFile
 from obscore.store.pace import Pace
+from obscore.store.session import Session
+from obscore.store.tombstones import WITHDRAWN, Why
 from vodal.products import Catalogue, Resolver
 from vodal.tables.columns import Column
 from vodal.tables.uploads import UploadedTable
@@ -36,6 +38,8 @@ __all__ = [
     "StoreInfo",
     "TableStore",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,25 @@ class Store(Protocol):
         """
         ...
 
-    def write(self, files: Sequence[CataloguedFile]) -> None:
+    def write(
+        self, files: Sequence[CataloguedFile], *, instead_of: Collection[str] = ()
+    ) -> frozenset[str]:
         """Write files in one transaction, replacing all that was known of each.
+
+        A row that is as it was keeps its ``last_modified``; what was retracted is withheld; what a
+        file held and holds no more leaves a tombstone.
+
+        Parameters
+        ----------
+        files
+            As they are now.
+        instead_of
+            URIs of further files that go in the same transaction.
+
+        Returns
+        -------
+        frozenset
+            Identifiers of products that were withheld.
 
         Raises
         ------
@@ -132,8 +153,29 @@ class Store(Protocol):
         """
         ...
 
-    def remove(self, uris: Iterable[str]) -> int:
-        """Remove files with their products; gives the number of products removed."""
+    def remove(self, uris: Iterable[str], why: Why = WITHDRAWN) -> int:
+        """Remove files with their products, which leave tombstones that tell why.
+
+        Gives the number of products removed.
+        """
+        ...
+
+    def retract(self, dids: Sequence[str], why: Why) -> int:
+        """Remove products for good, so that they do not come back with their files.
+
+        Of those that are gone already the tombstones are made to tell so. Gives the number of
+        products removed.
+        """
+        ...
+
+    def turn(self, work: Callable[[Session], T]) -> T:
+        """Do something in a transaction, after other writers; it may be done again from the start.
+
+        Parameters
+        ----------
+        work
+            Gives the result.
+        """
         ...
 
     def close(self) -> None:

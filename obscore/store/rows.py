@@ -84,13 +84,14 @@ def file_values(file: CataloguedFile, file_id: int) -> dict[str, Any]:
         "modified": file.modified_unix_s,
         "mapping_digest": file.mapping_digest,
         "byte_index": file.index.to_bytes(),
+        "run_id": file.run_id,
     }
 
 
 def row_values(
     observation: Observation, file: CataloguedFile, row_id: int, file_id: int
 ) -> dict[str, Any]:
-    """Give a product's row of ``obscore``.
+    """Give a product's row of ``obscore``; ``last_modified`` only if the product has it, as a copy.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def row_values(
             raise UsageError(
                 f"{item.name} of a product of {file.uri} is no {item.column.datatype}"
             ) from None
-        if value is None and not item.nullable:
+        if value is None and not (item.nullable or item.by_store):
             raise UsageError(f"{item.name} is missing for a product of {file.uri}")
         if (
             item.indexed
@@ -173,6 +174,7 @@ def select_files_after(files: Table) -> Select[Any]:
             files.c.modified,
             files.c.byte_index,
             files.c.mapping_digest,
+            files.c.run_id,
         )
         .where(files.c.uri > bindparam("uri"))
         .order_by(files.c.uri)
@@ -216,7 +218,8 @@ def files_of(
             modified_unix_s=modified,
             index=FileIndex.from_bytes(packed),
             observations=tuple(observations.get(file_id, ())),
-            mapping_digest=digest,
+            mapping_digest=rest[0],
+            run_id=rest[1],
         )
-        for file_id, uri, file_name, collection, content_type, modified, packed, digest in files
+        for file_id, uri, file_name, collection, content_type, modified, packed, *rest in files
     ]

@@ -45,20 +45,23 @@ __all__ = [
     "facets",
     "files",
     "layout_digest",
+    "mappings",
     "obscore",
     "publication",
     "published_name",
     "published_schemas",
     "published_tables",
+    "runs",
     "sql",
     "tap_columns",
     "tap_key_columns",
     "tap_keys",
     "tap_schemas",
     "tap_tables",
+    "tombstones",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Of the layout below; kept in the file as ``user_version`` and compared when it is opened."""
 
 APPLICATION_ID = 0x534B594C
@@ -98,8 +101,10 @@ files = Table(
     Column("version", _TEXT, nullable=False),
     Column("modified", _REAL, nullable=False),
     Column("mapping_digest", _TEXT, nullable=False),
-    # Last, since a large value spills to further pages that listing the files need not read.
+    # Behind it are only columns that listing the files need not read: a large value spills to
+    # further pages.
     Column("byte_index", _BYTES, nullable=False),
+    Column("run_id", _LONG),
     sqlite_strict=True,
 )
 
@@ -112,8 +117,11 @@ obscore = Table(
     *(
         Column(item.name, _TYPES[item.column.datatype], nullable=item.nullable)
         for item in STORED_COLUMNS
+        if item.name != "last_modified"
     ),
     Column("s_region_shape", _BYTES),
+    # A later layout's; the default is for the rows that were there before.
+    Column("last_modified", _TEXT, nullable=False, server_default=""),
     UniqueConstraint("obs_publisher_did"),
     sqlite_strict=True,
 )
@@ -140,6 +148,58 @@ that it is exact at any time. Values have the types of their columns, NULL inclu
 columns their names; what a query asks of these columns alone has the same answer here, with
 ``SUM(products)`` for ``COUNT(*)``. There are as many rows as combinations occur, a few hundred on
 most sites.
+"""
+
+tombstones = Table(
+    "tombstones",
+    METADATA,
+    Column("obs_publisher_did", _TEXT, primary_key=True),
+    Column("obs_collection", _TEXT, nullable=False),
+    Column("obs_release_date", _TEXT),
+    Column("deleted", _TEXT, nullable=False, index=True),
+    Column("kind", _TEXT, nullable=False),
+    Column("reason", _TEXT),
+    Column("who", _TEXT),
+    Column("uri", _TEXT, nullable=False, index=True),
+    Column("whole_file", _INT, nullable=False),
+    sqlite_strict=True,
+)
+"""One row for each product that was there and is not (`obscore.store.tombstones`): when it went,
+and why.
+
+Each writer keeps it in the transaction that changes ``obscore``, so that an identifier that was
+ever there is in one of the two, and in one alone. ``whole_file`` is 1 where all that the file
+holds, now or later, is withheld.
+"""
+
+mappings = Table(
+    "mappings",
+    METADATA,
+    Column("digest", _TEXT, primary_key=True),
+    Column("text", _TEXT, nullable=False),
+    sqlite_strict=True,
+)
+"""The settings that have made rows, for people to read, by their digest."""
+
+runs = Table(
+    "runs",
+    METADATA,
+    Column("id", _LONG, primary_key=True, autoincrement=False),
+    Column("kind", _TEXT, nullable=False),
+    Column("command", _TEXT, nullable=False),
+    Column("program", _TEXT, nullable=False),
+    Column("begun", _TEXT, nullable=False),
+    Column("ended", _TEXT),
+    Column("mappings", _TEXT, nullable=False),
+    Column("counts", _TEXT, nullable=False),
+    sqlite_strict=True,
+)
+"""Each run of the assembly line (`obscore.store.runs`); ``run_id`` of ``files`` names the one that
+wrote a file.
+
+``mappings`` is an object of JSON: the digest in ``mappings`` by collection; ``counts`` another: the
+number of files by what became of them. ``ended`` is NULL while it runs, and for ever if it was
+killed.
 """
 
 RTREE = "obscore_rtree"
@@ -251,6 +311,7 @@ PUBLISHED_TABLES: frozenset[str] = frozenset(
     for table in (
         obscore,
         facets,
+        tombstones,
         tap_schemas,
         tap_tables,
         tap_columns,

@@ -19,6 +19,7 @@ from obscore.store.postgres.preparation import prepare
 from obscore.store.postgres.store import PostgresStore
 from obscore.store.sqlite.readers import ReaderPool
 from obscore.store.sqlite.store import SqliteStore
+from obscore.store.turn import Turn
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.regions import Circle
 
@@ -36,13 +37,14 @@ def hang_in_transaction(where: str) -> None:
     files = list(make_catalogue(1000, seed=3))
     if isinstance(opened, SqliteStore):
         opened._connection.execute("BEGIN IMMEDIATE")
-        opened._insert(files)
+        opened._replace(Turn.begin(opened._session, files))
     else:
         assert isinstance(opened, PostgresStore)
         connection = opened._connected()
         connection.execute("BEGIN")
         opened._take_turn(connection)
-        postgres_store._insert(connection, files)
+        session = postgres_store.session_of(connection)
+        postgres_store._replace(connection, Turn.begin(session, files))
     print("ready", flush=True)
     time.sleep(60)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from obscore.adql.postgres.shapes import EVERYWHERE
@@ -264,14 +266,48 @@ def test_the_repaired_script_lacks_the_obsolete_operators_only():
     assert "\\echo" not in repaired
 
 
-def test_rows_that_every_search_finds_are_moved_with_the_place_that_stands_for_them(postgres_url):
+def prepare_as_of(revision: str, address: Address, monkeypatch) -> None:
+    """Make a store of a former layout."""
+    steps = ScriptDirectory._upgrade_revs
+    with monkeypatch.context() as former:
+        former.setattr(
+            ScriptDirectory, "_upgrade_revs", lambda self, _, since: steps(self, revision, since)
+        )
+        former.setattr("obscore.store.postgres.preparation.update_tap_schema", lambda _: None)
+        prepare(address, None)
+
+
+def test_rows_that_every_search_finds_are_moved_with_the_place_that_stands_for_them(
+    postgres_url, monkeypatch
+):
     address = Address(postgres_url)
-    prepare(address, None)
+    prepare_as_of("0003", address, monkeypatch)
     former = "<(0.0,-1.5707963267948966),1e-07>"
     published = f"CREATE TABLE skylane.published_7 AS SELECT '{former}'::scircle AS row_cap"
     run(postgres_url, published)
-    run(postgres_url, "UPDATE skylane.alembic_version SET version_num = '0003'")
     prepare(address, None)
     found = run(postgres_url, "SELECT row_cap::text FROM skylane.published_7")
     same = f"SELECT '{EVERYWHERE}'::scircle::text"
     assert found == run(postgres_url, same)
+
+
+def test_rows_of_a_store_that_is_brought_up_count_as_changed_then(postgres_url, monkeypatch):
+    address = Address(postgres_url)
+    prepare_as_of("0004", address, monkeypatch)
+    run(
+        postgres_url,
+        "INSERT INTO skylane.files VALUES (1, 'file:///a', 'a', 'c', 'image/fits', 1, 'v1', 0, '',"
+        " '')",
+    )
+    run(
+        postgres_url,
+        "INSERT INTO skylane.obscore (id, file_id, hdus, calib_level, obs_collection, obs_id,"
+        " obs_publisher_did) SELECT n, 1, '[]', 2, 'c', 'o', 'ivo://x/y?' || n"
+        " FROM generate_series(1, 3) AS n",
+    )
+    begun = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    prepare(address, None)
+    ended = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    found = run(postgres_url, "SELECT DISTINCT last_modified FROM skylane.obscore")
+    assert len(found) == 1
+    assert begun <= found[0][0] <= ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
@@ -45,6 +46,10 @@ def read(path: Path, sql: str):
         connection.close()
 
 
+def moment() -> str:
+    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
 def layout(path: Path):
     rows = read(path, "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
     return {name: "".join(sql.replace('"', "").split()) for name, sql in rows}
@@ -54,6 +59,7 @@ def layout(path: Path):
 def test_an_older_store_becomes_as_one_made_anew(version, tmp_path):
     old = load(version, tmp_path / "old.db")
     new = tmp_path / "new.db"
+    begun = moment()
     SqliteStore(old).close()
     store = SqliteStore(new)
     store.write(FILES)
@@ -62,11 +68,15 @@ def test_an_older_store_becomes_as_one_made_anew(version, tmp_path):
     # The packed byte index depends on the library that deflated it, and is read below; the boxes
     # on how closely they were computed.
     boxes = "(SELECT id FROM obscore_rtree)"
-    uris = "(SELECT id, uri, size, version, modified, mapping_digest FROM files)"
-    for table in (uris, "obscore", boxes, "facets", "tap_schema_columns"):
+    uris = "(SELECT id, uri, size, version, modified, mapping_digest, run_id FROM files)"
+    kept = ", ".join(f'"{one.name}"' for one in schema.obscore.c if one.name != "last_modified")
+    products = f"(SELECT {kept} FROM obscore)"
+    for table in (uris, products, boxes, "facets", "tap_schema_columns"):
         assert sorted(read(old, f"SELECT * FROM {table}"), key=repr) == sorted(
             read(new, f"SELECT * FROM {table}"), key=repr
         ), table
+    changed = {row[0] for row in read(old, "SELECT last_modified FROM obscore")}
+    assert begun <= min(changed) == max(changed) <= moment()
     catalogue, resolver = SqliteCatalogue(old), SqliteResolver(old)
     try:
         near = [product.did for product in catalogue.products(region=Circle(0.0, 90.0, 1.0))]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 import time
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -68,7 +69,10 @@ def test_every_column_comes_back_as_it_was_written(tap):
     assert len(rows) == len(by_did)
     for row in rows:
         observation = by_did[row["obs_publisher_did"]]
-        for name in set(COLUMN_NAMES) - {"access_url", "access_format"}:
+        assert datetime.fromisoformat(row["last_modified"]) <= datetime.now(UTC).replace(
+            tzinfo=None
+        )
+        for name in set(COLUMN_NAMES) - {"access_url", "access_format", "last_modified"}:
             wanted, found = observation.row.get(name), row[name]
             if wanted is None:
                 assert np.ma.is_masked(found) or found == "" or np.isnan(found), name

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from obscore.adql.postgres.shapes import row_cap, shape_array
 from obscore.observation import CataloguedFile, Observation
+from obscore.store import retraction
 from obscore.store.base import KnownFile, Store
 from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
 from obscore.store.postgres import tables
@@ -30,6 +31,9 @@ from obscore.store.rows import (
     select_known,
     select_rows_of,
 )
+from obscore.store.session import Session, runner
+from obscore.store.tombstones import WITHDRAWN, Why, bury_rest
+from obscore.store.turn import Turn, next_stamp
 from vodal.errors import ServiceUnavailable, UsageError
 
 __all__ = ["PostgresStore"]
@@ -148,47 +152,56 @@ class PostgresStore(Store):
         return self._run(read)
 
     @override
-    def write(self, files: Sequence[CataloguedFile]) -> None:
+    def write(
+        self, files: Sequence[CataloguedFile], *, instead_of: Collection[str] = ()
+    ) -> frozenset[str]:
         if not files:
-            return
+            return frozenset()
         check_distinct(files)
-        uris = [file.uri for file in files]
-
-        def replace(connection: Connection) -> None:
-            self._take_turn(connection)
-            removed = _delete(connection, uris)
-            _count(connection, removed, _insert(connection, files))
-
-        self._run(replace)
+        withheld = self._in_turn(
+            lambda connection, session: _replace(connection, Turn.begin(session, files, instead_of))
+        )
         self._changed += len(files)
+        return withheld
 
     @override
     def renew(self, file: CataloguedFile, version: str) -> bool:
         check_distinct([file])
 
-        def replace(connection: Connection) -> bool:
-            self._take_turn(connection)
+        def replace(connection: Connection, session: Session) -> bool:
             found = connection.execute(_SQL_VERSION, {"uri": file.uri}).fetchone()
             if found is None or found[0] != version:
                 return False
-            removed = _delete(connection, [file.uri])
-            _count(connection, removed, _insert(connection, [file]))
+            _replace(connection, Turn.begin(session, [file]))
             return True
 
-        return self._run(replace)
+        return self._in_turn(replace)
 
     @override
-    def remove(self, uris: Iterable[str]) -> int:
+    def remove(self, uris: Iterable[str], why: Why = WITHDRAWN) -> int:
         doomed = list(uris)
 
-        def delete_them(connection: Connection) -> int:
-            self._take_turn(connection)
+        def delete_them(connection: Connection, session: Session) -> int:
+            bury_rest(session, doomed, (), next_stamp(session), why)
             removed = _delete(connection, doomed)
             _count(connection, removed, {})
             return sum(removed.values())
 
         self._changed += len(doomed)
-        return self._run(delete_them)
+        return self._in_turn(delete_them)
+
+    @override
+    def retract(self, dids: Sequence[str], why: Why) -> int:
+        def take_away(connection: Connection, session: Session) -> int:
+            removed = retraction.retract(session, dids, why)
+            _count(connection, removed, {})
+            return sum(removed.values())
+
+        return self._in_turn(take_away)
+
+    @override
+    def turn(self, work: Callable[[Session], T]) -> T:
+        return self._in_turn(lambda _, session: work(session))
 
     @override
     def close(self) -> None:
@@ -200,8 +213,16 @@ class PostgresStore(Store):
                 self._connection.close()
                 self._connection = None
 
+    def _in_turn(self, work: Callable[[Connection, Session], T]) -> T:
+        """Do something after other writers, so that nothing read in it can be out of date."""
+
+        def wait_and_work(connection: Connection) -> T:
+            self._take_turn(connection)
+            return work(connection, session_of(connection))
+
+        return self._run(wait_and_work)
+
     def _take_turn(self, connection: Connection) -> None:
-        """Wait for other writers, so that nothing read in the transaction can be out of date."""
         connection.execute(_SQL_TAKE_TURN, (self.address.schema,))
 
     def _run(self, work: Callable[[Connection], T]) -> T:
@@ -231,6 +252,23 @@ class PostgresStore(Store):
         return self._connection
 
 
+def session_of(connection: Connection) -> Session:
+    """Give the session of a connection that is in a transaction."""
+
+    def execute(sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        cursor = connection.execute(sql, values)
+        return [] if cursor.description is None else [tuple(row) for row in cursor.fetchall()]
+
+    return runner(tables.sql, execute, lists=True)
+
+
+def _replace(connection: Connection, turn: Turn) -> frozenset[str]:
+    """Write the files of a turn; gives what was withheld."""
+    removed = _delete(connection, list(turn.replaced))
+    _count(connection, removed, _insert(connection, turn))
+    return turn.withheld
+
+
 def _delete(connection: Connection, uris: Sequence[str]) -> Counter[Combination]:
     """Delete files with all that belongs to them; gives how many products of each kind went."""
     named = {"uris": uris}
@@ -240,17 +278,18 @@ def _delete(connection: Connection, uris: Sequence[str]) -> Counter[Combination]
     return Counter({cast("Combination", row[:-1]): cast("int", row[-1]) for row in counted})
 
 
-def _insert(connection: Connection, files: Sequence[CataloguedFile]) -> Counter[Combination]:
+def _insert(connection: Connection, turn: Turn) -> Counter[Combination]:
     """Insert files; gives how many products of each kind came."""
+    files = turn.files
     row_id = _last(connection, _SQL_LAST_ROW)
     first_file = _last(connection, _SQL_LAST_FILE) + 1
     rows: list[dict[str, Any]] = []
     for file_id, file in enumerate(files, first_file):
         for observation in file.observations:
             row_id += 1
-            rows.append(
-                row_values(observation, file, row_id, file_id) | _sphere_values(observation)
-            )
+            row = row_values(observation, file, row_id, file_id)
+            row["last_modified"] = row["last_modified"] or turn.last_modified(row, file)
+            rows.append(row | _sphere_values(observation))
     _check_untaken(connection, rows)
     file_rows = [file_values(file, key) for key, file in enumerate(files, first_file)]
     _copy(connection, _FILES, file_rows)

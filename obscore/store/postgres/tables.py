@@ -67,6 +67,11 @@ obscore.append_column(Column("s_region_array", postgresql.ARRAY(postgresql.DOUBL
 obscore.append_column(Column("s_cap", SCircle()))
 Index("ix_obscore_s_cap", obscore.c.s_cap, postgresql_using="gist")
 
+# A column of a later layout stands behind them in a store that was brought up.
+_later = obscore.c.last_modified
+obscore._columns.remove(_later)  # noqa: SLF001 - SQLAlchemy has no public way
+obscore._columns.add(_later)  # noqa: SLF001
+
 installed = Table(
     "installed",
     METADATA,

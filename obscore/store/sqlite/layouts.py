@@ -86,7 +86,56 @@ def _add_publication(connection: apsw.Connection) -> None:
     )
 
 
-_STEPS: dict[int, Callable[[apsw.Connection], None]] = {1: _count_facets, 2: _add_publication}
+def _add_lifecycle(connection: apsw.Connection) -> None:
+    """Layout 4 tells when rows changed, what is gone, and which runs wrote what.
+
+    The rows there are count as changed now; which runs wrote them is not known.
+    """
+    connection.execute(
+        """
+        ALTER TABLE obscore ADD COLUMN last_modified TEXT DEFAULT '' NOT NULL;
+        UPDATE obscore SET last_modified = strftime('%Y-%m-%dT%H:%M:%f', 'now');
+        CREATE INDEX ix_obscore_last_modified ON obscore (last_modified);
+        ALTER TABLE files ADD COLUMN run_id INTEGER;
+        CREATE TABLE tombstones (
+            obs_publisher_did TEXT NOT NULL,
+            obs_collection TEXT NOT NULL,
+            obs_release_date TEXT,
+            deleted TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            reason TEXT,
+            who TEXT,
+            uri TEXT NOT NULL,
+            whole_file INTEGER NOT NULL,
+            PRIMARY KEY (obs_publisher_did)
+        ) STRICT;
+        CREATE INDEX ix_tombstones_deleted ON tombstones (deleted);
+        CREATE INDEX ix_tombstones_uri ON tombstones (uri);
+        CREATE TABLE mappings (
+            digest TEXT NOT NULL,
+            text TEXT NOT NULL,
+            PRIMARY KEY (digest)
+        ) STRICT;
+        CREATE TABLE runs (
+            id INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            command TEXT NOT NULL,
+            program TEXT NOT NULL,
+            begun TEXT NOT NULL,
+            ended TEXT,
+            mappings TEXT NOT NULL,
+            counts TEXT NOT NULL,
+            PRIMARY KEY (id)
+        ) STRICT
+        """
+    )
+
+
+_STEPS: dict[int, Callable[[apsw.Connection], None]] = {
+    1: _count_facets,
+    2: _add_publication,
+    3: _add_lifecycle,
+}
 """By the layout that each begins with."""
 
 OLDEST = min(_STEPS)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 from sqlalchemy import bindparam, delete, func, insert, select
@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from typing_extensions import override
 
 from obscore.observation import CataloguedFile, Observation
-from obscore.store import schema
+from obscore.store import retraction, schema
 from obscore.store.base import KnownFile, Store
 from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
 from obscore.store.rows import (
@@ -28,19 +28,25 @@ from obscore.store.rows import (
     select_known,
     select_rows_of,
 )
+from obscore.store.session import Session, among, runner
 from obscore.store.sqlite.readers import fetch
 from obscore.store.sqlite.writing import open_writer, transaction, translated
+from obscore.store.tombstones import WITHDRAWN, Why, bury_rest
+from obscore.store.turn import Turn, next_stamp
 from vodal.errors import UsageError
 from vodal.regions import Point
 from vodal.sphere import bounding_cap, cap_box
 
 __all__ = ["SqliteStore"]
 
+T = TypeVar("T")
+
 _FILES, _OBSCORE, _FACETS = schema.files, schema.obscore, schema.facets
 
 _URIS = func.json_each(bindparam("uris")).table_valued("value")
 _FILE_IDS = select(_FILES.c.id).where(_FILES.c.uri.in_(select(_URIS.c.value)))
 _DOOMED = select(_OBSCORE.c.id).where(_OBSCORE.c.file_id.in_(_FILE_IDS))
+_NAMED = select(_OBSCORE.c.id).where(among(_OBSCORE.c.obs_publisher_did, "dids"))
 
 _KNOWN = select_known(_FILES, _OBSCORE)
 _SQL_KNOWN = schema.sql(
@@ -60,6 +66,7 @@ _SQL_ROWS_OF = schema.sql(
 )
 _SQL_VERSION = schema.sql(select(_FILES.c.version).where(_FILES.c.uri == bindparam("uri")))
 _SQL_DELETE_BOXES = f"DELETE FROM {schema.RTREE} WHERE id IN ({schema.sql(_DOOMED)})"  # noqa: S608
+_SQL_DELETE_BOXES_OF = f"DELETE FROM {schema.RTREE} WHERE id IN ({schema.sql(_NAMED)})"  # noqa: S608
 _SQL_DELETE_ROWS = schema.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FILE_IDS)))
 _SQL_DELETE_FILES = schema.sql(delete(_FILES).where(_FILES.c.uri.in_(select(_URIS.c.value))))
 _SQL_INSERT_FILE = schema.sql(insert(_FILES))
@@ -121,6 +128,7 @@ class SqliteStore(Store):
         self.path = path
         self._lock = threading.Lock()
         self._connection = open_writer(path)
+        self._session = runner(schema.sql, self._execute, lists=False)
 
     @override
     def known_files(self, under_uri: str = "") -> dict[str, KnownFile]:
@@ -144,36 +152,57 @@ class SqliteStore(Store):
             return files_of(files, fetch(self._connection, _SQL_ROWS_OF, {"ids": ids}))
 
     @override
-    def write(self, files: Sequence[CataloguedFile]) -> None:
+    def write(
+        self, files: Sequence[CataloguedFile], *, instead_of: Collection[str] = ()
+    ) -> frozenset[str]:
         if not files:
-            return
+            return frozenset()
         check_distinct(files)
-        with self._lock, translated(self.path), transaction(self._connection):
-            removed = self._delete([file.uri for file in files])
-            self._count(removed, self._insert(files))
+        with self._in_turn() as session:
+            return self._replace(Turn.begin(session, files, instead_of))
 
     @override
     def renew(self, file: CataloguedFile, version: str) -> bool:
         check_distinct([file])
-        with self._lock, translated(self.path), transaction(self._connection):
+        with self._in_turn() as session:
             found = fetch(self._connection, _SQL_VERSION, {"uri": file.uri})
             if not found or found[0][0] != version:
                 return False
-            removed = self._delete([file.uri])
-            self._count(removed, self._insert([file]))
+            self._replace(Turn.begin(session, [file]))
         return True
 
     @override
-    def remove(self, uris: Iterable[str]) -> int:
-        with self._lock, translated(self.path), transaction(self._connection):
-            removed = self._delete(list(uris))
+    def remove(self, uris: Iterable[str], why: Why = WITHDRAWN) -> int:
+        doomed = list(uris)
+        with self._in_turn() as session:
+            bury_rest(session, doomed, (), next_stamp(session), why)
+            removed = self._delete(doomed)
             self._count(removed, {})
         return sum(removed.values())
+
+    @override
+    def retract(self, dids: Sequence[str], why: Why) -> int:
+        with self._in_turn() as session:
+            self._connection.execute(_SQL_DELETE_BOXES_OF, {"dids": json.dumps(list(dids))})
+            removed = retraction.retract(session, dids, why)
+            self._count(removed, {})
+        return sum(removed.values())
+
+    @override
+    def turn(self, work: Callable[[Session], T]) -> T:
+        with self._in_turn() as session:
+            return work(session)
 
     @override
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[Session]:
+        """Write after other writers, so that nothing read within can be out of date."""
+        with self._lock, translated(self.path), transaction(self._connection):
+            yield self._session
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -184,18 +213,27 @@ class SqliteStore(Store):
         finally:
             self._connection.execute("COMMIT")
 
+    def _execute(self, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        return fetch(self._connection, sql, dict(values))
+
+    def _replace(self, turn: Turn) -> frozenset[str]:
+        """Write the files of a turn; gives what was withheld."""
+        removed = self._delete(turn.replaced)
+        self._count(removed, self._insert(turn))
+        return turn.withheld
+
     def _delete(self, uris: Sequence[str]) -> Counter[Combination]:
         """Delete files with all that belongs to them; gives how many products of each kind went."""
-        named = {"uris": json.dumps(uris)}
+        named = {"uris": json.dumps(list(uris))}
         counted = fetch(self._connection, _SQL_DOOMED_FACETS, named)
         self._connection.execute(_SQL_DELETE_BOXES, named)
         self._connection.execute(_SQL_DELETE_ROWS, named)
         self._connection.execute(_SQL_DELETE_FILES, named)
         return Counter({tuple(row[:-1]): int(row[-1]) for row in counted})
 
-    def _insert(self, files: Sequence[CataloguedFile]) -> Counter[Combination]:
+    def _insert(self, turn: Turn) -> Counter[Combination]:
         """Insert files; gives how many products of each kind came."""
-        connection = self._connection
+        connection, files = self._connection, turn.files
         row_id = _last(connection, _SQL_LAST_ROW)
         first_file = _last(connection, _SQL_LAST_FILE) + 1
         rows: list[dict[str, Any]] = []
@@ -203,7 +241,9 @@ class SqliteStore(Store):
         for file_id, file in enumerate(files, first_file):
             for observation in file.observations:
                 row_id += 1
-                rows.append(row_values(observation, file, row_id, file_id))
+                row = row_values(observation, file, row_id, file_id)
+                row["last_modified"] = row["last_modified"] or turn.last_modified(row, file)
+                rows.append(row)
                 box = _box(observation)
                 if box is not None:
                     boxes.append({"id": row_id, **box})

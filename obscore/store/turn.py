@@ -1,0 +1,136 @@
+"""What a writer does in its turn beside putting rows in: when they changed, and what went."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+
+from obscore.observation import CataloguedFile
+from obscore.store import schema
+from obscore.store.session import Session, among
+from obscore.store.tombstones import Why, bury_rest, follow, lift, whole_files, withheld
+
+__all__ = ["Turn", "next_stamp"]
+
+_OBSCORE, _FILES, _TOMBS = schema.obscore, schema.files, schema.tombstones
+
+_LAST = select(
+    select(func.max(_OBSCORE.c.last_modified)).scalar_subquery(),
+    select(func.max(_TOMBS.c.deleted)).scalar_subquery(),
+)
+_CONTENT = tuple(
+    [item.name for item in schema.STORED_COLUMNS if item.name != "last_modified"]
+    + ["hdus", "s_region_shape"]
+)
+_FORMER = (
+    select(
+        _OBSCORE.c.last_modified,
+        _FILES.c.version,
+        *(_OBSCORE.c[name] for name in _CONTENT),
+    )
+    .join(_FILES, _OBSCORE.c.file_id == _FILES.c.id)
+    .where(among(_FILES.c.uri, "uris"))
+)
+_DID_AT = _CONTENT.index("obs_publisher_did")
+_TICK = timedelta(milliseconds=1)
+_REPLACED = Why("withdrawn", "its file does not hold it any more")
+
+
+def next_stamp(session: Session, now: datetime | None = None) -> str:
+    """Give the moment of a writer's turn as a DALI timestamp (DALI 1.1 section 3.3.3), UTC, in ms.
+
+    It is later than all that the store holds, whatever the clock says. As writers take turns, what
+    is seen of the store with some stamp is all that will ever have it.
+
+    Parameters
+    ----------
+    session
+        Of the writer.
+    now
+        By the clock.
+    """
+    last = max(filter(None, session(_LAST)[0]), default="")
+    stamp = _written(now or datetime.now(UTC))
+    if stamp <= last:
+        stamp = _written(datetime.fromisoformat(last) + _TICK)
+    return stamp
+
+
+def _written(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A writer's turn, in which files are replaced by others."""
+
+    session: Session
+    files: tuple[CataloguedFile, ...]
+    """What is to be written: without what is withheld."""
+    withheld: frozenset[str]
+    """Identifiers of what is not."""
+    replaced: tuple[str, ...]
+    """URIs of all files that are to be deleted before."""
+    _stamp: str
+    _former: Mapping[str, tuple[str, tuple[Any, ...]]]
+
+    @classmethod
+    def begin(
+        cls, session: Session, files: Sequence[CataloguedFile], instead_of: Collection[str] = ()
+    ) -> Turn:
+        """Note what is there, and see to the tombstones of what goes and what comes.
+
+        Parameters
+        ----------
+        session
+            Of a writer who has the turn.
+        files
+            That are to be written.
+        instead_of
+            URIs of files that are to go when these come.
+        """
+        uris = tuple({file.uri: None for file in files} | dict.fromkeys(instead_of))
+        former = {
+            row[2 + _DID_AT]: (row[0], (row[1], *row[2:])) for row in session(_FORMER, uris=uris)
+        }
+        kept, refused = _admitted(session, files)
+        dids = [one.did for file in kept for one in file.observations]
+        stamp = next_stamp(session)
+        if former:
+            bury_rest(session, uris, dids, stamp, _REPLACED)
+        lift(session, dids)
+        return cls(session, kept, refused, uris, stamp, former)
+
+    def last_modified(self, row: Mapping[str, Any], file: CataloguedFile) -> str:
+        """Tell when a product's row changed.
+
+        It has not if the row and the version of its file are as they were; the pixels may be
+        others in another version, though the row is the same.
+        """
+        former = self._former.get(row["obs_publisher_did"])
+        content = (file.index.version, *(row[name] for name in _CONTENT))
+        return former[0] if former is not None and former[1] == content else self._stamp
+
+
+def _admitted(
+    session: Session, files: Sequence[CataloguedFile]
+) -> tuple[tuple[CataloguedFile, ...], frozenset[str]]:
+    """Give files without those of their products that were retracted, and those."""
+    dids = [one.did for file in files for one in file.observations]
+    whole = whole_files(session, [file.uri for file in files])
+    refused = withheld(session, dids) | {
+        one.did for file in files if file.uri in whole for one in file.observations
+    }
+    if not refused:
+        return tuple(files), refused
+    admitted = []
+    for file in files:
+        kept = tuple(one for one in file.observations if one.did not in refused)
+        if len(kept) < len(file.observations):
+            follow(session, [one.did for one in file.observations if one.did in refused], file.uri)
+        admitted.append(replace(file, observations=kept))
+    return tuple(admitted), refused
