@@ -1,6 +1,9 @@
 """From files to rows of ObsCore, in the order data flows.
 
 - `line`          a run: what is new is read in processes and written in batches
+- `flow`          what a run does at once: walking, reading, writing
+- `readers`       the processes that read
+- `portion`       several files at a time, as they are given them
 - `survey`        what of a source is new, beside the catalogue
 - `rules`         the settings that hold for a collection, and their digest
 - `renewal`       files that changed, taken in anew while the site is served

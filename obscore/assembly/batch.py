@@ -35,8 +35,6 @@ class Batch:
     gone: Callable[[str], bool]
     """Tells whether the file of a URI is not there any more."""
     dry_run: bool = False
-    moved: set[str] = field(default_factory=set)
-    """URIs of files whose products a file at another place has taken over."""
     _waiting: list[_Waiting] = field(default_factory=list)
     _withdrawn: list[str] = field(default_factory=list)
     _since: float = 0.0
@@ -118,7 +116,6 @@ class Batch:
             if "://" not in holder or holder == item.candidate.uri or not self.gone(holder):
                 return False
             self.store.remove([holder])
-            self.moved.add(holder)
             try:
                 self.store.write([item.file])
             except UsageError as another:

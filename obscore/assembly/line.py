@@ -3,7 +3,8 @@
     source.walk -> known and unchanged?  -> read_file, in processes -> store.write, in batches
                                                  -> refusals                  -> report, summary
 
-The run keeps these promises:
+The walk, the readers and the writer go on at once, each a little ahead of the next, so that memory
+does not grow with the source. The run keeps these promises:
 
 - a file whose version and whose rules are those of the catalogue is not opened;
 - a file is written with all its rows and its byte index in one transaction, or not at all;
@@ -14,34 +15,25 @@ The run keeps these promises:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain, islice
 
 from obscore.assembly.batch import Batch
-from obscore.assembly.read import Outcome, read_file, read_file_within
-from obscore.assembly.refusal import Refusal
+from obscore.assembly.flow import Readable, flow
+from obscore.assembly.read import Outcome, read_file
+from obscore.assembly.readers import PoolReaders
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for
-from obscore.assembly.survey import Survey, vanished_message
-from obscore.settings import IngestSettings, ObsCoreSettings
+from obscore.assembly.survey import Met, Survey, vanished_message
+from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
-from vodal.errors import DeadlineError, ServiceUnavailable, SkylaneError, TooLargeError
-from vodal.pool import WarmPool
 from vodal.storage import LOCAL, Storage
 
-__all__ = [
-    "OURS",
-    "SKIPPED",
-    "Progress",
-    "ingest",
-    "read_elsewhere",
-    "reading_pool",
-    "worker_count",
-]
+__all__ = ["OURS", "SKIPPED", "Progress", "ingest", "worker_count"]
 
 Progress = Callable[[int, int], None]
 """Told the number of files done and the total; a total of 0 is not known yet."""
@@ -49,9 +41,8 @@ Progress = Callable[[int, int], None]
 SKIPPED = {"duplicate"}
 """Problems of a source that are no fault of a file."""
 _MAX_WORKERS = 8
-_GRACE_S = 60.0
-"""A process that does not end by itself when a file's time is over is killed after so much more;
-a new process has so long to start."""
+_REMOVED = 1000
+"""Vanished files that are removed at a time."""
 OURS = {"timeout", "crashed", "memory", "unreadable", "internal"}
 """Refusals that may be the machine's fault: a file that has not changed keeps its rows."""
 
@@ -102,13 +93,19 @@ def ingest(
     """
     run = _Run(source, store, settings, dry_run=dry_run, progress=progress, report=report)
     started = time.monotonic()
-    todo = run.survey()
-    count = min(worker_count(workers, settings), len(todo))
+    parts = run.parts()
+    # No process is started for nothing.
+    first = next(parts, [])
+    count = min(worker_count(workers, settings), len(first))
+    parts = chain([first], parts)
     if count == 0:
-        for candidate in todo:
-            run.take(candidate, read_file(candidate, run.rules(candidate.collection), storage))
+        for part in parts:
+            for candidate, known in part:
+                rules = run.rules(candidate.collection)
+                run.take(candidate, known, read_file(candidate, rules, storage))
     else:
-        asyncio.run(_read_in_processes(run, todo, count, settings, storage))
+        readers = PoolReaders(count, settings.ingest, storage)
+        asyncio.run(flow(run, parts, readers, settings.ingest.batch_seconds))
     run.finish(prune=prune)
     return replace(run.summary, seconds=time.monotonic() - started)
 
@@ -139,6 +136,7 @@ class _Run:
         self._rules: dict[str, Rules] = {}
         self._survey = Survey(source, store, self.rules)
         self._done = 0
+        self._is_walked = False
         self.summary = Summary(dry_run=dry_run)
         limits = settings.ingest
         self._batch = Batch(
@@ -152,25 +150,30 @@ class _Run:
             self._rules[collection] = rules_for(self._settings, collection)
         return self._rules[collection]
 
-    def survey(self) -> list[Candidate]:
-        """Walk the source and tell of what needs no reading; give the rest."""
-        todo: list[Candidate] = []
-        for item, verdict, known in self._survey.walk():
-            if isinstance(item, Problem):
-                self._problem(item, known)
-            elif verdict == "skipped":
-                self._tell(_about(item, "skipped", message="left out by the settings"))
-            elif verdict == "unchanged":
-                self._tell(_about(item, "unchanged"))
-            else:
-                todo.append(item)
-            self._show()
+    def parts(self) -> Iterator[list[Readable]]:
+        """Walk the source and tell of what needs no reading; give the rest, some at a time."""
+        for part in self._survey.parts():
+            todo = [found for met in part if (found := self._sort(met)) is not None]
+            if todo:
+                yield todo
+        self._is_walked = True
         self.summary.passed_over = self._source.passed_over
-        return todo
 
-    def take(self, candidate: Candidate, outcome: Outcome) -> None:
+    def _sort(self, met: Met) -> Readable | None:
+        """Tell of what needs no reading; give it else."""
+        item, verdict, known = met
+        if isinstance(item, Problem):
+            self._problem(item, known)
+        elif verdict == "skipped":
+            self._tell(_about(item, "skipped", message="left out by the settings"))
+        elif verdict == "unchanged":
+            self._tell(_about(item, "unchanged"))
+        else:
+            return item, known
+        return None
+
+    def take(self, candidate: Candidate, known: KnownFile | None, outcome: Outcome) -> None:
         """Take what reading a file gave."""
-        known = self._survey.known.get(candidate.uri)
         was_known = known is not None
         if outcome.file is not None:
             self._batch.add(candidate, outcome.file, was_known=was_known)
@@ -187,19 +190,18 @@ class _Run:
     def finish(self, *, prune: bool) -> None:
         """Write the rest, and see to what has vanished."""
         self._batch.flush()
-        gone = {
-            uri: file
-            for uri, file in self._survey.vanished().items()
-            if uri not in self._batch.moved
-        }
-        why_kept = self._survey.why_kept(len(gone))
+        gone = self._survey.vanished()
+        first = list(islice(gone, 2))
+        why_kept = self._survey.why_kept(len(first))
         prune = prune and not self._dry_run and not why_kept
-        if prune and gone:
-            self._store.remove(gone)
-        for uri, file in gone.items():
-            message = vanished_message(self._source, uri) + why_kept
-            status: Status = "removed" if prune else "vanished"
-            self._tell(FileReport(uri, "", file.collection, status, message=message))
+        gone = chain(first, gone)
+        status: Status = "removed" if prune else "vanished"
+        while page := list(islice(gone, _REMOVED)):
+            if prune:
+                self._store.remove([file.uri for file in page])
+            for file in page:
+                message = vanished_message(self._source, file.uri) + why_kept
+                self._tell(FileReport(file.uri, "", file.collection, status, message=message))
         self._show(always=True)
 
     def _problem(self, problem: Problem, known: KnownFile | None) -> None:
@@ -226,87 +228,8 @@ class _Run:
 
     def _show(self, *, always: bool = False) -> None:
         if self._progress is not None and (always or self._done % 16 == 0):
-            self._progress(self._done, self._survey.total)
+            self._progress(self._done, self._survey.total if self._is_walked else 0)
 
 
 def _about(item: Candidate, status: Status, message: str = "") -> FileReport:
     return FileReport(item.uri, item.relative, item.collection, status, message=message)
-
-
-def reading_pool(workers: int, limits: IngestSettings) -> WarmPool:
-    """Make the processes that read headers, to be entered as a context."""
-    return WarmPool(
-        workers,
-        preload=("obscore.assembly.read",),
-        deadline_s=limits.file_seconds + _GRACE_S,
-        memory_limit_bytes=limits.memory_mb << 20,
-        max_queue=workers + 1,
-        name="header reading",
-    )
-
-
-async def _read_in_processes(
-    run: _Run,
-    todo: Sequence[Candidate],
-    workers: int,
-    settings: ObsCoreSettings,
-    storage: Storage,
-) -> None:
-    """Have files read by processes, one in each at a time."""
-    limits = settings.ingest
-    async with reading_pool(workers, limits) as pool:
-        queue: Iterator[Candidate] = iter(todo)
-
-        async def consume() -> None:
-            for candidate in queue:
-                rules = run.rules(candidate.collection)
-                outcome = await read_elsewhere(pool, candidate, rules, limits.file_seconds, storage)
-                run.take(candidate, outcome)
-
-        try:
-            async with _ticking(run, limits.batch_seconds), asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(consume())
-        except BaseExceptionGroup as faults:
-            # The first fault (of the store, of the report) has ended the others.
-            raise faults.exceptions[0] from None
-
-
-@contextlib.asynccontextmanager
-async def _ticking(run: _Run, seconds: float) -> AsyncIterator[None]:
-    """Let batches be written in time, also while slow files are read."""
-
-    async def tick() -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            run.tick()
-
-    task = asyncio.create_task(tick())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-    if not task.cancelled():
-        task.result()  # raises what the store raised
-
-
-async def read_elsewhere(
-    pool: WarmPool,
-    candidate: Candidate,
-    rules: Rules,
-    seconds: float,
-    storage: Storage = LOCAL,
-) -> Outcome:
-    """Have a file read by a process; what befalls the process becomes a refusal."""
-    try:
-        return await pool.run(read_file_within, candidate, rules, seconds, storage, retry=False)
-    except DeadlineError:
-        message = f"reading the headers took longer than {seconds:g} s"
-        return Outcome(refusal=Refusal("timeout", message))
-    except TooLargeError:
-        return Outcome(refusal=Refusal("memory", "reading the headers needed too much memory"))
-    except ServiceUnavailable:
-        return Outcome(refusal=Refusal("crashed", "the process that read the file died of it"))
-    except SkylaneError as error:
-        return Outcome(refusal=Refusal("internal", error.message))

@@ -20,9 +20,10 @@ from typing import TypeVar
 
 from obscore.assembly.delivery import Delivered, Delivery, Lost, Read
 from obscore.assembly.landing import INCOMPLETE, Expired, Landing
-from obscore.assembly.line import SKIPPED, read_elsewhere, reading_pool, worker_count
+from obscore.assembly.line import SKIPPED, worker_count
 from obscore.assembly.outbox import Outbox
 from obscore.assembly.read import Outcome
+from obscore.assembly.readers import read_elsewhere, reading_pool
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for
@@ -336,7 +337,7 @@ class LiveLine:
                 found.append(item)
             if self._stopping:
                 return [], []
-        return found, list(survey.vanished())
+        return found, [file.uri for file in survey.vanished()]
 
     # From files to rows
 

@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 
 from typing_extensions import override
 
-from obscore.assembly.line import read_elsewhere, reading_pool
 from obscore.assembly.read import Outcome
+from obscore.assembly.readers import read_elsewhere, reading_pool
 from obscore.assembly.rules import Rules, rules_for
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate

@@ -1,22 +1,47 @@
-"""What of a source is new: its files beside those that the catalogue holds."""
+"""What of a source is new: its files beside those that the catalogue holds.
+
+A survey goes through both page by page, and holds 16 bytes for each file that is catalogued: the
+hashes of their URIs, which tell what the catalogue need not be asked for, and what has vanished.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Literal
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from obscore.assembly.rules import Rules
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
 
-__all__ = ["Survey", "Verdict", "vanished_message"]
+__all__ = ["Met", "Survey", "Verdict", "vanished_message"]
 
 Verdict = Literal["new", "unchanged", "skipped", "problem"]
 """``new`` files are to be read: they have no rows, or changed since, or their rules did."""
 
+_PAGE = 500
+"""Files that are compared at a time."""
+_KNOWN_PAGE = 5000
+"""Files of the catalogue that are asked for at a time."""
+
+
+class Met(NamedTuple):
+    """What a walk has met."""
+
+    item: Candidate | Problem
+    verdict: Verdict
+    known: KnownFile | None
+    """What the catalogue has of it."""
+
 
 class Survey:
     """One walk over a source.
+
+    Files that others write to the catalogue meanwhile are none that have vanished.
 
     Parameters
     ----------
@@ -29,48 +54,51 @@ class Survey:
     """
 
     def __init__(self, source: Source, store: Store, rules: Callable[[str], Rules]) -> None:
-        self._source, self._rules = source, rules
-        known = store.known_files(source.under_uri)
-        self.known = {uri: file for uri, file in known.items() if source.holds(uri)}
-        """What the catalogue holds of the source."""
+        self._source, self._store, self._rules = source, store, rules
         self.total = 0
         """Files and problems that were met."""
-        self._left = dict(self.known)
+        hashes = array("q")
+        for page in _pages(source, store):
+            hashes.extend(hash(file.uri) for file in page)
+        self._known = np.sort(np.frombuffer(hashes, np.int64))
+        self._is_met = np.zeros(len(self._known), np.bool_)
         self._closed: list[str] = []
 
-    def walk(self) -> Iterator[tuple[Candidate | Problem, Verdict, KnownFile | None]]:
-        """Give all that is met, what is to be done with it, and what the catalogue has of it.
+    def walk(self) -> Iterator[Met]:
+        """Give all that is met.
 
         Raises
         ------
         UsageError
             If the source is not there.
         """
-        for item in self._source.walk():
-            self.total += 1
-            if isinstance(item, Problem):
-                if item.uri.endswith("/"):
-                    self._closed.append(item.uri)
-                yield item, "problem", self._left.pop(item.uri, None)
-                continue
-            rules = self._rules(item.collection)
-            if rules.skips(item.relative):
-                yield item, "skipped", self._left.get(item.uri)
-                continue
-            known = self._left.pop(item.uri, None)
-            same = known is not None and (known.version, known.mapping_digest) == (
-                item.stat.version,
-                rules.digest_for(item.relative, item.facts),
-            )
-            yield item, "unchanged" if same else "new", known
+        for part in self.parts():
+            yield from part
 
-    def vanished(self) -> dict[str, KnownFile]:
+    def parts(self) -> Iterator[list[Met]]:
+        """Give all that is met, some at a time.
+
+        Raises
+        ------
+        UsageError
+            If the source is not there.
+        """
+        walk = self._source.walk()
+        while page := list(islice(walk, _PAGE)):
+            self.total += len(page)
+            known = self._known_among([item.uri for item in page])
+            yield [self._judge(item, known.get(item.uri)) for item in page]
+
+    def vanished(self) -> Iterator[KnownFile]:
         """Give the files that the walk did not meet, other than in what it could not look into."""
-        return {
-            uri: file
-            for uri, file in sorted(self._left.items())
-            if not any(uri.startswith(closed) for closed in self._closed)
-        }
+        missing = self._known[~self._is_met]
+        if not len(missing):
+            return
+        for page in _pages(self._source, self._store):
+            hashes = np.array([hash(file.uri) for file in page], np.int64)
+            for file, is_missing in zip(page, np.isin(hashes, missing), strict=True):
+                if is_missing and not any(file.uri.startswith(closed) for closed in self._closed):
+                    yield file
 
     def why_kept(self, count: int) -> str:
         """Say why vanished files must not be removed; empty if they may.
@@ -85,6 +113,48 @@ class Survey:
         if self.total == 0 and count > 1:
             return "; the whole source is empty, so nothing is removed (is it mounted?)"
         return ""
+
+    def _judge(self, item: Candidate | Problem, known: KnownFile | None) -> Met:
+        if isinstance(item, Problem):
+            if item.uri.endswith("/"):
+                self._closed.append(item.uri)
+            self._meet(known)
+            return Met(item, "problem", known)
+        rules = self._rules(item.collection)
+        if rules.skips(item.relative):
+            return Met(item, "skipped", known)
+        self._meet(known)
+        same = known is not None and (known.version, known.mapping_digest) == (
+            item.stat.version,
+            rules.digest_for(item.relative, item.facts),
+        )
+        return Met(item, "unchanged" if same else "new", known)
+
+    def _known_among(self, uris: Sequence[str]) -> dict[str, KnownFile]:
+        """Ask the catalogue for those that it had at the start."""
+        if not len(self._known):
+            return {}
+        places = self._places([hash(uri) for uri in uris])
+        wanted = [uri for uri, place in zip(uris, places, strict=True) if place >= 0]
+        return self._store.known_among(wanted) if wanted else {}
+
+    def _meet(self, known: KnownFile | None) -> None:
+        if known is not None:
+            self._is_met[self._places([hash(known.uri)])] = True
+
+    def _places(self, hashes: Sequence[int]) -> NDArray[np.int64]:
+        """Find hashes among those that were known; -1 for what was not."""
+        sought = np.array(hashes, np.int64)
+        places = np.minimum(np.searchsorted(self._known, sought), len(self._known) - 1)
+        return np.where(self._known[places] == sought, places, -1)
+
+
+def _pages(source: Source, store: Store) -> Iterator[list[KnownFile]]:
+    """Give what the catalogue holds of a source, page by page."""
+    uri = ""
+    while page := store.known_after(source.under_uri, uri, _KNOWN_PAGE):
+        uri = page[-1].uri
+        yield [file for file in page if source.holds(file.uri)]
 
 
 def vanished_message(source: Source, uri: str) -> str:

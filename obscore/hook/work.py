@@ -15,8 +15,8 @@ from typing_extensions import override
 
 from obscore.assembly.delivery import Delivery, Read
 from obscore.assembly.landing import INCOMPLETE
-from obscore.assembly.line import read_elsewhere, reading_pool
 from obscore.assembly.read import Outcome
+from obscore.assembly.readers import read_elsewhere, reading_pool
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Status
 from obscore.assembly.rules import Rules, rules_for

@@ -86,6 +86,20 @@ class Store(Protocol):
         """Give the files catalogued below a URI prefix, by URI."""
         ...
 
+    def known_after(self, under_uri: str, uri: str, limit: int) -> list[KnownFile]:
+        """Give files catalogued below a URI prefix, in the order of their URIs.
+
+        Parameters
+        ----------
+        under_uri
+            The prefix.
+        uri
+            Those that come after it are given; "" begins with the first.
+        limit
+            How many at most.
+        """
+        ...
+
     def known_among(self, uris: Collection[str]) -> dict[str, KnownFile]:
         """Give those of some files that are catalogued, by URI."""
         ...

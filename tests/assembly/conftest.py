@@ -39,6 +39,11 @@ class MemoryStore(Store):
         }
 
     @override
+    def known_after(self, under_uri: str, uri: str, limit: int) -> list[KnownFile]:
+        known = sorted(self.known_files(under_uri).items())
+        return [file for name, file in known if name > uri][:limit]
+
+    @override
     def known_among(self, uris: Collection[str]) -> dict[str, KnownFile]:
         return {uri: file for uri, file in self.known_files().items() if uri in uris}
 

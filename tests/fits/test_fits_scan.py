@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import pickle
 import warnings
 from pathlib import Path
 
@@ -91,6 +92,10 @@ def test_every_kind_of_hdu_is_where_astropy_finds_it(tmp_path: Path, *, compress
     assert_offsets_are_astropys(write(tmp_path / "plain.fits", plain), index)
     packed = index.to_bytes()
     assert FileIndex.from_bytes(packed).to_bytes() == packed
+    carried = pickle.loads(pickle.dumps(index.packed()))
+    assert (carried.version, carried.size_bytes) == (index.version, index.size_bytes)
+    assert carried.to_bytes() == packed
+    assert FileIndex.to_bytes(carried) == packed
 
 
 def test_tiles_lie_where_the_descriptors_say(tmp_path: Path) -> None:

@@ -55,6 +55,12 @@ def test_known_files_are_those_below_a_prefix(store):
         "file:///a/1", "file:///a/2", "file:///a/\U0010fffd",
     }  # fmt: skip
     assert len(store.known_files()) == 5
+    pages, uri = [], ""
+    while page := store.known_after("file:///a", uri, 2):
+        pages.append(page)
+        uri = page[-1].uri
+    assert [len(page) for page in pages] == [2, 2]
+    assert {file.uri: file for page in pages for file in page} == store.known_files("file:///a")
     known = store.known_files("file:///b")["file:///b"]
     assert (known.collection, known.version, known.mapping_digest, known.products) == (
         "synthetic", "v1", "digest", 1,

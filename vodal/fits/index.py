@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from astropy.io import fits
+from isal import isal_zlib
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from vodal.fits.values import HeaderValues
 
 if TYPE_CHECKING:
     from vodal.fits.compressed import TileDecoder
 
-__all__ = ["FileIndex", "HduIndex", "HduKind", "TileIndex"]
+__all__ = ["FileIndex", "HduIndex", "HduKind", "PackedIndex", "TileIndex"]
 
 HduKind = Literal["image", "compressed", "table", "empty", "other"]
 """`image` has pixels, `compressed` is a tile-compressed image, `empty` has no data unit."""
@@ -198,7 +200,11 @@ class FileIndex:
             },
             separators=(",", ":"),
         ).encode()
-        return zlib.compress(len(head).to_bytes(8, "little") + head + b"".join(arrays), 1)
+        return isal_zlib.compress(len(head).to_bytes(8, "little") + head + b"".join(arrays), 1)
+
+    def packed(self) -> PackedIndex:
+        """Give it as who only passes it on holds it."""
+        return PackedIndex(self.size_bytes, self.version, self.encoding, self.to_bytes())
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> FileIndex:
@@ -254,3 +260,28 @@ class FileIndex:
                 )
             )
         return cls(head["size"], head["version"], head["encoding"], tuple(hdus))
+
+
+class PackedIndex(FileIndex):
+    """A byte index that is packed, and is unpacked if it is looked into."""
+
+    def __init__(
+        self, size_bytes: int, version: str, encoding: Literal["", "gzip"], packed: bytes
+    ) -> None:
+        self.__dict__.update(
+            size_bytes=size_bytes, version=version, encoding=encoding, _bytes=packed
+        )
+
+    @cached_property
+    @override
+    def hdus(self) -> tuple[HduIndex, ...]:
+        """Its HDUs."""
+        return FileIndex.from_bytes(self.to_bytes()).hdus
+
+    @override
+    def to_bytes(self) -> bytes:
+        return bytes(self.__dict__["_bytes"])
+
+    @override
+    def packed(self) -> PackedIndex:
+        return self

@@ -66,6 +66,13 @@ _SQL_KNOWN = tables.sql(
         _FILES.c.uri
     )
 )
+_SQL_KNOWN_AFTER = tables.sql(
+    _KNOWN.where(
+        _FILES.c.uri > bindparam("uri"),
+        _FILES.c.uri >= bindparam("low"),
+        _FILES.c.uri < bindparam("high"),
+    ).order_by(_FILES.c.uri)
+)
 _SQL_KNOWN_AMONG = tables.sql(_KNOWN.where(_FILES.c.uri == _URIS))
 _SQL_FILES_AFTER = f"{tables.sql(select_files_after(_FILES))} LIMIT %(limit)s"
 _SQL_ROWS_OF = tables.sql(
@@ -131,6 +138,16 @@ class PostgresStore(Store):
             return cast("list[tuple[Any, ...]]", connection.execute(_SQL_KNOWN, bounds).fetchall())
 
         return {row[0]: KnownFile(*row) for row in self._run(read)}
+
+    @override
+    def known_after(self, under_uri: str, uri: str, limit: int) -> list[KnownFile]:
+        bounds = {"low": under_uri, "high": under_uri + "\U0010ffff", "uri": uri, "limit": limit}
+
+        def read(connection: Connection) -> list[tuple[Any, ...]]:
+            found = connection.execute(f"{_SQL_KNOWN_AFTER} LIMIT %(limit)s", bounds).fetchall()
+            return cast("list[tuple[Any, ...]]", found)
+
+        return [KnownFile(*row) for row in self._run(read)]
 
     @override
     def known_among(self, uris: Collection[str]) -> dict[str, KnownFile]:

@@ -54,6 +54,13 @@ _SQL_KNOWN = schema.sql(
         _FILES.c.uri
     )
 )
+_SQL_KNOWN_AFTER = schema.sql(
+    _KNOWN.where(
+        _FILES.c.uri > bindparam("uri"),
+        _FILES.c.uri >= bindparam("low"),
+        _FILES.c.uri < bindparam("high"),
+    ).order_by(_FILES.c.uri)
+)
 _SQL_KNOWN_AMONG = schema.sql(_KNOWN.where(_FILES.c.uri.in_(select(_URIS.c.value))))
 _SQL_FILES_AFTER = f"{schema.sql(select_files_after(_FILES))} LIMIT :limit"
 _SQL_ROWS_OF = schema.sql(
@@ -137,6 +144,13 @@ class SqliteStore(Store):
         with self._lock, translated(self.path):
             rows = fetch(self._connection, _SQL_KNOWN, bounds)
         return {row[0]: KnownFile(*row) for row in rows}
+
+    @override
+    def known_after(self, under_uri: str, uri: str, limit: int) -> list[KnownFile]:
+        bounds = {"low": under_uri, "high": under_uri + "\U0010ffff", "uri": uri, "limit": limit}
+        with self._lock, translated(self.path):
+            rows = fetch(self._connection, f"{_SQL_KNOWN_AFTER} LIMIT :limit", bounds)
+        return [KnownFile(*row) for row in rows]
 
     @override
     def known_among(self, uris: Collection[str]) -> dict[str, KnownFile]:

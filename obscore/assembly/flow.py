@@ -1,0 +1,136 @@
+"""What a run does at once: the source is walked, files are read, what was read is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeAlias
+
+from obscore.assembly.read import Outcome
+from obscore.assembly.readers import Readers
+from obscore.assembly.rules import Rules
+from obscore.sources.base import Candidate
+from obscore.store.base import KnownFile
+
+__all__ = ["Readable", "Taker", "flow"]
+
+Readable: TypeAlias = tuple[Candidate, KnownFile | None]
+"""A file to be read, and what the catalogue has of it."""
+
+_Taken: TypeAlias = Sequence[tuple[Candidate, KnownFile | None, Outcome]]
+
+_PORTION = 16
+"""Files that are read at a time."""
+
+
+class Taker(Protocol):
+    """What files are read for."""
+
+    def rules(self, collection: str) -> Rules:
+        """Give the rules of a collection; safe to call from any thread."""
+        ...
+
+    def take(self, candidate: Candidate, known: KnownFile | None, outcome: Outcome) -> None:
+        """Take what reading a file gave."""
+        ...
+
+    def tick(self) -> None:
+        """Write what has waited long enough."""
+        ...
+
+
+async def flow(
+    taker: Taker, parts: Iterator[Sequence[Readable]], readers: Readers, tick_s: float
+) -> None:
+    """Have all files read, and taken as they come.
+
+    Parameters
+    ----------
+    taker
+        Takes them, in threads; never at once with another call, nor while a part is asked for.
+    parts
+        Files, some at a time; asked for as there is room.
+    readers
+        Read them; not entered yet.
+    tick_s
+        How often the taker is ticked while nothing comes.
+
+    Raises
+    ------
+    SkylaneError
+        The first that the taker or ``parts`` raises; all else is ended.
+    """
+    async with readers:
+        work = _Flow(taker, parts, readers, tick_s)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(work.walk())
+                group.create_task(work.read())
+                group.create_task(work.write())
+        except BaseExceptionGroup as faults:
+            raise _first(faults) from None
+
+
+class _Flow:
+    """The queues between the three, each so long that memory stays bounded."""
+
+    def __init__(
+        self, taker: Taker, parts: Iterator[Sequence[Readable]], readers: Readers, tick_s: float
+    ) -> None:
+        self._taker, self._parts, self._readers, self._tick_s = taker, parts, readers, tick_s
+        self._turn = asyncio.Lock()
+        self._todo: asyncio.Queue[Sequence[Readable] | None] = asyncio.Queue(readers.at_once)
+        self._done: asyncio.Queue[_Taken | None] = asyncio.Queue(4 * readers.at_once)
+
+    async def walk(self) -> None:
+        """Cut into portions what there is to read."""
+        while True:
+            async with self._turn:
+                part = await asyncio.to_thread(next, self._parts, None)
+            if part is None:
+                break
+            for start in range(0, len(part), _PORTION):
+                await self._todo.put(part[start : start + _PORTION])
+        for _ in range(self._readers.at_once):
+            await self._todo.put(None)
+
+    async def read(self) -> None:
+        """Have portions read, several at once."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._readers.at_once):
+                group.create_task(self._read())
+        await self._done.put(None)
+
+    async def _read(self) -> None:
+        while (portion := await self._todo.get()) is not None:
+            wanted = [(one, self._taker.rules(one.collection)) for one, _ in portion]
+            outcomes = await self._readers.read(wanted)
+            await self._done.put(
+                [(*one, outcome) for one, outcome in zip(portion, outcomes, strict=True)]
+            )
+
+    async def write(self) -> None:
+        """Have what was read taken."""
+        while True:
+            taken: _Taken | None = ()
+            try:
+                async with asyncio.timeout(self._tick_s):
+                    taken = await self._done.get()
+            except TimeoutError:
+                pass  # nothing came
+            if taken is None:
+                return
+            async with self._turn:
+                await asyncio.to_thread(self._take, taken)
+
+    def _take(self, taken: _Taken) -> None:
+        for one in taken:
+            self._taker.take(*one)
+        self._taker.tick()
+
+
+def _first(fault: BaseException) -> BaseException:
+    """Give the fault (of the store, of the report) that has ended the others."""
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    return fault

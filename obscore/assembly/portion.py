@@ -1,0 +1,50 @@
+"""Several files at a time, as the reading processes are given them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from obscore.assembly.read import Outcome, read_file_within
+from obscore.assembly.rules import Rules
+from obscore.sources.base import Candidate
+from vodal.storage import LOCAL, Storage
+
+__all__ = ["Portion", "read_some"]
+
+Portion = Sequence[tuple[Candidate, Rules]]
+"""Files with the rules of their collections."""
+
+_SECONDS = 0.5
+"""After so long what has been read is handed over: a slow file makes few others wait."""
+
+
+def read_some(portion: Portion, seconds: float, storage: Storage = LOCAL) -> list[Outcome]:
+    """Read the first of some files, as many as can be read soon, one at least.
+
+    For the main thread of a reading process. Byte indexes are packed there, as only the store has
+    a use for them.
+
+    Parameters
+    ----------
+    portion
+        What to read.
+    seconds
+        That a file may take at most.
+    storage
+        Opens files that lie on servers.
+    """
+    begin = time.monotonic()
+    outcomes: list[Outcome] = []
+    for candidate, rules in portion:
+        outcomes.append(_packed(read_file_within(candidate, rules, seconds, storage)))
+        if time.monotonic() - begin > _SECONDS:
+            break
+    return outcomes
+
+
+def _packed(outcome: Outcome) -> Outcome:
+    if outcome.file is None:
+        return outcome
+    return replace(outcome, file=replace(outcome.file, index=outcome.file.index.packed()))
