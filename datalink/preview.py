@@ -78,6 +78,7 @@ class Previews:
         return await asyncio.shield(task)
 
     async def _make(self, product: Product, key: str) -> bytes:
+        product = await run_sync(self._resolver.ready, product)
         if not product.hdus:
             raise NotFoundError("the product has no image to show")
         # Decoders are loaded by a server that shows previews, not by every one.

@@ -19,7 +19,7 @@ from hips.part import Share
 from hips.publish import band_of, hips_name
 from hips.settings import HipsSettings
 from hips.summary import BuildSummary, Report, Skipped
-from vodal.errors import DataError, UsageError
+from vodal.errors import DataError, SkylaneError, UsageError
 from vodal.products import Catalogue, Product, Resolver
 
 __all__ = ["build_collection"]
@@ -125,7 +125,8 @@ def _sorted(
     bands: dict[str, list[Product]] = {}
     wanted = settings.cubes != "skip"
     others: Counter[str] = Counter()
-    for product in products:
+    for told in products:
+        product = _opened(told, resolver)
         # Masks and weight maps that lie in files of their own are no picture of the sky.
         kind = str(product.obscore.get("dataproduct_subtype") or "")
         if kind:
@@ -134,6 +135,14 @@ def _sorted(
             group = cubes if wanted and is_cube(product, resolver.index) else bands
             group.setdefault(band_of(product), []).append(product)
     return cubes, bands, others
+
+
+def _opened(product: Product, resolver: Resolver) -> Product:
+    """Have a file looked into that was not yet; what is wrong with it is told with the images."""
+    try:
+        return resolver.ready(product)
+    except SkylaneError:
+        return product
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ class Observation:
     region: Region | None
     """The canonical footprint; ``s_region`` is its text."""
     hdus: tuple[int, ...]
-    """Numbers of the product's HDUs, image plane first."""
+    """Numbers of the product's HDUs, image plane first; empty until the file is first opened."""
+    part: str = ""
+    """Which HDU its source says it is: EXTNAME, ``EXTNAME,EXTVER`` or number."""
 
     @property
     def did(self) -> str:
@@ -40,8 +42,9 @@ class CataloguedFile:
     collection: str
     content_type: str
     modified_unix_s: float
-    index: FileIndex
-    """Also carries the file's size and version."""
+    index: FileIndex | None
+    """Also carries the file's size and version. None until a file is first opened whose rows are
+    made of what the source tells."""
     observations: tuple[Observation, ...]
     mapping_digest: str = ""
     """Of the settings that made the rows; a changed digest makes the line read the file anew."""
@@ -49,3 +52,16 @@ class CataloguedFile:
     """Number of the run that made it; None if that is not known."""
     notes: tuple[str, ...] = field(default=())
     """Warnings that were no ground for refusal."""
+    told_version: str = ""
+    """What the source says of a file that was not opened yet."""
+    told_size_bytes: int | None = None
+
+    @property
+    def version(self) -> str:
+        """Opaque; differs whenever the file's bytes may differ."""
+        return self.told_version if self.index is None else self.index.version
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Size of the file as stored, if it is known."""
+        return self.told_size_bytes if self.index is None else self.index.size_bytes

@@ -24,6 +24,10 @@ class CollectionSettings(Settings):
     folder: str | None = None
     """Where its files lie. ``skylane ingest`` without arguments goes through all folders; files
     given by another path below it belong to the collection too."""
+    headers: bool | None = None
+    """Whether rows are made of the files' headers. With ``false`` they are made of what the source
+    tells alone, by ``mapping``, and a file is opened when it is first cut or shown. By default
+    ``true`` for a folder, ``false`` for a table or a Butler repository."""
     calib_level: int = Field(2, ge=0, le=4)
     """Calibration level of files that do not tell their own: 0 raw in an instrument's format,
     1 raw, 2 calibrated, 3 combined or resampled, 4 analysis."""
@@ -40,6 +44,11 @@ class CollectionSettings(Settings):
     """Rules for some files; of several that fit, the later goes before the earlier."""
     access: AccessRule | None = None
     """Who may have and know of its images; by default as `access.others` says."""
+
+    @property
+    def reads_headers(self) -> bool:
+        """Whether rows are made of headers, whether or not that was said."""
+        return self.headers is not False
 
 
 def _check_token(token: SecretStr | None) -> SecretStr | None:

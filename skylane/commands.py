@@ -20,6 +20,7 @@ from hips.collection import build_collection
 from hips.crew import Crew
 from hips.part import Part
 from obscore.assembly.line import ingest
+from obscore.assembly.opening import OpeningResolver
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Source
@@ -137,7 +138,8 @@ def build_hips(
     settings = load_settings(site_path)
     site = SiteFolder(site_path)
     backend = site.prepare(settings.store)
-    catalogue, resolver = backend.catalogue(), backend.resolver()
+    storage = Storage(settings.storage)
+    catalogue, resolver = backend.catalogue(), OpeningResolver(backend, storage)
     try:
         names = [collection] if collection else [item.name for item in catalogue.collections()]
         if not names:
@@ -168,6 +170,7 @@ def build_hips(
     finally:
         catalogue.close()
         resolver.close()
+        storage.close()
 
 
 def demo(console: Console, site_path: Path, data: Path | None) -> None:

@@ -25,6 +25,7 @@ from anyio.from_thread import start_blocking_portal
 from rich.console import Console
 from typing_extensions import override
 
+from obscore.assembly.opening import OpeningResolver
 from skylane.progress import step
 from skylane.settings import SiteSettings, load_settings
 from skylane.site import SiteFolder
@@ -98,7 +99,7 @@ class _NamedFinder(Finder):
 
     @override
     def source(self, product: Product) -> Source:
-        if product.hdus:
+        if product.collection:
             return super().source(product)
         source = file_source(product.uri, self._opens(product.uri))
         return replace(source, did=product.did)
@@ -117,7 +118,7 @@ class _NamedFinder(Finder):
 
 
 def _named(text: str) -> Product | None:
-    """Give a file or URL as a product without HDUs, which are found when it is cut."""
+    """Give a file or URL as a product of no collection; its HDUs are found when it is cut."""
     if text.partition("://")[0].lower() in {"http", "https", "s3", "file"}:
         uri = text
     elif Path(text).is_file():
@@ -353,7 +354,9 @@ def _site(
     if not settings.store.url and not site.database.exists():
         return _NoSite(), None
     backend = site.prepare(settings.store)
-    resolver, catalogue = backend.resolver(), backend.catalogue()
+    storage = Storage(settings.storage)
+    stack.callback(storage.close)
+    resolver, catalogue = OpeningResolver(backend, storage), backend.catalogue()
     stack.callback(resolver.close)
     stack.callback(catalogue.close)
     return resolver, catalogue

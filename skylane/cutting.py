@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from obscore.assembly.opening import OpeningResolver
 from skylane.settings import SiteSettings, load_settings
 from skylane.site import SiteFolder
 from soda.cut import Cutout, cutout_file, file_source
@@ -147,11 +148,12 @@ def _image_source(site_path: Path, settings: SiteSettings, image: str, stack: Ex
         return file_source(*file)
     storage = Storage(settings.storage)
     stack.callback(storage.close)
-    resolver = SiteFolder(site_path).prepare(settings.store).resolver()
+    resolver = OpeningResolver(SiteFolder(site_path).prepare(settings.store), storage)
     try:
         product = resolver.resolve([image]).get(image)
         if product is None:
             raise NotFoundError(f"there is no file and no product '{image}'")
+        product = resolver.ready(product)
         return source_of(product, resolver.index(product), storage)
     finally:
         resolver.close()

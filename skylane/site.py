@@ -30,6 +30,7 @@ from datalink.descriptors import DatalinkAnnotator
 from datalink.routes import write_links
 from hips.archive import Archive
 from hips.links import HipsLinks
+from obscore.assembly.opening import OpeningResolver
 from obscore.assembly.renewal import Renewal
 from obscore.hook.app import create_hook_app, hook_job_settings
 from obscore.hook.routes import PATHS as HOOK_PATHS
@@ -159,13 +160,13 @@ def create_app(
     access = SiteAccess(settings, site.signing_key)
     registry = CollectorRegistry()
     backend = site.backend(settings.store)
-    resolver = backend.resolver()
     catalogue = backend.catalogue()
     pool = soda.app.make_pool(settings.soda, PRELOAD, warm_up)
     jobs = site.jobs(settings.jobs, settings.store)
     registry.register(QueueMetrics(jobs.store))
     public_url = settings.server.public_url
     storage = Storage(settings.storage)
+    resolver = OpeningResolver(backend, storage)
     renewal = Renewal(backend, settings.obscore, storage)
     searcher = ConditionSearch(backend, settings.tap)
     makers = (

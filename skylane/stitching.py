@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from obscore.assembly.opening import OpeningResolver
 from skylane.cutting import named_file, write_cutout
 from skylane.settings import SiteSettings, load_settings
 from skylane.site import SiteFolder
@@ -104,7 +105,7 @@ class _Inputs:
             storage = Storage(self._settings.storage)
             self._stack.callback(storage.close)
             backend = SiteFolder(self._site_path).prepare(self._settings.store)
-            resolver = self._stack.enter_context(closing(backend.resolver()))
+            resolver = self._stack.enter_context(closing(OpeningResolver(backend, storage)))
             catalogue = self._stack.enter_context(closing(backend.catalogue()))
             self._site = Finder(resolver, storage), catalogue
         return list(choose(asked, *self._site, self._settings.soda.max_stitched))

@@ -120,8 +120,11 @@ class Finder:
             If the product has been withdrawn meanwhile.
         AuthorizationError
             If it is not for who asks.
+        DataError, ServiceUnavailable
+            If its file is opened for the first time, and cannot be.
         """
         check_had(self._rights, product)
+        product = self._resolver.ready(product)
         key = (product.did, product.version, product.hdus)
         source = self._known.get(key)
         if source is None:

@@ -34,14 +34,15 @@ class Product:
     """The file's own name, for ``Content-Disposition``."""
     content_type: str
     """Media type of the file as stored: ``image/fits``, ``application/gzip`` ..."""
-    size_bytes: int
-    """Size of the file as stored."""
+    size_bytes: int | None
+    """Size of the file as stored; None until it is known."""
     version: str
     """Opaque; differs whenever the file's bytes may differ. Serves as ETag and cache key."""
     modified_unix_s: float
     """Time of the file's last change."""
     hdus: tuple[int, ...]
-    """Numbers of the HDUs (0 is the primary) that make up this product, image plane first."""
+    """Numbers of the HDUs (0 is the primary) that make up this product, image plane first.
+    Empty until the file is first opened, see `Resolver.ready`."""
     region: Region | None
     """Footprint."""
     obscore: Mapping[str, object] = field(default_factory=dict)
@@ -65,8 +66,24 @@ class Resolver(Protocol):
         """Give the products that exist, by identifier; the others are left out."""
         ...
 
+    def ready(self, product: Product) -> Product:
+        """Give a product with its HDUs, of whatever version its file is known to be.
+
+        The file of a product that has none yet is opened, and its headers are read.
+
+        Raises
+        ------
+        NotFoundError
+            If the file is not there, or the product has been withdrawn meanwhile.
+        DataError
+            If the file is no FITS, or has no image where the product should be.
+        ServiceUnavailable
+            If its storage does not answer now.
+        """
+        return product
+
     def index(self, product: Product) -> FileIndex:
-        """Give the byte-offset index of a product's file.
+        """Give the byte-offset index of the file of a product that is `ready`.
 
         Raises
         ------

@@ -304,7 +304,10 @@ def of_band(collection: str, band: str) -> Selection:
 
 def is_picture(product: Product) -> bool:
     """Tell whether it is a picture of the sky: masks and weights in files of their own are none."""
-    return bool(product.hdus) and not product.obscore.get("dataproduct_subtype")
+    if product.obscore.get("dataproduct_subtype"):
+        return False
+    # A file that was not opened yet is what its row says.
+    return bool(product.hdus) or product.obscore.get("dataproduct_type") in {"image", "cube"}
 
 
 def changes(products: Sequence[Product]) -> tuple[datetime, datetime]:

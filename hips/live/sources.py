@@ -18,7 +18,7 @@ from hips.live.images import LiveImage, MadePreview
 from hips.live.worker import make_preview
 from hips.settings import HipsSettings
 from vodal.diskcache import DiskCache
-from vodal.errors import NotFoundError, SkylaneError
+from vodal.errors import DataError, NotFoundError, SkylaneError
 from vodal.pool import WarmPool
 from vodal.products import Product, Refresher, Resolver
 from vodal.storage import Storage
@@ -102,6 +102,8 @@ class Sources:
         ------
         NotFoundError
             If it has been withdrawn meanwhile.
+        DataError, ServiceUnavailable
+            If its file is opened for the first time, and cannot be.
         """
         key = product.did, product.version
         with self._lock:
@@ -109,7 +111,8 @@ class Sources:
             if found is not None:
                 self._images.move_to_end(key)
                 return found
-        made = LiveImage.of(product, self._resolver.index(product), self._storage)
+        ready = self._resolver.ready(product)
+        made = LiveImage.of(ready, self._resolver.index(ready), self._storage)
         with self._lock:
             kept = self._images.setdefault(key, made)
             if len(self._images) > _IMAGES:
@@ -117,10 +120,10 @@ class Sources:
         return kept
 
     def images(self, products: Sequence[Product]) -> tuple[LiveImage, ...]:
-        """Give images as workers take them; those withdrawn meanwhile are left out."""
+        """Give images as workers take them; those withdrawn or unusable meanwhile are left out."""
         found = []
         for product in products:
-            with suppress(NotFoundError):
+            with suppress(NotFoundError, DataError):
                 found.append(self.image(product))
         return tuple(found)
 
@@ -219,6 +222,9 @@ class Sources:
         try:
             image = await in_thread(partial(self.image, product))
         except NotFoundError:
+            return
+        except DataError as error:
+            await in_thread(partial(self._kept.put, key, "none", error.message.encode()))
             return
         path = self._kept.path(key, "preview")
         made: MadePreview = await self._pool.run(

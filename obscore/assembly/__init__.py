@@ -7,6 +7,10 @@
 - `survey`        what of a source is new, beside the catalogue
 - `rules`         the settings that hold for a collection, and their digest
 - `renewal`       files that changed, taken in anew while the site is served
+- `told`          one file: its rows, of what its source tells alone
+- `opening`       such files, opened when they are first needed
+- `parts`         which HDUs hold the products that a source tells of
+- `outcome`       what comes of either
 - `read`          one file: its headers, its products, and the steps that make a row
 - `context`       what a step sees: cards, coordinates, footprint
 - `mapping`       columns that the settings set

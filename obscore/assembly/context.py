@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from astropy.io.fits import Card
+from typing_extensions import override
 
 from obscore.mapping.values import as_number
 from obscore.observation import Value
-from obscore.sources.base import Candidate
+from obscore.sources.base import Candidate, Facts, Part
 from vodal.fits.footprint import Footprint
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.planes import PlaneGroup
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from obscore.assembly.bands import BandTable
     from obscore.assembly.rules import Rules
 
-__all__ = ["Cards", "Context", "Values"]
+__all__ = ["NO_CARDS", "Cards", "Context", "Subject", "Values"]
 
 Values = Mapping[str, Value]
 """What a step gives: columns by name."""
@@ -100,29 +101,38 @@ def _value(header: HeaderValues, keyword: str) -> str | int | float | bool | Non
     return None
 
 
-@dataclass(frozen=True)
-class Context:
-    """A product on its way to a row."""
+NO_CARDS = Cards(())
+"""Of a file that is not opened."""
+
+_WHOLE = Part()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A product on its way to a row, as the mapping sees it."""
 
     candidate: Candidate
-    index: FileIndex
-    group: PlaneGroup
-    several: bool
-    """Whether the file holds more products."""
-    cards: Cards
-    wcs: WCS
-    footprint: Footprint
     rules: Rules
     bands: BandTable
+    part: Part = _WHOLE
+    """What the source tells of the product alone."""
+    cards: Cards = NO_CARDS
     given: Mapping[str, Value] = field(default_factory=dict)
     """Columns that the mapping has set; steps build on them."""
     notes: list[str] = field(default_factory=list)
-    """Where steps say what they found odd."""
+    """Where it is said what is odd."""
 
     @property
-    def hdu(self) -> HduIndex:
-        """The HDU of the image."""
-        return self.index.hdus[self.group.hdus[0]]
+    def label(self) -> str:
+        """What tells it from the file's others; may be empty where it is the only one."""
+        return self.part.hdu
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the source tells of the product."""
+        if not self.part.facts:
+            return self.candidate.facts
+        return {**self.candidate.facts, **self.part.facts}
 
     def note(self, text: str) -> None:
         """Say something about the product in the report."""
@@ -137,3 +147,25 @@ class Context:
         """Give a text that the mapping has set."""
         value = self.given.get(column)
         return value if isinstance(value, str) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(Subject):
+    """A product that was read."""
+
+    index: FileIndex
+    group: PlaneGroup
+    several: bool
+    """Whether the file holds more products."""
+    wcs: WCS
+    footprint: Footprint
+
+    @property
+    @override
+    def label(self) -> str:
+        return self.group.label
+
+    @property
+    def hdu(self) -> HduIndex:
+        """The HDU of the image."""
+        return self.index.hdus[self.group.hdus[0]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from obscore.assembly.batch import Batch
 from obscore.assembly.line import OURS
-from obscore.assembly.read import Outcome
+from obscore.assembly.outcome import Outcome
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.survey import vanished_message
 from obscore.sources.base import Candidate, Problem, Source
@@ -177,7 +177,7 @@ def _newer(read: Read) -> Read | None:
     if not isinstance(found, Candidate):
         return read
     made = read.outcome.file
-    version = read.candidate.stat.version if made is None else made.index.version
+    version = read.candidate.stat.version if made is None else made.version
     return None if found.stat.version == version else replace(read, candidate=found)
 
 

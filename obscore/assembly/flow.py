@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeAlias
 
-from obscore.assembly.read import Outcome
+from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import Readers
 from obscore.assembly.rules import Rules
 from obscore.sources.base import Candidate

@@ -10,7 +10,7 @@ from obscore.assembly.context import Context, Values
 from obscore.assembly.mapping import stem
 from obscore.mapping.dates import read_moment
 
-__all__ = ["identity", "publisher_did"]
+__all__ = ["identity", "path_without_end", "publisher_did"]
 
 _OBS_ID = ("OBS_ID", "OBSID", "OBS-ID", "EXP-ID", "ROOTNAME", "ASN_ID")
 _TARGET = ("OBJECT", "TARGNAME", "TARGET", "OBJNAME", "FPA.OBJECT")
@@ -60,7 +60,7 @@ def identity(context: Context) -> Values:
         did = own if label is None else f"{own}:{quote(label, safe='-._~+=,')}"
     values: dict[str, str | int | float | None] = {
         "obs_collection": candidate.collection,
-        "obs_id": cards.text(*_OBS_ID) or _path_without_end(candidate.relative),
+        "obs_id": cards.text(*_OBS_ID) or path_without_end(candidate.relative),
         "obs_publisher_did": did,
         "target_name": target,
         "facility_name": cards.text(*_FACILITY),
@@ -71,7 +71,7 @@ def identity(context: Context) -> Values:
     return values | {"obs_title": _title(context, {**values, **context.given})}
 
 
-def _path_without_end(relative: str) -> str:
+def path_without_end(relative: str) -> str:
     """Give what tells a file from all others of its collection."""
     path = PurePosixPath(relative)
     return str(path.with_name(stem(path.name)))

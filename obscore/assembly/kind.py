@@ -7,7 +7,7 @@ import re
 from obscore.assembly.context import Context, Values
 from vodal.fits.wcs import celestial_axes
 
-__all__ = ["kind"]
+__all__ = ["kind", "ucd_of_unit"]
 
 _SUBTYPES: dict[str, re.Pattern[str]] = {
     "mask": re.compile(r"ood|dq|dqm|masks?|msk|bpm|badpix|dqmask"),
@@ -52,7 +52,7 @@ def kind(context: Context) -> Values:
         "dataproduct_type": "cube" if _is_cube(context) else "image",
         "dataproduct_subtype": subtype,
         "calib_level": _calib_level(context),
-        "o_ucd": _UCDS[subtype] if subtype else _ucd(unit),
+        "o_ucd": _UCDS[subtype] if subtype else ucd_of_unit(unit),
         "o_unit": unit[:64] if unit else None,
     }
 
@@ -84,7 +84,7 @@ def _subtype(context: Context) -> str | None:
     return None
 
 
-def _ucd(unit: str | None) -> str | None:
+def ucd_of_unit(unit: str | None) -> str | None:
     """Tell what the pixels measure by their unit."""
     text = (unit or "").lower()
     words = re.findall(r"[a-z-]+", text)

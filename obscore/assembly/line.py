@@ -23,7 +23,8 @@ from itertools import chain, islice
 
 from obscore.assembly.batch import Batch
 from obscore.assembly.flow import Readable, flow
-from obscore.assembly.read import Outcome, read_file
+from obscore.assembly.outcome import Outcome
+from obscore.assembly.read import read_file
 from obscore.assembly.readers import PoolReaders
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for

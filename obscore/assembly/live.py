@@ -22,7 +22,7 @@ from obscore.assembly.delivery import Delivered, Delivery, Lost, Read
 from obscore.assembly.landing import INCOMPLETE, Expired, Landing
 from obscore.assembly.line import SKIPPED, worker_count
 from obscore.assembly.outbox import Outbox
-from obscore.assembly.read import Outcome
+from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import read_elsewhere, reading_pool
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
@@ -382,7 +382,7 @@ class LiveLine:
                 self._landing.short(item.source, newer.candidate, _CHANGED)
             else:
                 made = None if item.source.is_remote else item.outcome.file
-                version = None if made is None else made.index.version
+                version = None if made is None else made.version
                 self._is_news(item.uri, item.candidate.mark(version))
                 self._landing.forget(item.uri)
             self._release(item.source, item.uri)

@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
-from obscore.assembly.context import Context
+from obscore.assembly.context import Subject
+from obscore.assembly.rules import PlacedRule
 from obscore.assembly.time import possible_mjd, time_scale
 from obscore.assembly.units import conversion
 from obscore.columns import COLUMNS
 from obscore.mapping.dates import read_moment
 from obscore.mapping.expressions import ExpressionError, Scalar, evaluate, parse
-from obscore.mapping.rules import FILE_FACTS, OTHERS, TIMES, ColumnRule
+from obscore.mapping.rules import FILE_FACTS, OTHERS, RESERVED, TIMES, ColumnRule
 from obscore.mapping.values import as_number, plain
 from obscore.observation import Value
+from obscore.sources.base import Facts
 from vodal.fits.timescale import to_utc
 
-__all__ = ["apply_mapping"]
+__all__ = ["apply_mapping", "rules_by_name"]
 
 _COLUMNS = {item.name: item for item in COLUMNS}
+_BY_NAME = {name: ColumnRule(fact=(name,)) for name in _COLUMNS if name not in RESERVED}
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def apply_mapping(context: Context) -> dict[str, Value]:
-    """Give the columns that the settings set for this product.
+def rules_by_name(facts: Facts) -> dict[str, ColumnRule]:
+    """Give the rules by which a fact with the name of a column is the column's value."""
+    return {name: _BY_NAME[name] for name in facts if name in _BY_NAME}
 
-    A value that does not fit its column is left out, with a note.
+
+def apply_mapping(context: Subject, mapping: Mapping[str, PlacedRule]) -> dict[str, Value]:
+    """Give the columns that rules set for this product.
+
+    Facts that are named as a column are its value, where no rule gives another. A value that does
+    not fit its column is left out, with a note.
+
+    Parameters
+    ----------
+    context
+        The product.
+    mapping
+        The rules of the settings for its file, by column.
     """
     row: dict[str, Value] = {}
-    for name, placed in context.rules.mapping_for(context.candidate.relative).items():
-        rule = placed.rule
+    by_rule = {name: placed.rule for name, placed in mapping.items()}
+    for name, rule in {**rules_by_name(context.facts), **by_rule}.items():
         found = _convert(context, name, rule, _find(context, name, rule))
         if found is None and rule.default is not None:
             found = _typed(name, rule.default)
@@ -38,7 +55,7 @@ def apply_mapping(context: Context) -> dict[str, Value]:
     return row
 
 
-def _find(context: Context, name: str, rule: ColumnRule) -> object:
+def _find(context: Subject, name: str, rule: ColumnRule) -> object:
     """Give what the rule's source says, before any conversion."""
     found: object = rule.value
     if rule.keyword is not None:
@@ -75,16 +92,22 @@ def _looked_up(table: dict[str, Scalar], found: object) -> Scalar | None:
     return table.get(OTHERS)
 
 
-def _fact(context: Context, *names: str) -> Scalar | None:
+def _fact(context: Subject, *names: str) -> Scalar | None:
     """Give the first of what the source tells that has a value."""
+    name = _told_name(context, names)
+    return None if name is None else context.facts[name]
+
+
+def _told_name(context: Subject, names: Iterable[str]) -> str | None:
+    facts = context.facts
     for name in names:
-        value = context.candidate.facts.get(name)
+        value = facts.get(name)
         if value is not None and value != "" and value == value:  # noqa: PLR0124 - NaN is no value
-            return value
+            return name
     return None
 
 
-def _named(context: Context, name: str) -> Scalar | None:
+def _named(context: Subject, name: str) -> Scalar | None:
     """Give what stands in braces: a fact of the source or of the file, or a card."""
     if name.startswith("fact:"):
         return _fact(context, name.removeprefix("fact:"))
@@ -94,7 +117,7 @@ def _named(context: Context, name: str) -> Scalar | None:
     return None if card is None else card[0]
 
 
-def _of_file(context: Context, name: str) -> str:
+def _of_file(context: Subject, name: str) -> str:
     path = PurePosixPath(context.candidate.relative)
     match name:
         case "path":
@@ -108,10 +131,10 @@ def _of_file(context: Context, name: str) -> str:
         case "collection":
             return context.candidate.collection
         case _:
-            return context.group.label
+            return context.label
 
 
-def _fill(context: Context, template: str) -> str | None:
+def _fill(context: Subject, template: str) -> str | None:
     parts: dict[str, str] = {}
     for name in _PLACEHOLDER.findall(template):
         value = _named(context, name)
@@ -126,7 +149,7 @@ def stem(name: str) -> str:
     return re.sub(r"(?i)(\.(fits?|fts))?(\.(fz|gz|bz2|z))?$", "", name) or name
 
 
-def _convert(context: Context, name: str, rule: ColumnRule, found: object) -> Value:
+def _convert(context: Subject, name: str, rule: ColumnRule, found: object) -> Value:
     """Bring what was found to the column's type and unit."""
     item = _COLUMNS[name].column
     if found is None:
@@ -144,18 +167,19 @@ def _convert(context: Context, name: str, rule: ColumnRule, found: object) -> Va
         context.note(f"mapping of {name}: '{str(found)[:40]}' is no number")
         return None
     number = number * (1.0 if rule.factor is None else rule.factor) + (rule.offset or 0.0)
-    if rule.unit is not None:
+    unit = rule.unit or _declared_unit(context, rule)
+    if unit:
         try:
-            number = conversion(rule.unit, item.unit or "", spectral=name in {"em_min", "em_max"})(
+            number = conversion(unit, item.unit or "", spectral=name in {"em_min", "em_max"})(
                 number
             )
         except (ValueError, ZeroDivisionError):
-            context.note(f"mapping of {name}: {number:g} {rule.unit} cannot be converted")
+            context.note(f"mapping of {name}: {number:g} {unit} cannot be converted")
             return None
     return _in_utc(context, name, rule, number) if name in TIMES else _typed(name, number)
 
 
-def _in_utc(context: Context, name: str, rule: ColumnRule, mjd: float) -> float | None:
+def _in_utc(context: Subject, name: str, rule: ColumnRule, mjd: float) -> float | None:
     """Bring an MJD from the rule's time scale to UTC."""
     if rule.scale in {None, "utc"}:
         return mjd
@@ -163,6 +187,14 @@ def _in_utc(context: Context, name: str, rule: ColumnRule, mjd: float) -> float 
         context.note(f"mapping of {name}: MJD {mjd:g} is outside 1850 to 2100")
         return None
     return to_utc(mjd, time_scale(context) if rule.scale == "timesys" else str(rule.scale))
+
+
+def _declared_unit(context: Subject, rule: ColumnRule) -> str | None:
+    """Give the unit of a number as its source declares it; a rule that scales it knows better."""
+    if rule.fact is None or rule.table is not None or (rule.factor, rule.offset) != (None, None):
+        return None
+    name = _told_name(context, rule.fact)
+    return None if name is None else context.candidate.units.get(name)
 
 
 def _typed(name: str, value: object) -> Value:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from obscore.assembly.read import Outcome, read_file_within
+from obscore.assembly.outcome import Outcome
+from obscore.assembly.read import read_file_within
 from obscore.assembly.rules import Rules
 from obscore.sources.base import Candidate
 from vodal.storage import LOCAL, Storage
@@ -45,6 +46,6 @@ def read_some(portion: Portion, seconds: float, storage: Storage = LOCAL) -> lis
 
 
 def _packed(outcome: Outcome) -> Outcome:
-    if outcome.file is None:
+    if outcome.file is None or outcome.file.index is None:
         return outcome
     return replace(outcome, file=replace(outcome.file, index=outcome.file.index.packed()))

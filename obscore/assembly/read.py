@@ -9,7 +9,7 @@ import logging
 import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -22,14 +22,17 @@ from obscore.assembly.context import Cards, Context, Values
 from obscore.assembly.identity import identity
 from obscore.assembly.kind import kind
 from obscore.assembly.mapping import apply_mapping
+from obscore.assembly.outcome import Outcome
+from obscore.assembly.parts import part_of
 from obscore.assembly.polarization import polarization
 from obscore.assembly.position import position
 from obscore.assembly.refusal import Refusal, of_scan, of_world
 from obscore.assembly.rules import Rules
 from obscore.assembly.spectrum import spectrum
 from obscore.assembly.time import time
+from obscore.assembly.told import make_rows
 from obscore.observation import CataloguedFile, Observation
-from obscore.sources.base import Candidate
+from obscore.sources.base import Candidate, Part
 from vodal.canonical import RegionFaultError, canonical, canonical_text
 from vodal.errors import DataError, NotFoundError, ServiceUnavailable, SkylaneError
 from vodal.fits.footprint import footprint
@@ -42,7 +45,7 @@ from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
 from vodal.regions import Region, shape_text
 from vodal.storage import LOCAL, FileStat, RangeReader, Storage, is_local, local_path
 
-__all__ = ["STEPS", "Outcome", "read_file", "read_file_within"]
+__all__ = ["STEPS", "read_file", "read_file_within"]
 
 Step = Callable[[Context], Values]
 
@@ -58,14 +61,6 @@ STEPS: tuple[Step, ...] = (
 """Each gives the columns it knows; the mapping of the settings goes over all of them."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What reading a file gave: either the file or a refusal."""
-
-    file: CataloguedFile | None = None
-    refusal: Refusal | None = None
 
 
 class _TimeUp(BaseException):
@@ -98,7 +93,7 @@ def read_file_within(
 
 
 def read_file(candidate: Candidate, rules: Rules, storage: Storage = LOCAL) -> Outcome:
-    """Read a file's headers and make its rows.
+    """Make a file's rows: of its headers, or of what its source tells, as the settings say.
 
     Never raises for a fault of the file, nor for one of the line: a file costs itself alone.
 
@@ -111,6 +106,8 @@ def read_file(candidate: Candidate, rules: Rules, storage: Storage = LOCAL) -> O
     storage
         Opens it if it lies on a server.
     """
+    if not rules.headers:
+        return make_rows(candidate, rules)
     try:
         # What a library would warn of is either in the notes or of no consequence here.
         with quiet():
@@ -140,7 +137,8 @@ def _read(candidate: Candidate, rules: Rules, storage: Storage) -> Outcome:
     notes: list[str] = []
     with _LazyReader(candidate.uri, index, storage) as reader:
         for group in groups:
-            made = _product(candidate, rules, index, group, reader, several=len(groups) > 1)
+            part = part_of(group, candidate.parts, index)
+            made = _product(candidate, part, rules, index, group, reader, len(groups) > 1)
             if isinstance(made, Refusal):
                 refusals.append((group, made))
                 continue
@@ -201,19 +199,19 @@ def _catalogued(
         modified_unix_s=candidate.stat.modified_unix_s,
         index=index,
         observations=tuple(observations),
-        mapping_digest=rules.digest_for(candidate.relative, candidate.facts),
+        mapping_digest=rules.digest_of(candidate),
         notes=tuple(dict.fromkeys(notes)),
     )
 
 
 def _product(
     candidate: Candidate,
+    part: Part,
     rules: Rules,
     index: FileIndex,
     group: PlaneGroup,
     reader: RangeReader,
-    *,
-    several: bool,
+    several: bool,  # noqa: FBT001
 ) -> tuple[Observation, list[str]] | Refusal:
     """Make the row of one product, or say why there is none."""
     hdu = index.hdus[group.hdus[0]]
@@ -228,10 +226,11 @@ def _product(
         return of_world(f"HDU {hdu.number}: {error.message}")
     headers = [hdu.image_values] if hdu.number == 0 else [hdu.image_values, index.hdus[0].values]
     context = Context(
-        candidate, index, group, several, Cards(headers), wcs, outline, rules,
-        band_table(*rules.bands),
+        candidate=candidate, rules=rules, bands=band_table(*rules.bands), part=part,
+        cards=Cards(headers), index=index, group=group, several=several, wcs=wcs,
+        footprint=outline,
     )  # fmt: skip
-    context = replace(context, given=apply_mapping(context))
+    context = replace(context, given=apply_mapping(context, rules.mapping_for(candidate.relative)))
     row = assemble(context)
     try:
         region = _region(context)

@@ -7,8 +7,8 @@ from typing import Protocol, Self
 
 from typing_extensions import override
 
+from obscore.assembly.outcome import Outcome
 from obscore.assembly.portion import Portion, read_some
-from obscore.assembly.read import Outcome
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.rules import Rules
 from obscore.settings import IngestSettings

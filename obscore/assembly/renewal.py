@@ -19,9 +19,10 @@ from urllib.parse import unquote, urlsplit
 
 from typing_extensions import override
 
-from obscore.assembly.read import Outcome
+from obscore.assembly.opening import opened
+from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import read_elsewhere, reading_pool
-from obscore.assembly.rules import Rules, rules_for
+from obscore.assembly.rules import Rules, is_told, rules_for
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate
 from obscore.store.base import Backend, KnownFile, Store
@@ -128,10 +129,13 @@ class Renewal(Refresher):
     async def _renew(self, store: Store, pool: WarmPool, uri: str, version: str) -> None:
         """Read one file and write what it is now."""
         try:
-            found = await asyncio.to_thread(self._look, store, uri, version)
-            if found is None:
+            known = (await asyncio.to_thread(store.known_among, [uri])).get(uri)
+            if known is None or known.version != version:
                 return
-            known, candidate, rules = found
+            if is_told(known.mapping_digest):
+                await asyncio.to_thread(self._open_anew, store, known)
+                return
+            candidate, rules = await asyncio.to_thread(self._look, known)
             outcome = await read_elsewhere(
                 pool, candidate, rules, self._settings.ingest.file_seconds, self._storage
             )
@@ -141,26 +145,36 @@ class Renewal(Refresher):
         if why:
             _LOG.warning("%s changed since it was catalogued; run 'skylane ingest': %s", uri, why)
 
-    def _look(
-        self, store: Store, uri: str, version: str
-    ) -> tuple[KnownFile, Candidate, Rules] | None:
-        """Find what the assembly line needs to read a file; None if the store is ahead.
+    def _open_anew(self, store: Store, known: KnownFile) -> None:
+        """Index a file whose rows are what its source tells, and stay so.
+
+        Raises
+        ------
+        SkylaneError
+            If the file cannot be opened, or does not hold its products any more.
+        """
+        told = store.file_at(known.uri)
+        if told is not None and told.version == known.version:
+            file = opened(told, self._storage)
+            if store.complete(file, known.version):
+                _LOG.info("%s changed, and was indexed anew", known.uri)
+
+    def _look(self, known: KnownFile) -> tuple[Candidate, Rules]:
+        """Find what the assembly line needs to read a file.
 
         Raises
         ------
         SkylaneError
             If the file cannot be looked at, or the line would not make the same of it.
         """
-        known = store.known_files(uri).get(uri)
-        if known is None or known.version != version:
-            return None
+        uri = known.uri
         rules = rules_for(self._settings, known.collection)
         relative = relative_of(uri, rules, known.mapping_digest)
         if relative is None:
             raise DataError("the settings that make its rows changed too")
         with self._storage.open(uri) as reader:
             stat = reader.stat()
-        return known, Candidate(uri, relative, known.collection, stat), rules
+        return Candidate(uri, relative, known.collection, stat), rules
 
 
 def relative_of(uri: str, rules: Rules, digest: str) -> str | None:
@@ -191,9 +205,9 @@ def _write(store: Store, known: KnownFile, candidate: Candidate, outcome: Outcom
     if file is None:
         assert outcome.refusal is not None
         return outcome.refusal.message
-    if file.index.version != candidate.stat.version:
+    if file.version != candidate.stat.version:
         return "it changed again"
-    if file.index.version == known.version:
+    if file.version == known.version:
         return ""
     if len(file.observations) < known.products:
         return f"it has {len(file.observations)} products now, and had {known.products}"

@@ -21,12 +21,15 @@ from obscore.mapping.document import BESIDE, MappingDocument, preset, read_docum
 from obscore.mapping.lookup import with_tables, with_tables_of_files
 from obscore.mapping.rules import ColumnRule, FileRule, rules_of
 from obscore.settings import CollectionSettings, ObsCoreSettings
-from obscore.sources.base import Facts
+from obscore.sources.base import Candidate, Facts, Part
+from vodal.regions import shape_text
 
-__all__ = ["Layer", "PlacedRule", "Rules", "rules_for"]
+__all__ = ["Layer", "PlacedRule", "Rules", "is_told", "rules_for"]
 
 _LINE_VERSION = 2
 """Raised when the line makes other rows of the same files, so that they are read anew."""
+_TOLD = "told:"
+"""Begins the digests of files whose rows are made of what the source tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class Rules:
     """The first goes before the others."""
     digest: str
     """Of all that holds for every file, the rules of columns apart."""
+    headers: bool = True
+    """Whether rows are made of the files' headers, not of what the source tells alone."""
     _merged: dict[tuple[tuple[int, ...], ...], tuple[dict[str, PlacedRule], str]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -109,8 +114,28 @@ class Rules:
     def digest_for(self, relative: str, facts: Facts | None = None) -> str:
         """Give the digest of all that makes the rows of a file, its own bytes apart."""
         told = json.dumps(dict(facts), sort_keys=True) if facts else ""
-        text = f"{self.digest}{self._fitting(relative)[1]}\n{relative}{told}"
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        return _digest(f"{self._all(relative)}{told}")
+
+    def digest_of(self, candidate: Candidate) -> str:
+        """Give the digest of all that makes the rows of a file, bytes that are read apart.
+
+        Where rows are made of what the source tells, so is what it says of the file's version.
+        """
+        if self.headers and not candidate.parts and not candidate.units:
+            return self.digest_for(candidate.relative, candidate.facts)
+        told = [dict(candidate.facts), dict(candidate.units), *map(_told, candidate.parts)]
+        if self.headers:
+            return _digest(f"{self._all(candidate.relative)}{json.dumps(told)}")
+        text = f"{self._all(candidate.relative)}\n{candidate.stat.version}{json.dumps(told)}"
+        return _TOLD + _digest(text)
+
+    def is_unchanged(self, candidate: Candidate, version: str, digest: str) -> bool:
+        """Tell whether a file is as it was catalogued, by its version and digest then."""
+        same = not self.headers or version == candidate.stat.version
+        return same and digest == self.digest_of(candidate)
+
+    def _all(self, relative: str) -> str:
+        return f"{self.digest}{self._fitting(relative)[1]}\n{relative}"
 
     def _fitting(self, relative: str) -> tuple[dict[str, PlacedRule], str]:
         fitting = tuple(layer.fitting(relative) for layer in self.layers)
@@ -123,6 +148,20 @@ class Rules:
             digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
             found = self._merged.setdefault(fitting, (merged, digest))
         return found
+
+
+def _told(part: Part) -> list[object]:
+    region = None if part.region is None else shape_text(part.region)
+    return [dict(part.facts), region, part.hdu]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+def is_told(digest: str) -> bool:
+    """Tell by a file's digest whether its rows are made of what its source tells."""
+    return digest.startswith(_TOLD)
 
 
 def rules_for(settings: ObsCoreSettings, collection: str) -> Rules:
@@ -153,7 +192,9 @@ def rules_for(settings: ObsCoreSettings, collection: str) -> Rules:
         ],
     }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    return Rules(settings.authority, collection, calib_level, tuple(layers), digest)
+    return Rules(
+        settings.authority, collection, calib_level, tuple(layers), digest, own.reads_headers
+    )
 
 
 def _site_layer(settings: ObsCoreSettings, collection: str, own: CollectionSettings) -> Layer:

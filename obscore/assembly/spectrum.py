@@ -24,7 +24,7 @@ from vodal.fits.spectral import (
     vacuum_wavelengths,
 )
 
-__all__ = ["instrument_text", "spectrum"]
+__all__ = ["instrument_text", "resolving_power", "spectrum"]
 
 _FILTERS = ("FILTER", "FILTNAM", "FILTER0", "FILTER01", "FILTER02", "FILTERS", "FILTNAME",
             "FILTERX", "BAND", "FILTERID", "FPA.FILTERID", "ESO INS FILT1 NAME", "FILTBAND",
@@ -65,12 +65,12 @@ def spectrum(context: Context) -> Values:
         "em_min": low,
         "em_max": high,
         "em_xel": samples if known else None,
-        "em_res_power": _power(low, high, samples),
+        "em_res_power": resolving_power(low, high, samples),
         "filter": None if band is None else band.name,
     }
 
 
-def _power(low: float | None, high: float | None, samples: int) -> float | None:
+def resolving_power(low: float | None, high: float | None, samples: int) -> float | None:
     """Give the resolving power at the middle: of a channel, or of the whole band."""
     if low is None or high is None or not 0.0 < low < high:
         return None

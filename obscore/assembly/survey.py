@@ -124,10 +124,7 @@ class Survey:
         if rules.skips(item.relative):
             return Met(item, "skipped", known)
         self._meet(known)
-        same = known is not None and (known.version, known.mapping_digest) == (
-            item.stat.version,
-            rules.digest_for(item.relative, item.facts),
-        )
+        same = known is not None and rules.is_unchanged(item, known.version, known.mapping_digest)
         return Met(item, "unchanged" if same else "new", known)
 
     def _known_among(self, uris: Sequence[str]) -> dict[str, KnownFile]:

@@ -13,7 +13,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from obscore.assembly.context import Context, Values
+from obscore.assembly.context import Context, Subject, Values
 from obscore.mapping.dates import read_clock, read_date
 from obscore.mapping.values import as_number
 from vodal.fits.timescale import scale_named, to_utc
@@ -221,7 +221,7 @@ def possible_mjd(mjd: float) -> bool:
     return _FIRST_MJD <= mjd <= _LAST_MJD
 
 
-def time_scale(context: Context) -> str:
+def time_scale(context: Subject) -> str:
     """Give the time scale of the header, UTC by default, as `vodal.fits.timescale` names it."""
     text = context.cards.text("TIMESYS") or "UTC"
     scale = scale_named(text)

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from obscore.assembly.delivery import Delivery, Read
 from obscore.assembly.landing import INCOMPLETE
-from obscore.assembly.read import Outcome
+from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import read_elsewhere, reading_pool
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Status
@@ -162,12 +162,10 @@ class LandingJobs(Work):
                 todo.append(one)
                 continue
             before = known.get(found.uri)
-            digest = self._rules_of(found.collection).digest_for(found.relative, found.facts)
+            rules = self._rules_of(found.collection)
             if self._skips(found):
                 reports.append(_about(found, "skipped", "left out by the settings"))
-            elif before and (before.version, before.mapping_digest) == (
-                found.stat.version, digest
-            ):  # fmt: skip
+            elif before and rules.is_unchanged(found, before.version, before.mapping_digest):
                 reports.append(_about(found, "unchanged"))
             else:
                 todo.append(one)

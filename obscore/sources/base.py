@@ -8,12 +8,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from vodal.regions import Region
 from vodal.storage import FileStat
 
-__all__ = ["Candidate", "Facts", "Problem", "Source"]
+__all__ = ["UNKNOWN_SIZE", "Candidate", "Facts", "Part", "Problem", "Source"]
 
 Facts = Mapping[str, str | int | float | bool | None]
 """What a source itself tells of a file, by names of its own; crosses to the reading processes."""
+
+UNKNOWN_SIZE = -1
+"""In bytes, of a file of which the source does not tell the size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One product of a file, as its source tells it."""
+
+    facts: Facts = field(default_factory=dict, hash=False)
+    """Beside those of the file, before which they go."""
+    region: Region | None = None
+    """Its footprint, where the source has it other than as the text of a fact."""
+    hdu: str = ""
+    """Which HDU holds it: EXTNAME, ``EXTNAME,EXTVER`` or number. Empty where the file has one
+    product, or its place on the sky tells."""
+    where: str = ""
+    """Where the source tells it, for reports: ``row 17``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +45,13 @@ class Candidate:
     """Path below the collection's folder, with ``/``; part of the identifier."""
     collection: str
     stat: FileStat
+    """As the source knows it: a file that is not looked at may have the size `UNKNOWN_SIZE`."""
     facts: Facts = field(default_factory=dict, hash=False)
     """The mapping takes them as ``fact:NAME``. Other facts make the line read the file anew."""
+    parts: tuple[Part, ...] = ()
+    """The products of the file, if the source knows of several, or of more than facts of one."""
+    units: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Of facts that are numbers, where the source declares them."""
 
     def mark(self, version: str | None = None) -> str:
         """Give what changes when the file, or what the source tells of it, does.
@@ -38,10 +62,11 @@ class Candidate:
             Of the file; by default the one that it was met with.
         """
         version = self.stat.version if version is None else version
-        if not self.facts:
+        if not self.facts and not self.parts:
             return version
-        told = json.dumps(dict(self.facts), sort_keys=True).encode()
-        return f"{version} {hashlib.sha256(told).hexdigest()[:16]}"
+        told = [dict(self.facts), *((dict(one.facts), repr(one.region)) for one in self.parts)]
+        text = json.dumps(told, sort_keys=True).encode()
+        return f"{version} {hashlib.sha256(text).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,27 @@ class Store(Protocol):
         """
         ...
 
+    def file_at(self, uri: str) -> CataloguedFile | None:
+        """Read one file back as it was written; None if it is not catalogued."""
+        ...
+
+    def complete(self, file: CataloguedFile, version: str) -> bool:
+        """Write the byte index, the version and the HDUs of a file whose rows stay as they are.
+
+        Parameters
+        ----------
+        file
+            As `file_at` gave it, now with its index.
+        version
+            That the store is known to have.
+
+        Returns
+        -------
+        bool
+            False if the store has another version by now, or none; nothing is written then.
+        """
+        ...
+
     def remove(self, uris: Iterable[str], why: Why = WITHDRAWN) -> int:
         """Remove files with their products, which leave tombstones that tell why.
 

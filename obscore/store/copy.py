@@ -69,7 +69,7 @@ def copy_catalogue(
             != KnownFile(
                 file.uri,
                 file.collection,
-                file.index.version,
+                file.version,
                 file.mapping_digest,
                 len(file.observations),
             )

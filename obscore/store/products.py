@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnClause, Select, Table, bindparam, func, literal_column, select
 
 from obscore.store import schema
+from obscore.store.rows import hdus_of
 from vodal.fits.index import FileIndex
 from vodal.products import CollectionSummary, Product
 from vodal.regions import Point, shape_from_bytes
@@ -82,10 +82,10 @@ def product_of(values: Sequence[Any]) -> Product:
         uri=uri,
         file_name=file_name,
         content_type=content_type,
-        size_bytes=size,
+        size_bytes=None if size < 0 else size,
         version=version,
         modified_unix_s=modified,
-        hdus=tuple(json.loads(hdus)),
+        hdus=hdus_of(hdus)[0],
         region=None if isinstance(region, Point) else region,
         obscore=row,
     )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, Table, Update, bindparam, func, select, update
 
 from obscore.observation import CataloguedFile, Observation, Value
 from obscore.store.schema import STORED_COLUMNS
@@ -20,10 +20,16 @@ __all__ = [
     "clean_text",
     "file_values",
     "files_of",
+    "hdus_of",
+    "hdus_text",
+    "opened_values",
     "row_values",
+    "select_files",
     "select_files_after",
     "select_known",
     "select_rows_of",
+    "update_file",
+    "update_hdus",
 ]
 
 _LARGEST = {"int": 2**31 - 1, "long": 2**63 - 1}
@@ -79,13 +85,28 @@ def file_values(file: CataloguedFile, file_id: int) -> dict[str, Any]:
         "file_name": clean_text(file.file_name),
         "collection": clean_text(file.collection),
         "content_type": file.content_type,
-        "size": file.index.size_bytes,
-        "version": file.index.version,
+        "size": -1 if file.size_bytes is None else file.size_bytes,
+        "version": file.version,
         "modified": file.modified_unix_s,
         "mapping_digest": file.mapping_digest,
-        "byte_index": file.index.to_bytes(),
+        "byte_index": b"" if file.index is None else file.index.to_bytes(),
         "run_id": file.run_id,
     }
+
+
+def hdus_text(observation: Observation) -> str:
+    """Write a product's HDUs, with what the source says of which they are if it does."""
+    if not observation.part:
+        return json.dumps(observation.hdus)
+    return json.dumps({"part": observation.part, "hdus": observation.hdus})
+
+
+def hdus_of(text: str) -> tuple[tuple[int, ...], str]:
+    """Read what `hdus_text` wrote: numbers of HDUs, and the source's word."""
+    told = json.loads(text)
+    if isinstance(told, dict):
+        return tuple(told["hdus"]), str(told["part"])
+    return tuple(told), ""
 
 
 def row_values(
@@ -101,7 +122,7 @@ def row_values(
     values: dict[str, Any] = {
         "id": row_id,
         "file_id": file_id,
-        "hdus": json.dumps(observation.hdus),
+        "hdus": hdus_text(observation),
         "s_region_shape": None
         if observation.region is None
         else shape_to_bytes(observation.region),
@@ -162,23 +183,62 @@ def select_known(files: Table, obscore: Table) -> Select[Any]:
     )
 
 
+def select_files(files: Table) -> Select[Any]:
+    """Give the statement whose rows `files_of` takes; it lacks a WHERE."""
+    return select(
+        files.c.id,
+        files.c.uri,
+        files.c.file_name,
+        files.c.collection,
+        files.c.content_type,
+        files.c.modified,
+        files.c.byte_index,
+        files.c.mapping_digest,
+        files.c.run_id,
+        files.c.version,
+        files.c.size,
+    )
+
+
 def select_files_after(files: Table) -> Select[Any]:
     """Give the statement for the files after a ``uri``, for `files_of`; it still lacks a LIMIT."""
+    return select_files(files).where(files.c.uri > bindparam("uri")).order_by(files.c.uri)
+
+
+def update_file(files: Table) -> Update:
+    """Give the statement that writes what `opened_values` gives."""
     return (
-        select(
-            files.c.id,
-            files.c.uri,
-            files.c.file_name,
-            files.c.collection,
-            files.c.content_type,
-            files.c.modified,
-            files.c.byte_index,
-            files.c.mapping_digest,
-            files.c.run_id,
+        update(files)
+        .where(files.c.uri == bindparam("of"), files.c.version == bindparam("before"))
+        .values(
+            {name: bindparam(f"new_{name}") for name in ("size", "version", "modified",
+                                                         "content_type", "byte_index")}
         )
-        .where(files.c.uri > bindparam("uri"))
-        .order_by(files.c.uri)
+    )  # fmt: skip
+
+
+def update_hdus(obscore: Table) -> Update:
+    """Give the statement that writes the ``hdus`` of the product ``did``."""
+    return (
+        update(obscore)
+        .where(obscore.c.obs_publisher_did == bindparam("did"))
+        .values(hdus=bindparam("new_hdus"))
     )
+
+
+def opened_values(file: CataloguedFile, version: str) -> dict[str, Any]:
+    """Give what is known of a file once it was opened, for `update_file`.
+
+    Parameters
+    ----------
+    file
+        With its byte index.
+    version
+        That is to be replaced.
+    """
+    values = file_values(file, 0)
+    names = ("size", "version", "modified", "content_type", "byte_index")
+    return {"of": file.uri, "before": version, **{f"new_{name}": values[name] for name in names}}
 
 
 def select_rows_of(obscore: Table, is_wanted: ColumnElement[bool]) -> Select[Any]:
@@ -206,7 +266,7 @@ def files_of(
             Observation(
                 dict(zip(_ROW_NAMES, values, strict=True)),
                 None if isinstance(region, Point) else region,
-                tuple(json.loads(hdus)),
+                *hdus_of(hdus),
             )
         )
     return [
@@ -216,10 +276,12 @@ def files_of(
             collection=collection,
             content_type=content_type,
             modified_unix_s=modified,
-            index=FileIndex.from_bytes(packed),
+            index=FileIndex.from_bytes(packed) if packed else None,
             observations=tuple(observations.get(file_id, ())),
             mapping_digest=rest[0],
             run_id=rest[1],
+            told_version=rest[2],
+            told_size_bytes=None if rest[3] < 0 else rest[3],
         )
         for file_id, uri, file_name, collection, content_type, modified, packed, *rest in files
     ]

@@ -97,12 +97,14 @@ files = Table(
     Column("file_name", _TEXT, nullable=False),
     Column("collection", _TEXT, nullable=False),
     Column("content_type", _TEXT, nullable=False),
+    # -1 until the file is opened, if its source does not tell it.
     Column("size", _LONG, nullable=False),
     Column("version", _TEXT, nullable=False),
     Column("modified", _REAL, nullable=False),
     Column("mapping_digest", _TEXT, nullable=False),
     # Behind it are only columns that listing the files need not read: a large value spills to
     # further pages.
+    # Empty until the file is opened, if its rows are made of what its source tells.
     Column("byte_index", _BYTES, nullable=False),
     Column("run_id", _LONG),
     sqlite_strict=True,

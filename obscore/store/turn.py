@@ -112,7 +112,7 @@ class Turn:
         others in another version, though the row is the same.
         """
         former = self._former.get(row["obs_publisher_did"])
-        content = (file.index.version, *(row[name] for name in _CONTENT))
+        content = (file.version, *(row[name] for name in _CONTENT))
         return former[0] if former is not None and former[1] == content else self._stamp
 
 

@@ -11,7 +11,8 @@ import pytest
 from astropy.io import fits
 from typing_extensions import override
 
-from obscore.assembly.read import Outcome, read_file
+from obscore.assembly.outcome import Outcome
+from obscore.assembly.read import read_file
 from obscore.assembly.rules import rules_for
 from obscore.observation import CataloguedFile
 from obscore.settings import ObsCoreSettings
@@ -31,9 +32,7 @@ class MemoryStore(Store):
     @override
     def known_files(self, under_uri: str = "") -> dict[str, KnownFile]:
         return {
-            uri: KnownFile(
-                uri, f.collection, f.index.version, f.mapping_digest, len(f.observations)
-            )
+            uri: KnownFile(uri, f.collection, f.version, f.mapping_digest, len(f.observations))
             for uri, f in self.files.items()
             if uri.startswith(under_uri)
         }
@@ -69,7 +68,7 @@ class MemoryStore(Store):
     @override
     def renew(self, file: CataloguedFile, version: str) -> bool:
         known = self.files.get(file.uri)
-        if known is None or known.index.version != version:
+        if known is None or known.version != version:
             return False
         self.write([file])
         return True

@@ -9,12 +9,12 @@ import pytest
 from vodal.errors import NotFoundError
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
-from vodal.products import Product
+from vodal.products import Product, Resolver
 from vodal.storage import stat_local
 
 
 @dataclass
-class MemoryResolver:
+class MemoryResolver(Resolver):
     """Products by identifier."""
 
     products: dict[str, Product] = field(default_factory=dict)

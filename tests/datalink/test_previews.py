@@ -26,6 +26,7 @@ from vodal.errors import DataError
 from vodal.fits.opening import open_pixels
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
+from vodal.products import Resolver
 from vodal.testing.server import serve
 
 
@@ -198,7 +199,7 @@ def test_many_who_ask_at_once_have_it_made_once(resolver, tmp_path):
     product = resolver.add_fits("ivo://a/b", path)
     asked = []
 
-    class Counting:
+    class Counting(Resolver):
         def index(self, wanted):
             asked.append(threading.get_ident())
             return resolver.index(wanted)

@@ -65,6 +65,9 @@ class Shelf:
     def resolve(self, dids):
         return {p.did: p for p in self.items if p.did in dids}
 
+    def ready(self, product):
+        return product
+
     def index(self, product):
         return self.indexes[product.did]
 

@@ -73,6 +73,9 @@ class Products(Catalogue):
     def resolve(self, dids):
         return {did: self.found[did] for did in dids if did in self.found}
 
+    def ready(self, product):
+        return product
+
     def index(self, product):
         return self.indexes[product.did]
 

@@ -48,6 +48,10 @@ class _KnownResolver(Resolver):
         return {did: one for did, one in found.items() if self._rights.may_know(one)}
 
     @override
+    def ready(self, product: Product) -> Product:
+        return self._resolver.ready(product)
+
+    @override
     def index(self, product: Product) -> FileIndex:
         return self._resolver.index(product)
 

@@ -26,10 +26,15 @@ from obscore.store.rows import (
     check_distinct,
     file_values,
     files_of,
+    hdus_text,
+    opened_values,
     row_values,
+    select_files,
     select_files_after,
     select_known,
     select_rows_of,
+    update_file,
+    update_hdus,
 )
 from obscore.store.session import Session, runner
 from obscore.store.tombstones import WITHDRAWN, Why, bury_rest
@@ -75,6 +80,9 @@ _SQL_KNOWN_AFTER = tables.sql(
 )
 _SQL_KNOWN_AMONG = tables.sql(_KNOWN.where(_FILES.c.uri == _URIS))
 _SQL_FILES_AFTER = f"{tables.sql(select_files_after(_FILES))} LIMIT %(limit)s"
+_SQL_FILE_AT = tables.sql(select_files(_FILES).where(_FILES.c.uri == bindparam("uri")))
+_SQL_COMPLETE = tables.sql(update_file(_FILES))
+_SQL_HDUS = tables.sql(update_hdus(_OBSCORE))
 _SQL_ROWS_OF = tables.sql(
     select_rows_of(
         _OBSCORE, cast("Any", _OBSCORE.c.file_id == any_(bindparam("ids", type_=ARRAY(BIGINT))))
@@ -193,6 +201,30 @@ class PostgresStore(Store):
             return True
 
         return self._in_turn(replace)
+
+    @override
+    def file_at(self, uri: str) -> CataloguedFile | None:
+        def read(connection: Connection) -> list[CataloguedFile]:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            files = connection.execute(_SQL_FILE_AT, {"uri": uri}).fetchall()
+            ids = [row[0] for row in files]
+            return files_of(files, connection.execute(_SQL_ROWS_OF, {"ids": ids}).fetchall())
+
+        found = self._run(read)
+        return found[0] if found else None
+
+    @override
+    def complete(self, file: CataloguedFile, version: str) -> bool:
+        hdus = [{"did": one.did, "new_hdus": hdus_text(one)} for one in file.observations]
+
+        def write(connection: Connection, _: Session) -> bool:
+            if not connection.execute(_SQL_COMPLETE, opened_values(file, version)).rowcount:
+                return False
+            with connection.cursor() as cursor:
+                cursor.executemany(_SQL_HDUS, hdus)
+            return True
+
+        return self._in_turn(write)
 
     @override
     def remove(self, uris: Iterable[str], why: Why = WITHDRAWN) -> int:

@@ -23,10 +23,15 @@ from obscore.store.rows import (
     check_distinct,
     file_values,
     files_of,
+    hdus_text,
+    opened_values,
     row_values,
+    select_files,
     select_files_after,
     select_known,
     select_rows_of,
+    update_file,
+    update_hdus,
 )
 from obscore.store.session import Session, among, runner
 from obscore.store.sqlite.readers import fetch
@@ -63,6 +68,9 @@ _SQL_KNOWN_AFTER = schema.sql(
 )
 _SQL_KNOWN_AMONG = schema.sql(_KNOWN.where(_FILES.c.uri.in_(select(_URIS.c.value))))
 _SQL_FILES_AFTER = f"{schema.sql(select_files_after(_FILES))} LIMIT :limit"
+_SQL_FILE_AT = schema.sql(select_files(_FILES).where(_FILES.c.uri == bindparam("uri")))
+_SQL_COMPLETE = schema.sql(update_file(_FILES))
+_SQL_HDUS = schema.sql(update_hdus(_OBSCORE))
 _SQL_ROWS_OF = schema.sql(
     select_rows_of(
         _OBSCORE,
@@ -183,6 +191,26 @@ class SqliteStore(Store):
             if not found or found[0][0] != version:
                 return False
             self._replace(Turn.begin(session, [file]))
+        return True
+
+    @override
+    def file_at(self, uri: str) -> CataloguedFile | None:
+        with self._lock, translated(self.path), self._reading():
+            files = fetch(self._connection, _SQL_FILE_AT, {"uri": uri})
+            ids = json.dumps([row[0] for row in files])
+            found = files_of(files, fetch(self._connection, _SQL_ROWS_OF, {"ids": ids}))
+        return found[0] if found else None
+
+    @override
+    def complete(self, file: CataloguedFile, version: str) -> bool:
+        with self._in_turn():
+            self._connection.execute(_SQL_COMPLETE, opened_values(file, version))
+            if not self._connection.changes():
+                return False
+            self._connection.executemany(
+                _SQL_HDUS,
+                [{"did": one.did, "new_hdus": hdus_text(one)} for one in file.observations],
+            )
         return True
 
     @override
