@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +34,7 @@ from vodal.fits.timescale import (
     from_utc,
     read_reference,
     scale_named,
+    time_axis_name,
     time_unit_days,
     to_utc,
 )
@@ -143,7 +143,7 @@ class ImageAxes:
     def _world_axis(self, name: Parameter) -> int | None:
         tests: dict[Parameter, Callable[[int], bool]] = {
             "BAND": lambda k: spectral_kind(self._ctype(k), self._unit(k)) is not None,
-            "TIME": lambda k: _time_name(self._ctype(k)) != "",
+            "TIME": lambda k: time_axis_name(self._ctype(k)) != "",
             "POL": lambda k: self._ctype(k) == "STOKES",
         }
         return next((k for k in range(self._wcs.naxis) if tests[name](k)), None)
@@ -185,7 +185,7 @@ class ImageAxes:
     @cached_property
     def _scale(self) -> str:
         """Of the time axis."""
-        name = _time_name(self._ctype(self._axis_of("TIME")))
+        name = time_axis_name(self._ctype(self._axis_of("TIME")))
         if name == "TIME":
             name = self._text("TIMESYS") or "UTC"
         scale = scale_named(name)
@@ -284,9 +284,3 @@ class ImageAxes:
         with quiet(), np.errstate(all="ignore"):
             world = self._wcs.wcs_pix2world(places.reshape(-1, self._wcs.naxis), 0)
         return np.asarray(world[:, axis], np.float64).reshape(len(corners), len(pixels))
-
-
-def _time_name(ctype: str) -> str:
-    """Give TIME or the scale that a CTYPE names; nothing if it is no time (FITS paper IV)."""
-    name = re.sub(r"-+(TAB|LOG)$", "", ctype)
-    return name if name in {"TIME", "LOCAL"} or scale_named(name) is not None else ""

@@ -20,6 +20,7 @@
 - `kind`          type, calibration level, what the pixels measure
 - `position`      footprint, pixels, sharpness
 - `time`          start, end, exposure, in MJD and UTC
+- `timeaxis`      the same, of an axis of time
 - `spectrum`      wavelengths, of an axis or of a filter
 - `bands`         the table of filters
 - `polarization`  states on a Stokes axis

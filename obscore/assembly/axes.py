@@ -26,6 +26,8 @@ __all__ = ["Axis", "other_axes"]
 class Axis:
     """One axis."""
 
+    number: int
+    """1-based, as in the header's keywords."""
     ctype: str
     """In upper case, as wcslib has translated it."""
     unit: str
@@ -43,6 +45,7 @@ def other_axes(context: Context) -> Iterator[Axis]:
     for axis in range(of_array):
         if axis not in sky:
             yield Axis(
+                number=axis + 1,
                 ctype=str(wcs.wcs.ctype[axis]).strip().upper(),
                 unit=_unit(context, axis),
                 samples=int(shape[len(shape) - 1 - axis]),
@@ -53,6 +56,7 @@ def other_axes(context: Context) -> Iterator[Axis]:
         ctype = header.get(f"CTYPE{number}")
         if isinstance(ctype, str) and number - 1 not in sky:
             yield Axis(
+                number=number,
                 ctype=ctype.strip().upper(),
                 unit=str(header.get(f"CUNIT{number}", "")).strip(),
                 samples=1,

@@ -3,8 +3,9 @@
 ObsCore's ``t_min`` and ``t_max`` are MJD; ours are UTC. A header's times are on the scale of its
 TIMESYS card (FITS 4.0 section 9.2.1; UTC if there is none), except where the keyword says
 otherwise by its name: UT, UTC-OBS ... are UTC, TAIHMS is TAI. TAI, TT, TDB, TCG, TCB and GPS are
-converted, UT1 is taken as UTC. A date without time of day makes an interval of that whole day.
-Dates that cannot be (before 1850, after 2100, the zero points of clocks) are left out with a note.
+converted, UT1 is taken as UTC. A time axis of several samples goes before the cards. A date
+without time of day makes an interval of that whole day. Dates that cannot be (before 1850, after
+2100, the zero points of clocks) are left out with a note.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 from dataclasses import dataclass
 
 from obscore.assembly.context import Context, Subject, Values
+from obscore.assembly.timeaxis import TimeAxis, time_axis
 from obscore.mapping.dates import read_clock, read_date
 from obscore.mapping.values import as_number
 from vodal.fits.timescale import scale_named, to_utc
@@ -25,6 +27,8 @@ _FIRST_MJD, _LAST_MJD = -3199.0, 88069.0
 _ZERO_POINTS = {0.0: "MJD 0", 40587.0: "1970-01-01", 51544.5: "J2000", 44244.0: "1980-01-06"}
 """What clocks show that were never set; each within a few minutes, whatever the scale."""
 _ZERO_WIDTH_D = 0.0015
+
+_IN_THE_MIDDLE = re.compile(r"\bmid(dle|point|-|\b)|\bmedian\b|\bmean\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +98,29 @@ _EXPOSURE = ("EXPTIME", "EXPOSURE", "XPOSURE", "EXP_TIME", "EXPOSED", "ITIME", "
 
 
 def time(context: Context) -> Values:
-    """Give t_min, t_max, t_exptime, t_resolution and t_xel."""
+    """Give t_min, t_max, t_exptime, t_resolution and t_xel, of the time axis if there is one."""
     exposure_s = context.given_number("t_exptime")
     if exposure_s is None:
         exposure_s = _exposure(context)
+    axis = _time_axis(context)
     start, end = context.given_number("t_min"), context.given_number("t_max")
+    if axis is not None and axis.samples > 1:
+        start = axis.start_mjd if start is None else start
+        end = axis.end_mjd if end is None else end
+        return {
+            "t_min": start,
+            "t_max": end,
+            "t_exptime": exposure_s,
+            "t_resolution": axis.step_s,
+            "t_xel": axis.samples,
+        }
     if start is None:
         start, known_end = _interval(context, exposure_s)
         end = known_end if end is None else end
     elif end is None:
         end = _end(context, start, exposure_s)
+    if start is None and axis is not None:
+        start, end = axis.start_mjd, axis.end_mjd if end is None else end
     single = context.hdu.shape[:-2] == () or math.prod(context.hdu.shape[:-2]) == 1
     return {
         "t_min": start,
@@ -112,6 +129,16 @@ def time(context: Context) -> Values:
         "t_resolution": exposure_s if single else None,
         "t_xel": 1 if single and (start is not None or exposure_s is not None) else None,
     }
+
+
+def _time_axis(context: Context) -> TimeAxis | None:
+    """Give the time axis, unless its times are none of an observation."""
+    axis = time_axis(context)
+    if axis is None:
+        return None
+    ends = (axis.start_mjd, axis.end_mjd)
+    possible = all(_possible(context, "the time axis", end) for end in ends)
+    return axis if possible else None
 
 
 def _interval(context: Context, exposure_s: float | None) -> tuple[float | None, float | None]:
@@ -123,6 +150,7 @@ def _interval(context: Context, exposure_s: float | None) -> tuple[float | None,
     if middle is not None and middle.exact and (start is None or not start.exact):
         half = (exposure_s or 0.0) / 2.0 / 86400.0
         return middle.mjd - half, middle.mjd + half
+    start = middle if start is None else start
     if start is None:
         return None, None
     if not start.exact:
@@ -156,7 +184,7 @@ def _first(context: Context, ways: tuple[_Way, ...], *, middle: bool = False) ->
     dates = []
     for way in ways:
         comment = context.cards.comment(way.keyword).lower()
-        if middle != (way in _MIDDLE or re.search(r"\bmid(dle|point|-|\b)", comment) is not None):
+        if middle != (way in _MIDDLE or _IN_THE_MIDDLE.search(comment) is not None):
             continue
         moment = _read(context, way)
         if moment is None:
@@ -180,7 +208,7 @@ def _read(context: Context, way: _Way) -> _Moment | None:
             return None
         mjd, exact = parts
         if not exact:
-            mjd, exact, scale = _withread_clock(context, way, mjd, scale)
+            mjd, exact, scale = _with_clock(context, way, mjd, scale)
     else:
         number = as_number(value)
         if number is None:
@@ -190,7 +218,7 @@ def _read(context: Context, way: _Way) -> _Moment | None:
     return _Moment(mjd, exact, scale) if _possible(context, way.keyword, mjd) else None
 
 
-def _withread_clock(context: Context, way: _Way, mjd: float, scale: str) -> tuple[float, bool, str]:
+def _with_clock(context: Context, way: _Way, mjd: float, scale: str) -> tuple[float, bool, str]:
     """Add the time of day that another card has."""
     for keyword in way.clock:
         text = context.cards.text(keyword)
@@ -242,6 +270,9 @@ def _exposure(context: Context) -> float | None:
         if value is None:
             continue
         seconds = value * _seconds_in(context.cards.comment(keyword))
+        if seconds == 1.0:
+            # Images in units a second are told to be of one second; TEXPTIME has the truth.
+            seconds = max(seconds, context.cards.number("TEXPTIME") or 0.0)
         if seconds > 0.0:
             return seconds
         # Zero is what an unset card says; a sky image of no exposure there is not.

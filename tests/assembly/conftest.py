@@ -11,10 +11,11 @@ import pytest
 from astropy.io import fits
 from typing_extensions import override
 
+from obscore.assembly.line import ingest
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.read import read_file
 from obscore.assembly.rules import rules_for
-from obscore.observation import CataloguedFile
+from obscore.observation import CataloguedFile, Observation
 from obscore.settings import ObsCoreSettings
 from obscore.sources import Candidate, FolderSource
 from obscore.store.base import KnownFile, Store
@@ -162,3 +163,12 @@ def image_writer() -> Callable[..., Path]:
 @pytest.fixture
 def read_outcome() -> Callable[..., Outcome]:
     return outcome_of
+
+
+@pytest.fixture(scope="session")
+def real_rows(real_images: Path) -> dict[str, tuple[Observation, ...]]:
+    """Read all real files once; give the products by the file's path, refused files left out."""
+    store = MemoryStore()
+    ingest(FolderSource(real_images, collection="real"), store, ObsCoreSettings(), workers=2)
+    files = {file.uri: file for file in store.files.values()}
+    return {uri.partition("/images/")[2]: file.observations for uri, file in sorted(files.items())}

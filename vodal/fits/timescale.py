@@ -10,7 +10,14 @@ from astropy.time import Time
 
 from vodal.fits.quiet import quiet
 
-__all__ = ["from_utc", "read_reference", "scale_named", "time_unit_days", "to_utc"]
+__all__ = [
+    "from_utc",
+    "read_reference",
+    "scale_named",
+    "time_axis_name",
+    "time_unit_days",
+    "to_utc",
+]
 
 _NAMES = {"UTC": "utc", "UT": "utc", "UT1": "utc", "GMT": "utc", "TAI": "tai", "IAT": "tai",
           "TT": "tt", "TDT": "tt", "ET": "tt", "TDB": "tdb", "TCG": "tcg", "TCB": "tcb",
@@ -37,6 +44,24 @@ def scale_named(text: str) -> str | None:
         or ``gps``.
     """
     return _NAMES.get(re.split(r"[ (]", text.upper())[0])
+
+
+def time_axis_name(ctype: str) -> str:
+    """Tell what kind of time an axis has (FITS paper IV section 3.1).
+
+    Parameters
+    ----------
+    ctype
+        In upper case.
+
+    Returns
+    -------
+    str
+        ``TIME``, whose scale is that of TIMESYS, ``LOCAL``, or the name of a scale; nothing if the
+        axis is none of time.
+    """
+    name = re.sub(r"-+(TAB|LOG)$", "", ctype)
+    return name if name in {"TIME", "LOCAL"} or scale_named(name) is not None else ""
 
 
 def to_utc(mjd: float, scale: str) -> float:
