@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
 from obscore.mapping.band import Bands
 from obscore.mapping.document import Presets
@@ -13,17 +13,33 @@ from obscore.mapping.rules import ColumnMapping, FileRule
 from vodal.access.rules import AccessRule
 from vodal.settings import Settings
 
-__all__ = ["CollectionSettings", "IngestSettings", "ObsCoreSettings"]
+__all__ = ["CollectionSettings", "IngestSettings", "ObsCoreSettings", "SourceSettings"]
 
 _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~*'()+=-]{2,}")
+
+
+class SourceSettings(Settings):
+    """A source that is the site's own; see docs/howto-source.md."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    class_: str = Field(alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """``package.module:Class``, as Python imports it."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Handed to the class by their names."""
 
 
 class CollectionSettings(Settings):
     """One collection."""
 
     folder: str | None = None
-    """Where its files lie. ``skylane ingest`` without arguments goes through all folders; files
+    """Where its files lie: a path, ``s3://bucket/prefix/``, or the ``https://`` address of a folder
+    that its server lists. ``skylane ingest`` without arguments goes through all folders; files
     given by another path below it belong to the collection too."""
+    manifest: str | None = None
+    """List of its files, instead of a folder: a path, or an address of ``https:``."""
+    source: SourceSettings | None = None
+    """What there is to catalogue by a class of the site's own, instead of a folder."""
     headers: bool | None = None
     """Whether rows are made of the files' headers. With ``false`` they are made of what the source
     tells alone, by ``mapping``, and a file is opened when it is first cut or shown. By default
@@ -44,6 +60,13 @@ class CollectionSettings(Settings):
     """Rules for some files; of several that fit, the later goes before the earlier."""
     access: AccessRule | None = None
     """Who may have and know of its images; by default as `access.others` says."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("folder", "manifest", "source") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"a collection has one of {' and '.join(given)}, not both")
+        return self
 
     @property
     def reads_headers(self) -> bool:

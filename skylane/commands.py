@@ -25,7 +25,6 @@ from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Source
 from obscore.sources.choice import configured_sources, source_of, with_folders
-from obscore.sources.fits import FolderSource
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
 from skylane.progress import step
@@ -48,7 +47,7 @@ it may be starting on a busy machine. Meanwhile the first process heeds no signa
 def ingest_folders(
     console: Console,
     site_path: Path,
-    folders: tuple[Path, ...],
+    places: Sequence[Path | str],
     collection: str | None,
     *,
     workers: int | None = None,
@@ -58,14 +57,14 @@ def ingest_folders(
     watch: bool = False,
     poll_seconds: float | None = None,
 ) -> None:
-    """Run the assembly line over folders and tell what it did; with ``watch`` keep it running."""
+    """Run the assembly line over sources and tell what it did; with ``watch`` keep it running."""
     if watch and dry_run:
         raise UsageError("--watch writes what lands; it cannot be had with --dry-run")
     if poll_seconds is not None and not watch:
         raise UsageError("--poll says how to watch; give --watch too")
     settings = load_settings(site_path)
     storage = Storage(settings.storage)
-    sources = _sources(folders, collection, settings.obscore)
+    sources = _sources(places, collection, settings.obscore, storage)
     catalogue = with_folders(settings.obscore, sources)
     site = SiteFolder(site_path)
     backend = site.prepare(settings.store)
@@ -96,23 +95,20 @@ def ingest_folders(
 
 
 def _sources(
-    folders: Sequence[Path], collection: str | None, settings: ObsCoreSettings
+    places: Sequence[Path | str],
+    collection: str | None,
+    settings: ObsCoreSettings,
+    storage: Storage,
 ) -> Sequence[Source]:
-    """Give what to catalogue: the folders named, else those of the settings."""
-    if not folders:
-        sources = configured_sources(settings)
+    """Give what to catalogue: the places named, else the sources of the settings."""
+    if not places:
+        sources = configured_sources(settings, storage)
         if not sources:
             raise UsageError(
                 "name a folder of FITS files, or give collections a folder in skylane.toml"
             )
         return sources
-    if collection is None:
-        return [source_of(folder, settings) for folder in folders]
-    return [
-        FolderSource(folder if folder.is_dir() else folder.parent, collection=collection,
-                     start=folder)
-        for folder in folders
-    ]  # fmt: skip
+    return [source_of(place, settings, storage, collection) for place in places]
 
 
 def build_hips(

@@ -151,7 +151,13 @@ def _pages(source: Source, store: Store) -> Iterator[list[KnownFile]]:
     uri = ""
     while page := store.known_after(source.under_uri, uri, _KNOWN_PAGE):
         uri = page[-1].uri
-        yield [file for file in page if source.holds(file.uri)]
+        yield [file for file in page if _is_of(source, file)]
+
+
+def _is_of(source: Source, file: KnownFile) -> bool:
+    if source.is_scattered:
+        return file.collection == source.collection
+    return source.holds(file.uri)
 
 
 def vanished_message(source: Source, uri: str) -> str:

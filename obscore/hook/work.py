@@ -23,7 +23,7 @@ from obscore.assembly.rules import Rules, rules_for
 from obscore.hook.naming import NamedFile, named_file
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem
-from obscore.sources.choice import configured_sources
+from obscore.sources.choice import configured_folders
 from obscore.store.base import Backend, Store
 from vodal.errors import ServiceUnavailable, UsageError
 from vodal.params import Params
@@ -63,7 +63,7 @@ class LandingJobs(Work):
 
     def __init__(self, backend: Backend, settings: ObsCoreSettings, workers: int = 1) -> None:
         self._backend, self._settings, self._workers = backend, settings, workers
-        self._sources = configured_sources(settings)
+        self._sources = configured_folders(settings)
         self._loop = ServiceLoop()
         self._pool: WarmPool | None = None
         self._turns = asyncio.Semaphore(workers)

@@ -3,6 +3,12 @@
 - `base`  the seam `Source`
 - `choice`  the source that the settings ask for
 - `fits`  folders of FITS files
+- `servers`  what those on servers have in common
+- `objects`  FITS files in buckets of S3
+- `web`  FITS files of HTTP servers, by `listings` of their folders
+- `manifest`  files that a list names (`manifestlines`)
+- `marks`  what servers told of files, as long as listings show the same
+- `own`  classes that a site has written
 - `watch`  what may have changed: the seam `Watch`
 - `inotify`  by the kernel's events, in folders of local disks
 - `polling`  by walks, in sources of any kind

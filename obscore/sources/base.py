@@ -102,6 +102,14 @@ class Source(Protocol):
         ...
 
     @property
+    def is_scattered(self) -> bool:
+        """Whether its files may lie anywhere.
+
+        What the catalogue has of its collection is then what it has of the source.
+        """
+        ...
+
+    @property
     def under_uri(self) -> str:
         """Prefix of the URIs of all its files; what the store knows below it may have vanished."""
         ...

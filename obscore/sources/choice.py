@@ -3,49 +3,133 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from obscore.settings import CollectionSettings, ObsCoreSettings
+from obscore.sources.base import Source
 from obscore.sources.fits import FolderSource
+from obscore.sources.own import own_source
+from obscore.sources.servers import ServerSource, canonical_url, is_address
 from vodal.errors import UsageError
+from vodal.storage import LOCAL, Storage
 
-__all__ = ["configured_sources", "source_of", "with_folders"]
+__all__ = ["configured_folders", "configured_sources", "source_of", "with_folders"]
+
+_MANIFEST = re.compile(r"(?i)\.(txt|lst|list|csv|tsv|jsonl|ndjson)$")
 
 
-def source_of(path: Path, settings: ObsCoreSettings) -> FolderSource:
-    """Give the source of a folder or file that a user names.
+def source_of(
+    place: Path | str,
+    settings: ObsCoreSettings,
+    storage: Storage = LOCAL,
+    collection: str | None = None,
+) -> Source:
+    """Give the source of a folder, file, manifest or address that a user names.
 
     Below the folder of a configured collection it belongs to that collection (the deepest such
     folder counts); else the folder, or the file's folder, makes a collection of its name.
+
+    Parameters
+    ----------
+    place
+        Path, or address of ``s3:``, ``http:`` or ``https:``. One that ends as lists do (``.txt``,
+        ``.csv``, ``.jsonl`` ...) is a manifest.
+    settings
+        Of the catalogue.
+    storage
+        Reads servers.
+    collection
+        Name that is taken instead.
 
     Raises
     ------
     UsageError
         If there is no such folder or file.
     """
-    here = Path(os.path.abspath(path))  # noqa: PTH100 - links in the path are kept
-    if not here.exists():
-        raise UsageError(f"there is no folder or file {here}")
-    homes = [
-        (Path(os.path.abspath(item.folder)), name)  # noqa: PTH100
-        for name, item in settings.collections.items()
-        if item.folder is not None
-    ]
-    homes = [home for home in homes if here.is_relative_to(home[0])]
+    text = str(place)
+    if not is_address(text) and not Path(place).exists():
+        raise UsageError(f"there is no folder or file {os.path.abspath(place)}")  # noqa: PTH100
+    if _MANIFEST.search(text) and (is_address(text) or Path(place).is_file()):
+        return _manifest(text, storage, collection)
+    if is_address(text):
+        return _at_address(text, settings, storage, collection)
+    here = Path(os.path.abspath(place))  # noqa: PTH100 - links in the path are kept
+    home = here if here.is_dir() else here.parent
+    if collection is not None:
+        return FolderSource(home, collection=collection, start=here)
+    homes = [one for one in configured_folders(settings) if here.is_relative_to(one.root)]
     if homes:
-        root, name = max(homes, key=lambda home: len(home[0].parts))
-        return FolderSource(root, collection=name, start=here)
-    return FolderSource(here if here.is_dir() else here.parent, start=here)
+        deepest = max(homes, key=lambda one: len(one.root.parts))
+        return FolderSource(deepest.root, collection=deepest.collection, start=here)
+    return FolderSource(home, start=here)
 
 
-def configured_sources(settings: ObsCoreSettings) -> tuple[FolderSource, ...]:
-    """Give the sources of all collections that have a folder, by name."""
+def configured_folders(settings: ObsCoreSettings) -> tuple[FolderSource, ...]:
+    """Give the folders on disks of all collections that have one, by name."""
     return tuple(
         FolderSource(Path(item.folder), collection=name)
         for name, item in sorted(settings.collections.items())
-        if item.folder is not None
+        if item.folder is not None and not is_address(item.folder)
     )
+
+
+def configured_sources(settings: ObsCoreSettings, storage: Storage = LOCAL) -> tuple[Source, ...]:
+    """Give the sources of all collections that have one, by name.
+
+    Raises
+    ------
+    SettingsError
+        If a source of the site's own cannot be made; names its key.
+    """
+    sources: list[Source] = list(configured_folders(settings))
+    for name, item in settings.collections.items():
+        if item.folder is not None and is_address(item.folder):
+            sources.append(_server(item.folder, storage, name, ""))
+        elif item.manifest is not None:
+            sources.append(_manifest(item.manifest, storage, name))
+        elif item.source is not None:
+            sources.append(own_source(item.source, name, storage))
+    return tuple(sorted(sources, key=lambda source: source.collection))
+
+
+def _at_address(
+    url: str, settings: ObsCoreSettings, storage: Storage, collection: str | None
+) -> ServerSource:
+    """Give the source of an address; below that of a configured collection it belongs to that."""
+    homes = [] if collection is not None else [
+        (one.root, name)
+        for name, item in settings.collections.items()
+        if item.folder is not None and is_address(item.folder)
+        and _canonical(url).startswith((one := _server(item.folder, storage, name, "")).root)
+    ]  # fmt: skip
+    if homes:
+        root, name = max(homes, key=lambda home: len(home[0]))
+        return _server(root, storage, name, url)
+    return _server(url, storage, collection, "")
+
+
+def _canonical(url: str) -> str:
+    url = url if url.lower().startswith("s3:") else canonical_url(url)
+    return url if url.endswith("/") else f"{url}/"
+
+
+def _server(root: str, storage: Storage, collection: str | None, start: str) -> ServerSource:
+    # Sites whose files lie on disks load nothing for servers.
+    if root.lower().startswith("s3:"):
+        from obscore.sources.objects import ObjectSource  # noqa: PLC0415
+
+        return ObjectSource(root, storage, collection=collection, start=start)
+    from obscore.sources.web import ListingSource  # noqa: PLC0415
+
+    return ListingSource(root, storage, collection=collection, start=start)
+
+
+def _manifest(place: str, storage: Storage, collection: str | None) -> ServerSource:
+    from obscore.sources.manifest import ManifestSource  # noqa: PLC0415
+
+    return ManifestSource(place, storage, collection=collection)
 
 
 def with_folders(settings: ObsCoreSettings, sources: Iterable[object]) -> ObsCoreSettings:

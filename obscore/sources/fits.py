@@ -91,6 +91,11 @@ class FolderSource(Source):
 
     @property
     @override
+    def is_scattered(self) -> bool:
+        return False
+
+    @property
+    @override
     def passed_over(self) -> int:
         return self._passed_over
 

@@ -30,6 +30,10 @@ class Seen:
     def __len__(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM seen").fetchone()[0])
 
+    def __contains__(self, uri: str) -> bool:
+        asked = "SELECT 1 FROM seen WHERE uri = ?"
+        return self._db.execute(asked, (uri,)).fetchone() is not None
+
     def close(self) -> None:
         """Forget all."""
         self._db.close()

@@ -9,16 +9,35 @@ from typing import ParamSpec, TypeVar
 
 import click
 from rich.console import Console
+from typing_extensions import override
 
+from obscore.sources.servers import is_address
 from vodal.errors import SkylaneError
 
-__all__ = ["command", "console", "notices"]
+__all__ = ["Place", "command", "console", "notices"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 console = Console(highlight=False)
 notices = Console(highlight=False, stderr=True)
+
+
+class Place(click.Path):
+    """A folder or file that is there, as a path, or an address on a server, as a text."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, path_type=Path)
+
+    @override
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | Path:
+        if isinstance(value, str) and is_address(value):
+            return value
+        found = super().convert(str(value), param, ctx)
+        assert isinstance(found, Path)
+        return found
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from skylane.cli.frame import command, console, notices
+from skylane.cli.frame import Place, command, console, notices
 
 __all__ = ["main"]
 
@@ -50,7 +50,7 @@ def init(site: Path) -> None:
 
 
 @main.command()
-@click.argument("sources", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.argument("sources", nargs=-1, type=Place(), metavar="[PLACE]...")
 @click.option("--collection", help="Name of the collection.  [default: the folder's name]")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that read headers.")
 @click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")
@@ -69,7 +69,7 @@ def init(site: Path) -> None:
 )
 @command
 def ingest(
-    sources: tuple[Path, ...],
+    sources: tuple[Path | str, ...],
     collection: str | None,
     workers: int | None,
     dry_run: bool,
@@ -79,7 +79,10 @@ def ingest(
     poll: float | None,
     site: Path,
 ) -> None:
-    """Catalogue folders of FITS files; without any, those of the collections in skylane.toml.
+    """Catalogue FITS files; without a place, those of the collections in skylane.toml.
+
+    A place is a folder or file, s3://bucket/prefix/, the https:// address of a folder that its
+    server lists, or a list of files by path or address (.txt, .csv, .jsonl).
 
     Files that have not changed are passed over; a bad file is named in the report and never stops
     the run.

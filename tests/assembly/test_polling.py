@@ -30,7 +30,8 @@ VERSIONS = st.dictionaries(st.text("abc/é", max_size=3), st.sampled_from("123")
 class Shelf(Source):
     """Files that are told of, as by a table on a server: they appear whole, with facts."""
 
-    collection, place, is_remote, under_uri, passed_over = "shelf", "a shelf", True, "file:///", 0
+    collection, place, under_uri, passed_over = "shelf", "a shelf", "file:///", 0
+    is_remote, is_scattered = True, True
 
     def __init__(self) -> None:
         self.files: dict[Path, Facts] = {}

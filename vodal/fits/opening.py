@@ -12,7 +12,7 @@ from vodal.errors import ChangedError
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.scan import scan_reader
 from vodal.fits.source import decompressed_chunks
-from vodal.storage import LOCAL, FileStat, RangeReader, Storage
+from vodal.storage import LOCAL, FileStat, RangeReader, Storage, is_local
 from vodal.storage.gzipped import SpooledReader
 
 __all__ = ["MAX_SPOOL_BYTES", "open_pixels", "open_scanned"]
@@ -112,10 +112,18 @@ def open_scanned(
     DataError
         If it is not FITS, or is damaged.
     """
-    with storage.open(uri) as first:
-        stat = first.stat()
-        encoding = first.read(0, min(2, stat.size_bytes)) == b"\x1f\x8b"
-    reader, size = storage.open(uri, stat.version), stat.size_bytes
+    reader = storage.open(uri)
+    try:
+        stat = reader.stat()
+        encoding = reader.read(0, min(2, stat.size_bytes)) == b"\x1f\x8b"
+    except BaseException:
+        reader.__exit__(None, None, None)
+        raise
+    if is_local(uri):
+        # A reader of a server keeps to the version, and the beginning, that it read first.
+        reader.__exit__(None, None, None)
+        reader = storage.open(uri, stat.version)
+    size = stat.size_bytes
     if encoding:
         reader = spooled = _decompressed(reader, uri, limit_bytes)
         size = spooled.size_bytes

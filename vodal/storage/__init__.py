@@ -10,6 +10,7 @@
 - `byteranges`  several ranges in one answer
 - `http`        files of HTTP servers
 - `s3`          signed addresses of objects of S3
+- `objects`     what lies in a bucket
 - `bucket`      objects of S3 written
 - `gzipped`     the plain stream of a whole-file gzip
 - `remote`      both of them by URI
@@ -18,7 +19,7 @@
 
 from __future__ import annotations
 
-from vodal.storage.base import FileStat, RangeReader
+from vodal.storage.base import FileStat, Page, RangeReader
 from vodal.storage.local import LocalReader, stat_local
 from vodal.storage.opening import LOCAL, Storage, is_local, local_path
 from vodal.storage.settings import StorageSettings
@@ -27,6 +28,7 @@ __all__ = [
     "LOCAL",
     "FileStat",
     "LocalReader",
+    "Page",
     "RangeReader",
     "Storage",
     "StorageSettings",

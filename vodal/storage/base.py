@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-__all__ = ["FileStat", "RangeReader"]
+__all__ = ["FileStat", "Page", "RangeReader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,17 @@ class FileStat:
     version: str
     """Opaque; differs whenever the bytes may differ (size and mtime, or the store's ETag)."""
     modified_unix_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A text that a server gave."""
+
+    body: bytes
+    content_type: str
+    """In lower case, without parameters."""
+    now_unix_s: float | None
+    """What the server's clock said, if it told."""
 
 
 class RangeReader(Protocol):

@@ -63,7 +63,7 @@ class Answer:
     status: int
     headers: Message
     body: bytearray
-    """Whole for 206; of other statuses the beginning."""
+    """Whole for 206, and 200 if so asked; of other statuses the beginning."""
 
 
 class _TransientError(Exception):
@@ -122,7 +122,14 @@ class Connections:
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context()
 
-    def get(self, address: Callable[[], str], headers: Mapping[str, str], most: int) -> Answer:
+    def get(
+        self,
+        address: Callable[[], str],
+        headers: Mapping[str, str],
+        most: int,
+        *,
+        whole: bool = False,
+    ) -> Answer:
         """Ask for a resource until there is an answer that stands.
 
         Parameters
@@ -133,6 +140,8 @@ class Connections:
             Of the request.
         most
             Bytes of a 206 that are taken at most.
+        whole
+            Whether so many of a 200 are taken too.
 
         Raises
         ------
@@ -147,7 +156,7 @@ class Connections:
         for attempt in range(1, self._patience.attempts + 1):
             url = address()
             try:
-                return self._followed(url, headers, most, stop_at)
+                return self._followed(url, headers, (most, whole), stop_at)
             except _TransientError as error:
                 fault = error
             wait = max(fault.retry_after_s, pause * random.uniform(0.5, 1.5))  # noqa: S311
@@ -163,7 +172,9 @@ class Connections:
             retry_after_s=max(10, min(300, round(fault.retry_after_s))),
         )
 
-    def _followed(self, url: str, headers: Mapping[str, str], most: int, stop_at: float) -> Answer:
+    def _followed(
+        self, url: str, headers: Mapping[str, str], most: tuple[int, bool], stop_at: float
+    ) -> Answer:
         """Ask once, and where the answer leads."""
         for hop in range(_MAX_REDIRECTS + 1):
             scheme, host, port = host_of(url)
@@ -182,7 +193,9 @@ class Connections:
                 raise DataError(f"{host} leads from https to plain http, which is not followed")
         raise DataError(f"{host} leads from one address to the next without end")
 
-    def _asked(self, url: str, headers: Mapping[str, str], most: int, stop_at: float) -> Answer:
+    def _asked(
+        self, url: str, headers: Mapping[str, str], most: tuple[int, bool], stop_at: float
+    ) -> Answer:
         """Ask one server; a kept connection that was closed meanwhile is made anew."""
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -281,11 +294,12 @@ def _hurry(connection: http.client.HTTPConnection) -> None:
 def _received(
     response: http.client.HTTPResponse,
     connection: http.client.HTTPConnection,
-    most: int,
+    most: tuple[int, bool],
     stop_at: float,
 ) -> Answer:
-    """Take the body: of a range all, of what else is said the beginning."""
-    limit = most if response.status == http.client.PARTIAL_CONTENT else _ERROR_BYTES
+    """Take the body: of what was asked for all, of what else is said the beginning."""
+    asked_for = {http.client.PARTIAL_CONTENT, http.client.OK if most[1] else 0}
+    limit = most[0] if response.status in asked_for else _ERROR_BYTES
     length = response.length
     wanted = limit if length is None else min(limit, length)
     body = bytearray(wanted)

@@ -27,9 +27,9 @@ from vodal.storage.byteranges import CONTENT_RANGE, read_pieces
 from vodal.storage.connections import Answer, Connections, host_of
 from vodal.storage.ranges import Request, plan_requests
 
-__all__ = ["HttpReader", "Manners", "Team", "Validator"]
+__all__ = ["HEAD_BYTES", "HttpReader", "Manners", "Team", "Validator"]
 
-_HEAD_BYTES = 1 << 16
+HEAD_BYTES = 1 << 16
 """Of a file of which nothing is known: most FITS headers fit, in one request."""
 _MIN_PIECE_BYTES = 2 << 20
 _MAX_PIECE_BYTES = 8 << 20
@@ -136,6 +136,8 @@ class HttpReader(RangeReader):
         How several requests are made.
     version
         Of the file that is to be read; by default the first answer's.
+    head_bytes
+        That are read along with what is asked first of a file of which nothing is known.
     """
 
     def __init__(
@@ -145,7 +147,9 @@ class HttpReader(RangeReader):
         connections: Connections,
         team: Team,
         version: str | None = None,
+        head_bytes: int = HEAD_BYTES,
     ) -> None:
+        self._head_bytes = head_bytes
         self._name, self._address = name, address
         self._connections, self._team = connections, team
         self._validator = None if version is None else Validator.of(version)
@@ -286,7 +290,7 @@ class HttpReader(RangeReader):
 
     def _look(self) -> None:
         """Ask for the beginning of the file, and by it for size and version."""
-        answer = self._asked(0, _HEAD_BYTES, {})
+        answer = self._asked(0, self._head_bytes, {})
         self._head = bytes(answer.body) if answer.status == 206 else b""
 
     def _asked(self, offset: int, length: int, conditions: dict[str, str]) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 from typing_extensions import override
 
 from vodal.errors import UsageError
-from vodal.storage.base import RangeReader
-from vodal.storage.local import LocalReader
+from vodal.storage.base import FileStat, Page, RangeReader
+from vodal.storage.local import LocalReader, stat_local
 from vodal.storage.settings import StorageSettings
 
 if TYPE_CHECKING:
@@ -109,6 +110,33 @@ class Storage:
                 return self._servers().open(uri, version)
             case _:
                 raise UsageError(f"files are read by file:, http:, https: and s3:, not '{scheme}:'")
+
+    def stat(self, uri: str) -> FileStat:
+        """Give size, version and time of change of a file, with errors as of `open` and of reads.
+
+        Of a file on a server it takes a round trip.
+        """
+        if is_local(uri):
+            return stat_local(local_path(uri))
+        return self._servers().stat(uri)
+
+    def objects(self, uri: str) -> Iterator[tuple[str, FileStat]]:
+        """Give the objects below ``s3://bucket/prefix/``, as `vodal.storage.objects.listed`."""
+        return self._servers().objects(uri)
+
+    def page(self, url: str, most_bytes: int) -> Page:
+        """Fetch a page of text from an HTTP server.
+
+        Raises
+        ------
+        NotFoundError
+            If it is not there.
+        DataError
+            If the settings do not let the server be asked, it refuses, or the page is larger.
+        ServiceUnavailable
+            If the server does not answer now.
+        """
+        return self._servers().page(url, most_bytes)
 
 
 @lru_cache(maxsize=16)

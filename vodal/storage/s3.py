@@ -66,6 +66,19 @@ class Buckets:
         )
         return (scheme, port) == (parts.scheme, own_port) and (host == own or below)
 
+    def check(self, bucket: str) -> None:
+        """Refuse a bucket that is not among those that are read.
+
+        Raises
+        ------
+        DataError
+            If it is not.
+        """
+        if bucket not in self._settings.buckets:
+            raise DataError(
+                f"the bucket '{bucket[:80]}' is not read by this site (storage.s3.buckets)"
+            )
+
     def address(self, uri: str) -> Callable[[], str]:
         """Give what makes the URL of an object, signed where the settings do not say otherwise.
 
@@ -75,10 +88,7 @@ class Buckets:
             If it is in a bucket that is not read.
         """
         bucket, key = split_s3(uri)
-        if bucket not in self._settings.buckets:
-            raise DataError(
-                f"the bucket '{bucket[:80]}' is not read by this site (storage.s3.buckets)"
-            )
+        self.check(bucket)
         if self._settings.anonymous:
             url = self._plain(bucket, key)
             return lambda: url
@@ -116,7 +126,7 @@ class Buckets:
             ) from None
 
     def store(self, bucket: str) -> S3Store:
-        """Give what signs for a bucket, and writes to it."""
+        """Give what signs for a bucket, lists it and writes to it."""
         store = self._stores.get(bucket)
         if store is None:
             from obstore.store import S3Store  # noqa: PLC0415
@@ -136,6 +146,7 @@ class Buckets:
                 endpoint=endpoint,
                 region=settings.region,
                 virtual_hosted_style_request=settings.virtual_hosted,
+                skip_signature=settings.anonymous,
                 client_options={"allow_http": True, "timeout": timedelta(seconds=5)},
                 retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=5)},
                 **{name: value for name, value in given.items() if value},  # type: ignore[arg-type]

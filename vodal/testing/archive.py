@@ -8,18 +8,18 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from typing_extensions import override
 
-__all__ = ["Archive", "Seen", "serve_archive"]
+__all__ = ["Archive", "Seen", "nginx_listing", "serve_archive"]
 
 Fault = Literal[
     "ignores-range", "cut-short", "too-short", "other-range", "drop", "garbage", "silent", "packed",
@@ -62,6 +62,8 @@ class Archive:
     """What goes wrong with the next requests, one each; then all is well."""
     redirects: dict[str, str] = field(default_factory=dict)
     """From paths to where they lead."""
+    listing: Callable[[Path, str], str] | None = None
+    """Makes the page for a folder, of it and its path on the server; by default there is none."""
     together: threading.Barrier | None = None
     """Answers wait here for one another, so that requests must come side by side."""
     seen: list[Seen] = field(default_factory=list)
@@ -150,7 +152,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self._say(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
                 return
             case _:
-                self._file(archive, path, fault)
+                self._file_or_folder(archive, path, fault)
+
+    def _file_or_folder(self, archive: Archive, path: str, fault: Fault | None) -> None:
+        folder = archive.folder / unquote(path).lstrip("/")
+        if archive.listing is None or not path.endswith("/") or not folder.is_dir():
+            self._file(archive, path, fault)
+            return
+        page = archive.listing(folder, unquote(path)).encode()
+        self._say(200, {"Content-Type": "text/html"}, page)
 
     def _file(self, archive: Archive, path: str, fault: Fault | None) -> None:
         file = archive.folder / unquote(path).lstrip("/")
@@ -248,6 +258,19 @@ class _Server(ThreadingHTTPServer):
         """Let clients that go away go; other faults are told."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
+
+
+def nginx_listing(folder: Path, path: str) -> str:
+    """Write a folder's page as nginx does (``autoindex on``)."""
+    lines = []
+    for entry in sorted(folder.iterdir()):
+        name = f"{entry.name}/" if entry.is_dir() else entry.name
+        about = entry.stat()
+        when = time.strftime("%d-%b-%Y %H:%M", time.gmtime(about.st_mtime))
+        size = "-" if entry.is_dir() else str(about.st_size)
+        lines.append(f'<a href="{quote(name)}">{name}</a>  {when}  {size:>19}\n')
+    head = f"<html>\n<head><title>Index of {path}</title></head>\n<body>\n<h1>Index of {path}</h1>"
+    return f'{head}<hr><pre><a href="../">../</a>\n{"".join(lines)}</pre><hr></body>\n</html>\n'
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def has_nginx() -> bool:
 
 @contextmanager
 def serve_nginx(folder: Path, scratch: Path) -> Iterator[tuple[str, Path]]:
-    """Serve a folder; gives host and port, and a log of status and size of each answer.
+    """Serve and list a folder; gives host and port, and a log of status and size of each answer.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ http {{
   log_format short '$status $body_bytes_sent';
   access_log {scratch}/access.log short;
   {places}
-  server {{ listen 127.0.0.1:{port}; root {folder}; }}
+  server {{ listen 127.0.0.1:{port}; root {folder}; autoindex on; }}
 }}""",
         "utf-8",
     )
