@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validat
 from obscore.mapping.band import Bands
 from obscore.mapping.document import Presets
 from obscore.mapping.rules import ColumnMapping, FileRule
+from obscore.sources.table.settings import TableSettings
 from vodal.access.rules import AccessRule
 from vodal.settings import Settings
 
@@ -40,6 +41,8 @@ class CollectionSettings(Settings):
     """List of its files, instead of a folder: a path, or an address of ``https:``."""
     source: SourceSettings | None = None
     """What there is to catalogue by a class of the site's own, instead of a folder."""
+    table: TableSettings | None = None
+    """A table whose rows tell of its files, instead of a folder: ``table = "products.csv"``."""
     headers: bool | None = None
     """Whether rows are made of the files' headers. With ``false`` they are made of what the source
     tells alone, by ``mapping``, and a file is opened when it is first cut or shown. By default
@@ -63,7 +66,7 @@ class CollectionSettings(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [name for name in ("folder", "manifest", "source") if getattr(self, name)]
+        given = [name for name in ("folder", "manifest", "source", "table") if getattr(self, name)]
         if len(given) > 1:
             raise ValueError(f"a collection has one of {' and '.join(given)}, not both")
         return self
@@ -71,7 +74,7 @@ class CollectionSettings(Settings):
     @property
     def reads_headers(self) -> bool:
         """Whether rows are made of headers, whether or not that was said."""
-        return self.headers is not False
+        return self.table is None if self.headers is None else self.headers
 
 
 def _check_token(token: SecretStr | None) -> SecretStr | None:

@@ -44,6 +44,8 @@ SKIPPED = {"duplicate"}
 _MAX_WORKERS = 8
 _REMOVED = 1000
 """Vanished files that are removed at a time."""
+_TOLD_FILES = 5000
+"""Files that are not read, written in one transaction at most."""
 OURS = {"timeout", "crashed", "memory", "unreadable", "internal"}
 """Refusals that may be the machine's fault: a file that has not changed keeps its rows."""
 
@@ -98,6 +100,8 @@ def ingest(
     # No process is started for nothing.
     first = next(parts, [])
     count = min(worker_count(workers, settings), len(first))
+    if not run.rules(source.collection).headers:
+        count = 0  # nothing is read
     parts = chain([first], parts)
     if count == 0:
         for part in parts:
@@ -140,8 +144,11 @@ class _Run:
         self._is_walked = False
         self.summary = Summary(dry_run=dry_run)
         limits = settings.ingest
+        most = limits.batch_files
+        if not self.rules(source.collection).headers:
+            most = max(most, _TOLD_FILES)
         self._batch = Batch(
-            store, self._tell, limits.batch_files, limits.batch_seconds,
+            store, self._tell, most, limits.batch_seconds,
             gone=lambda uri: not source.exists(uri), dry_run=dry_run,
         )  # fmt: skip
 

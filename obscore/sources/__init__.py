@@ -2,6 +2,7 @@
 
 - `base`  the seam `Source`
 - `choice`  the source that the settings ask for
+- `table`  tables of products, in files or databases
 - `fits`  folders of FITS files
 - `servers`  what those on servers have in common
 - `objects`  FITS files in buckets of S3
@@ -18,7 +19,6 @@
 from __future__ import annotations
 
 from obscore.sources.base import Candidate, Facts, Problem, Source
-from obscore.sources.choice import configured_sources, source_of
 from obscore.sources.fits import FolderSource
 
 __all__ = [
@@ -27,6 +27,4 @@ __all__ = [
     "FolderSource",
     "Problem",
     "Source",
-    "configured_sources",
-    "source_of",
 ]

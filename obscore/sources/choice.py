@@ -12,11 +12,15 @@ from obscore.sources.base import Source
 from obscore.sources.fits import FolderSource
 from obscore.sources.own import own_source
 from obscore.sources.servers import ServerSource, canonical_url, is_address
+from obscore.sources.table.settings import TableSettings
+from obscore.sources.table.source import TableSource
 from vodal.errors import UsageError
 from vodal.storage import LOCAL, Storage
 
 __all__ = ["configured_folders", "configured_sources", "source_of", "with_folders"]
 
+_TABLES = (".ecsv", ".vot", ".votable", ".xml", ".parquet", ".pq")
+"""Ends of names that are taken for tables of products."""
 _MANIFEST = re.compile(r"(?i)\.(txt|lst|list|csv|tsv|jsonl|ndjson)$")
 
 
@@ -26,10 +30,12 @@ def source_of(
     storage: Storage = LOCAL,
     collection: str | None = None,
 ) -> Source:
-    """Give the source of a folder, file, manifest or address that a user names.
+    """Give the source of a folder, file, manifest, table or address that a user names.
 
-    Below the folder of a configured collection it belongs to that collection (the deepest such
-    folder counts); else the folder, or the file's folder, makes a collection of its name.
+    A table of products, by the end of its name or since a collection has it for its table, is that
+    of its rows. Below the folder of a configured collection a folder or file belongs to that
+    collection (the deepest such folder counts); else the table, the folder, or the file's folder
+    makes a collection of its name.
 
     Parameters
     ----------
@@ -51,6 +57,9 @@ def source_of(
     text = str(place)
     if not is_address(text) and not Path(place).exists():
         raise UsageError(f"there is no folder or file {os.path.abspath(place)}")  # noqa: PTH100
+    table = None if is_address(text) else _table_of(text, settings, collection)
+    if table is not None:
+        return table
     if _MANIFEST.search(text) and (is_address(text) or Path(place).is_file()):
         return _manifest(text, storage, collection)
     if is_address(text):
@@ -64,6 +73,21 @@ def source_of(
         deepest = max(homes, key=lambda one: len(one.root.parts))
         return FolderSource(deepest.root, collection=deepest.collection, start=here)
     return FolderSource(home, start=here)
+
+
+def _table_of(text: str, settings: ObsCoreSettings, collection: str | None) -> TableSource | None:
+    """Give the source of a table of products, if it is one."""
+    path = Path(os.path.abspath(text))  # noqa: PTH100
+    for name, item in settings.collections.items():
+        told = item.table
+        if told is not None and told.path is not None and collection in {None, name}:
+            if Path(os.path.abspath(told.path)) == path:  # noqa: PTH100
+                return TableSource(told, name)
+            if name == collection and path.is_file():
+                return TableSource(told.model_copy(update={"path": str(path)}), name)
+    if path.is_file() and path.name.lower().removesuffix(".gz").endswith(_TABLES):
+        return TableSource(TableSettings(path=str(path)), collection or path.name.partition(".")[0])
+    return None
 
 
 def configured_folders(settings: ObsCoreSettings) -> tuple[FolderSource, ...]:
@@ -91,6 +115,8 @@ def configured_sources(settings: ObsCoreSettings, storage: Storage = LOCAL) -> t
             sources.append(_manifest(item.manifest, storage, name))
         elif item.source is not None:
             sources.append(own_source(item.source, name, storage))
+        elif item.table is not None:
+            sources.append(TableSource(item.table, name))
     return tuple(sorted(sources, key=lambda source: source.collection))
 
 
@@ -133,12 +159,17 @@ def _manifest(place: str, storage: Storage, collection: str | None) -> ServerSou
 
 
 def with_folders(settings: ObsCoreSettings, sources: Iterable[object]) -> ObsCoreSettings:
-    """Give the settings with the folders of sources whose collections name none.
+    """Give the settings with the folders and tables of sources whose collections name none.
 
-    So a mapping beside the data holds also where a user names the folder alone.
+    So a mapping beside the data holds also where a user names the folder alone, and the rows of a
+    table are made of it.
     """
     collections = dict(settings.collections)
     for source in sources:
+        if isinstance(source, TableSource):
+            own = collections.get(source.collection, CollectionSettings())
+            if own.table is None:
+                collections[source.collection] = own.model_copy(update={"table": source.settings})
         if isinstance(source, FolderSource):
             own = collections.get(source.collection, CollectionSettings())
             if own.folder is None:

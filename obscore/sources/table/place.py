@@ -1,0 +1,110 @@
+"""Where the file of a row lies."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from urllib.parse import quote, unquote, urlsplit
+
+from obscore.sources.fits import file_uri
+from vodal.errors import UsageError
+
+__all__ = ["Base", "filler"]
+
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_SCHEMES = {"file", "http", "https", "s3"}
+
+
+def filler(
+    text: str, names: Sequence[str], setting: str
+) -> Callable[[Sequence[object]], str | None]:
+    """Give the function from the cells of a row to a text; None where a cell of it is empty.
+
+    Parameters
+    ----------
+    text
+        The name of a column, or a text with names in braces.
+    names
+        Of the columns.
+    setting
+        For the error.
+
+    Raises
+    ------
+    UsageError
+        If there is no such column.
+    """
+    template = text if "{" in text else f"{{{text}}}"
+    wanted = _PLACEHOLDER.findall(template)
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise UsageError(
+            f"{setting}: the table has no column '{missing[0]}'; its columns are"
+            f" {', '.join(names)[:500]}"
+        )
+    places = [names.index(name) for name in wanted]
+    form = _PLACEHOLDER.sub("{}", template)
+
+    def fill(cells: Sequence[object]) -> str | None:
+        values = [cells[place] for place in places]
+        if any(value is None or value == "" for value in values):
+            return None
+        return form.format(*values).strip() or None
+
+    return fill
+
+
+class Base:
+    """Where relative places begin.
+
+    Parameters
+    ----------
+    text
+        A folder, or a URL.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+
+    def __init__(self, text: str) -> None:
+        scheme = urlsplit(text).scheme
+        if scheme and scheme not in _SCHEMES:
+            raise UsageError(f"base: '{text[:100]}' is no folder and no URL that is read")
+        if scheme == "file":
+            text = unquote(urlsplit(text).path)
+        self._is_local = scheme in {"", "file"}
+        self._root = os.path.abspath(text) if self._is_local else text.rstrip("/")  # noqa: PTH100
+        root = file_uri(self._root) if self._is_local else self._root
+        self._uri = root.rstrip("/") + "/"
+
+    def locate(self, text: str) -> tuple[str, str]:
+        """Give the URI of a file, and its path in identifiers.
+
+        Raises
+        ------
+        UsageError
+            If it lies on the disk outside the folder, or is no place that is read.
+        """
+        scheme = urlsplit(text).scheme if "://" in text[:12] else ""
+        if scheme and scheme not in _SCHEMES:
+            raise UsageError(f"'{text[:200]}' is no address that is read: {', '.join(_SCHEMES)}")
+        if scheme == "file" or (not scheme and (self._is_local or text.startswith("/"))):
+            return self._local(unquote(urlsplit(text).path) if scheme else text)
+        if not scheme:
+            if ".." in text.split("/"):
+                raise UsageError(f"'{text[:200]}' leads out of {self._uri}")
+            return self._uri + quote(text, safe="/-_.~+,=:@"), text
+        if text.startswith(self._uri):
+            return text, unquote(text.removeprefix(self._uri))
+        return text, unquote(text.partition("://")[2])
+
+    def _local(self, path: str) -> tuple[str, str]:
+        if not self._is_local:
+            raise UsageError(f"'{path[:200]}' is a file of a disk, and base is a URL")
+        full = os.path.normpath(os.path.join(self._root, path))  # noqa: PTH118
+        if not full.startswith(self._root.rstrip("/") + "/"):
+            raise UsageError(f"the file {full[:200]} is not below {self._root}")
+        return file_uri(full), full[len(self._root.rstrip("/")) + 1 :]
