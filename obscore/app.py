@@ -1,14 +1,16 @@
-"""The TAP service as an app, to be mounted at ``/tap``."""
+"""The services of the catalogue as apps: TAP, to be mounted at ``/tap``, and SIA, at ``/sia2``."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from obscore.adql.tokens import RESERVED
+from obscore.sia.routes import sia_error, sia_routes
 from obscore.store.base import Backend
 from obscore.tap.async_routes import async_routes
 from obscore.tap.metrics import QueryMetrics
@@ -27,10 +29,18 @@ from vodal.web.app import service_app
 from vodal.web.multipart import MAX_FORM_BYTES
 from vodal.web.requests import service_url, site_url
 
-__all__ = ["create_app"]
+__all__ = ["Apps", "create_apps"]
 
 
-def create_app(
+@dataclass(frozen=True, slots=True)
+class Apps:
+    """The services; SIA runs as long as TAP does, whose queries it takes part in."""
+
+    tap: Starlette
+    sia: Starlette
+
+
+def create_apps(
     *,
     backend: Backend,
     settings: TapSettings | None = None,
@@ -41,8 +51,8 @@ def create_app(
     registry: CollectorRegistry | None = None,
     public: Rights = EVERYTHING,
     rights_of_job: JobRights = all_rights,
-) -> Starlette:
-    """Make the TAP service.
+) -> Apps:
+    """Make the services.
 
     Parameters
     ----------
@@ -120,10 +130,11 @@ def create_app(
         for item in runners:
             item.close()
 
-    app = service_app(
+    tap = service_app(
         routes,
         render=votable_error,
         max_body_bytes=limits.uploads.max_bytes + 2 * MAX_FORM_BYTES,
     )
-    app.router.lifespan_context = lifespan
-    return app
+    tap.router.lifespan_context = lifespan
+    sia = service_app(sia_routes(runner, limits, sync, public_url), render=sia_error)
+    return Apps(tap, sia)

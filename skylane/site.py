@@ -175,18 +175,20 @@ def create_app(
         SodaLinkMaker(),
         HipsLinks(site.hips, settings.hips.color),
     )
+    tables = obscore.app.create_apps(
+        backend=backend,
+        settings=settings.tap,
+        annotators=ANNOTATORS,
+        public_url=public_url,
+        jobs=jobs,
+        identify=name_of,
+        registry=registry,
+        public=access.public,
+        rights_of_job=access.of_job,
+    )
     services = {
-        "/tap": obscore.app.create_app(
-            backend=backend,
-            settings=settings.tap,
-            annotators=ANNOTATORS,
-            public_url=public_url,
-            jobs=jobs,
-            identify=name_of,
-            registry=registry,
-            public=access.public,
-            rights_of_job=access.of_job,
-        ),
+        "/tap": tables.tap,
+        "/sia2": tables.sia,
         "/datalink": datalink.app.create_links_app(
             resolver, makers, settings.datalink, public_url=public_url
         ),
@@ -234,7 +236,10 @@ def create_app(
     compression = settings.server.compression
     # Tables of FITS and Arrow are packed too. Images are not: what packs them well is FITS's own
     # tile compression, and clients read ranges of their bytes.
-    packed = {"/tap": Compression(services["/tap"], LOOSE_TYPES - TEXTS, compression)}
+    packed = {
+        path: Compression(services[path], LOOSE_TYPES - TEXTS, compression)
+        for path in ("/tap", "/sia2")
+    }
 
     async def health(_request: Request) -> Response:
         stats = pool.stats

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from soda.formats import FORMATS
+from vodal.fits.stokes import CANONICAL
 from vodal.pictures.colormaps import COLORMAPS
 from vodal.projections import CYLINDRICAL, ZENITHAL, GridFrame
 from vodal.resample.block import Sampling
@@ -40,10 +41,8 @@ Combination = Literal["mean", "weighted", "median", "first"]
 Conserved = Literal["auto", "flux", "brightness"]
 Photometry = Literal["zeropoint", "none"]
 
-STATES: Final = (
-    "I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "YX", "POLI", "POLA",
-)  # fmt: skip
-"""Polarization states of ObsCore 1.1 section B.6.6.2."""
+STATES: Final = CANONICAL
+"""Polarization states that POL takes."""
 
 _BOTH: Final[tuple[Resource, ...]] = ("sync", "stitched")
 _OUTLINE: Final = "pos.outline;obs"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from obscore.assembly.context import Values
-from obscore.assembly.polarization import CANONICAL
 from obscore.columns import COLUMNS
 from obscore.mapping.rules import DATAPRODUCT_TYPES
+from vodal.fits.stokes import CANONICAL
 from vodal.regions import Point, Region
 from vodal.sphere import contains
 

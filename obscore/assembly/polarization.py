@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from obscore.assembly.axes import other_axes
 from obscore.assembly.context import Context, Values
-from vodal.fits.stokes import state_of
+from vodal.fits.stokes import CANONICAL, state_of
 
-__all__ = ["CANONICAL", "polarization"]
-
-CANONICAL = ("I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "YX", "POLI", "POLA")
-"""Order of ObsCore 1.1 section 3.3.6."""
+__all__ = ["polarization"]
 
 
 def polarization(context: Context) -> Values:

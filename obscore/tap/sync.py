@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import anyio
 from starlette.requests import Request
@@ -23,8 +23,9 @@ from obscore.tap.settings import TapSettings
 from obscore.tap.turns import Place, Turns, client_address
 from vodal.access.asking import asking_of
 from vodal.access.rules import Rights
-from vodal.links import Annotator
+from vodal.links import Annotator, ServiceDescriptor
 from vodal.outcomes import outcome_of
+from vodal.params import Params
 from vodal.tables.columns import ResultStream
 from vodal.tables.uploads import UploadedTable
 from vodal.uploads.tables import TableUploads, Taken
@@ -33,7 +34,12 @@ from vodal.web.presence import unless_gone
 from vodal.web.requests import site_url
 from vodal.web.responses import stream
 
-__all__ = ["SyncQueries"]
+__all__ = ["Describe", "ReadRequest", "SyncQueries"]
+
+ReadRequest = Callable[[Params, str | None], QueryRequest]
+"""Reads parameters and the Accept header as a query."""
+Describe = Callable[[Rights], Sequence[ServiceDescriptor]]
+"""Gives descriptors that go with an answer whatever its columns, for who has some rights."""
 
 _BUFFERED_BYTES = 64 * 1024
 """What the server takes of an answer before it waits for the client to read."""
@@ -70,7 +76,7 @@ class _Query:
 
 
 class SyncQueries:
-    """Answers the requests to ``/sync``.
+    """Answers the requests to ``/sync``, and others that are queries too.
 
     Parameters
     ----------
@@ -127,15 +133,35 @@ class SyncQueries:
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
+
+        def read(params: Params, accept: str | None) -> QueryRequest:
+            return read_request(params, self._settings, accept)
+
+        return await self.answer_as(request, read)
+
+    async def answer_as(
+        self, request: Request, read: ReadRequest, describe: Describe | None = None
+    ) -> Response:
+        """Answer a request that is read in a way of its own.
+
+        Parameters
+        ----------
+        request
+            With its parameters.
+        read
+            Makes a query of them.
+        describe
+            Gives further descriptors, in a thread.
+        """
         query = _Query(self._metrics)
         try:
             async with self._uploads.taking(request) as taken:
-                asked = read_request(taken.params, self._settings, request.headers.get("accept"))
+                asked = read(taken.params, request.headers.get("accept"))
                 base_url = site_url(request, self._public_url)
                 response = await unless_gone(
                     request,
                     query.cancelled,
-                    lambda: self._answer(query, request, taken, asked, base_url),
+                    lambda: self._answer(query, request, taken, asked, base_url, describe),
                 )
         except BaseException as error:
             if query.place is not None:
@@ -151,6 +177,7 @@ class SyncQueries:
         taken: Taken,
         asked: QueryRequest,
         base_url: str,
+        describe: Describe | None,
     ) -> Response:
         name = self._identify(request)
         user = f"at {client_address(request)}" if name is None else f"user {name}"
@@ -180,7 +207,8 @@ class SyncQueries:
             query.result = result
             query.stage("translate")
             result.batches = self._metrics.counted(result.batches)
-            written = write_answer(result, asked, self._annotators, base_url)
+            further = () if describe is None else describe(rights)
+            written = write_answer(result, asked, self._annotators, base_url, further)
             return pace.over(written, query.cancelled.is_set)
 
         headers = {"Content-Disposition": asked.format.disposition, "Vary": "Accept"}

@@ -324,10 +324,13 @@ def test_rows_are_those_that_one_may_know_of_however_they_are_asked_for(archive,
         answer = archive.post(caller, "/tap/sync", data={"LANG": "ADQL", "QUERY": COUNTS["rows"]})
         assert answer.status_code == 401
         assert b"VOTABLE" in answer.content
+        assert archive.get(caller, "/sia2/query").status_code == 401
         return
     seen = visible(caller)
     dids = {archive.dids[right] for right in seen}
     rows = archive.rows(caller, "SELECT obs_publisher_did, obs_collection FROM ivoa.obscore")
+    sia = archive.get(caller, "/sia2/query", RESPONSEFORMAT="csv")
+    assert {row["obs_publisher_did"] for row in csv.DictReader(sia.text.splitlines())} == dids
     assert {row["obs_publisher_did"] for row in rows} == dids
     for name, query in COUNTS.items():
         (row,) = archive.rows(caller, query)

@@ -97,6 +97,14 @@ def test_the_examples_of_uploads_run(site, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_the_examples_of_simple_image_access_run(site, tmp_path):
+    said = run_blocks("sia.md", "shell|python", site, tmp_path)
+    found = {did for did in dids_at(site) if did in said}
+    assert found
+    assert f"{site.url}/datalink/links" in said
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_the_examples_of_published_tables_run(site, tmp_path):
     said = run_blocks("howto-tables.md", "shell|python", site, tmp_path)
     assert "cat.stars: 3 rows" in said

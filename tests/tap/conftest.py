@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from obscore.app import create_app
+from obscore.app import create_apps
 from obscore.observation import CataloguedFile, Observation
 from obscore.store.base import Backend
 from obscore.store.sqlite.backend import SqliteBackend
@@ -62,8 +62,8 @@ def make_site(
     jobs: Runner | None = None,
     registry: CollectorRegistry | None = None,
 ) -> Starlette:
-    """Make a site with a TAP service; without a runner it has no asynchronous queries."""
-    tap = create_app(
+    """Make a site with TAP and SIA; without a runner it has no asynchronous queries."""
+    apps = create_apps(
         backend=SqliteBackend(database) if isinstance(database, Path) else database,
         settings=settings,
         annotators=[LinksAnnotator()],
@@ -74,12 +74,16 @@ def make_site(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(tap.router.lifespan_context(tap))
+            await stack.enter_async_context(apps.tap.router.lifespan_context(apps.tap))
             if jobs is not None:
                 await stack.enter_async_context(jobs)
             yield
 
-    return Starlette(routes=[Mount("/tap", Compression(tap, LOOSE_TYPES))], lifespan=lifespan)
+    routes = [
+        Mount("/tap", Compression(apps.tap, LOOSE_TYPES)),
+        Mount("/sia2", Compression(apps.sia, LOOSE_TYPES)),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from obscore.app import create_app
+from obscore.app import create_apps
 from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
 from obscore.tap.settings import TapSettings
@@ -38,7 +38,7 @@ def make_app(
         jobs = make_runner(folder, store, **json.loads(settings))
     url = database if database.startswith("postgresql://") else ""
     backend = make_backend(StoreSettings(url=url), Path(database))
-    tap = create_app(backend=backend, settings=TapSettings(), jobs=jobs)
+    tap = create_apps(backend=backend, settings=TapSettings(), jobs=jobs).tap
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from obscore.app import create_app
+from obscore.app import create_apps
 from obscore.store.sqlite.backend import SqliteBackend
 from obscore.tap.settings import TapSettings
 from vodal.testing.server import serve
@@ -38,11 +38,11 @@ class Counted:
 
     def __init__(self, database, **limits):
         self.registry = CollectorRegistry()
-        tap = create_app(
+        tap = create_apps(
             backend=SqliteBackend(database) if isinstance(database, Path) else database,
             settings=TapSettings(**limits),
             registry=self.registry,
-        )
+        ).tap
         self.app = Starlette(
             routes=[Mount("/tap", tap)], lifespan=lambda _: tap.router.lifespan_context(tap)
         )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["STATES", "state_of"]
+__all__ = ["CANONICAL", "STATES", "state_of"]
 
 STATES: Final = {1: "I", 2: "Q", 3: "U", 4: "V", -1: "RR", -2: "LL", -3: "RL", -4: "LR",
                  -5: "XX", -6: "YY", -7: "XY", -8: "YX"}  # fmt: skip
+CANONICAL: Final = ("I", "Q", "U", "V", "RR", "LL", "RL", "LR", "XX", "YY", "XY", "YX", "POLI",
+                    "POLA")  # fmt: skip
+"""All states, in the order of ObsCore 1.1 section 3.3.6."""
 _TOLERANCE: Final = 0.01
 """What rounding may have done to a code."""
 
