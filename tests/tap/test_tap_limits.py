@@ -69,7 +69,7 @@ def leave_early(port, query, wait_s=0.3, **more):
 
 
 def test_a_query_is_counted_by_how_it_ended(tap):
-    service = Counted(tap.database, sync_limit_s=0.2)
+    service = Counted(tap.database, sync_limit_s=2)
     with serve(service.app) as server:
         url = f"{server.url}/tap/sync"
         assert httpx.get(url, params=given(QUICK)).status_code == 200
