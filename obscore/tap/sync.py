@@ -264,8 +264,12 @@ class _Guarded(Response):
                 self._query.cancelled.set()
             return message
 
+        is_complete = False
+
         async def send_on(message: Message) -> None:
+            nonlocal is_complete
             await self._send(send, message)
+            is_complete = message["type"] == "http.response.body" and not message.get("more_body")
 
         # A whole answer that the server's buffer holds is sent without waiting for the client.
         whole = len(self._response.body) if hasattr(self._response, "body") else _BUFFERED_BYTES
@@ -274,7 +278,9 @@ class _Guarded(Response):
             guarded = send if whole < _BUFFERED_BYTES else send_on
             await self._response(scope, receive_on, guarded)
             assert self._query.result is not None
-            outcome = stream_outcome(self._query.result, gone=self._query.cancelled.is_set())
+            # Who has the whole answer may go away.
+            gone = self._query.cancelled.is_set() and not is_complete
+            outcome = stream_outcome(self._query.result, gone=gone)
         except Exception as error:
             if not isinstance(error, OSError):
                 outcome = outcome_of(error)
