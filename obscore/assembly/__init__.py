@@ -14,6 +14,7 @@
 - `read`          one file: its headers, its products, and the steps that make a row
 - `context`       what a step sees: cards, coordinates, footprint
 - `mapping`       columns that the settings set
+- `trace`, `explain`  where each column of a row came from
 - `units`         conversion of a mapped number to its column's unit
 - `identity`      identifiers, target, telescope, instrument, title
 - `access`        what access_url gives, and the file's size

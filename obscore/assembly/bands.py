@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -32,11 +32,20 @@ class Band:
     em_min_m: float | None
     em_max_m: float | None
     """Vacuum wavelengths at half of the peak; None where the band is not known."""
+    origin: str = field(default="", compare=False)
+    """Where it is from: a system of the table, the settings ..."""
 
     @property
     def known(self) -> bool:
         """Whether the wavelengths are known."""
         return self.em_min_m is not None
+
+    @property
+    def told(self) -> str:
+        """Say in a few words which band it is."""
+        if not self.known:
+            return "a filter that the table of bands lacks"
+        return f"filter {self.name}, by {self.origin}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ _CENTRE_WIDTH = re.compile(r"(\S+)\s.*?\b(\d{4,5}(?:\.\d*)?)\s+(\d{2,4}(?:\.\d*)
 _BY_NUMBER = re.compile(r"F(\d{3,4})(W2|LP|[WMNX])", re.IGNORECASE)
 _RELATIVE_WIDTH = {"W": 0.22, "W2": 0.7, "M": 0.09, "N": 0.013, "X": 0.35}
 """Width over centre of HST's and JWST's wide, medium, narrow and extremely wide filters."""
+_IN_CARD, _IN_NAME = "centre and width in its name", "the number in its name"
 _JWST = re.compile(r"jwst|nircam|niriss|miri|webb", re.IGNORECASE)
 
 
@@ -109,7 +119,7 @@ class BandTable:
             if 0.0 < width < 2.0 * centre:
                 name = self._of_table(numbers[1], instrument) or Band(numbers[1], None, None)
                 low, high = centre - width / 2.0, centre + width / 2.0
-                return Band(name.name, _metres(low, 1e-10), _metres(high, 1e-10))
+                return Band(name.name, _metres(low, 1e-10), _metres(high, 1e-10), _IN_CARD)
         for word in (text, text.split(" ", maxsplit=1)[0] if text else ""):
             band = self._of_table(word, instrument) or self._by_number(word, instrument)
             if band is not None:
@@ -123,7 +133,8 @@ class BandTable:
                 continue
             if own.instrument and not re.search(own.instrument, instrument, re.IGNORECASE):
                 continue
-            return Band(own.name or text, _metres(own.min_nm, 1e-9), _metres(own.max_nm, 1e-9))
+            low, high = _metres(own.min_nm, 1e-9), _metres(own.max_nm, 1e-9)
+            return Band(own.name or text, low, high, "the bands of the mapping")
         return None
 
     def _of_table(self, word: str, instrument: str) -> Band | None:
@@ -157,9 +168,11 @@ class BandTable:
             # HST's infrared cameras count in 10 nm; its bluest filters below F200 are long-pass.
             centre = number * (10e-9 if number < 200 and kind != "LP" else 1e-9)
         if kind == "LP":
-            return Band(name, _metres(centre, 1.0), max(1.05e-6, _metres(1.2 * centre, 1.0)))
+            return Band(
+                name, _metres(centre, 1.0), max(1.05e-6, _metres(1.2 * centre, 1.0)), _IN_NAME
+            )
         half = centre * _RELATIVE_WIDTH[kind] / 2.0
-        return Band(name, _metres(centre - half, 1.0), _metres(centre + half, 1.0))
+        return Band(name, _metres(centre - half, 1.0), _metres(centre + half, 1.0), _IN_NAME)
 
 
 @lru_cache(maxsize=1)
@@ -169,16 +182,16 @@ def _builtin() -> tuple[tuple[_System, ...], dict[str, Band]]:
     systems = []
     for item in data["system"]:
         where = re.compile(item["where"], re.IGNORECASE) if "where" in item else None
-        entries = []
+        entries, origin = [], f"the table of bands: {item['name']}"
         for key, band in item["bands"].items():
             low, high = band["range"]
             names = "|".join(f"(?:{name})" for name in band.get("names", [re.escape(key)]))
-            found = Band(band.get("as", key), _metres(low, 1e-9), _metres(high, 1e-9))
+            found = Band(band.get("as", key), _metres(low, 1e-9), _metres(high, 1e-9), origin)
             entries.append(_Entry(re.compile(names), found))
         keywords = tuple(item.get("keyword", ()))
         systems.append(_System(item["name"], where, keywords, tuple(entries)))
     hst = {
-        name: Band(name, _metres(low, 1e-9), _metres(high, 1e-9))
+        name: Band(name, _metres(low, 1e-9), _metres(high, 1e-9), "the table of bands: HST")
         for name, (low, high) in data["hst"].items()
     }
     return tuple(systems), hst

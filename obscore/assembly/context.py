@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from astropy.io.fits import Card
 from typing_extensions import override
 
+from obscore.assembly.trace import MAPPING, Look, Trace
 from obscore.mapping.values import as_number
 from obscore.observation import Value
 from obscore.sources.base import Candidate, Facts, Part
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from obscore.assembly.rules import Rules
 
 __all__ = ["NO_CARDS", "Cards", "Context", "Subject", "Values"]
+
+_UNTRACED = nullcontext()
 
 Values = Mapping[str, Value]
 """What a step gives: columns by name."""
@@ -43,10 +47,20 @@ class Cards:
     ----------
     headers
         In the order of preference.
+    hdus
+        Numbers of their HDUs, for the trace.
+    trace
+        Where looks are written down, for an explanation.
     """
 
-    def __init__(self, headers: Sequence[HeaderValues]) -> None:
+    def __init__(
+        self,
+        headers: Sequence[HeaderValues],
+        hdus: Sequence[int] = (),
+        trace: Trace | None = None,
+    ) -> None:
         self._headers = tuple(headers)
+        self._hdus, self._trace = hdus, trace
 
     def card(self, *keywords: str) -> tuple[str | int | float | bool, str] | None:
         """Give value and comment of the first of the keywords that has a value.
@@ -55,10 +69,16 @@ class Cards:
         an empty text, a word like ``unknown`` and a number that is not finite count as no value.
         """
         for keyword in map(_standard, keywords):
-            for header in self._headers:
+            for number, header in enumerate(self._headers):
                 value = _value(header, keyword)
                 if value is not None:
-                    return value, header.comment(keyword)
+                    comment = header.comment(keyword)
+                    if self._trace is not None:
+                        where = f"HDU {self._hdus[number]}"
+                        self._trace.found(Look(keyword, where, value, comment))
+                    return value, comment
+            if self._trace is not None:
+                self._trace.missed(keyword)
         return None
 
     def text(self, *keywords: str) -> str | None:
@@ -121,6 +141,8 @@ class Subject:
     """Columns that the mapping has set; steps build on them."""
     notes: list[str] = field(default_factory=list)
     """Where it is said what is odd."""
+    trace: Trace | None = None
+    """Where it is written down what gave each value, for an explanation."""
 
     @property
     def label(self) -> str:
@@ -139,14 +161,44 @@ class Subject:
         if text not in self.notes:
             self.notes.append(text)
 
+    def of(self, *columns: str) -> AbstractContextManager[None]:
+        """Say of which columns the cards are that are looked at within the block."""
+        return _UNTRACED if self.trace is None else self.trace.of(*columns)
+
+    def used(self, *keywords: str, how: str = "", also: bool = False) -> None:
+        """Say which of the cards that were looked at give the columns' value; without any: none.
+
+        Parameters
+        ----------
+        keywords
+            Their names; by default all that were found do.
+        how
+            What the value is, or how it is made, in a few words.
+        also
+            Whether those said before do too.
+        """
+        if self.trace is not None:
+            self.trace.used(keywords, how, also=also)
+
+    def say(self, how: str) -> None:
+        """Say how the columns' value is made of the cards that were looked at."""
+        if self.trace is not None:
+            self.trace.say(how)
+
     def given_number(self, column: str) -> float | None:
         """Give a number that the mapping has set."""
-        return as_number(self.given.get(column))
+        return as_number(self._given(column))
 
     def given_text(self, column: str) -> str | None:
         """Give a text that the mapping has set."""
-        value = self.given.get(column)
+        value = self._given(column)
         return value if isinstance(value, str) else None
+
+    def _given(self, column: str) -> Value:
+        value = self.given.get(column)
+        if value is not None and self.trace is not None:
+            self.trace.found(Look(column, MAPPING, value))
+        return value
 
 
 @dataclass(frozen=True, kw_only=True)

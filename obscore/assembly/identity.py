@@ -49,26 +49,50 @@ def publisher_did(authority: str, collection: str, relative: str, label: str | N
 def identity(context: Context) -> Values:
     """Give the identifiers and the names of what was observed, with what."""
     cards, candidate = context.cards, context.candidate
+    values: dict[str, str | int | float | None] = {"obs_collection": candidate.collection}
+    with context.of("obs_collection"):
+        context.used(how="the collection's name")
+    with context.of("obs_id"):
+        values["obs_id"] = cards.text(*_OBS_ID)
+        if values["obs_id"] is None:
+            values["obs_id"] = path_without_end(candidate.relative)
+            context.used(how="the file's path")
+    with context.of("obs_publisher_did"):
+        values["obs_publisher_did"] = _did(context)
+    with context.of("target_name"):
+        values["target_name"] = _target(context)
+    with context.of("facility_name"):
+        values["facility_name"] = cards.text(*_FACILITY)
+    with context.of("instrument_name"):
+        values["instrument_name"] = cards.text(*_INSTRUMENT)
+    with context.of("proposal_id"):
+        values["proposal_id"] = _proposal(context)
+    with context.of("obs_creation_date"):
+        values["obs_creation_date"] = _creation(context)
+    with context.of("obs_title"):
+        values["obs_title"] = _title(context, {**values, **context.given})
+    return values
+
+
+def _did(context: Context) -> str:
     label = context.group.label if context.several else None
-    target = cards.text(*_TARGET)
-    if target is not None and target.lower() in _NO_TARGET:
-        other = cards.text(*(keyword for keyword in _TARGET if keyword != "OBJECT"))
-        target = None if other is None or other.lower() in _NO_TARGET else other
     own = context.given_text("obs_publisher_did")
-    did = publisher_did(context.rules.authority, candidate.collection, candidate.relative, label)
     if own is not None:
-        did = own if label is None else f"{own}:{quote(label, safe='-._~+=,')}"
-    values: dict[str, str | int | float | None] = {
-        "obs_collection": candidate.collection,
-        "obs_id": cards.text(*_OBS_ID) or path_without_end(candidate.relative),
-        "obs_publisher_did": did,
-        "target_name": target,
-        "facility_name": cards.text(*_FACILITY),
-        "instrument_name": cards.text(*_INSTRUMENT),
-        "proposal_id": _proposal(context),
-        "obs_creation_date": _creation(context),
-    }
-    return values | {"obs_title": _title(context, {**values, **context.given})}
+        return own if label is None else f"{own}:{quote(label, safe='-._~+=,')}"
+    context.used(how="authority, collection and path of the file")
+    candidate = context.candidate
+    return publisher_did(context.rules.authority, candidate.collection, candidate.relative, label)
+
+
+def _target(context: Context) -> str | None:
+    """Give the first name that is one; what an unset card says is none."""
+    for keyword in _TARGET:
+        text = context.cards.text(keyword)
+        if text is not None and text.lower() not in _NO_TARGET:
+            context.used(keyword)
+            return text
+    context.used()
+    return None
 
 
 def path_without_end(relative: str) -> str:
@@ -82,7 +106,9 @@ def _proposal(context: Context) -> str | None:
     for keyword in _PROPOSAL:
         text = context.cards.text(keyword)
         if text is not None and re.fullmatch(r"[\w.()+/-]{1,40}", text):
+            context.used(keyword)
             return text
+    context.used()
     return None
 
 
@@ -91,6 +117,7 @@ def _creation(context: Context) -> str | None:
     text = context.cards.text("DATE")
     match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}:\d{2})(\.\d+)?Z?)?", text or "")
     if match is None or read_moment(match[1]) is None:
+        context.used()
         return None
     return f"{match[1]}T{match[2] or '00:00:00'}"
 
@@ -102,8 +129,10 @@ def _title(context: Context, values: Values) -> str:
         str(word) for word in (*words, values.get("instrument_name"), values.get("facility_name"))
         if word is not None
     )  # fmt: skip
+    context.say("target, filter, instrument and telescope")
     if not text:
         text = PurePosixPath(context.candidate.relative).name
+        context.used(how="the file's name")
     if context.several:
         text = f"{text} [{context.group.label}]"
     return text[:250]

@@ -41,18 +41,30 @@ _COMBINED = re.compile(
     r"stack(ed)?|coadd(ed)?|co-add|mosaic|tile|combined|resampled|drizzled", re.IGNORECASE
 )
 _STATES = ("PROCTYPE", "PROCLEVL", "PROCLVL", "PROCSTAT", "PRODTYPE", "PRODLVL", "DATATYPE")
+_COUNTS = ("NCOMBINE", "NCOADD", "NSTACK", "NUMIMGS")
 _SEGMENT = re.compile(r"(segment|amp|chan)_?\d+")
 
 
 def kind(context: Context) -> Values:
     """Give dataproduct_type, dataproduct_subtype, calib_level, o_ucd and o_unit."""
-    subtype = _subtype(context)
-    unit = context.cards.text("BUNIT")
+    with context.of("dataproduct_type"):
+        is_cube = _is_cube(context)
+        sizes = " x ".join(str(size) for size in reversed(context.hdu.shape))
+        context.used(how=f"HDU {context.hdu.number} has {sizes} pixels")
+    with context.of("dataproduct_subtype"):
+        subtype = _subtype(context)
+    with context.of("o_unit"):
+        unit = context.cards.text("BUNIT")
+    with context.of("o_ucd"):
+        ucd = _UCDS[subtype] if subtype else ucd_of_unit(context.cards.text("BUNIT"))
+        context.say(f"of a plane: {subtype}" if subtype else "the kind of the unit")
+    with context.of("calib_level"):
+        level = _calib_level(context)
     return {
-        "dataproduct_type": "cube" if _is_cube(context) else "image",
+        "dataproduct_type": "cube" if is_cube else "image",
         "dataproduct_subtype": subtype,
-        "calib_level": _calib_level(context),
-        "o_ucd": _UCDS[subtype] if subtype else ucd_of_unit(unit),
+        "calib_level": level,
+        "o_ucd": ucd,
         "o_unit": unit[:64] if unit else None,
     }
 
@@ -68,19 +80,26 @@ def _subtype(context: Context) -> str | None:
     """Tell whether the pixels are a plane that goes with an image, kept in a file of its own."""
     role = _ROLES.get(context.group.roles.get(context.hdu.number, "image"))
     if role is not None:
+        context.used(how=f"HDU {context.hdu.number} is the {role} of an image")
         return role
-    cards = [context.cards.text(keyword) or "" for keyword in ("PRODTYPE", "IMTYPE", "MAPTYPE")]
-    words = [word for text in cards for word in re.split(r"[^a-z0-9]+", text.lower())]
-    name = context.candidate.relative.rsplit("/", maxsplit=1)[-1].lower()
-    for told, tables in (
-        (words, (_SUBTYPES, _SUBTYPES_OF_CARDS)),
-        (re.split(r"[^a-z0-9]+", name), (_SUBTYPES,)),
-    ):
-        for word in told:
-            for table in tables:
-                for subtype, pattern in table.items():
-                    if pattern.fullmatch(word):
-                        return subtype
+    for keyword in ("PRODTYPE", "IMTYPE", "MAPTYPE"):
+        text = context.cards.text(keyword) or ""
+        subtype = _named_in(text, (_SUBTYPES, _SUBTYPES_OF_CARDS))
+        if subtype is not None:
+            context.used(keyword)
+            return subtype
+    name = context.candidate.relative.rsplit("/", maxsplit=1)[-1]
+    subtype = _named_in(name, (_SUBTYPES,))
+    context.used(how="a word of the file's name" if subtype is not None else "")
+    return subtype
+
+
+def _named_in(text: str, tables: tuple[dict[str, re.Pattern[str]], ...]) -> str | None:
+    for word in re.split(r"[^a-z0-9]+", text.lower()):
+        for table in tables:
+            for subtype, pattern in table.items():
+                if pattern.fullmatch(word):
+                    return subtype
     return None
 
 
@@ -103,16 +122,23 @@ def _calib_level(context: Context) -> int:
     """Tell the level from what the header says of the processing; else that of the collection."""
     cards = context.cards
     if _SEGMENT.fullmatch(context.hdu.name.lower()):
-        return 1  # a readout channel of a detector is not assembled yet
+        context.used(how="a readout channel of a detector is not assembled yet")
+        return 1
     for keyword in _STATES:
         text = cards.text(keyword) or ""
-        if _RAW.search(text):
-            return 1
-        if _COMBINED.search(text):
+        level = 1 if _RAW.search(text) else 3 if _COMBINED.search(text) else None
+        if level is not None:
+            context.used(keyword)
+            return level
+    for keyword in _COUNTS:
+        combined = cards.number(keyword)
+        if combined is not None and combined > 1:
+            context.used(keyword, how="several images are in it")
             return 3
-    combined = cards.number("NCOMBINE", "NCOADD", "NSTACK", "NUMIMGS")
-    if combined is not None and combined > 1:
-        return 3
+        if combined is not None:
+            break
     if (cards.text("S_RESAMP") or "").upper() == "COMPLETE":
+        context.used("S_RESAMP")
         return 3
+    context.used(how="that of the collection")
     return context.rules.calib_level

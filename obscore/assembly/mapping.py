@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from obscore.assembly.context import Subject
 from obscore.assembly.rules import PlacedRule
 from obscore.assembly.time import possible_mjd, time_scale
+from obscore.assembly.trace import Look
 from obscore.assembly.units import conversion
 from obscore.columns import COLUMNS
 from obscore.mapping.dates import read_moment
@@ -23,6 +24,7 @@ __all__ = ["apply_mapping", "rules_by_name"]
 
 _COLUMNS = {item.name: item for item in COLUMNS}
 _BY_NAME = {name: ColumnRule(fact=(name,)) for name in _COLUMNS if name not in RESERVED}
+_BY_SOURCE = "the source's column of this name"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -45,14 +47,27 @@ def apply_mapping(context: Subject, mapping: Mapping[str, PlacedRule]) -> dict[s
         The rules of the settings for its file, by column.
     """
     row: dict[str, Value] = {}
-    by_rule = {name: placed.rule for name, placed in mapping.items()}
-    for name, rule in {**rules_by_name(context.facts), **by_rule}.items():
-        found = _convert(context, name, rule, _find(context, name, rule))
-        if found is None and rule.default is not None:
-            found = _typed(name, rule.default)
+    by_name = {
+        name: PlacedRule(rule, _BY_SOURCE) for name, rule in rules_by_name(context.facts).items()
+    }
+    for name, placed in {**by_name, **mapping}.items():
+        if context.trace is None:
+            found = _apply(context, name, placed.rule)
+        else:
+            context.trace.places[name] = placed.place
+            with context.trace.of(name, phase="rule"):
+                found = _apply(context, name, placed.rule)
         if found is not None:
             row[name] = found
     return row
+
+
+def _apply(context: Subject, name: str, rule: ColumnRule) -> Value:
+    found = _convert(context, name, rule, _find(context, name, rule))
+    if found is None and rule.default is not None:
+        context.used(how="the default")
+        return _typed(name, rule.default)
+    return found
 
 
 def _find(context: Subject, name: str, rule: ColumnRule) -> object:
@@ -65,7 +80,9 @@ def _find(context: Subject, name: str, rule: ColumnRule) -> object:
         found = _fact(context, *rule.fact)
     elif rule.template is not None:
         found = _fill(context, rule.template)
+        context.say(f"the template '{rule.template}'")
     elif rule.expr is not None:
+        context.say(rule.expr)
         try:
             found = evaluate(parse(rule.expr), lambda named: _named(context, named))
         except ExpressionError as error:
@@ -74,8 +91,13 @@ def _find(context: Subject, name: str, rule: ColumnRule) -> object:
     elif rule.match is not None:
         match = re.search(rule.match, context.candidate.relative)
         found = None if match is None else match.group(1 if match.re.groups else 0)
+        context.say(f"'{rule.match}' in the path")
+    else:
+        context.say("a constant")
     if rule.table is not None and found is not None:
-        found = _looked_up(rule.table, found)
+        key, found = found, _looked_up(rule.table, found)
+        made = "is not in the table" if found is None else f"in the table: {plain(found)}"
+        context.say(f"'{plain(key)}' {made}")
     return found
 
 
@@ -103,7 +125,11 @@ def _told_name(context: Subject, names: Iterable[str]) -> str | None:
     for name in names:
         value = facts.get(name)
         if value is not None and value != "" and value == value:  # noqa: PLR0124 - NaN is no value
+            if context.trace is not None:
+                context.trace.found(Look(f"fact:{name}", "the source", value))
             return name
+        if context.trace is not None:
+            context.trace.missed(f"fact:{name}")
     return None
 
 
@@ -167,8 +193,11 @@ def _convert(context: Subject, name: str, rule: ColumnRule, found: object) -> Va
         context.note(f"mapping of {name}: '{str(found)[:40]}' is no number")
         return None
     number = number * (1.0 if rule.factor is None else rule.factor) + (rule.offset or 0.0)
+    if rule.factor is not None or rule.offset is not None:
+        context.say(f"by factor and offset: {number:.10g}")
     unit = rule.unit or _declared_unit(context, rule)
     if unit:
+        context.say(f"{number:.10g} {unit}")
         try:
             number = conversion(unit, item.unit or "", spectral=name in {"em_min", "em_max"})(
                 number
@@ -183,6 +212,7 @@ def _in_utc(context: Subject, name: str, rule: ColumnRule, mjd: float) -> float 
     """Bring an MJD from the rule's time scale to UTC."""
     if rule.scale in {None, "utc"}:
         return mjd
+    context.say(f"MJD {mjd:.10g} in {rule.scale}")
     if not possible_mjd(mjd):
         context.note(f"mapping of {name}: MJD {mjd:g} is outside 1850 to 2100")
         return None

@@ -14,6 +14,8 @@ def polarization(context: Context) -> Values:
     axis = next((axis for axis in other_axes(context) if axis.ctype == "STOKES"), None)
     if axis is None:
         return {}
+    with context.of("pol_states", "pol_xel"):
+        context.used(how="the Stokes axis")
     found = [state_of(axis.world(pixel)) for pixel in range(min(axis.samples, 64))]
     states = {state for state in found if state is not None}
     if len(states) < axis.samples:

@@ -29,6 +29,13 @@ def position(context: Context) -> Values:
     footprint = context.footprint
     nx, ny = sky_shape(context)
     scale = footprint.pixel_scale_arcsec
+    axes = ", ".join(str(name).strip() for name in context.wcs.wcs.ctype)
+    with context.of("s_ra", "s_dec", "s_fov", "s_pixel_scale"):
+        context.used(how=f"the world coordinates of HDU {context.hdu.number}: {axes}")
+    with context.of("s_xel1", "s_xel2"):
+        context.used(how=f"the array of HDU {context.hdu.number}")
+    with context.of("s_resolution"):
+        resolution = _beam_arcsec(context) or _fwhm_arcsec(context, scale)
     return {
         "s_ra": footprint.ra_deg,
         "s_dec": footprint.dec_deg,
@@ -36,13 +43,13 @@ def position(context: Context) -> Values:
         "s_xel1": nx,
         "s_xel2": ny,
         "s_pixel_scale": scale if math.isfinite(scale) and scale > 0 else None,
-        "s_resolution": _beam_arcsec(context) or _fwhm_arcsec(context, scale),
+        "s_resolution": resolution,
     }
 
 
 def _beam_arcsec(context: Context) -> float | None:
     """Give the geometric mean of a radio beam's axes; BMAJ and BMIN are in degrees."""
-    sizes = []
+    sizes, taken = [], []
     for keyword in ("BMAJ", "BMIN"):
         value = context.cards.number(keyword)
         if value is None:
@@ -51,9 +58,13 @@ def _beam_arcsec(context: Context) -> float | None:
         arcsec = value * _ANGLES_ARCSEC.get(unit, 3600.0)
         if 0.0 < arcsec <= 10 * _WIDEST_ARCSEC:
             sizes.append(arcsec)
+            taken.append(keyword)
         elif value != 0.0:
             context.note(f"{keyword} is {value:g}, no size of a beam")
-    return float(f"{math.sqrt(sizes[0] * sizes[-1]):.9g}") if sizes else None
+    if not sizes:
+        return None
+    context.used(*taken, how="the mean size of the beam")
+    return float(f"{math.sqrt(sizes[0] * sizes[-1]):.9g}")
 
 
 def _fwhm_arcsec(context: Context, scale_arcsec: float) -> float | None:
@@ -73,6 +84,7 @@ def _fwhm_arcsec(context: Context, scale_arcsec: float) -> float | None:
             context.note(f"{keyword} has no unit; s_resolution stays empty")
             continue
         if 0.0 < arcsec <= _WIDEST_ARCSEC:
+            context.used(keyword, how=f"in {unit}")
             return float(f"{arcsec:.6g}")
     return None
 

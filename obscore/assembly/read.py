@@ -31,6 +31,7 @@ from obscore.assembly.rules import Rules
 from obscore.assembly.spectrum import spectrum
 from obscore.assembly.time import time
 from obscore.assembly.told import make_rows
+from obscore.assembly.trace import Trace
 from obscore.observation import CataloguedFile, Observation
 from obscore.sources.base import Candidate, Part
 from vodal.canonical import RegionFaultError, canonical, canonical_text
@@ -92,7 +93,12 @@ def read_file_within(
         signal.signal(signal.SIGALRM, before)
 
 
-def read_file(candidate: Candidate, rules: Rules, storage: Storage = LOCAL) -> Outcome:
+def read_file(
+    candidate: Candidate,
+    rules: Rules,
+    storage: Storage = LOCAL,
+    traces: list[Trace] | None = None,
+) -> Outcome:
     """Make a file's rows: of its headers, or of what its source tells, as the settings say.
 
     Never raises for a fault of the file, nor for one of the line: a file costs itself alone.
@@ -105,13 +111,15 @@ def read_file(candidate: Candidate, rules: Rules, storage: Storage = LOCAL) -> O
         Of its collection.
     storage
         Opens it if it lies on a server.
+    traces
+        For an explanation: gets one for each product, those that are refused too.
     """
     if not rules.headers:
-        return make_rows(candidate, rules)
+        return make_rows(candidate, rules, traces)
     try:
         # What a library would warn of is either in the notes or of no consequence here.
         with quiet():
-            return _read(candidate, rules, storage)
+            return _read(candidate, rules, storage, traces)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - one bad file must never stop a run
@@ -120,7 +128,9 @@ def read_file(candidate: Candidate, rules: Rules, storage: Storage = LOCAL) -> O
         return Outcome(refusal=Refusal("internal", text))
 
 
-def _read(candidate: Candidate, rules: Rules, storage: Storage) -> Outcome:
+def _read(
+    candidate: Candidate, rules: Rules, storage: Storage, traces: list[Trace] | None
+) -> Outcome:
     try:
         index = _index(candidate.uri, storage)
     except (NotFoundError, ServiceUnavailable) as error:
@@ -138,7 +148,11 @@ def _read(candidate: Candidate, rules: Rules, storage: Storage) -> Outcome:
     with _LazyReader(candidate.uri, index, storage) as reader:
         for group in groups:
             part = part_of(group, candidate.parts, index)
-            made = _product(candidate, part, rules, index, group, reader, len(groups) > 1)
+            trace = None if traces is None else Trace(group.label)
+            made = _product(candidate, part, rules, index, group, reader, len(groups) > 1, trace)
+            if traces is not None and trace is not None:
+                trace.refusal = made if isinstance(made, Refusal) else None
+                traces.append(trace)
             if isinstance(made, Refusal):
                 refusals.append((group, made))
                 continue
@@ -212,6 +226,7 @@ def _product(
     group: PlaneGroup,
     reader: RangeReader,
     several: bool,  # noqa: FBT001
+    trace: Trace | None,
 ) -> tuple[Observation, list[str]] | Refusal:
     """Make the row of one product, or say why there is none."""
     hdu = index.hdus[group.hdus[0]]
@@ -225,15 +240,19 @@ def _product(
     except SkylaneError as error:
         return of_world(f"HDU {hdu.number}: {error.message}")
     headers = [hdu.image_values] if hdu.number == 0 else [hdu.image_values, index.hdus[0].values]
+    cards = Cards(headers, (hdu.number, 0), trace)
     context = Context(
         candidate=candidate, rules=rules, bands=band_table(*rules.bands), part=part,
-        cards=Cards(headers), index=index, group=group, several=several, wcs=wcs,
-        footprint=outline,
+        cards=cards, index=index, group=group, several=several, wcs=wcs,
+        footprint=outline, trace=trace,
     )  # fmt: skip
     context = replace(context, given=apply_mapping(context, rules.mapping_for(candidate.relative)))
     row = assemble(context)
+    if trace is not None:
+        trace.row, trace.given, trace.notes = row, dict(context.given), context.notes
     try:
-        region = _region(context)
+        with context.of("s_region"):
+            region = _region(context)
     except RegionFaultError as error:
         return Refusal(f"row:region:{error.fault}", error.message)
     row["s_region"] = shape_text(region)
@@ -263,6 +282,8 @@ def _region(context: Context) -> Region:
         If it is none.
     """
     text = context.given_text("s_region")
+    if text is None:
+        context.used(how=f"the outline of the pixels of HDU {context.hdu.number}")
     found = canonical(context.footprint.region) if text is None else canonical_text(text)
     for note in found.notes:
         context.note(f"s_region: {note}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from obscore.assembly.context import Context, Subject, Values
 from obscore.assembly.timeaxis import TimeAxis, time_axis
@@ -37,6 +37,8 @@ class _Moment:
     exact: bool
     """Whether the time of day is known."""
     scale: str
+    cards: tuple[str, ...] = ()
+    """Keywords that give it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +101,31 @@ _EXPOSURE = ("EXPTIME", "EXPOSURE", "XPOSURE", "EXP_TIME", "EXPOSED", "ITIME", "
 
 def time(context: Context) -> Values:
     """Give t_min, t_max, t_exptime, t_resolution and t_xel, of the time axis if there is one."""
-    exposure_s = context.given_number("t_exptime")
-    if exposure_s is None:
-        exposure_s = _exposure(context)
-    axis = _time_axis(context)
-    start, end = context.given_number("t_min"), context.given_number("t_max")
+    with context.of("t_exptime", "t_resolution"):
+        exposure_s = context.given_number("t_exptime")
+        if exposure_s is None:
+            exposure_s = _exposure(context)
+    with context.of("t_min"):
+        start = context.given_number("t_min")
+    with context.of("t_max"):
+        end = context.given_number("t_max")
+    with context.of("t_min", "t_max"):
+        axis = _time_axis(context)
     if axis is not None and axis.samples > 1:
-        start = axis.start_mjd if start is None else start
-        end = axis.end_mjd if end is None else end
-        return {
-            "t_min": start,
-            "t_max": end,
-            "t_exptime": exposure_s,
-            "t_resolution": axis.step_s,
-            "t_xel": axis.samples,
-        }
+        return _of_axis(context, axis, start, end, exposure_s)
     if start is None:
-        start, known_end = _interval(context, exposure_s)
+        with context.of("t_min", "t_max"):
+            start, known_end = _interval(context, exposure_s)
         end = known_end if end is None else end
     elif end is None:
-        end = _end(context, start, exposure_s)
+        with context.of("t_max"):
+            end = _end(context, start, exposure_s)
     if start is None and axis is not None:
         start, end = axis.start_mjd, axis.end_mjd if end is None else end
+        with context.of("t_min", "t_max"):
+            context.used(how="the time axis")
+    with context.of("t_xel"):
+        context.used(how="one for an image")
     single = context.hdu.shape[:-2] == () or math.prod(context.hdu.shape[:-2]) == 1
     return {
         "t_min": start,
@@ -128,6 +133,27 @@ def time(context: Context) -> Values:
         "t_exptime": exposure_s,
         "t_resolution": exposure_s if single else None,
         "t_xel": 1 if single and (start is not None or exposure_s is not None) else None,
+    }
+
+
+def _of_axis(
+    context: Context,
+    axis: TimeAxis,
+    start: float | None,
+    end: float | None,
+    exposure_s: float | None,
+) -> Values:
+    """Give the columns of a time axis of several samples."""
+    with context.of("t_min", "t_max"):
+        context.say("the time axis")
+    with context.of("t_resolution", "t_xel"):
+        context.used(how="the pixels of the time axis")
+    return {
+        "t_min": axis.start_mjd if start is None else start,
+        "t_max": axis.end_mjd if end is None else end,
+        "t_exptime": exposure_s,
+        "t_resolution": axis.step_s,
+        "t_xel": axis.samples,
     }
 
 
@@ -149,16 +175,24 @@ def _interval(context: Context, exposure_s: float | None) -> tuple[float | None,
     # the cards of the camera.
     if middle is not None and middle.exact and (start is None or not start.exact):
         half = (exposure_s or 0.0) / 2.0 / 86400.0
+        context.used(*middle.cards, how="the middle of t_exptime")
         return middle.mjd - half, middle.mjd + half
     start = middle if start is None else start
     if start is None:
+        context.used()
         return None, None
+    context.used(*start.cards)
     if not start.exact:
+        context.say("a date without time of day: the whole day")
         context.note("the time of day of the observation is not known")
-        end = _first(context, _END)
+        with context.of("t_max"):
+            end = _first(context, _END)
+            if end is not None and end.mjd > start.mjd + 1.0:
+                context.used(*end.cards)
         last = start.mjd + 1.0
         return start.mjd, last if end is None else max(last, end.mjd)
-    return start.mjd, _end(context, start.mjd, exposure_s)
+    with context.of("t_max"):
+        return start.mjd, _end(context, start.mjd, exposure_s)
 
 
 def _end(context: Context, start: float, exposure_s: float | None) -> float:
@@ -167,11 +201,15 @@ def _end(context: Context, start: float, exposure_s: float | None) -> float:
     if end is not None:
         last = end.mjd if end.exact else end.mjd + 1.0
         if last >= start:
+            context.used(*end.cards)
             return last
         context.note("the end of the observation is before its start; the exposure time serves")
     elapsed = context.cards.number("TELAPSE")
     if elapsed is None or elapsed < 0:
         elapsed = exposure_s
+        context.say("t_min + t_exptime")
+    else:
+        context.used("TELAPSE", how="t_min + TELAPSE", also=True)
     return start + (elapsed or 0.0) / 86400.0
 
 
@@ -199,7 +237,7 @@ def _read(context: Context, way: _Way) -> _Moment | None:
     found = context.cards.card(way.keyword)
     if found is None:
         return None
-    scale = way.scale or time_scale(context)
+    scale, cards = way.scale, [way.keyword]
     value = found[0]
     if way.kind == "date":
         parts = read_date(str(value)) if isinstance(value, str | int) else None
@@ -207,29 +245,39 @@ def _read(context: Context, way: _Way) -> _Moment | None:
             context.note(f"{way.keyword} '{str(value)[:40]}' is no date")
             return None
         mjd, exact = parts
-        if not exact:
-            mjd, exact, scale = _with_clock(context, way, mjd, scale)
+        clock = None if exact else _with_clock(context, way)
+        if clock is not None:
+            mjd, exact, scale = mjd + clock[0], True, clock[2] or scale
+            cards.append(clock[1])
     else:
         number = as_number(value)
         if number is None:
             return None
         mjd = {"mjd": number, "jd": number - 2400000.5, "seconds": number / 86400.0}[way.kind]
         exact = mjd != int(mjd)
-    return _Moment(mjd, exact, scale) if _possible(context, way.keyword, mjd) else None
+    if not scale:
+        scale = time_scale(context)
+        cards.append("TIMESYS")
+    if not _possible(context, way.keyword, mjd):
+        return None
+    return _Moment(mjd, exact, scale, tuple(cards))
 
 
-def _with_clock(context: Context, way: _Way, mjd: float, scale: str) -> tuple[float, bool, str]:
-    """Add the time of day that another card has."""
+def _with_clock(context: Context, way: _Way) -> tuple[float, str, str] | None:
+    """Find the time of day that another card has.
+
+    Returns
+    -------
+    tuple or None
+        Part of the day, keyword, and the scale that the keyword's name says.
+    """
     for keyword in way.clock:
         text = context.cards.text(keyword)
         part = None if text is None else read_clock(text)
         if part is not None:
-            if keyword.startswith("UT"):
-                scale = "utc"
-            elif keyword.startswith("TAI"):
-                scale = "tai"
-            return mjd + part, True, scale
-    return mjd, False, scale
+            scale = "utc" if keyword.startswith("UT") else "tai" if keyword[:3] == "TAI" else ""
+            return part, keyword, scale
+    return None
 
 
 def _possible(context: Context, keyword: str, mjd: float) -> bool:
@@ -261,7 +309,7 @@ def time_scale(context: Subject) -> str:
 
 def _to_utc(moment: _Moment) -> _Moment:
     mjd = to_utc(moment.mjd, moment.scale)
-    return _Moment(mjd, moment.exact, "utc")
+    return replace(moment, mjd=mjd, scale="utc")
 
 
 def _exposure(context: Context) -> float | None:
@@ -274,10 +322,12 @@ def _exposure(context: Context) -> float | None:
             # Images in units a second are told to be of one second; TEXPTIME has the truth.
             seconds = max(seconds, context.cards.number("TEXPTIME") or 0.0)
         if seconds > 0.0:
+            context.used(keyword)
             return seconds
         # Zero is what an unset card says; a sky image of no exposure there is not.
         if seconds < 0.0:
             context.note(f"{keyword} is {value:g}, no exposure time")
+    context.used()
     return None
 
 

@@ -27,6 +27,7 @@ from obscore.assembly.outcome import Outcome
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.rules import Rules
 from obscore.assembly.spectrum import resolving_power
+from obscore.assembly.trace import Trace
 from obscore.observation import CataloguedFile, Observation
 from obscore.sources.base import UNKNOWN_SIZE, Candidate, Part
 from vodal.canonical import RegionFaultError, canonical, canonical_text
@@ -47,7 +48,7 @@ class Told(Subject):
     region: Region | None = None
 
 
-def make_rows(candidate: Candidate, rules: Rules) -> Outcome:
+def make_rows(candidate: Candidate, rules: Rules, traces: list[Trace] | None = None) -> Outcome:
     """Make the rows of a file of its source's facts alone.
 
     Never raises for what a source tells; a product costs itself alone.
@@ -58,18 +59,24 @@ def make_rows(candidate: Candidate, rules: Rules) -> Outcome:
         The file, with its parts if it has several.
     rules
         Of its collection.
+    traces
+        For an explanation: gets one for each product, those that are refused too.
     """
     parts = candidate.parts or (Part(),)
     observations: list[Observation] = []
     refusals: list[tuple[Part, Refusal]] = []
     notes: list[str] = []
     for part in parts:
+        trace = None if traces is None else Trace(part.hdu)
         try:
-            made = _product(candidate, part, rules, several=len(parts) > 1)
+            made = _product(candidate, part, rules, trace, several=len(parts) > 1)
         except Exception as error:  # noqa: BLE001 - one bad row must never stop a run
             _log.exception("the assembly line failed on what is told of %s", candidate.uri)
             text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             made = Refusal("internal", text)
+        if traces is not None and trace is not None:
+            trace.refusal = made if isinstance(made, Refusal) else None
+            traces.append(trace)
         if isinstance(made, Refusal):
             refusals.append((part, made))
         else:
@@ -114,15 +121,17 @@ def media_type(name: str) -> str:
 
 
 def _product(
-    candidate: Candidate, part: Part, rules: Rules, *, several: bool
+    candidate: Candidate, part: Part, rules: Rules, trace: Trace | None, *, several: bool
 ) -> tuple[Observation, list[str]] | Refusal:
     """Make one row, or say why there is none."""
     told = Told(
-        candidate=candidate, rules=rules, bands=band_table(*rules.bands), part=part, several=several
-    )
+        candidate=candidate, rules=rules, bands=band_table(*rules.bands), part=part,
+        several=several, trace=trace,
+    )  # fmt: skip
     told = replace(told, given=apply_mapping(told, rules.mapping_for(candidate.relative)))
     try:
-        region = _region(told)
+        with told.of("s_region"):
+            region = _region(told)
     except RegionFaultError as error:
         return Refusal(f"row:region:{error.fault}", error.message)
     told = replace(told, region=region)
@@ -133,6 +142,8 @@ def _product(
     for done in ("obs_publisher_did", "filter", "s_region"):
         given.pop(done, None)  # steps have used these
     row |= given
+    if trace is not None:
+        trace.row, trace.given, trace.notes = row, dict(told.given), told.notes
     broken = check(row, region)
     if broken is not None:
         return Refusal(f"row:{broken.rule}", broken.message)
@@ -161,14 +172,23 @@ def _region(told: Told) -> Region | None:
 
 def _identity(told: Told) -> Values:
     candidate, part = told.candidate, told.part
-    did = told.given_text("obs_publisher_did")
-    if did is None:
-        did = publisher_did(
-            told.rules.authority, candidate.collection, candidate.relative, part.hdu or None
-        )
-    words = ("target_name", "filter", "instrument_name", "facility_name")
-    title = ", ".join(text for name in words if (text := told.given_text(name)) is not None)
-    title = title or PurePosixPath(candidate.relative).name
+    with told.of("obs_collection"):
+        told.used(how="the collection's name")
+    with told.of("obs_id"):
+        told.used(how="the file's path")
+    with told.of("obs_publisher_did"):
+        did = told.given_text("obs_publisher_did")
+        if did is None:
+            told.used(how="authority, collection and path of the file")
+            did = publisher_did(
+                told.rules.authority, candidate.collection, candidate.relative, part.hdu or None
+            )
+    with told.of("obs_title"):
+        words = ("target_name", "filter", "instrument_name", "facility_name")
+        title = ", ".join(text for name in words if (text := told.given_text(name)) is not None)
+        if not title:
+            title = PurePosixPath(candidate.relative).name
+            told.used(how="the file's name")
     if part.hdu:
         title = f"{title} [{part.hdu}]"
     return {
@@ -181,6 +201,10 @@ def _identity(told: Told) -> Values:
 
 def _access(told: Told) -> Values:
     size = told.candidate.stat.size_bytes
+    with told.of("access_format"):
+        told.used(how="every row gives its DataLink document")
+    with told.of("access_estsize"):
+        told.used(how="" if size == UNKNOWN_SIZE else f"the file has {size} bytes")
     return {
         "access_format": DATALINK,
         "access_estsize": None if size == UNKNOWN_SIZE else -(-size // 1000),
@@ -188,7 +212,12 @@ def _access(told: Told) -> Values:
 
 
 def _kind(told: Told) -> Values:
-    unit = told.given_text("o_unit")
+    with told.of("dataproduct_type"):
+        told.used(how="what is not told otherwise")
+    with told.of("calib_level"):
+        told.used(how="that of the collection")
+    with told.of("o_ucd"):
+        unit = told.given_text("o_unit")
     return {
         "dataproduct_type": "image",
         "calib_level": told.rules.calib_level,
@@ -200,12 +229,16 @@ def _position(told: Told) -> Values:
     region = told.region
     if region is None:
         return {}
-    ra, dec = told.given_number("s_ra"), told.given_number("s_dec")
+    with told.of("s_ra", "s_dec", "s_fov"):
+        told.say("s_region")
+        ra, dec = told.given_number("s_ra"), told.given_number("s_dec")
     if ra is None or dec is None:
         centre = centroid(region)
         # The middle of a footprint that is bent may be outside it.
         if (ra, dec) == (None, None) and contains(region, centre):
             ra, dec = centre.ra_deg, centre.dec_deg
+    with told.of("s_region"):
+        told.say("the outline, brought to one form")
     return {
         "s_ra": ra,
         "s_dec": dec,
@@ -224,8 +257,12 @@ def _fov_deg(region: Region, ra_deg: float | None, dec_deg: float | None) -> flo
 
 
 def _time(told: Told) -> Values:
-    start, end = told.given_number("t_min"), told.given_number("t_max")
-    exposure_s = told.given_number("t_exptime")
+    with told.of("t_max", "t_xel"):
+        start = told.given_number("t_min")
+    with told.of("t_max"):
+        end = told.given_number("t_max")
+    with told.of("t_max", "t_resolution", "t_xel"):
+        exposure_s = told.given_number("t_exptime")
     if end is None and start is not None and exposure_s is not None and exposure_s >= 0.0:
         end = start + exposure_s / 86400.0
     single = told.given.get("dataproduct_type", "image") == "image"
@@ -238,16 +275,22 @@ def _time(told: Told) -> Values:
 
 
 def _spectrum(told: Told) -> Values:
-    low, high = told.given_number("em_min"), told.given_number("em_max")
-    name = told.given_text("filter")
-    if name is not None:
-        instrument = (told.given_text("instrument_name"), told.given_text("facility_name"))
-        band = told.bands.find(name, " ".join(text for text in instrument if text))
-        name = band.name
-        if low is None and high is None and band.known:
-            low, high = band.em_min_m, band.em_max_m
+    with told.of("em_min", "em_xel", "em_res_power"):
+        low = told.given_number("em_min")
+    with told.of("em_max", "em_xel", "em_res_power"):
+        high = told.given_number("em_max")
+    with told.of("filter", "em_min", "em_max", "em_xel", "em_res_power"):
+        name = told.given_text("filter")
+        if name is not None:
+            instrument = (told.given_text("instrument_name"), told.given_text("facility_name"))
+            band = told.bands.find(name, " ".join(text for text in instrument if text))
+            told.say(band.told)
+            name = band.name
+            if low is None and high is None and band.known:
+                low, high = band.em_min_m, band.em_max_m
     single = told.given.get("dataproduct_type", "image") == "image"
-    samples = told.given_number("em_xel") or (1.0 if single else None)
+    with told.of("em_res_power"):
+        samples = told.given_number("em_xel") or (1.0 if single else None)
     known = low is not None and high is not None
     whole = samples is not None and math.isfinite(samples) and samples >= 1.0
     return {
@@ -260,7 +303,8 @@ def _spectrum(told: Told) -> Values:
 
 
 def _polarization(told: Told) -> Values:
-    states = told.given_text("pol_states")
+    with told.of("pol_xel"):
+        states = told.given_text("pol_states")
     return {} if states is None else {"pol_xel": len(states.strip("/").split("/"))}
 
 

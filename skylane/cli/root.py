@@ -54,6 +54,17 @@ def init(site: Path) -> None:
 @click.option("--collection", help="Name of the collection.  [default: the folder's name]")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that read headers.")
 @click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Tell each column of a file's rows and where it came from; write nothing.",
+)
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["text", "json"]),
+    help="Of --explain.  [default: text]",
+)
 @click.option("--prune", is_flag=True, help="Remove the products of files that have vanished.")
 @click.option(
     "--report",
@@ -73,13 +84,15 @@ def ingest(
     collection: str | None,
     workers: int | None,
     dry_run: bool,
+    explain: bool,
+    format_name: str | None,
     prune: bool,
     report: Path | None,
     watch: bool,
     poll: float | None,
     site: Path,
 ) -> None:
-    """Catalogue FITS files; without a place, those of the collections in skylane.toml.
+    r"""Catalogue FITS files; without a place, those of the collections in skylane.toml.
 
     A place is a folder or file, s3://bucket/prefix/, the https:// address of a folder that its
     server lists, or a list of files by path or address (.txt, .csv, .jsonl).
@@ -87,8 +100,19 @@ def ingest(
     Files that have not changed are passed over; a bad file is named in the report and never stops
     the run.
 
-    Example: skylane ingest /data/night42 --collection night42
+    \b
+    Examples: skylane ingest /data/night42 --collection night42
+              skylane ingest --dry-run --explain /data/night42/a.fits
     """
+    if explain:
+        from skylane import explaining
+
+        if watch or prune or report or workers is not None:
+            raise click.UsageError("--explain takes no --watch, --prune, --report and --workers")
+        explaining.explain_files(console, site, sources, collection, as_json=format_name == "json")
+        return
+    if format_name is not None:
+        raise click.UsageError("--format goes with --explain")
     from skylane import commands
 
     commands.ingest_folders(

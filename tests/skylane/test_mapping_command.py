@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from click.testing import CliRunner
 
+from obscore.columns import COLUMN_NAMES
 from obscore.mapping.document import BESIDE, preset_names
 from skylane.cli import main
 from vodal.testing.skies import make_survey
@@ -55,3 +58,34 @@ def test_a_folder_with_its_mapping_is_ingested_without_settings(run, tmp_path):
     (data / BESIDE).write_text("mapping = { obs_titl = 'x' }", "utf-8")
     said = run("ingest", data, "--workers", 0, "--site", site, code=1)
     assert said.endswith(f"Error: {data / BESIDE}: mapping.obs_titl: unknown key\n")
+
+
+def test_a_file_is_explained_and_nothing_written(run, tmp_path):
+    data, site = tmp_path / "night", tmp_path / "site"
+    site.mkdir()
+    (exposure,) = make_survey(data, exposures=1, size=64, seed=3).exposures
+    path = exposure.path
+    (data / BESIDE).write_text(
+        "mapping = { obs_title = '{OBJECT} by night', t_exptime = 'keyword:NONE', s_fov = -1 }",
+        "utf-8",
+    )
+    said = " ".join(run("ingest", "--dry-run", "--explain", path, "--site", site).split())
+    assert f"{path.name} of the collection night" in said
+    assert "obs_title Demo Field by night" in said
+    assert "mapping.obs_title" in said.replace(" ", "")
+    assert f"EXPTIME = {exposure.exposure_s}" in said
+    assert "mapping.t_exptimefoundnothing" in said.replace(" ", "")
+    assert "refused: row:not-negative: s_fov is -1, less than 0" in said
+    assert not list(site.iterdir())
+    told = json.loads(run("ingest", "--explain", path, "--format", "json", "--site", site))
+    assert told["refusal"]["reason"] == "row:not-negative"
+    (product,) = told["products"]
+    columns = {one["column"]: one for one in product["columns"]}
+    assert set(columns) <= set(COLUMN_NAMES)
+    assert columns["obs_title"]["rule"] == f"{data / BESIDE}: mapping.obs_title"
+    (source,) = columns["t_exptime"]["sources"]
+    assert (source["name"], source["value"]) == ("EXPTIME", exposure.exposure_s)
+    assert columns["t_exptime"]["missing"] == ["NONE"]
+    assert "name one" in run("ingest", "--explain", "--site", site, code=1)
+    assert "--format goes with --explain" in run("ingest", data, "--format", "json", code=2)
+    assert "takes no --watch" in run("ingest", data, "--explain", "--prune", code=2)
