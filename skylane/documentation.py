@@ -12,6 +12,8 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from obscore.mapping.document import MappingDocument
+from obscore.mapping.rules import ColumnRule
 from skylane.settings import SiteSettings
 from soda.parameters import PARAMETERS
 
@@ -118,14 +120,28 @@ def settings_page() -> str:
         fields = list(_plain_fields(model))
         if not fields or not path:
             continue
-        doc = " ".join((model.__doc__ or "").split())
-        lines += ["", f"## `{_heading(path)}`", "", doc, ""]
-        lines += ["| key | default | meaning |", "|---|---|---|"]
-        for name, field in fields:
-            text = " ".join((field.description or "").split()).replace("|", "\\|")
-            default = (_default(field) or "").replace("|", "\\|")
-            lines.append(f"| `{name}` | {f'`{default}`' if default else ''} | {text} |")
+        lines += _section(f"`{_heading(path)}`", model, fields)
+    for heading, model in _OF_MAPPINGS.items():
+        lines += _section(heading, model, list(model.model_fields.items()))
     return "\n".join(lines) + "\n"
+
+
+_OF_MAPPINGS: dict[str, type[BaseModel]] = {
+    "A rule of a `mapping`, by column: `t_exptime = { ... }`": ColumnRule,
+    "`skylane-mapping.toml`, and any `mapping_file`": MappingDocument,
+}
+
+
+def _section(
+    heading: str, model: type[BaseModel], fields: list[tuple[str, FieldInfo]]
+) -> list[str]:
+    doc = " ".join((model.__doc__ or "").split())
+    lines = ["", f"## {heading}", "", doc, "", "| key | default | meaning |", "|---|---|---|"]
+    for name, field in fields:
+        text = " ".join((field.description or "").split()).replace("|", "\\|")
+        default = (_default(field) or "").replace("|", "\\|")
+        lines.append(f"| `{name}` | {f'`{default}`' if default else ''} | {text} |")
+    return lines
 
 
 _TABLE = re.compile(r"(<!-- parameters: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from obscore.assembly.rules import Rules, rules_for
 from obscore.mapping.document import BESIDE, preset, preset_names, preset_text, read_document
+from obscore.mapping.lookup import with_tables, with_tables_of_files
 from obscore.mapping.rules import FileRule, rules_of
 from skylane.settings import load_settings
 from vodal.errors import UsageError
@@ -33,7 +34,11 @@ def check(console: Console, site: Path, paths: Sequence[Path]) -> None:
     """Check mapping files, or what holds for each collection of a site, and tell what is set."""
     if paths:
         for path in paths:
-            document = read_document(path, beside=path.name == BESIDE)
+            is_beside = path.name == BESIDE
+            document = read_document(path, beside=is_beside)
+            place = f"{path}: "
+            with_tables(document.mapping, f"{place}mapping.", path.parent, inside=is_beside)
+            with_tables_of_files(document.files, f"{place}files.", path.parent, inside=is_beside)
             columns = set(rules_of(document.mapping)) | _columns(document.files)
             _tell(console, str(path), columns, len(document.files), len(document.bands))
         return

@@ -36,6 +36,11 @@ def test_presets_are_listed_shown_and_checked(run, tmp_path):
     copy.write_text("[mapping]\nt_exptim = 3", "utf-8")
     said = run("mapping", "check", copy, code=1)
     assert said == f"Error: {copy}: mapping.t_exptim: unknown key\n"
+    copy.write_text(
+        'files = [{pattern = "*", mapping.obs_id = {fact = "x", table_file = "t.csv"}}]'
+    )
+    said = run("mapping", "check", copy, code=1)
+    assert f"Error: {copy}: files.0.mapping.obs_id: {tmp_path / 't.csv'} cannot be read" in said
 
 
 def test_the_site_s_collections_are_checked(run, tmp_path):
