@@ -232,7 +232,7 @@ def create_app(
         **access.services,
     }
 
-    hook = _hook(site, settings, backend)
+    hook = _hook(site, settings, backend, storage)
     compression = settings.server.compression
     # Tables of FITS and Arrow are packed too. Images are not: what packs them well is FITS's own
     # tile compression, and clients read ranges of their bytes.
@@ -300,13 +300,18 @@ def create_app(
     )
 
 
-def _hook(site: SiteFolder, settings: SiteSettings, backend: Backend) -> list[Starlette]:
+def _hook(
+    site: SiteFolder, settings: SiteSettings, backend: Backend, storage: Storage
+) -> list[Starlette]:
     """Give the app that pipelines call, if there is a token for it."""
     if settings.obscore.ingest.hook_token is None:
         return []
     jobs = site.jobs(hook_job_settings(settings.jobs), settings.store)
     url = settings.server.public_url
-    return [create_hook_app(backend=backend, settings=settings.obscore, jobs=jobs, public_url=url)]
+    app = create_hook_app(
+        backend=backend, settings=settings.obscore, jobs=jobs, public_url=url, storage=storage
+    )
+    return [app]
 
 
 def create_app_from_environment() -> ASGIApp:

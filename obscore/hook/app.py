@@ -11,6 +11,7 @@ from obscore.hook.routes import hook_routes, render_error
 from obscore.hook.work import LandingJobs
 from obscore.settings import ObsCoreSettings
 from obscore.store.base import Backend
+from vodal.storage import LOCAL, Storage
 from vodal.uws.runner import Runner
 from vodal.uws.service import JobService
 from vodal.uws.settings import JobSettings
@@ -38,7 +39,12 @@ def hook_job_settings(settings: JobSettings) -> JobSettings:
 
 
 def create_hook_app(
-    *, backend: Backend, settings: ObsCoreSettings, jobs: Runner, public_url: str | None
+    *,
+    backend: Backend,
+    settings: ObsCoreSettings,
+    jobs: Runner,
+    public_url: str | None,
+    storage: Storage = LOCAL,
 ) -> Starlette:
     """Make the app that serves ``/ingest`` and what is below it, at its own paths.
 
@@ -53,10 +59,12 @@ def create_hook_app(
         stopped with the app.
     public_url
         Of the site, without a trailing slash; by default taken from requests.
+    storage
+        Reads files on servers.
     """
     token = settings.ingest.hook_token
     assert token is not None
-    work = LandingJobs(backend, settings)
+    work = LandingJobs(backend, settings, storage=storage)
     service = JobService(jobs, _SERVICE, work, default_duration_s=_DAY_S, max_duration_s=_DAY_S)
     routes = hook_routes(
         service, work, token.get_secret_value(), lambda request: site_url(request, public_url)

@@ -23,11 +23,12 @@ from obscore.assembly.rules import Rules, rules_for
 from obscore.hook.naming import NamedFile, named_file
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem
-from obscore.sources.choice import configured_folders
+from obscore.sources.choice import configured_trees
 from obscore.store.base import Backend, Store
 from vodal.errors import ServiceUnavailable, UsageError
 from vodal.params import Params
 from vodal.pool import WarmPool
+from vodal.storage import LOCAL, Storage
 from vodal.uws.loop import ServiceLoop
 from vodal.uws.results import StoppedError
 from vodal.uws.tasks import Task, Work
@@ -43,6 +44,8 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LOOK_S = 0.1
+_FAR_LOOK_S = 1.0
+"""Between looks at a file that is not whole, here and on a server."""
 _PAUSE_S = 1.0
 """Between tries to reach the store."""
 _TRIES = 3
@@ -59,11 +62,20 @@ class LandingJobs(Work):
         Of the catalogue.
     workers
         Processes that read headers.
+    storage
+        Reads files on servers.
     """
 
-    def __init__(self, backend: Backend, settings: ObsCoreSettings, workers: int = 1) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        settings: ObsCoreSettings,
+        workers: int = 1,
+        storage: Storage = LOCAL,
+    ) -> None:
         self._backend, self._settings, self._workers = backend, settings, workers
-        self._sources = configured_folders(settings)
+        self._storage = storage
+        self._sources = configured_trees(settings, storage)
         self._loop = ServiceLoop()
         self._pool: WarmPool | None = None
         self._turns = asyncio.Semaphore(workers)
@@ -195,7 +207,7 @@ class LandingJobs(Work):
         refusal = Refusal("unreadable", "there is no such file")
         seen = ""
         while True:
-            found = source.look(uri)
+            found = await asyncio.to_thread(source.look, uri)
             if isinstance(found, Problem):
                 return FileReport(
                     found.uri, "", source.collection, "refused", found.reason, found.message
@@ -211,14 +223,14 @@ class LandingJobs(Work):
                     return Read(source, found, Outcome(refusal=refusal))
                 return _refused(uri, source.collection, refusal.reason, refusal.message)
             else:
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_FAR_LOOK_S if source.is_remote else _LOOK_S)
 
     async def _outcome(self, candidate: Candidate) -> Outcome:
         assert self._pool is not None, "the service has started"
         async with self._turns:
             return await read_elsewhere(
                 self._pool, candidate, self._rules_of(candidate.collection),
-                self._settings.ingest.file_seconds,
+                self._settings.ingest.file_seconds, self._storage,
             )  # fmt: skip
 
 

@@ -17,7 +17,13 @@ from obscore.sources.table.source import TableSource
 from vodal.errors import UsageError
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["configured_folders", "configured_sources", "source_of", "with_folders"]
+__all__ = [
+    "configured_folders",
+    "configured_sources",
+    "configured_trees",
+    "source_of",
+    "with_folders",
+]
 
 _TABLES = (".ecsv", ".vot", ".votable", ".xml", ".parquet", ".pq")
 """Ends of names that are taken for tables of products."""
@@ -99,6 +105,16 @@ def configured_folders(settings: ObsCoreSettings) -> tuple[FolderSource, ...]:
     )
 
 
+def configured_trees(settings: ObsCoreSettings, storage: Storage = LOCAL) -> tuple[Source, ...]:
+    """Give the folders of all collections that have one, on disks and on servers."""
+    servers = [
+        _server(item.folder, storage, name, "")
+        for name, item in sorted(settings.collections.items())
+        if item.folder is not None and is_address(item.folder)
+    ]
+    return (*configured_folders(settings), *servers)
+
+
 def configured_sources(settings: ObsCoreSettings, storage: Storage = LOCAL) -> tuple[Source, ...]:
     """Give the sources of all collections that have one, by name.
 
@@ -107,11 +123,9 @@ def configured_sources(settings: ObsCoreSettings, storage: Storage = LOCAL) -> t
     SettingsError
         If a source of the site's own cannot be made; names its key.
     """
-    sources: list[Source] = list(configured_folders(settings))
+    sources: list[Source] = list(configured_trees(settings, storage))
     for name, item in settings.collections.items():
-        if item.folder is not None and is_address(item.folder):
-            sources.append(_server(item.folder, storage, name, ""))
-        elif item.manifest is not None:
+        if item.manifest is not None:
             sources.append(_manifest(item.manifest, storage, name))
         elif item.source is not None:
             sources.append(own_source(item.source, name, storage))

@@ -20,6 +20,8 @@ from obscore.hook.app import create_hook_app
 from obscore.settings import ObsCoreSettings
 from obscore.store.base import Backend
 from vodal.errors import ServiceUnavailable
+from vodal.storage import Storage, StorageSettings
+from vodal.testing.archive import serve_archive
 from vodal.testing.jobs import make_runner
 from vodal.testing.server import serve
 from vodal.testing.skies import make_wcs
@@ -250,3 +252,34 @@ def test_what_was_accepted_is_done_by_the_next_server(tmp_path, image, make_back
     store = backend.writer()
     assert len(store.known_files()) == 3
     store.close()
+
+
+def test_files_on_servers_are_named_by_their_addresses(tmp_path, make_backend, image):
+    backend = make_backend("sqlite", [])
+    (tmp_path / "www" / "deep" / "night 1").mkdir(parents=True)
+    (tmp_path / "www" / "deep" / "night 1" / "a.fits").write_bytes(image)
+    with serve_archive(tmp_path / "www") as archive:
+        storage = Storage(StorageSettings(http_hosts=(archive.host,), attempts=1))
+        settings = ObsCoreSettings.model_validate(
+            {
+                "collections": {"far": {"folder": f"{archive.url}/deep/"}},
+                "ingest": {"hook_token": TOKEN, "incomplete_seconds": 1.5},
+            }
+        )
+        app = create_hook_app(
+            backend=backend, settings=settings, jobs=make_runner(tmp_path, concurrency=2),
+            public_url=None, storage=storage,
+        )  # fmt: skip
+        there, absent = (f"{archive.url}/deep/night%201/{name}.fits" for name in "ab")
+        with serve(app) as server:
+            told = httpx.post(
+                f"{server.url}/ingest", json=[there, absent, f"{archive.url}/other/a.fits"],
+                params={"wait": 60}, headers=HEADERS, timeout=90,
+            ).json()  # fmt: skip
+        storage.close()
+    files = {one["file"]: one for one in told["files"]}
+    assert files[there]["dids"] == ["ivo://skylane.example/far?night%201/a.fits"]
+    assert files[absent]["reason"] == "unreadable"
+    assert [one["file"] for one in told["refused"]] == [f"{archive.url}/other/a.fits"]
+    row = backend.resolver().resolve(files[there]["dids"])
+    assert [product.uri for product in row.values()] == [there]
