@@ -4,6 +4,7 @@
 - `flow`          what a run does at once: walking, reading, writing
 - `readers`       the processes that read
 - `portion`       several files at a time, as they are given them
+- `ahead`         headers of files on servers, fetched side by side
 - `survey`        what of a source is new, beside the catalogue
 - `rules`         the settings that hold for a collection, and their digest
 - `renewal`       files that changed, taken in anew while the site is served

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeAlias
 
+from obscore.assembly.ahead import FAR_PORTION
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import Readers
 from obscore.assembly.rules import Rules
 from obscore.sources.base import Candidate
 from obscore.store.base import KnownFile
+from vodal.storage import is_local
 
 __all__ = ["Readable", "Taker", "flow"]
 
@@ -20,7 +22,7 @@ Readable: TypeAlias = tuple[Candidate, KnownFile | None]
 _Taken: TypeAlias = Sequence[tuple[Candidate, KnownFile | None, Outcome]]
 
 _PORTION = 16
-"""Files that are read at a time."""
+"""Files that are read at a time; of those on servers more."""
 
 
 class Taker(Protocol):
@@ -89,8 +91,12 @@ class _Flow:
                 part = await asyncio.to_thread(next, self._parts, None)
             if part is None:
                 break
-            for start in range(0, len(part), _PORTION):
-                await self._todo.put(part[start : start + _PORTION])
+            start = 0
+            while start < len(part):
+                is_far = not is_local(part[start][0].uri)
+                stop = start + (FAR_PORTION if is_far else _PORTION)
+                await self._todo.put(part[start:stop])
+                start = stop
         for _ in range(self._readers.at_once):
             await self._todo.put(None)
 

@@ -18,12 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from obscore.assembly.ahead import FAR_PORTION
 from obscore.assembly.delivery import Delivered, Delivery, Lost, Read
 from obscore.assembly.landing import INCOMPLETE, Expired, Landing
 from obscore.assembly.line import SKIPPED, worker_count
 from obscore.assembly.outbox import Outbox
 from obscore.assembly.outcome import Outcome
-from obscore.assembly.readers import read_elsewhere, reading_pool
+from obscore.assembly.readers import read_portion, reading_pool
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for
@@ -342,29 +343,48 @@ class LiveLine:
     # From files to rows
 
     async def _read(self, pool: WarmPool) -> None:
-        """Have files read, one after the other."""
+        """Have files read, one after the other, or some of a server at a time."""
         while True:
-            _, _, ready = await self._line.get()
-            if ready is None:
+            taken = await self._take()
+            if not taken:
                 return
             await self._outbox.room()
-            source, uri = ready.source, ready.uri
-            found = source.look(uri) if ready.found is None else ready.found
-            if not isinstance(found, Candidate):
-                self._landing.forget(uri)
-                self._release(source, uri)
-                if found is not None:
-                    self._offer(source, found, _LANDED)
-                continue
-            rules = self._rules_of(found.collection)
-            outcome = await read_elsewhere(
-                pool, found, rules, self._limits.file_seconds, self._storage
-            )
-            if outcome.refusal is not None and outcome.refusal.reason in INCOMPLETE:
-                self._landing.short(source, found, outcome.refusal)
-                self._release(source, uri)
-            else:
-                self._outbox.put(Read(source, found, outcome))
+            wanted = [(one, found) for one in taken if (found := self._look(one)) is not None]
+            portion = [(found, self._rules_of(found.collection)) for _, found in wanted]
+            outcomes = await read_portion(pool, portion, self._limits.file_seconds, self._storage)
+            for (one, found), outcome in zip(wanted, outcomes, strict=True):
+                if outcome.refusal is not None and outcome.refusal.reason in INCOMPLETE:
+                    self._landing.short(one.source, found, outcome.refusal)
+                    self._release(one.source, one.uri)
+                else:
+                    self._outbox.put(Read(one.source, found, outcome))
+
+    async def _take(self) -> list[_Ready]:
+        """Give the next file in line; if it is on a server, with others there; none at the end."""
+        taken: list[_Ready] = []
+        while not taken or (taken[0].found is not None and len(taken) < FAR_PORTION):
+            if taken and self._line.empty():
+                break
+            place = await self._line.get()
+            ready = place[2]
+            if ready is None or (taken and ready.found is None):
+                if taken:
+                    self._line.put_nowait(place)
+                break
+            taken.append(ready)
+        return taken
+
+    def _look(self, ready: _Ready) -> Candidate | None:
+        """Give a file as it is now, if it is there to be read."""
+        source, uri = ready.source, ready.uri
+        found = source.look(uri) if ready.found is None else ready.found
+        if isinstance(found, Candidate):
+            return found
+        self._landing.forget(uri)
+        self._release(source, uri)
+        if found is not None:
+            self._offer(source, found, _LANDED)
+        return None
 
     def _release(self, source: Source, uri: str) -> None:
         """Be done with a file, unless something happened to it meanwhile."""

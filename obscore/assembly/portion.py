@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from obscore.assembly.ahead import Ahead
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.read import read_file_within
 from obscore.assembly.rules import Rules
@@ -36,12 +37,15 @@ def read_some(portion: Portion, seconds: float, storage: Storage = LOCAL) -> lis
     storage
         Opens files that lie on servers.
     """
-    begin = time.monotonic()
     outcomes: list[Outcome] = []
-    for candidate, rules in portion:
-        outcomes.append(_packed(read_file_within(candidate, rules, seconds, storage)))
-        if time.monotonic() - begin > _SECONDS:
-            break
+    opened = [candidate.uri for candidate, rules in portion if rules.headers]
+    with Ahead(opened, storage, seconds) as ahead:
+        begin = time.monotonic()
+        for candidate, rules in portion:
+            outcome = read_file_within(candidate, rules, seconds, storage, ahead.scan)
+            outcomes.append(_packed(outcome))
+            if time.monotonic() - begin > _SECONDS and not ahead:
+                break
     return outcomes
 
 

@@ -16,6 +16,7 @@ from typing import Self
 from typing_extensions import override
 
 from obscore.assembly.access import access
+from obscore.assembly.ahead import Scan, scan
 from obscore.assembly.bands import band_table
 from obscore.assembly.check import check
 from obscore.assembly.context import Cards, Context, Values
@@ -38,13 +39,12 @@ from vodal.canonical import RegionFaultError, canonical, canonical_text
 from vodal.errors import DataError, NotFoundError, ServiceUnavailable, SkylaneError
 from vodal.fits.footprint import footprint
 from vodal.fits.index import FileIndex
-from vodal.fits.opening import open_pixels, open_scanned
+from vodal.fits.opening import open_pixels
 from vodal.fits.planes import PlaneGroup, group_planes
 from vodal.fits.quiet import quiet
-from vodal.fits.scan import scan_file
 from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
 from vodal.regions import Region, shape_text
-from vodal.storage import LOCAL, FileStat, RangeReader, Storage, is_local, local_path
+from vodal.storage import LOCAL, FileStat, RangeReader, Storage
 
 __all__ = ["STEPS", "read_file", "read_file_within"]
 
@@ -69,7 +69,11 @@ class _TimeUp(BaseException):
 
 
 def read_file_within(
-    candidate: Candidate, rules: Rules, seconds: float, storage: Storage = LOCAL
+    candidate: Candidate,
+    rules: Rules,
+    seconds: float,
+    storage: Storage = LOCAL,
+    scan: Scan = scan,
 ) -> Outcome:
     """Read a file as `read_file` does, for so many seconds at most.
 
@@ -83,7 +87,7 @@ def read_file_within(
     try:
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            return read_file(candidate, rules, storage)
+            return read_file(candidate, rules, storage, scan=scan)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
     except _TimeUp:
@@ -98,6 +102,8 @@ def read_file(
     rules: Rules,
     storage: Storage = LOCAL,
     traces: list[Trace] | None = None,
+    *,
+    scan: Scan = scan,
 ) -> Outcome:
     """Make a file's rows: of its headers, or of what its source tells, as the settings say.
 
@@ -113,13 +119,15 @@ def read_file(
         Opens it if it lies on a server.
     traces
         For an explanation: gets one for each product, those that are refused too.
+    scan
+        Indexes it.
     """
     if not rules.headers:
         return make_rows(candidate, rules, traces)
     try:
         # What a library would warn of is either in the notes or of no consequence here.
         with quiet():
-            return _read(candidate, rules, storage, traces)
+            return _read(candidate, rules, storage, traces, scan)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - one bad file must never stop a run
@@ -129,10 +137,14 @@ def read_file(
 
 
 def _read(
-    candidate: Candidate, rules: Rules, storage: Storage, traces: list[Trace] | None
+    candidate: Candidate,
+    rules: Rules,
+    storage: Storage,
+    traces: list[Trace] | None,
+    scan: Scan,
 ) -> Outcome:
     try:
-        index = _index(candidate.uri, storage)
+        index = scan(candidate.uri, storage)
     except (NotFoundError, ServiceUnavailable) as error:
         return Outcome(refusal=Refusal("unreadable", error.message))
     except DataError as error:
@@ -163,14 +175,6 @@ def _read(
     notes += _passed_over(index, groups)
     notes += (f"{group.label} left out: {refusal.message}" for group, refusal in refusals)
     return Outcome(_catalogued(candidate, rules, index, observations, notes))
-
-
-def _index(uri: str, storage: Storage) -> FileIndex:
-    if is_local(uri):
-        return scan_file(local_path(uri))
-    index, reader = open_scanned(uri, storage=storage)
-    reader.__exit__(None, None, None)
-    return index
 
 
 def _is_hips_tile(candidate: Candidate, index: FileIndex) -> bool:

@@ -194,9 +194,17 @@ def relative_of(uri: str, rules: Rules, digest: str) -> str | None:
     str or None
         None if the rules were others then.
     """
-    parts = unquote(urlsplit(uri).path).split("/")
+    parts = _parts(uri)
     ends = ("/".join(parts[first:]) for first in range(len(parts) - 1, -1, -1))
     return next((end for end in ends if rules.digest_for(end) == digest), None)
+
+
+def _parts(uri: str) -> list[str]:
+    """Give the parts of a file's path, below its host or bucket; keys of S3 are as they stand."""
+    if uri.startswith("s3:"):
+        return uri.partition("://")[2].split("/")
+    place = urlsplit(uri)
+    return [place.netloc, *unquote(place.path).split("/")[1:]]
 
 
 def _write(store: Store, known: KnownFile, candidate: Candidate, outcome: Outcome) -> str:
