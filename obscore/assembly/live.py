@@ -198,7 +198,8 @@ class LiveLine:
                 if below.under_uri.startswith(change.uri):
                     self._ask_survey(below)
             return
-        source = self._home(change.uri)
+        # What has gone from a list is not held by it any more.
+        source = self._home(change.uri) or (sources[0] if len(sources) == 1 else None)
         if source is None:
             return
         if change.kind == "gone":
@@ -290,7 +291,8 @@ class LiveLine:
         for uri, (due_s, lost) in list(self._gone.items()):
             if now_s >= due_s:
                 del self._gone[uri]
-                if lost.source.is_remote or not lost.source.exists(uri):
+                sure = lost.source.is_remote or uri.endswith("/")
+                if sure or lost.source.look(uri) is None:
                     self._outbox.put(lost)
 
     def _ask_survey(self, source: Source) -> None:

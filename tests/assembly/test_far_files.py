@@ -36,7 +36,7 @@ SETTINGS = ObsCoreSettings.model_validate({"ingest": LIMITS})
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory, write_image) -> bytes:
-    return write_image(tmp_path_factory.mktemp("image") / "a.fits").read_bytes()
+    return write_image(tmp_path_factory.mktemp("image") / "a.fits", shape=(40, 60)).read_bytes()
 
 
 @pytest.fixture
@@ -129,12 +129,13 @@ def test_a_listed_folder_is_followed_and_half_written_files_are_waited_for(
     try:
         running.until(lambda: ("added", "a.fits") in running.told())
         with (folder / "b.fits").open("wb") as file:
-            for start in range(0, 4000, 1000):
-                file.write(image[start : start + 1000])
+            most = len(image) - 2880 - 10  # the last pixels lie there
+            for start in range(0, most, most // 4 + 1):
+                file.write(image[start : min(start + most // 4 + 1, most)])
                 file.flush()
                 time.sleep(0.25)
                 assert ("added", "b.fits") not in running.told()
-            file.write(image[4000:])
+            file.write(image[most:])
         running.until(lambda: ("added", "b.fits") in running.told())
         (folder / "a.fits").unlink()
         running.until(lambda: ("removed", "a.fits") in running.told())
