@@ -17,7 +17,8 @@ import pytest
 from obscore.assembly.line import ingest
 from obscore.assembly.live import LiveLine
 from obscore.settings import ObsCoreSettings
-from obscore.sources import Source, configured_sources
+from obscore.sources import Source
+from obscore.sources.choice import configured_sources
 from obscore.sources.polling import PollingWatch
 from vodal.errors import SettingsError, UsageError
 
