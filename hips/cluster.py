@@ -7,7 +7,6 @@ itself; a task does the same whenever it is done.
 
 from __future__ import annotations
 
-import json
 import pickle
 import socket
 import time
@@ -23,7 +22,8 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 from typing_extensions import override
 
 from hips.crew import Crew
-from vodal.errors import ServiceUnavailable, UsageError
+from vodal.dask import connect
+from vodal.errors import ServiceUnavailable
 
 __all__ = ["ClusterCrew"]
 
@@ -121,7 +121,9 @@ class ClusterCrew(Crew):
     ) -> None:
         super().__init__(1)
         self._scheduler, self._workers_s = scheduler, workers_s
-        self._client = _connect(scheduler, connect_s)
+        self._client = connect(
+            scheduler, connect_s, name="skylane-hips", what="builds on a Dask cluster"
+        )
         self._pool_of_client = self._client.get_executor(pure=False)
         folder.mkdir(parents=True, exist_ok=True)
         mark = folder.resolve() / f".dask-{uuid.uuid4().hex}"
@@ -242,37 +244,3 @@ class ClusterCrew(Crew):
             f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); its scheduler and "
             "workers need the same Skylane and Dask as this command"
         )
-
-
-def _connect(scheduler: str, seconds: float) -> Any:
-    try:
-        import distributed  # noqa: PLC0415 - of an extra
-    except ImportError:
-        raise UsageError(
-            'builds on a Dask cluster need Dask; run: pip install "skylane[dask]"'
-        ) from None
-    connect: Any = distributed.Client
-    try:
-        return connect(
-            _address(scheduler), timeout=seconds, set_as_default=False, name="skylane-hips"
-        )
-    except (OSError, ValueError) as error:
-        raise ServiceUnavailable(
-            f"no Dask scheduler answers at {scheduler} ({' '.join(str(error).split())[:200]})"
-        ) from None
-
-
-def _address(scheduler: str) -> str:
-    host, _, port = scheduler.rpartition(":")
-    file = Path(scheduler)
-    if file.is_file():
-        try:
-            return str(json.loads(file.read_text("utf-8"))["address"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UsageError(f"{scheduler} is no scheduler file of Dask") from None
-    if "://" in scheduler or (host and port.isdecimal()):
-        return scheduler
-    raise UsageError(
-        f"'{scheduler}' is neither the address of a Dask scheduler (tcp://host:8786) "
-        "nor a scheduler file"
-    )

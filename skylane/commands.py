@@ -56,12 +56,15 @@ def ingest_folders(
     report_path: Path | None = None,
     watch: bool = False,
     poll_seconds: float | None = None,
+    scheduler: str | None = None,
 ) -> None:
     """Run the assembly line over sources and tell what it did; with ``watch`` keep it running."""
     if watch and dry_run:
         raise UsageError("--watch writes what lands; it cannot be had with --dry-run")
     if poll_seconds is not None and not watch:
         raise UsageError("--poll says how to watch; give --watch too")
+    if scheduler is not None and watch:
+        raise UsageError("--watch reads in processes of this machine; it takes no --scheduler")
     settings = load_settings(site_path)
     storage = Storage(settings.storage)
     sources = _sources(places, collection, settings.obscore, storage)
@@ -86,6 +89,7 @@ def ingest_folders(
                     summary = ingest(
                         source, store, catalogue, workers=workers, dry_run=dry_run,
                         prune=prune, report=report, progress=progress, storage=storage,
+                        scheduler=scheduler,
                     )  # fmt: skip
                 for line in summary.lines():
                     console.print(f"  {line}")

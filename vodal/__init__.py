@@ -23,6 +23,7 @@ In the order data flows:
 - `vosi`      capabilities, availability, tableset
 - `parent`    processes that do not outlive who started them
 - `pool`      warm worker processes
+- `dask`      the connection to the scheduler of a Dask cluster
 - `uws`       asynchronous jobs in a queue that server processes share
 - `diskcache` what can be made again, kept on disk up to a size
 - `web`       what every Starlette app of the suite does alike

@@ -11,6 +11,7 @@ arcs of circles (`vodal.outlines`): where no two arcs cross, one point of each p
 from __future__ import annotations
 
 import math
+from functools import lru_cache, partial
 from itertools import pairwise
 
 from vodal.errors import UsageError
@@ -303,16 +304,27 @@ def bounding_cap(shape: Shape) -> tuple[Vector, float]:
             return vector(ra, dec), 0.0
         case Circle(ra, dec, radius):
             return vector(ra, dec), radius
-        case Polygon(vertices):
-            corners = [vector(ra, dec) for ra, dec in vertices]
-            centre = mean(corners)
-            if all(dot(centre, corner) > 0.1 for corner in corners):
-                # Within a hemisphere about the centre no side is farther than its ends.
-                reach = max(angle(centre, corner) for corner in corners)
-                return centre, math.degrees(reach + TOLERANCE)
-            return _farthest(shape)
+        case Polygon():
+            return _polygon_cap(shape)
         case Range():
             return _farthest(shape)
+
+
+@lru_cache(maxsize=256)
+def _polygon_cap(polygon: Polygon) -> tuple[Vector, float]:
+    corners = [vector(ra, dec) for ra, dec in polygon.vertices]
+    centre = mean(corners)
+    if all(dot(centre, corner) > 0.1 for corner in corners):
+        # Within a hemisphere about the centre no side is farther than its ends.
+        reach = angle(centre, max(corners, key=partial(_separation2, centre)))
+        return centre, math.degrees(reach + TOLERANCE)
+    return _farthest(polygon)
+
+
+def _separation2(a: Vector, b: Vector) -> float:
+    """Give the square of the distance of two vectors, which grows with their angle."""
+    x, y, z = a[0] - b[0], a[1] - b[1], a[2] - b[2]
+    return x * x + y * y + z * z
 
 
 def _farthest(region: Polygon | Range) -> tuple[Vector, float]:
@@ -336,6 +348,10 @@ def cap_box(xyz: Vector, radius_deg: float) -> tuple[float, float, float, float,
     The box is 1e-7 wider than the cap on all sides.
     """
     radius = math.radians(radius_deg)
+    if radius == 0.0:
+        # acos loses digits near the axes, up to 2e-8, and so does cos of it.
+        x, y, z = unit(xyz)
+        return (x - 1e-7, x + 1e-7, y - 1e-7, y + 1e-7, z - 1e-7, z + 1e-7)
     bounds = []
     for component in unit(xyz):
         angle = math.acos(max(-1.0, min(1.0, component)))

@@ -22,17 +22,18 @@ from dataclasses import replace
 from itertools import chain, islice
 
 from obscore.assembly.batch import Batch
+from obscore.assembly.cluster import ClusterReaders
 from obscore.assembly.flow import Readable, flow
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.read import read_file
-from obscore.assembly.readers import PoolReaders
+from obscore.assembly.readers import PoolReaders, Readers
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for
 from obscore.assembly.survey import Met, Survey, vanished_message
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
-from vodal.storage import LOCAL, Storage
+from vodal.storage import LOCAL, Storage, is_local, local_path
 
 __all__ = ["OURS", "SKIPPED", "Progress", "ingest", "worker_count"]
 
@@ -61,6 +62,7 @@ def ingest(
     progress: Progress | None = None,
     report: Reporter | None = None,
     storage: Storage = LOCAL,
+    scheduler: str | None = None,
 ) -> Summary:
     """Bring the catalogue to what a source holds.
 
@@ -86,31 +88,37 @@ def ingest(
         Told of each file.
     storage
         Opens files on servers.
+    scheduler
+        Of a Dask cluster whose workers read headers (`obscore.assembly.cluster`), in the place of
+        processes of this machine.
 
     Raises
     ------
     UsageError
-        If the source is not there.
+        If the source is not there, or Dask is not.
     ArchiveError, ServiceUnavailable
-        If the store cannot be written; what was written before stays.
+        If the store cannot be written, or the cluster fails; what was written before stays.
     """
     run = _Run(source, store, settings, dry_run=dry_run, progress=progress, report=report)
     started = time.monotonic()
     parts = run.parts()
     # No process is started for nothing.
     first = next(parts, [])
-    count = min(worker_count(workers, settings), len(first))
-    if not run.rules(source.collection).headers:
-        count = 0  # nothing is read
+    limits, count = settings.ingest, worker_count(workers, settings)
+    is_read = bool(first) and run.rules(source.collection).headers
+    readers: Readers | None = None
+    if is_read and scheduler is not None:
+        folder = local_path(source.under_uri) if is_local(source.under_uri) else None
+        readers = ClusterReaders(scheduler, limits, folder, storage, workers=count)
+    elif is_read and count:
+        readers = PoolReaders(min(count, len(first)), limits, storage)
     parts = chain([first], parts)
-    if count == 0:
-        for part in parts:
-            for candidate, known in part:
-                rules = run.rules(candidate.collection)
-                run.take(candidate, known, read_file(candidate, rules, storage))
+    if readers is not None:
+        asyncio.run(flow(run, parts, readers, limits.batch_seconds))
     else:
-        readers = PoolReaders(count, settings.ingest, storage)
-        asyncio.run(flow(run, parts, readers, settings.ingest.batch_seconds))
+        for candidate, known in chain.from_iterable(parts):
+            outcome = read_file(candidate, run.rules(candidate.collection), storage)
+            run.take(candidate, known, outcome)
     run.finish(prune=prune)
     return replace(run.summary, seconds=time.monotonic() - started)
 

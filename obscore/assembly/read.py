@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 from typing_extensions import override
@@ -46,7 +45,7 @@ from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
 from vodal.regions import Region, shape_text
 from vodal.storage import LOCAL, FileStat, RangeReader, Storage
 
-__all__ = ["STEPS", "read_file", "read_file_within"]
+__all__ = ["STEPS", "read_file"]
 
 Step = Callable[[Context], Values]
 
@@ -62,39 +61,6 @@ STEPS: tuple[Step, ...] = (
 """Each gives the columns it knows; the mapping of the settings goes over all of them."""
 
 _log = logging.getLogger(__name__)
-
-
-class _TimeUp(BaseException):
-    """The time for a file is over; no handler of faults shall take it for one."""
-
-
-def read_file_within(
-    candidate: Candidate,
-    rules: Rules,
-    seconds: float,
-    storage: Storage = LOCAL,
-    scan: Scan = scan,
-) -> Outcome:
-    """Read a file as `read_file` does, for so many seconds at most.
-
-    For the main thread of a reading process: it uses the process's alarm clock.
-    """
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        raise _TimeUp
-
-    before = signal.signal(signal.SIGALRM, ring)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            return read_file(candidate, rules, storage, scan=scan)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-    except _TimeUp:
-        message = f"reading the headers took longer than {seconds:g} s"
-        return Outcome(refusal=Refusal("timeout", message))
-    finally:
-        signal.signal(signal.SIGALRM, before)
 
 
 def read_file(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, Self
 
 from typing_extensions import override
 
 from obscore.assembly.outcome import Outcome
-from obscore.assembly.portion import Portion, read_some
+from obscore.assembly.portion import Portion, read_some, timeout
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.rules import Rules
 from obscore.settings import IngestSettings
@@ -17,7 +18,7 @@ from vodal.errors import DeadlineError, ServiceUnavailable, SkylaneError, TooLar
 from vodal.pool import WarmPool
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["PoolReaders", "Readers", "read_elsewhere", "read_portion", "reading_pool"]
+__all__ = ["PoolReaders", "Readers", "in_parts", "read_elsewhere", "read_portion", "reading_pool"]
 
 _GRACE_S = 60.0
 """A process that does not end by itself when a file's time is over is killed after so much more;
@@ -116,23 +117,47 @@ async def read_portion(
     storage
         Opens files that lie on servers.
     """
+
+    async def ask(part: Portion) -> list[Outcome] | Refusal:
+        try:
+            return await pool.run(read_some, part, seconds, storage, retry=False)
+        except SkylaneError as error:
+            return _refusal(error, seconds)
+
+    return await in_parts(portion, ask)
+
+
+async def in_parts(
+    portion: Portion, ask: Callable[[Portion], Awaitable[list[Outcome] | Refusal]]
+) -> list[Outcome]:
+    """Have files read together, and one by one from where anything befalls that.
+
+    Parameters
+    ----------
+    portion
+        What to read.
+    ask
+        Has the first of some files read; gives a refusal if that came to nothing, which is that of
+        the file if it was alone.
+    """
     outcomes: list[Outcome] = []
     together = len(portion)
     while len(outcomes) < len(portion):
         part = portion[len(outcomes) : len(outcomes) + together]
-        try:
-            outcomes += await pool.run(read_some, part, seconds, storage, retry=False)
-        except SkylaneError as error:
-            if len(part) == 1:
-                outcomes.append(Outcome(refusal=_refusal(error, seconds)))
-            together = 1
+        found = await ask(part)
+        if not isinstance(found, Refusal):
+            outcomes += found
+            continue
+        if len(part) == 1:
+            outcomes.append(Outcome(refusal=found))
+        together = 1
     return outcomes
 
 
 def _refusal(error: SkylaneError, seconds: float) -> Refusal:
     match error:
         case DeadlineError():
-            return Refusal("timeout", f"reading the headers took longer than {seconds:g} s")
+            return timeout(seconds)
         case TooLargeError():
             return Refusal("memory", "reading the headers needed too much memory")
         case ServiceUnavailable():

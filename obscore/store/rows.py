@@ -74,7 +74,10 @@ def clean_text(value: object) -> str:
 
     PostgreSQL also refuses the character of code 0, which no FITS header may have.
     """
-    return str(value).encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
+    text = str(value)
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return text.replace("\0", "?") if "\0" in text else text
 
 
 def file_values(file: CataloguedFile, file_id: int) -> dict[str, Any]:
@@ -139,6 +142,7 @@ def row_values(
         if (
             item.indexed
             and isinstance(value, str)
+            and len(value) > _LONGEST_KEY_BYTES // 4
             and len(value.encode("utf-8")) > _LONGEST_KEY_BYTES
         ):
             raise UsageError(

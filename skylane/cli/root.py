@@ -53,6 +53,12 @@ def init(site: Path) -> None:
 @click.argument("sources", nargs=-1, type=Place(), metavar="[PLACE]...")
 @click.option("--collection", help="Name of the collection.  [default: the folder's name]")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that read headers.")
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS|local",
+    help="Have the Dask cluster of this scheduler read headers (tcp://host:8786, or its scheduler"
+    " file), or one that is made here.",
+)
 @click.option("--dry-run", is_flag=True, help="Read and check everything, write nothing.")
 @click.option(
     "--explain",
@@ -83,6 +89,7 @@ def ingest(
     sources: tuple[Path | str, ...],
     collection: str | None,
     workers: int | None,
+    scheduler: str | None,
     dry_run: bool,
     explain: bool,
     format_name: str | None,
@@ -118,7 +125,7 @@ def ingest(
     commands.ingest_folders(
         console, site, sources, collection,
         workers=workers, dry_run=dry_run, prune=prune, report_path=report,
-        watch=watch, poll_seconds=poll,
+        watch=watch, poll_seconds=poll, scheduler=scheduler,
     )  # fmt: skip
 
 
