@@ -1,66 +1,96 @@
-"""How fast the assembly line reads headers, beside astropy's own reading of the same files.
+"""How fast files are catalogued: their headers beside astropy, whole runs, runs beside queries.
 
-    python bench/ingest.py FOLDER [--workers 2]
+    python bench/ingest.py FOLDER [--only headers,runs,beside,writing] [--images FOLDER]
+                           [--small 10000] [--compressed 1000] [--workers N]
+                           [--scheduler ADDRESS|local] [--store sqlite|postgres] [--clients 16]
 
-Prints files a second and the peak memory of the whole run, then what `fits.open` and `WCS` of every
-image need for the same files in one process, headers only.
+FOLDER keeps the files that are made, and a site. ``headers`` compares with astropy on the same
+files, also on those of ``--images``; ``runs`` catalogues them in an empty store, then again;
+``beside`` does so while clients query; ``writing`` measures the store alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import os
 import resource
-import tempfile
+import shutil
 import time
-import warnings
 from pathlib import Path
 
-from astropy.io import fits
-from astropy.wcs import WCS
+from headers import compare, make_compressed, make_small
+from landing import querying
+from server import database, serve
+from writing import compare_writing
 
 from obscore.assembly.line import ingest
 from obscore.settings import ObsCoreSettings
 from obscore.sources.choice import source_of
-from obscore.store.sqlite.store import SqliteStore
+from skylane.settings import load_settings
+from skylane.site import SiteFolder
 
 
-def _ours(folder: Path, workers: int) -> None:
+def runs(
+    site: Path, folder: Path, names: tuple[str, ...], workers: int | None, scheduler: str | None
+) -> None:
+    """Catalogue a folder, once for each name."""
     settings = ObsCoreSettings()
-    with tempfile.TemporaryDirectory() as scratch:
-        store = SqliteStore(Path(scratch) / "skylane.db")
-        for name in ("first run", "second run"):
-            begin = time.perf_counter()
-            summary = ingest(source_of(folder, settings), store, settings, workers=workers)
-            seconds = time.perf_counter() - begin
-            print(f"ours, {name}: {seconds:.2f} s, {summary.files / seconds:.0f} files/s; "
-                  f"{dict(summary.statuses)}, {summary.products} products")  # fmt: skip
-        store.close()
-    for who, kind in (
-        ("main process", resource.RUSAGE_SELF),
-        ("a reader", resource.RUSAGE_CHILDREN),
-    ):
-        print(f"peak memory of {who}: {resource.getrusage(kind).ru_maxrss / 1024:.0f} MB")
+    store = SiteFolder(site).prepare(load_settings(site).store).writer()
+    for name in names:
+        begin, used = time.perf_counter(), time.process_time()
+        summary = ingest(
+            source_of(folder, settings), store, settings, workers=workers, scheduler=scheduler
+        )
+        seconds, own = time.perf_counter() - begin, time.process_time() - used
+        load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+        print(f"  {folder.name}, {name} run: {seconds:.1f} s, {summary.files / seconds:.0f} files/s; "
+              f" this process {1e3 * own / summary.files:.2f} ms a file; {dict(summary.statuses)},"
+              f" load {load}", flush=True)  # fmt: skip
+    store.close()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"  peak memory of this process {peak:.0f} MB")
 
 
-def _astropy(folder: Path) -> None:
-    warnings.simplefilter("ignore")
-    files = [path for path in sorted(folder.rglob("*.fits*")) if path.is_file()]
-    begin = time.perf_counter()
-    for path in files:
-        with contextlib.suppress(Exception), fits.open(path, memmap=True) as hdus:
-            for hdu in hdus:
-                if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
-                    with contextlib.suppress(Exception):
-                        WCS(hdu.header, hdus).calc_footprint()
-    seconds = time.perf_counter() - begin
-    print(f"astropy, one process: {seconds:.2f} s, {len(files) / seconds:.0f} files/s")
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", default="headers,runs,beside,writing")
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--small", type=int, default=10_000)
+    parser.add_argument("--compressed", type=int, default=1_000)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--scheduler")
+    parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--clients", type=int, default=16)
+    options = parser.parse_args()
+    only = set(options.only.split(","))
+    folders: list[Path] = []
+    if only & {"headers", "runs", "beside"}:
+        folders += [make_small(options.folder, options.small)] if options.small else []
+        if options.compressed:
+            folders.append(make_compressed(options.folder, options.compressed))
+    if "headers" in only:
+        for folder in (*folders, *([options.images] if options.images else [])):
+            compare(folder, 1_000)
+    if "writing" in only:
+        compare_writing(options.store, options.rows)
+    site = options.folder / "site"
+    for beside in (False, True):
+        if ("beside" if beside else "runs") not in only:
+            continue
+        shutil.rmtree(site, ignore_errors=True)
+        print(f"{options.store}, {options.clients if beside else 0} clients beside", flush=True)
+        with database(site, options.store):
+            if not beside:
+                for folder in folders:
+                    runs(site, folder, ("first", "second"), options.workers, options.scheduler)
+                continue
+            with serve(site, 1) as url, querying(url, options.clients):
+                for folder in folders:
+                    runs(site, folder, ("only",), options.workers, options.scheduler)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args()
-    _ours(options.folder, options.workers)
-    _astropy(options.folder)
+    main()

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, Update, bindparam, func, select, update
 
+from obscore.columns import ObsCoreColumn
 from obscore.observation import CataloguedFile, Observation, Value
 from obscore.store.schema import STORED_COLUMNS
 from vodal.errors import UsageError
@@ -41,6 +42,12 @@ _LONGEST_KEY_BYTES = 2600
 
 
 _ROW_NAMES = tuple(item.name for item in STORED_COLUMNS)
+_KINDS = {"double": float, "char": str}
+_ROW_COLUMNS = tuple(
+    (item.name, _KINDS.get(item.column.datatype, int), item.nullable or item.by_store, item)
+    for item in STORED_COLUMNS
+)
+"""With the type of values that need no conversion, and whether there may be none."""
 
 
 def check_distinct(files: Sequence[CataloguedFile]) -> None:
@@ -130,27 +137,49 @@ def row_values(
         if observation.region is None
         else shape_to_bytes(observation.region),
     }
-    for item in STORED_COLUMNS:
-        try:
-            value = _coerced(observation.row.get(item.name), item.column.datatype)
-        except (ValueError, OverflowError):
-            raise UsageError(
-                f"{item.name} of a product of {file.uri} is no {item.column.datatype}"
-            ) from None
-        if value is None and not (item.nullable or item.by_store):
-            raise UsageError(f"{item.name} is missing for a product of {file.uri}")
-        if (
-            item.indexed
-            and isinstance(value, str)
-            and len(value) > _LONGEST_KEY_BYTES // 4
-            and len(value.encode("utf-8")) > _LONGEST_KEY_BYTES
-        ):
-            raise UsageError(
-                f"{item.name} of a product of {file.uri} is longer than {_LONGEST_KEY_BYTES}"
-                " bytes, more than an index takes"
-            )
-        values[item.name] = value
+    given = observation.row.get
+    for name, kind, optional, item in _ROW_COLUMNS:
+        value = given(name)
+        if not (_is_sound(value, kind) or (value is None and optional)):
+            value = _checked(value, item, file)
+        values[name] = value
     return values
+
+
+def _is_sound(value: Value, kind: type) -> bool:
+    """Tell quickly, for most values, that one can be written as it is."""
+    if kind is float:
+        return type(value) is float and value == value  # noqa: PLR0124 - NaN is none
+    return (
+        type(value) is str is kind
+        and len(value) <= _LONGEST_KEY_BYTES
+        and value.isascii()
+        and "\0" not in value
+    )
+
+
+def _checked(value: Value, item: ObsCoreColumn, file: CataloguedFile) -> Value:
+    """Give a value as its column takes it.
+
+    Raises
+    ------
+    UsageError
+        If it takes it in no way.
+    """
+    try:
+        value = _coerced(value, item.column.datatype)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{item.name} of a product of {file.uri} is no {item.column.datatype}"
+        ) from None
+    if value is None and not (item.nullable or item.by_store):
+        raise UsageError(f"{item.name} is missing for a product of {file.uri}")
+    if item.indexed and isinstance(value, str) and len(value.encode("utf-8")) > _LONGEST_KEY_BYTES:
+        raise UsageError(
+            f"{item.name} of a product of {file.uri} is longer than {_LONGEST_KEY_BYTES}"
+            " bytes, more than an index takes"
+        )
+    return value
 
 
 def _coerced(value: Value, datatype: str) -> Value:

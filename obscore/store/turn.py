@@ -112,8 +112,10 @@ class Turn:
         others in another version, though the row is the same.
         """
         former = self._former.get(row["obs_publisher_did"])
+        if former is None:
+            return self._stamp
         content = (file.version, *(row[name] for name in _CONTENT))
-        return former[0] if former is not None and former[1] == content else self._stamp
+        return former[0] if former[1] == content else self._stamp
 
 
 def _admitted(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -372,8 +373,8 @@ def _copy(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]
         connection.cursor() as cursor,
         cursor.copy(f'COPY "{table.name}" ({quoted}) FROM STDIN') as copy,
     ):
-        for row in rows:
-            copy.write_row([row[name] for name in names])
+        for row in map(itemgetter(*names), rows):
+            copy.write_row(row)
 
 
 def _count(

@@ -52,6 +52,9 @@ def _prepare(connection: apsw.Connection, path: Path) -> None:
     # With WAL, NORMAL loses at most the last transactions on power failure, never consistency.
     connection.pragma("synchronous", "NORMAL")
     connection.pragma("foreign_keys", True)
+    # Each page is brought to its place, and the disk waited for, once for so many that changed: the
+    # spatial index and others in no order change the same ones again and again.
+    connection.pragma("wal_autocheckpoint", 10_000)
     connection.pragma("journal_size_limit", 64 << 20)
     connection.pragma("cache_size", -64_000)
     if current and not stale_tap_schema(connection):
