@@ -16,6 +16,7 @@ import os
 import resource
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from headers import compare, make_compressed, make_small
@@ -43,7 +44,8 @@ def runs(
         )
         seconds, own = time.perf_counter() - begin, time.process_time() - used
         load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
-        print(f"  {folder.name}, {name} run: {seconds:.1f} s, {summary.files / seconds:.0f} files/s; "
+        rate = summary.files / seconds
+        print(f"  {folder.name}, {name} run: {seconds:.1f} s, {rate:.0f} files/s;"
               f" this process {1e3 * own / summary.files:.2f} ms a file; {dict(summary.statuses)},"
               f" load {load}", flush=True)  # fmt: skip
     store.close()
@@ -51,8 +53,8 @@ def runs(
     print(f"  peak memory of this process {peak:.0f} MB")
 
 
-def main() -> None:
-    """Run it."""
+def _options() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="headers,runs,beside,writing")
@@ -64,7 +66,12 @@ def main() -> None:
     parser.add_argument("--scheduler")
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--clients", type=int, default=16)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run it."""
+    options = _options()
     only = set(options.only.split(","))
     folders: list[Path] = []
     if only & {"headers", "runs", "beside"}:
@@ -76,20 +83,23 @@ def main() -> None:
             compare(folder, 1_000)
     if "writing" in only:
         compare_writing(options.store, options.rows)
+    for kind in ("runs", "beside"):
+        if kind in only:
+            catalogue(options, folders, beside=kind == "beside")
+
+
+def catalogue(options: argparse.Namespace, folders: list[Path], *, beside: bool) -> None:
+    """Catalogue folders in an empty store, alone or while clients query."""
     site = options.folder / "site"
-    for beside in (False, True):
-        if ("beside" if beside else "runs") not in only:
-            continue
-        shutil.rmtree(site, ignore_errors=True)
-        print(f"{options.store}, {options.clients if beside else 0} clients beside", flush=True)
-        with database(site, options.store):
-            if not beside:
-                for folder in folders:
-                    runs(site, folder, ("first", "second"), options.workers, options.scheduler)
-                continue
-            with serve(site, 1) as url, querying(url, options.clients):
-                for folder in folders:
-                    runs(site, folder, ("only",), options.workers, options.scheduler)
+    shutil.rmtree(site, ignore_errors=True)
+    print(f"{options.store}, {options.clients if beside else 0} clients beside", flush=True)
+    with database(site, options.store), ExitStack() as queries:
+        if beside:
+            url = queries.enter_context(serve(site, 1))
+            queries.enter_context(querying(url, options.clients))
+        names = ("only",) if beside else ("first", "second")
+        for folder in folders:
+            runs(site, folder, names, options.workers, options.scheduler)
 
 
 if __name__ == "__main__":
