@@ -57,4 +57,6 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         except SkylaneError as error:
             raise click.ClickException(str(error)) from None
 
+    # Click's mark of a paragraph whose lines are kept, which raw docstrings spell out.
+    wrapped.__doc__ = (function.__doc__ or "").replace("\\b\n", "\b\n")
     return wrapped

@@ -9,12 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import httpx
 import numpy as np
 import pytest
 from astropy.io import fits
+from click.testing import CliRunner
 
+from skylane.cli import main
 from skylane.commands import _listen
 from vodal.testing.archive import serve_archive
 from vodal.testing.skies import make_survey
@@ -273,3 +277,22 @@ def test_a_taken_port_is_told(tmp_path, cli):
     assert done.returncode == 1
     assert f"127.0.0.1:{port}" in done.stderr
     assert "--port" in done.stderr
+
+
+def commands_of(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, one in group.commands.items():
+        yield (*path, name)
+        if isinstance(one, click.Group):
+            yield from commands_of(one, (*path, name))
+
+
+def test_the_help_of_each_command_is_text_alone_and_keeps_the_lines_of_examples():
+    names = list(commands_of(main))
+    assert ("hips", "build") in names
+    for path in names:
+        told = CliRunner().invoke(main, [*path, "--help"])
+        assert told.exit_code == 0, path
+        assert "\\b" not in told.output, path
+        assert all(one.isprintable() for one in told.output.splitlines()), path
+    told = CliRunner().invoke(main, ["ingest", "--help"]).output
+    assert "\n            skylane ingest --dry-run --explain" in told
