@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validat
 from obscore.mapping.band import Bands
 from obscore.mapping.document import Presets
 from obscore.mapping.rules import ColumnMapping, FileRule
+from obscore.sources.butler.settings import ButlerSettings
 from obscore.sources.table.settings import TableSettings
 from vodal.access.rules import AccessRule
 from vodal.settings import Settings
@@ -43,6 +44,8 @@ class CollectionSettings(Settings):
     """What there is to catalogue by a class of the site's own, instead of a folder."""
     table: TableSettings | None = None
     """A table whose rows tell of its files, instead of a folder: ``table = "products.csv"``."""
+    butler: ButlerSettings | None = None
+    """Datasets of an LSST Butler instead of a folder."""
     headers: bool | None = None
     """Whether rows are made of the files' headers. With ``false`` they are made of what the source
     tells alone, by ``mapping``, and a file is opened when it is first cut or shown. By default
@@ -66,7 +69,11 @@ class CollectionSettings(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [name for name in ("folder", "manifest", "source", "table") if getattr(self, name)]
+        given = [
+            name
+            for name in ("folder", "manifest", "source", "table", "butler")
+            if getattr(self, name)
+        ]
         if len(given) > 1:
             raise ValueError(f"a collection has one of {' and '.join(given)}, not both")
         return self
@@ -74,7 +81,8 @@ class CollectionSettings(Settings):
     @property
     def reads_headers(self) -> bool:
         """Whether rows are made of headers, whether or not that was said."""
-        return self.table is None if self.headers is None else self.headers
+        told = self.table is not None or self.butler is not None
+        return not told if self.headers is None else self.headers
 
 
 def _check_token(token: SecretStr | None) -> SecretStr | None:

@@ -85,6 +85,8 @@ def ingest_folders(
     try:
         with json_lines(report_path) as report:
             for source in sources:
+                for note in source.notes:
+                    console.print(f"  note: {source.collection}: {note}", style="yellow")
                 with step(console, f"Ingesting {source.collection}") as progress:
                     summary = ingest(
                         source, store, catalogue, workers=workers, dry_run=dry_run,
@@ -106,6 +108,11 @@ def _sources(
 ) -> Sequence[Source]:
     """Give what to catalogue: the places named, else the sources of the settings."""
     if not places:
+        if collection is not None:
+            own = settings.collections.get(collection)
+            if own is None:
+                raise UsageError(f"skylane.toml has no collection '{collection}'")
+            settings = settings.model_copy(update={"collections": {collection: own}})
         sources = configured_sources(settings, storage)
         if not sources:
             raise UsageError(

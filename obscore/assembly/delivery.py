@@ -9,7 +9,7 @@ from obscore.assembly.batch import Batch
 from obscore.assembly.line import OURS
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
-from obscore.assembly.survey import vanished_message
+from obscore.assembly.survey import is_of, vanished_message
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
 from vodal.storage import is_local, local_path
@@ -138,7 +138,11 @@ class Delivery:
         for item in lost:
             if item.uri.endswith("/"):
                 found |= self._store.known_files(item.uri)
-        return {uri: file for uri, file in sorted(found.items()) if not self._is_there(source, uri)}
+        return {
+            uri: file
+            for uri, file in sorted(found.items())
+            if is_of(source, file) and not self._is_there(source, uri)
+        }
 
     def _is_there(self, source: Source, uri: str) -> bool:
         """Tell whether the source has a file, after all; of servers the last walk has told."""

@@ -198,8 +198,11 @@ class LiveLine:
                 if below.under_uri.startswith(change.uri):
                     self._ask_survey(below)
             return
-        # What has gone from a list is not held by it any more.
-        source = self._home(change.uri) or (sources[0] if len(sources) == 1 else None)
+        # Of one whose files lie anywhere only its own watch tells, and what has gone from a list is
+        # not held by it any more.
+        scattered = next((one for one in sources if one.is_scattered), None)
+        alone = sources[0] if len(sources) == 1 else None
+        source = scattered or self._home(change.uri) or alone
         if source is None:
             return
         if change.kind == "gone":
@@ -322,7 +325,8 @@ class LiveLine:
         self._away.discard(source)
         for number, item in enumerate(found):
             if isinstance(item, Problem) or (
-                self._home(item.uri) is source and self._landing.resume(source, item) is not None
+                (source.is_scattered or self._home(item.uri) is source)
+                and self._landing.resume(source, item) is not None
             ):
                 self._offer(source, item, _FOUND)
             if number % 1000 == 0:

@@ -36,8 +36,8 @@ def rules_by_name(facts: Facts) -> dict[str, ColumnRule]:
 def apply_mapping(context: Subject, mapping: Mapping[str, PlacedRule]) -> dict[str, Value]:
     """Give the columns that rules set for this product.
 
-    Facts that are named as a column are its value, where no rule gives another. A value that does
-    not fit its column is left out, with a note.
+    Facts that are named as a column are its value, where no rule gives another or the rule finds
+    nothing. A value that does not fit its column is left out, with a note.
 
     Parameters
     ----------
@@ -50,15 +50,12 @@ def apply_mapping(context: Subject, mapping: Mapping[str, PlacedRule]) -> dict[s
     by_name = {
         name: PlacedRule(rule, _BY_SOURCE) for name, rule in rules_by_name(context.facts).items()
     }
-    for name, placed in {**by_name, **mapping}.items():
-        if context.trace is None:
-            found = _apply(context, name, placed.rule)
-        else:
-            context.trace.places[name] = placed.place
-            with context.trace.of(name, phase="rule"):
-                found = _apply(context, name, placed.rule)
-        if found is not None:
-            row[name] = found
+    for name in {**by_name, **mapping}:
+        for placed in (mapping.get(name), by_name.get(name)):
+            found = None if placed is None else _traced(context, name, placed)
+            if found is not None:
+                row[name] = found
+                break
     return row
 
 
@@ -68,6 +65,15 @@ def _apply(context: Subject, name: str, rule: ColumnRule) -> Value:
         context.used(how="the default")
         return _typed(name, rule.default)
     return found
+
+
+def _traced(context: Subject, name: str, placed: PlacedRule) -> Value:
+    """Apply a rule, and note where it stands if that is asked for."""
+    if context.trace is None:
+        return _apply(context, name, placed.rule)
+    context.trace.places[name] = placed.place
+    with context.trace.of(name, phase="rule"):
+        return _apply(context, name, placed.rule)
 
 
 def _find(context: Subject, name: str, rule: ColumnRule) -> object:

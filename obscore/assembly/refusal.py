@@ -16,6 +16,8 @@ REASONS: dict[str, str] = {
     "unreadable": "the file or folder cannot be opened",
     "bad-name": "the file's name is not UTF-8",
     "not-a-file": "a pipe, socket or device",
+    "no-file": "a Butler's datastore has no file of the dataset, or not just one that can be read",
+    "no-dataset-type": "a Butler does not know the dataset type",
     "no-image": "there is no image of two or more axes with pixels in it",
     "hips-tile": "the file is a tile of a HiPS, which is made from images and is none itself",
     "no-position": "no image has celestial coordinates",

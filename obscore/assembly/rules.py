@@ -102,6 +102,14 @@ class Rules:
         """The bands of all layers."""
         return tuple(layer.bands for layer in self.layers)
 
+    @property
+    def facts_taken(self) -> frozenset[str]:
+        """Names of the facts that rules of columns take, of any file."""
+        rules = [placed.rule for layer in self.layers for placed in layer.mapping.values()]
+        for layer in self.layers:
+            rules += (rule for one in layer.files for rule in rules_of(one.mapping).values())
+        return frozenset(name for rule in rules for name in rule.facts_taken)
+
     def skips(self, relative: str) -> bool:
         """Tell whether a file is to be left out."""
         said = (layer.skips(relative) for layer in self.layers)

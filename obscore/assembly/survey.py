@@ -18,7 +18,7 @@ from obscore.assembly.rules import Rules
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
 
-__all__ = ["Met", "Survey", "Verdict", "vanished_message"]
+__all__ = ["Met", "Survey", "Verdict", "is_of", "vanished_message"]
 
 Verdict = Literal["new", "unchanged", "skipped", "problem"]
 """``new`` files are to be read: they have no rows, or changed since, or their rules did."""
@@ -151,10 +151,11 @@ def _pages(source: Source, store: Store) -> Iterator[list[KnownFile]]:
     uri = ""
     while page := store.known_after(source.under_uri, uri, _KNOWN_PAGE):
         uri = page[-1].uri
-        yield [file for file in page if _is_of(source, file)]
+        yield [file for file in page if is_of(source, file)]
 
 
-def _is_of(source: Source, file: KnownFile) -> bool:
+def is_of(source: Source, file: KnownFile) -> bool:
+    """Tell whether a file of the catalogue is one that a source may give."""
     if source.is_scattered:
         return file.collection == source.collection
     return source.holds(file.uri)

@@ -164,6 +164,14 @@ class ColumnRule(Settings):
                 raise ValueError(f"match is no regular expression: {error}") from None
         return self
 
+    @property
+    def facts_taken(self) -> tuple[str, ...]:
+        """Names of the facts that it takes."""
+        text = f"{self.template or ''}{self.expr or ''}"
+        names = (name.partition(":") for name in _PLACEHOLDER.findall(text))
+        told = (name for kind, _, name in names if kind == "fact")
+        return (*(self.fact or ()), *told)
+
 
 def _check_template(template: str) -> None:
     if re.search(r"[{}]", _PLACEHOLDER.sub("", template)):

@@ -102,6 +102,11 @@ class Source(Protocol):
         ...
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever runs the line should know of the source before it is walked over."""
+        return ()
+
+    @property
     def is_scattered(self) -> bool:
         """Whether its files may lie anywhere.
 

@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from obscore.assembly.rules import rules_for
 from obscore.settings import CollectionSettings, ObsCoreSettings
 from obscore.sources.base import Source
+from obscore.sources.butler.configuration import configuration_of
+from obscore.sources.butler.settings import ButlerSettings
 from obscore.sources.fits import FolderSource
 from obscore.sources.own import own_source
 from obscore.sources.servers import ServerSource, canonical_url, is_address
@@ -121,7 +124,10 @@ def configured_sources(settings: ObsCoreSettings, storage: Storage = LOCAL) -> t
     Raises
     ------
     SettingsError
-        If a source of the site's own cannot be made; names its key.
+        If a source of the site's own cannot be made, or LSST's configuration is wrong; names its
+        key.
+    UsageError
+        If there is no such Butler repository.
     """
     sources: list[Source] = list(configured_trees(settings, storage))
     for name, item in settings.collections.items():
@@ -131,6 +137,8 @@ def configured_sources(settings: ObsCoreSettings, storage: Storage = LOCAL) -> t
             sources.append(own_source(item.source, name, storage))
         elif item.table is not None:
             sources.append(TableSource(item.table, name))
+        elif item.butler is not None:
+            sources.append(_butler(name, item.butler, settings, storage))
     return tuple(sorted(sources, key=lambda source: source.collection))
 
 
@@ -190,3 +198,19 @@ def with_folders(settings: ObsCoreSettings, sources: Iterable[object]) -> ObsCor
                 folder = {"folder": str(source.root)}
                 collections[source.collection] = own.model_copy(update=folder)
     return settings.model_copy(update={"collections": collections})
+
+
+def _butler(name: str, own: ButlerSettings, settings: ObsCoreSettings, storage: Storage) -> Source:
+    key = f"obscore.collections.{name}.butler"
+    configuration = configuration_of(own, key)
+    try:
+        # Only a site with a Butler has its libraries.
+        from obscore.sources.butler.source import ButlerSource  # noqa: PLC0415
+    except ImportError as error:
+        if not (error.name or "").startswith("lsst"):
+            raise
+        raise UsageError(
+            f"{key}: a Butler needs further libraries: pip install 'skylane[butler]'"
+        ) from None
+    wanted = rules_for(settings, name).facts_taken
+    return ButlerSource(settings, name, configuration, wanted, storage)

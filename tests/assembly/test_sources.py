@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from obscore.settings import ObsCoreSettings
-from obscore.sources import Candidate, FolderSource, Problem, configured_sources, source_of
+from obscore.sources import Candidate, FolderSource, Problem
+from obscore.sources.choice import configured_sources, source_of
 from vodal.errors import UsageError
 from vodal.storage import local_path, stat_local
 
