@@ -26,7 +26,7 @@ from vodal.errors import (
     UsageError,
 )
 from vodal.links import Link, LinkMaker
-from vodal.products import Product, Resolver
+from vodal.products import Product, Resolver, absent
 
 __all__ = ["FileLinkMaker", "PreviewLinkMaker", "collect", "fault"]
 
@@ -125,9 +125,9 @@ def _links_of(product: Product, makers: Sequence[LinkMaker], base_url: str) -> I
             yield from links
 
 
-def _unknown(did: str) -> SkylaneError:
+def _unknown(did: str, resolver: Resolver) -> SkylaneError:
     if _URI.fullmatch(did):
-        return NotFoundError(f"there is no product {did}")
+        return absent(resolver, did, f"there is no product {did}")
     return UsageError(f"an ID is an obs_publisher_did such as ivo://authority/path, not '{did}'")
 
 
@@ -164,7 +164,7 @@ def collect(
         for did in some:
             product = products.get(did)
             if product is None:
-                yield [fault(did, _unknown(did))]
+                yield [fault(did, _unknown(did, resolver))]
                 continue
             links = list(_links_of(product, makers, base_url))
             if not asking.public.may_have(product):

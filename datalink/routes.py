@@ -17,10 +17,10 @@ from datalink.preview import Previews
 from datalink.settings import DatalinkSettings
 from vodal.access.asking import Asking, asking_of
 from vodal.access.seen import check_had, known_to
-from vodal.errors import NotFoundError, SkylaneError
+from vodal.errors import SkylaneError
 from vodal.links import Link, LinkMaker
 from vodal.params import Params
-from vodal.products import Product, Resolver
+from vodal.products import Product, Resolver, absent
 from vodal.storage import LOCAL, Storage
 from vodal.tables.formats import Format
 from vodal.tables.negotiation import is_browser, negotiate
@@ -143,13 +143,14 @@ def file_routes(
     def find(segment: str, asking: Asking) -> Product:
         decoded = decode_segment(segment)
         dids = [segment] if decoded is None else [decoded, segment]
-        products = known_to(asking.rights, resolver).resolve(dids)
+        known = known_to(asking.rights, resolver)
+        products = known.resolve(dids)
         for did in dids:
             if did in products:
                 check_had(asking.rights, products[did])
                 asking.for_all = asking.public.may_have(products[did])
                 return products[did]
-        raise NotFoundError(f"there is no product {dids[0]}")
+        raise absent(known, dids[0], f"there is no product {dids[0]}")
 
     async def get_file(request: Request) -> Response:
         product = await run_sync(find, request.path_params["name"], asking_of(request))

@@ -20,6 +20,7 @@ from soda.skies import SkyCache
 from soda.source import Source, source_of
 from vodal.errors import NotFoundError, UsageError
 from vodal.params import Params
+from vodal.products import absent
 from vodal.storage import LOCAL, Storage
 
 __all__ = ["STDOUT", "cut", "cutout_parameters", "named_file", "write_cutout"]
@@ -152,7 +153,7 @@ def _image_source(site_path: Path, settings: SiteSettings, image: str, stack: Ex
     try:
         product = resolver.resolve([image]).get(image)
         if product is None:
-            raise NotFoundError(f"there is no file and no product '{image}'")
+            raise absent(resolver, image, f"there is no file and no product '{image}'")
         product = resolver.ready(product)
         return source_of(product, resolver.index(product), storage)
     finally:

@@ -14,7 +14,7 @@ from soda.source import Source, source_of
 from vodal.access.rules import EVERYTHING, Rights
 from vodal.access.seen import check_had, known_to
 from vodal.errors import NotFoundError, ServiceUnavailable, SkylaneError
-from vodal.products import Product, Refresher, Resolver
+from vodal.products import Product, Refresher, Resolver, absent
 from vodal.storage import LOCAL, Storage
 
 __all__ = ["Finder", "Found"]
@@ -27,12 +27,6 @@ _RECENT = 1024
 
 Found = tuple[Product, Source | None]
 """A product, and what to cut from; None if the selection leaves nothing of it."""
-
-
-def _known(product: Product | None, did: str) -> Product:
-    if product is None:
-        raise NotFoundError(f"there is no dataset '{did[:200]}' here")
-    return product
 
 
 class Finder:
@@ -56,7 +50,7 @@ class Finder:
         self, resolver: Resolver, storage: Storage = LOCAL, refresher: Refresher | None = None
     ) -> None:
         self._resolver, self._storage, self._refresher = resolver, storage, refresher
-        self._known: OrderedDict[tuple[str, str, tuple[int, ...]], Source] = OrderedDict()
+        self._sources: OrderedDict[tuple[str, str, tuple[int, ...]], Source] = OrderedDict()
         self._recent: OrderedDict[str, tuple[float, Product]] = OrderedDict()
         self._rights = EVERYTHING
 
@@ -84,7 +78,16 @@ class Finder:
             self._recent[did] = asked, product
             while len(self._recent) > _RECENT:
                 self._recent.popitem(last=False)
-        return _known(product, did)
+        return self._known(product, did)
+
+    def absent(self, did: str) -> NotFoundError:
+        """Give what is told of an identifier that no product has."""
+        return absent(self._resolver, did, f"there is no dataset '{did[:200]}' here")
+
+    def _known(self, product: Product | None, did: str) -> Product:
+        if product is None:
+            raise self.absent(did)
+        return product
 
     def recent(self, did: str, selection: Selection) -> Found | None:
         """Do as `look_up` with a product that was looked up a moment ago; None if there is none.
@@ -96,7 +99,7 @@ class Finder:
             return None
         if not self._rights.may_have(product):
             return None
-        source = self._known.get((product.did, product.version, product.hdus))
+        source = self._sources.get((product.did, product.version, product.hdus))
         if source is None:
             return None
         return product, source if passes(product, selection) else None
@@ -126,12 +129,12 @@ class Finder:
         check_had(self._rights, product)
         product = self._resolver.ready(product)
         key = (product.did, product.version, product.hdus)
-        source = self._known.get(key)
+        source = self._sources.get(key)
         if source is None:
             source = source_of(product, self._resolver.index(product), self._storage)
-            self._known[key] = source
-            while len(self._known) > _CACHED_SOURCES:
-                self._known.popitem(last=False)
+            self._sources[key] = source
+            while len(self._sources) > _CACHED_SOURCES:
+                self._sources.popitem(last=False)
         return source
 
     def look_up(self, did: str, selection: Selection) -> Found:
@@ -176,7 +179,7 @@ class Finder:
         found: list[Source | SkylaneError | None] = []
         for did, selection in wanted:
             try:
-                product = _known(products.get(did), did)
+                product = self._known(products.get(did), did)
                 try:
                     found.append(self._source(product, selection))
                 except NotFoundError:

@@ -43,7 +43,6 @@ from soda.worklist import Item, Worklist, WorklistWriter, list_items
 from vodal.access.seen import had_by
 from vodal.errors import (
     ArchiveError,
-    NotFoundError,
     ServiceUnavailable,
     SkylaneError,
     TooLargeError,
@@ -235,7 +234,8 @@ class CutoutJobs(Work):
                     if product is not None:
                         suffix = asked.output.format.suffix
                         name = f"{name}_{file_name(product, selection.stencil, suffix)}"
-                    writer.add(_item(number, name, did, selection, product))
+                    message = "" if product is not None else failed(finder.absent(did))
+                    writer.add(_item(number, name, did, selection, product, message))
             writer.finish()
 
     def _combinations(
@@ -258,7 +258,8 @@ class CutoutJobs(Work):
         while page := list(islice(pages, _PAGE)):
             if finder.products(page):
                 return
-        raise NotFoundError(f"ID: there is no dataset '{dids[0][:200]}' here")
+        error = finder.absent(dids[0])
+        raise type(error)(f"ID: {error.message}")
 
     @staticmethod
     def _targets(
@@ -381,10 +382,11 @@ def _common(given: Params) -> list[tuple[str, str]]:
     ]
 
 
-def _item(number: int, name: str, did: str, selection: Selection, product: Product | None) -> Item:
+def _item(
+    number: int, name: str, did: str, selection: Selection, product: Product | None, message: str
+) -> Item:
     region = selection_text(selection)
     if product is None:
-        message = failed(NotFoundError(f"there is no dataset '{did[:200]}' here"))
         return Item(number, 0, did, "", region, name, message, selection)
     return Item(number, 0, did, product.uri, region, name, "", selection)
 

@@ -241,8 +241,8 @@ class Targets:
             yield self._item(one, None, one.message)
         elif one.place is None:
             product = products.get(one.did)
-            missing = failed(NotFoundError(f"there is no dataset '{one.did[:200]}' here"))
-            yield self._item(one, product, "" if product else missing)
+            missing = "" if product else failed(self._finder.absent(one.did))
+            yield self._item(one, product, missing)
         else:
             found = [each for each in next(at) if self._passes(each)]
             for number, product in enumerate(found, 1):

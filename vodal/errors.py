@@ -72,6 +72,12 @@ class NotFoundError(UsageError):
     status = 404
 
 
+class GoneError(NotFoundError):
+    """What the request names was here, and was taken away for good."""
+
+    status = 410
+
+
 class TooLargeError(UsageError):
     """The request or its answer is over a limit; the message names the limit."""
 

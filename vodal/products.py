@@ -9,13 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
+from vodal.errors import GoneError, NotFoundError
 from vodal.fits.index import FileIndex
 from vodal.regions import Circle, Point, Region
 from vodal.sphere import contains
 
-__all__ = ["Catalogue", "CollectionSummary", "Product", "Refresher", "Resolver"]
+__all__ = [
+    "Catalogue",
+    "CollectionSummary",
+    "Departed",
+    "Product",
+    "Refresher",
+    "Resolver",
+    "absent",
+]
 
 _NEAR_DEG = 1e-6
 
@@ -47,6 +56,32 @@ class Product:
     """Footprint."""
     obscore: Mapping[str, object] = field(default_factory=dict)
     """The row, by ObsCore column name, in ObsCore units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """A product that was there and is not any more."""
+
+    did: str
+    collection: str
+    release_date: str | None
+    """``obs_release_date`` that it had."""
+    deleted: str
+    """When it went: a DALI timestamp, UTC."""
+    kind: Literal["retracted", "vanished", "withdrawn"]
+    """Whether it was retracted for good, vanished with its file, or its file, as it is now, does
+    not give it."""
+    reason: str | None
+
+    def error(self) -> NotFoundError:
+        """Give what is told of it to who asks for it."""
+        sentence = f"{self.did} was {_WENT[self.kind]} on {self.deleted[:19]}Z"
+        if self.reason:
+            sentence = f"{sentence}: {self.reason}"
+        return GoneError(sentence) if self.kind == "retracted" else NotFoundError(sentence)
+
+
+_WENT = {"retracted": "retracted", "vanished": "removed", "withdrawn": "withdrawn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +126,26 @@ class Resolver(Protocol):
             If the product has been withdrawn meanwhile.
         """
         ...
+
+    def departed(self, dids: Sequence[str]) -> dict[str, Departed]:  # noqa: ARG002 - of others
+        """Give those of some identifiers whose products were there and are not any more."""
+        return {}
+
+
+def absent(resolver: Resolver, did: str, otherwise: str) -> NotFoundError:
+    """Give what is told of an identifier that no product has.
+
+    Parameters
+    ----------
+    resolver
+        Knows what was there.
+    did
+        The identifier.
+    otherwise
+        What is told if nothing of it was ever there.
+    """
+    gone = resolver.departed([did]).get(did)
+    return NotFoundError(otherwise) if gone is None else gone.error()
 
 
 class Refresher(Protocol):

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnClause, Select, Table, bindparam, func, literal_col
 from obscore.store import schema
 from obscore.store.rows import hdus_of
 from vodal.fits.index import FileIndex
-from vodal.products import CollectionSummary, Product
+from vodal.products import CollectionSummary, Departed, Product
 from vodal.regions import Point, shape_from_bytes
 from vodal.sphere import contains
 
@@ -20,10 +20,12 @@ __all__ = [
     "BEYOND",
     "PAGE",
     "IndexCache",
+    "departed_of",
     "located",
     "product_of",
     "row_id",
     "select_collections",
+    "select_departed",
     "select_newest",
     "select_products",
     "select_sample",
@@ -89,6 +91,24 @@ def product_of(values: Sequence[Any]) -> Product:
         region=None if isinstance(region, Point) else region,
         obscore=row,
     )
+
+
+def select_departed() -> Select[Any]:
+    """Give the statement for what is left of products, for `departed_of`; it lacks a WHERE."""
+    tombs = schema.tombstones
+    return select(
+        tombs.c.obs_publisher_did,
+        tombs.c.obs_collection,
+        tombs.c.obs_release_date,
+        tombs.c.deleted,
+        tombs.c.kind,
+        tombs.c.reason,
+    )
+
+
+def departed_of(rows: Iterable[Sequence[Any]]) -> dict[str, Departed]:
+    """Give what is left of products, by identifier."""
+    return {row[0]: Departed(*row) for row in rows}
 
 
 def located(

@@ -29,6 +29,7 @@ from datalink.semantics import CORE_TERMS, is_semantics
 from datalink.settings import DatalinkSettings
 from vodal.errors import AuthorizationError, DataError, ServiceUnavailable
 from vodal.links import InputParam, Link, ServiceDescriptor
+from vodal.products import Resolver
 from vodal.tables.columns import Column, ResultStream
 from vodal.tables.votable import write_votable
 from vodal.testing.asgi import AppClient
@@ -288,7 +289,7 @@ def test_equal_descriptors_are_written_once(survey_resolver, dids):
 )
 @settings(deadline=None, max_examples=40)
 def test_ids_come_back_as_they_were_sent(nasty):
-    class Nothing:
+    class Nothing(Resolver):
         def resolve(self, _dids):
             return {}
 

@@ -24,7 +24,7 @@ from datalink.collect import FileLinkMaker
 from datalink.files import content_disposition
 from datalink.names import encode_segment
 from datalink.settings import DatalinkSettings
-from vodal.products import Product
+from vodal.products import Product, Resolver
 from vodal.testing.asgi import AppClient
 from vodal.testing.server import serve
 
@@ -226,7 +226,7 @@ def test_every_identifier_leads_to_its_own_file(tmp_path_factory, dids):
         assert client.get(link.access_url).content == repr(did).encode()
 
 
-class _Files:
+class _Files(Resolver):
     """Products whose files hold their own identifiers."""
 
     def __init__(self, folder, dids):

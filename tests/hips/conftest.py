@@ -16,11 +16,11 @@ from hips.build import build
 from hips.settings import HipsSettings
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
-from vodal.products import CollectionSummary, Product
+from vodal.products import CollectionSummary, Product, Resolver
 
 
 @dataclass
-class Shelf:
+class Shelf(Resolver):
     """A catalogue and resolver of files, in memory."""
 
     items: list[Product] = field(default_factory=list)

@@ -14,7 +14,7 @@ from astropy.wcs import WCS
 
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
-from vodal.products import Catalogue, CollectionSummary, Product
+from vodal.products import Catalogue, CollectionSummary, Product, Resolver
 from vodal.regions import Polygon
 from vodal.sphere import intersects
 from vodal.storage import stat_local
@@ -22,7 +22,7 @@ from vodal.storage import stat_local
 DID = "ivo://example.org/survey?night%201/{}"
 
 
-class Products(Catalogue):
+class Products(Catalogue, Resolver):
     """A resolver of the files in memory; each product of each file is one dataset."""
 
     def __init__(self, *paths):

@@ -18,7 +18,7 @@ from pydantic import model_validator
 from typing_extensions import override
 
 from vodal.access.identity import Identity
-from vodal.products import Product
+from vodal.products import Departed, Product
 from vodal.settings import Settings
 
 __all__ = ["EVERYTHING", "AccessRule", "AccessRules", "Reach", "Rights", "is_released", "now_text"]
@@ -71,12 +71,12 @@ def is_released(date: object, now: str) -> bool:
     return isinstance(date, str) and date[4:5] == "-" == date[7:8] and date <= now
 
 
-def _reaches(reach: Reach, product: Product) -> bool:
+def _reaches(reach: Reach, release_date: object) -> bool:
     match reach:
         case Reach.ALL:
             return True
         case Reach.RELEASED:
-            return is_released(product.obscore.get("obs_release_date"), now_text())
+            return is_released(release_date, now_text())
         case Reach.NONE:
             return False
 
@@ -119,11 +119,15 @@ class Rights:
 
     def may_know(self, product: Product) -> bool:
         """Tell whether somebody may know of an image."""
-        return _reaches(self.known(product.collection), product)
+        return _reaches(self.known(product.collection), product.obscore.get("obs_release_date"))
+
+    def may_know_gone(self, gone: Departed) -> bool:
+        """Tell whether somebody may know of an image that was there."""
+        return _reaches(self.known(gone.collection), gone.release_date)
 
     def may_have(self, product: Product) -> bool:
         """Tell whether somebody may have an image, or what is made of its pixels."""
-        return _reaches(self.had(product.collection), product)
+        return _reaches(self.had(product.collection), product.obscore.get("obs_release_date"))
 
 
 EVERYTHING = Rights()

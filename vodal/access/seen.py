@@ -10,7 +10,7 @@ from typing_extensions import override
 from vodal.access.rules import Reach, Rights
 from vodal.errors import AuthorizationError
 from vodal.fits.index import FileIndex
-from vodal.products import Catalogue, CollectionSummary, Product, Resolver
+from vodal.products import Catalogue, CollectionSummary, Departed, Product, Resolver
 from vodal.regions import Point, Region
 
 __all__ = ["check_had", "had_by", "known_to"]
@@ -54,6 +54,11 @@ class _KnownResolver(Resolver):
     @override
     def index(self, product: Product) -> FileIndex:
         return self._resolver.index(product)
+
+    @override
+    def departed(self, dids: Sequence[str]) -> dict[str, Departed]:
+        found = self._resolver.departed(dids)
+        return {did: one for did, one in found.items() if self._rights.may_know_gone(one)}
 
 
 def known_to(rights: Rights, resolver: Resolver) -> Resolver:

@@ -11,16 +11,19 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from typing_extensions import override
 
 from obscore.adql.postgres.shapes import caps_around, caps_at
+from obscore.store import schema
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, ConnectionPool, translated
 from obscore.store.products import (
     BEYOND,
     PAGE,
     IndexCache,
+    departed_of,
     located,
     product_of,
     row_id,
     select_collections,
+    select_departed,
     select_newest,
     select_products,
     select_sample,
@@ -28,7 +31,7 @@ from obscore.store.products import (
 )
 from vodal.errors import NotFoundError
 from vodal.fits.index import FileIndex
-from vodal.products import Catalogue, CollectionSummary, Product, Resolver
+from vodal.products import Catalogue, CollectionSummary, Departed, Product, Resolver
 from vodal.regions import Point, Region
 from vodal.sphere import intersects
 
@@ -40,6 +43,12 @@ _PRODUCTS = select_products(_FILES, _OBSCORE)
 _SQL_BY_DID = tables.sql(
     _PRODUCTS.where(
         _OBSCORE.c.obs_publisher_did == any_(bindparam("keys", type_=ARRAY(TEXT(collation="C"))))
+    )
+)
+_SQL_DEPARTED = tables.sql(
+    select_departed().where(
+        schema.tombstones.c.obs_publisher_did
+        == any_(bindparam("keys", type_=ARRAY(TEXT(collation="C"))))
     )
 )
 _SQL_BY_ID = tables.sql(
@@ -132,6 +141,11 @@ class PostgresResolver(Resolver):
         if not rows:
             raise NotFoundError(f"{product.did} has been withdrawn or replaced; search again")
         return self._indexes.unpack(product.uri, product.version, rows[0][0])
+
+    @override
+    def departed(self, dids: Sequence[str]) -> dict[str, Departed]:
+        keys = {"keys": [did for did in dids if _is_text(did)]}
+        return departed_of(self._reader.fetch(_SQL_DEPARTED, keys))
 
     def close(self) -> None:
         """Release the connections."""

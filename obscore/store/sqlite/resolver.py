@@ -16,10 +16,12 @@ from obscore.store.products import (
     BEYOND,
     PAGE,
     IndexCache,
+    departed_of,
     located,
     product_of,
     row_id,
     select_collections,
+    select_departed,
     select_newest,
     select_products,
     select_sample,
@@ -28,7 +30,7 @@ from obscore.store.products import (
 from obscore.store.sqlite.readers import ReaderPool, fetch
 from vodal.errors import NotFoundError
 from vodal.fits.index import FileIndex
-from vodal.products import Catalogue, CollectionSummary, Product, Resolver
+from vodal.products import Catalogue, CollectionSummary, Departed, Product, Resolver
 from vodal.regions import Point, Region
 from vodal.sphere import bounding_cap, cap_box, intersects
 
@@ -39,6 +41,9 @@ _KEYS = func.json_each(bindparam("keys")).table_valued("value").c.value
 _PRODUCTS = select_products(_FILES, _OBSCORE)
 
 _SQL_BY_DID = schema.sql(_PRODUCTS.where(_OBSCORE.c.obs_publisher_did.in_(select(_KEYS))))
+_SQL_DEPARTED = schema.sql(
+    select_departed().where(schema.tombstones.c.obs_publisher_did.in_(select(_KEYS)))
+)
 _SQL_BY_ID = schema.sql(_PRODUCTS.where(_OBSCORE.c.id.in_(select(_KEYS))))
 _SQL_INDEX = schema.sql(
     select(_FILES.c.byte_index).where(
@@ -116,6 +121,12 @@ class SqliteResolver(Resolver):
         if not rows:
             raise NotFoundError(f"{product.did} has been withdrawn or replaced; search again")
         return self._indexes.unpack(product.uri, product.version, rows[0][0])
+
+    @override
+    def departed(self, dids: Sequence[str]) -> dict[str, Departed]:
+        with self._pool.reader() as (connection, _):
+            keys = {"keys": json.dumps(list(dids))}
+            return departed_of(fetch(connection, _SQL_DEPARTED, keys))
 
     def close(self) -> None:
         """Release the connections."""
