@@ -11,9 +11,13 @@ from obscore.assembly.report import FileReport, Reporter
 from obscore.observation import CataloguedFile
 from obscore.sources.base import Candidate
 from obscore.store.base import Store
+from obscore.store.tombstones import Why
 from vodal.errors import UsageError
 
-__all__ = ["Batch"]
+__all__ = ["RETRACTED", "Batch"]
+
+RETRACTED = "all that it holds is retracted; 'skylane retract --undo' lets it come back"
+_REFUSED = Why("withdrawn", "its file changed, and is refused as it is now")
 
 
 @dataclass
@@ -79,17 +83,18 @@ class Batch:
         waiting, withdrawn = self._waiting, self._withdrawn
         self._waiting, self._withdrawn = [], []
         if withdrawn and not self.dry_run:
-            self.store.remove(withdrawn)
+            self.store.remove(withdrawn, _REFUSED)
         if not waiting:
             return
+        withheld: frozenset[str] = frozenset()
         if not self.dry_run:
             try:
-                self.store.write([item.file for item in waiting])
+                withheld = self.store.write([item.file for item in waiting])
             except UsageError:
                 self._write_one_by_one(waiting)
                 return
         for item in waiting:
-            self._written(item)
+            self._written(item, withheld)
 
     def _begin(self) -> None:
         if not self._waiting and not self._withdrawn:
@@ -99,41 +104,47 @@ class Batch:
         """Find the file whose identifier is taken; the others are written."""
         for item in waiting:
             try:
-                self.store.write([item.file])
+                withheld = self.store.write([item.file])
             except UsageError as error:
                 if not self._make_way(item, error):
                     refusal = Refusal("identifier", error.message)
                     self.refuse(item.candidate, refusal, was_known=item.was_known)
             else:
-                self._written(item)
+                self._written(item, withheld)
         self.flush()
 
     def _make_way(self, item: _Waiting, error: UsageError) -> bool:
         """Let a file take the place of one that was moved: it has its identifier, and is gone."""
+        holders: list[str] = []
         for _ in item.file.observations:
             # The store names the file that holds the identifier, as the last word.
             holder = error.message.rsplit(" ", maxsplit=1)[-1]
             if "://" not in holder or holder == item.candidate.uri or not self.gone(holder):
                 return False
-            self.store.remove([holder])
+            holders.append(holder)
             try:
-                self.store.write([item.file])
+                withheld = self.store.write([item.file], instead_of=holders)
             except UsageError as another:
                 error = another
                 continue
-            self._written(item, f"moved here from {holder}")
+            self._written(item, withheld, f"moved here from {holder}")
             return True
         return False
 
-    def _written(self, item: _Waiting, *notes: str) -> None:
+    def _written(self, item: _Waiting, withheld: frozenset[str], *notes: str) -> None:
         candidate, file = item.candidate, item.file
+        about = candidate.uri, candidate.relative, candidate.collection
+        dids = [observation.did for observation in file.observations]
+        there = tuple(did for did in dids if did not in withheld)
+        if dids and not there:
+            self.tell(FileReport(*about, "skipped", "retracted", RETRACTED, notes=notes))
+            return
+        retracted = [f"{did} is retracted" for did in dids if did in withheld]
         self.tell(
             FileReport(
-                candidate.uri,
-                candidate.relative,
-                candidate.collection,
+                *about,
                 "updated" if item.was_known else "added",
-                dids=tuple(observation.did for observation in file.observations),
-                notes=(*file.notes, *notes),
+                dids=there,
+                notes=(*file.notes, *notes, *retracted),
             )
         )

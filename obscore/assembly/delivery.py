@@ -9,7 +9,7 @@ from obscore.assembly.batch import Batch
 from obscore.assembly.line import OURS
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
-from obscore.assembly.survey import is_of, vanished_message
+from obscore.assembly.survey import ANOTHER_NAME, VANISHED, is_of, vanished_message
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
 from vodal.storage import is_local, local_path
@@ -128,7 +128,7 @@ class Delivery:
             keep = self._why_kept(source) if gone and self._prune else ""
             status: Status = "removed" if self._prune and not keep else "vanished"
             if status == "removed" and gone:
-                self._store.remove(gone)
+                self._store.remove(gone, VANISHED)
             for uri, known in gone.items():
                 message = vanished_message(source, uri) + keep
                 tell(FileReport(uri, "", known.collection, status, message=message))
@@ -161,7 +161,7 @@ class Delivery:
 
     def _problem(self, report: FileReport) -> FileReport:
         """Withdraw the rows of what is another name of a file, as a run does."""
-        if report.status != "skipped" or not self._store.remove([report.uri]):
+        if report.status != "skipped" or not self._store.remove([report.uri], ANOTHER_NAME):
             return report
         return FileReport(
             report.uri, report.path, report.collection, report.status, report.reason,

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 
-from obscore.assembly.batch import Batch
+from obscore.assembly.batch import RETRACTED, Batch
 from obscore.assembly.cluster import ClusterReaders
 from obscore.assembly.flow import Readable, flow
 from obscore.assembly.outcome import Outcome
@@ -29,7 +29,7 @@ from obscore.assembly.read import read_file
 from obscore.assembly.readers import PoolReaders, Readers
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for
-from obscore.assembly.survey import Met, Survey, vanished_message
+from obscore.assembly.survey import ANOTHER_NAME, VANISHED, Met, Survey, vanished_message
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
@@ -182,6 +182,8 @@ class _Run:
             self._problem(item, known)
         elif verdict == "skipped":
             self._tell(_about(item, "skipped", message="left out by the settings"))
+        elif verdict == "retracted":
+            self._tell(_about(item, "skipped", message=RETRACTED, reason="retracted"))
         elif verdict == "unchanged":
             self._tell(_about(item, "unchanged"))
         else:
@@ -214,7 +216,7 @@ class _Run:
         status: Status = "removed" if prune else "vanished"
         while page := list(islice(gone, _REMOVED)):
             if prune:
-                self._store.remove([file.uri for file in page])
+                self._store.remove([file.uri for file in page], VANISHED)
             for file in page:
                 message = vanished_message(self._source, file.uri) + why_kept
                 self._tell(FileReport(file.uri, "", file.collection, status, message=message))
@@ -225,7 +227,7 @@ class _Run:
         status: Status = "skipped" if problem.reason in SKIPPED else "refused"
         notes: tuple[str, ...] = ()
         if known is not None and status == "skipped" and not self._dry_run:
-            self._store.remove([problem.uri])
+            self._store.remove([problem.uri], ANOTHER_NAME)
             notes = ("its rows were withdrawn",)
         collection = known.collection if known is not None else ""
         self._tell(
@@ -247,5 +249,5 @@ class _Run:
             self._progress(self._done, self._survey.total if self._is_walked else 0)
 
 
-def _about(item: Candidate, status: Status, message: str = "") -> FileReport:
-    return FileReport(item.uri, item.relative, item.collection, status, message=message)
+def _about(item: Candidate, status: Status, message: str = "", reason: str = "") -> FileReport:
+    return FileReport(item.uri, item.relative, item.collection, status, reason, message)

@@ -17,11 +17,17 @@ from numpy.typing import NDArray
 from obscore.assembly.rules import Rules
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
+from obscore.store.tombstones import Why
 
-__all__ = ["Met", "Survey", "Verdict", "is_of", "vanished_message"]
+__all__ = ["ANOTHER_NAME", "VANISHED", "Met", "Survey", "Verdict", "is_of", "vanished_message"]
 
-Verdict = Literal["new", "unchanged", "skipped", "problem"]
-"""``new`` files are to be read: they have no rows, or changed since, or their rules did."""
+Verdict = Literal["new", "unchanged", "retracted", "skipped", "problem"]
+"""``new`` files are to be read: they have no rows, or changed since, or their rules did. Of
+``retracted`` ones, which have not changed either, nothing may come back."""
+
+VANISHED = Why("vanished", "its file is not among those of its collection any more")
+"""Why products go whose file a source does not give any more."""
+ANOTHER_NAME = Why("withdrawn", "its file is another name of one that is catalogued")
 
 _PAGE = 500
 """Files that are compared at a time."""
@@ -125,7 +131,10 @@ class Survey:
             return Met(item, "skipped", known)
         self._meet(known)
         same = known is not None and rules.is_unchanged(item, known.version, known.mapping_digest)
-        return Met(item, "unchanged" if same else "new", known)
+        verdict: Verdict = "new"
+        if same:
+            verdict = "unchanged" if known is None or known.products else "retracted"
+        return Met(item, verdict, known)
 
     def _known_among(self, uris: Sequence[str]) -> dict[str, KnownFile]:
         """Ask the catalogue for those that it had at the start."""

@@ -15,6 +15,7 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
 _RESERVED_SCHEMAS = {
     "ivoa": "the standards' tables, which this program makes",
+    "skylane": "what this program tells of itself",
     "tap_schema": "the tables that describe tables",
     "tap_upload": "the tables that come with a query",
 }

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from typing_extensions import override
 
+from obscore.assembly.batch import RETRACTED
 from obscore.assembly.delivery import Delivery, Read
 from obscore.assembly.landing import INCOMPLETE
 from obscore.assembly.outcome import Outcome
@@ -178,7 +179,11 @@ class LandingJobs(Work):
             if self._skips(found):
                 reports.append(_about(found, "skipped", "left out by the settings"))
             elif before and rules.is_unchanged(found, before.version, before.mapping_digest):
-                reports.append(_about(found, "unchanged"))
+                reports.append(
+                    _about(found, "unchanged")
+                    if before.products
+                    else _about(found, "skipped", RETRACTED, "retracted")
+                )
             else:
                 todo.append(one)
         return todo
@@ -238,5 +243,5 @@ def _refused(uri: str, collection: str, reason: str, message: str) -> FileReport
     return FileReport(uri, "", collection, "refused", reason, message)
 
 
-def _about(found: Candidate, status: Status, message: str = "") -> FileReport:
-    return FileReport(found.uri, found.relative, found.collection, status, message=message)
+def _about(found: Candidate, status: Status, message: str = "", reason: str = "") -> FileReport:
+    return FileReport(found.uri, found.relative, found.collection, status, reason, message)

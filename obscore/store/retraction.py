@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, delete, exists, func, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from obscore.store import schema
 from obscore.store.facets import FACET_NAMES, Combination
@@ -14,7 +23,7 @@ from obscore.store.session import Session, among, text_value
 from obscore.store.tombstones import Why, bury_products
 from obscore.store.turn import next_stamp
 
-__all__ = ["retract", "undo"]
+__all__ = ["products_of", "retract", "retracted_of", "undo"]
 
 _TOMBS, _FILES, _OBSCORE = schema.tombstones, schema.files, schema.obscore
 _RETRACTED: ColumnElement[str] = literal_column("'retracted'")
@@ -59,7 +68,32 @@ _UNMARK = update(_TOMBS).where(_OF_FILES).values(whole_file=_NO)
 _READ_ANEW = (
     update(_FILES).where(among(_FILES.c.uri, "uris")).values(mapping_digest=literal_column("''"))
 )
+_DID: ColumnElement[str] = bindparam("did")
+_URI: ColumnElement[str] = bindparam("uri")
+_THERE = (
+    select(_OBSCORE.c.obs_publisher_did)
+    .join(_FILES, _OBSCORE.c.file_id == _FILES.c.id)
+    .where((_OBSCORE.c.obs_publisher_did == _DID) | (_FILES.c.uri == _URI))
+    .order_by(_OBSCORE.c.id)
+)
+_GONE = (
+    select(_TOMBS.c.obs_publisher_did)
+    .where((_TOMBS.c.obs_publisher_did == _DID) | (_TOMBS.c.uri == _URI))
+    .order_by(_TOMBS.c.obs_publisher_did)
+)
+_GONE_FOR_GOOD = _GONE.where(_TOMBS.c.kind == _RETRACTED)
 _UNDONE = "its retraction was undone, and it comes back when its file is ingested"
+
+
+def products_of(session: Session, name: str, uri: str) -> list[str]:
+    """Give the identifiers of a product or a file's products; of gone ones if none is there."""
+    found = session(_THERE, did=name, uri=uri) or session(_GONE, did=name, uri=uri)
+    return [row[0] for row in found]
+
+
+def retracted_of(session: Session, name: str, uri: str) -> list[str]:
+    """Give the identifiers of a product that was retracted, or of a file's that were."""
+    return [row[0] for row in session(_GONE_FOR_GOOD, did=name, uri=uri)]
 
 
 def retract(session: Session, dids: Sequence[str], why: Why) -> Counter[Combination]:

@@ -57,6 +57,10 @@ def _at(place: Place) -> str:
 
 
 # The frame 'ICRS' is there for the parsers of ADQL 2.0 in clients; ADQL 2.1 needs none.
+_PROGRAM = {"ivoa", "TAP_SCHEMA", "skylane"}
+"""Schemas that are not the site's own."""
+
+
 def make_examples(held: Holdings | None, published: Schema) -> Iterator[Example]:
     """Make queries for what a site holds.
 
@@ -71,7 +75,7 @@ def make_examples(held: Holdings | None, published: Schema) -> Iterator[Example]
         if held.places:
             yield from _of_sky(held, held.places[0])
         yield from _of_values(held)
-    own = (table for table in published.tables if table.schema not in {"ivoa", "TAP_SCHEMA"})
+    own = (table for table in published.tables if table.schema not in _PROGRAM)
     ids: set[str] = set()
     for number, table in enumerate(own, 1):
         # An XML name, whatever the table is called.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Table
@@ -19,6 +20,7 @@ from obscore.declared.publication import NOTHING, Publication, column_defs
 from obscore.declared.tables import DeclaredKey, DeclaredSchema, DeclaredTable
 from obscore.store import schema as store
 from obscore.tap.tap_schema import KEYS, TAP_TABLES
+from vodal.tables.columns import Column
 from vodal.vosi.tableset import ForeignKey, TableColumn, TableDescription, TableSchema
 
 __all__ = ["LINKS_PATH", "PUBLISHED", "encode_id", "tableset", "tap_schema_rows"]
@@ -78,12 +80,44 @@ _OBSCORE = TableDef(
 )
 
 
-PUBLISHED = Schema((_OBSCORE, *TAP_TABLES))
+def _told(name: str, ucd: str | None, description: str, **more: Any) -> ColumnDef:
+    xtype = more.pop("xtype", None)
+    column = Column(name, "char", "*", ucd=ucd, xtype=xtype, description=description)
+    return ColumnDef(column, **more)
+
+
+_TOMBSTONES = TableDef(
+    schema="skylane",
+    name="tombstones",
+    physical=store.tombstones.name,
+    columns=(
+        _told(
+            "obs_publisher_did", "meta.ref.ivoid", "Identifier that the product had",
+            indexed=True, nullable=False, principal=True,
+        ),
+        _told("obs_collection", "meta.id", "Collection it was in", nullable=False, principal=True),
+        _told(
+            "deleted", "time.processing", "When it went, UTC; as ivoa.obscore's last_modified",
+            indexed=True, nullable=False, principal=True, xtype="timestamp",
+        ),
+        _told(
+            "kind", "meta.code",
+            "retracted by the publisher; vanished with its file; or withdrawn, as its file does not"
+            " give it any more",
+            nullable=False,
+        ),
+        _told("reason", "meta.note", "Why, in words"),
+    ),
+    description="Products that were in ivoa.obscore and are not any more",
+)  # fmt: skip
+
+PUBLISHED = Schema((_OBSCORE, *TAP_TABLES, _TOMBSTONES))
 """The tables that a query can name."""
 
 _SCHEMAS = {
     "ivoa": "Tables whose form the International Virtual Observatory Alliance defines",
     "TAP_SCHEMA": "Tables that describe the tables of this service",
+    "skylane": "What this service tells of itself",
 }
 
 

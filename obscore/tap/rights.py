@@ -1,4 +1,4 @@
-"""The rows of ``ivoa.obscore`` that there are for who asks: a filter within each of its tables."""
+"""The rows of images, also of gone ones, that there are for who asks: a filter in their tables."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import replace
 from threading import Lock
 
 from obscore.adql.schema import RowFilter, Schema
-from obscore.store.schema import obscore
+from obscore.store.schema import obscore, tombstones
 from vodal.access.rules import Reach, Rights, now_text
 
 __all__ = ["FilteredSchemas", "row_filter"]
 
 _KEPT = 64
+
+_FILTERED = {obscore.name, tombstones.name}
+"""Tables whose rows are of images; in both the filter's columns are called the same."""
 
 _WORDS = {Reach.ALL: "whole", Reach.RELEASED: "dated", Reach.NONE: "hidden"}
 
@@ -48,7 +51,7 @@ def row_filter(rights: Rights, *, had: bool = False) -> RowFilter | None:
 
 
 class FilteredSchemas:
-    """Schemas in which ``ivoa.obscore`` has a filter; keeps the last ones. Safe for threads."""
+    """Schemas whose tables of images have a filter; keeps the last ones. Safe for threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -64,7 +67,7 @@ class FilteredSchemas:
                 return known[1]
             made = Schema(
                 tuple(
-                    replace(table, rows=rows) if table.physical == obscore.name else table
+                    replace(table, rows=rows) if table.physical in _FILTERED else table
                     for table in schema.tables
                 )
             )

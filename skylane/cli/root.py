@@ -130,6 +130,45 @@ def ingest(
 
 
 @main.command()
+@click.argument("names", nargs=-1, metavar="[ID | FILE]...")
+@click.option("--where", metavar="CONDITION", help="Those that meet a condition of ADQL.")
+@click.option(
+    "--file",
+    "lists",
+    metavar="LIST",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Those that a text file names, one a line.",
+)
+@click.option("--reason", metavar="TEXT", help="What is told to who asks for one later.")
+@click.option("--undo", is_flag=True, help="Let products come back that were retracted.")
+@click.option("--dry-run", is_flag=True, help="Tell which, do nothing.")
+@command
+def retract(
+    names: tuple[str, ...],
+    where: str | None,
+    lists: tuple[Path, ...],
+    reason: str | None,
+    undo: bool,
+    dry_run: bool,
+    site: Path,
+) -> None:
+    """Take products out of all services for good.
+
+    Their files stay where they are, and do not bring them back. What is left is a tombstone, which
+    tells when and why.
+
+    Example: skylane retract ivo://example/deep?a.fits --reason "the flat was wrong"
+    """
+    from skylane import retracting
+
+    retracting.retract(
+        console, site, names,
+        where=where, lists=lists, reason=reason, dry_run=dry_run, undone=undo,
+    )  # fmt: skip
+
+
+@main.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8080]")
 @click.option("--workers", type=click.IntRange(min=1), help="Server processes.  [default: 1]")
