@@ -24,7 +24,7 @@ _LAST = select(
 )
 _CONTENT = tuple(
     [item.name for item in schema.STORED_COLUMNS if item.name != "last_modified"]
-    + ["hdus", "s_region_shape"]
+    + ["s_region_shape"]
 )
 _FORMER = (
     select(
