@@ -19,6 +19,7 @@ from obscore.observation import CataloguedFile, Observation
 from obscore.settings import ObsCoreSettings
 from obscore.sources import Candidate, FolderSource
 from obscore.store.base import KnownFile, Store
+from obscore.store.tombstones import WITHDRAWN, Why
 from vodal.errors import UsageError
 from vodal.testing.skies import make_wcs
 
@@ -48,8 +49,10 @@ class MemoryStore(Store):
         return {uri: file for uri, file in self.known_files().items() if uri in uris}
 
     @override
-    def write(self, files: Sequence[CataloguedFile]) -> None:
-        uris = {file.uri for file in files}
+    def write(
+        self, files: Sequence[CataloguedFile], *, instead_of: Collection[str] = ()
+    ) -> frozenset[str]:
+        uris = {file.uri for file in files} | set(instead_of)
         taken = {
             observation.did: uri
             for uri, file in self.files.items()
@@ -64,7 +67,10 @@ class MemoryStore(Store):
                         f"the identifier {observation.did} is already taken by {holder}"
                     )
         self.writes.append(len(files))
+        for uri in instead_of:
+            self.files.pop(uri, None)
         self.files |= {file.uri: file for file in files}
+        return frozenset()
 
     @override
     def renew(self, file: CataloguedFile, version: str) -> bool:
@@ -75,7 +81,7 @@ class MemoryStore(Store):
         return True
 
     @override
-    def remove(self, uris: Iterable[str]) -> int:
+    def remove(self, uris: Iterable[str], why: Why = WITHDRAWN) -> int:
         return sum(len(self.files.pop(uri).observations) for uri in uris if uri in self.files)
 
     @override

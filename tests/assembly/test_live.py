@@ -340,11 +340,11 @@ def test_a_store_that_is_away_for_a_while_loses_nothing(tmp_path, image, run_lin
     line = run_line(root)
     write, left = line.store.write, [3]
 
-    def flaky(files: object) -> None:
+    def flaky(files: object) -> object:
         if left[0]:
             left[0] -= 1
             raise ServiceUnavailable("the database does not answer")
-        write(files)
+        return write(files)
 
     monkeypatch.setattr(line.store, "write", flaky)
     paths = put(root, image, [f"{number}.fits" for number in range(5)])
