@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from obscore.observation import CataloguedFile, Observation
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.regions import Circle, Polygon, Region, shape_text
 
-__all__ = ["make_catalogue", "make_file", "make_observation"]
+__all__ = ["make_catalogue", "make_file", "make_observation", "unstamped"]
 
 _BANDS = (("g", 4.0e-7, 5.5e-7), ("r", 5.5e-7, 7.0e-7), ("i", 7.0e-7, 8.5e-7))
 
@@ -50,6 +51,12 @@ def make_observation(
     if position is not None:
         values["s_ra"], values["s_dec"] = position
     return Observation({**values, **row}, region, hdus)
+
+
+def unstamped(observation: Observation) -> Observation:
+    """Give a product as the assembly line made it, without what the store adds to its row."""
+    row = {name: value for name, value in observation.row.items() if name != "last_modified"}
+    return replace(observation, row=row)
 
 
 def make_file(uri: str, *observations: Observation, version: str = "v1") -> CataloguedFile:

@@ -21,6 +21,7 @@ from obscore.sources import FolderSource
 from obscore.sources.inotify import InotifyWatch
 from obscore.sources.polling import PollingWatch
 from obscore.store.base import Backend, Store
+from obscore.testing import unstamped
 from vodal.errors import ArchiveError, ServiceUnavailable
 from vodal.fits.scan import scan_file
 
@@ -92,7 +93,7 @@ def contents(store: Store) -> dict[str, object]:
     return {
         file.uri: (
             file.collection, file.mapping_digest, file.modified_unix_s, file.index.to_bytes(),
-            file.observations,
+            [unstamped(one) for one in file.observations],
         )
         for file in files
     }  # fmt: skip

@@ -22,7 +22,7 @@ from astropy.coordinates import Latitude, Longitude
 from astropy.io import fits
 from mocpy import MOC
 
-from obscore.observation import Observation
+from obscore.testing import unstamped
 from skylane.settings import load_settings
 from skylane.site import SiteFolder
 from skylane.testing import refused
@@ -67,18 +67,13 @@ class Watcher:
         return self.process.wait(60)
 
 
-def plain(observation: Observation) -> tuple[object, ...]:
-    row = {name: value for name, value in observation.row.items() if name != "last_modified"}
-    return row, observation.region, observation.hdus
-
-
 def everything(site: Path) -> dict[str, object]:
     """Give all of a site's catalogue, but for its internal numbers and when it was written."""
     store = SiteFolder(site).backend(load_settings(site).store).writer()
     try:
         return {
             file.uri: (file.collection, file.mapping_digest, file.index.to_bytes(),
-                       file.modified_unix_s, [plain(one) for one in file.observations])
+                       file.modified_unix_s, [unstamped(one) for one in file.observations])
             for file in store.files_after("", 100_000)
         }  # fmt: skip
     finally:
