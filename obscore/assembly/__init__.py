@@ -28,6 +28,7 @@
 - `polarization`  states on a Stokes axis
 - `axes`          the axes that are not of the sky
 - `check`         the rules that every row must keep
+- `doubts`        what is odd about a row that keeps them
 - `refusal`       why a file makes no row
 - `batch`         files on their way into the store
 - `report`        one record a file, and the summary

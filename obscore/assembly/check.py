@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from collections.abc import Callable
@@ -35,6 +36,10 @@ class _Rule:
 
 _IVOID = re.compile(r"ivo://[A-Za-z0-9][A-Za-z0-9._~*'()+=-]{2,}/[!-~]+")
 _RIGHTS = {"public", "secure", "proprietary"}
+_UCD = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(;[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)*")
+_MIME = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;\s*[\w.+-]+=[^;]+)*")
+_TIMESTAMP = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]([0-9:.]+)Z?)?")
+_TIMESTAMPS = tuple(item.name for item in COLUMNS if item.column.xtype == "timestamp")
 _ORDERED = (("t_min", "t_max"), ("em_min", "em_max"))
 _NOT_NEGATIVE = ("t_exptime", "t_resolution", "em_min", "em_res_power", "s_fov", "s_resolution",
                  "s_pixel_scale", "access_estsize")  # fmt: skip
@@ -149,6 +154,43 @@ def _fov(row: Values, _: Region | None) -> str | None:
     return None if value is None or value <= 360.0 else f"s_fov is {value:g}, more than 360 degrees"
 
 
+def _ucd(row: Values, _: Region | None) -> str | None:
+    """Section 4.20 (o_ucd): a UCD, by the grammar of UCD 1.1 section 2."""
+    value = row.get("o_ucd")
+    return None if value is None or _UCD.fullmatch(str(value)) else f"o_ucd '{value}' is no UCD"
+
+
+def _format(row: Values, _: Region | None) -> str | None:
+    """Section 4.7 (access_format): a media type."""
+    value = row.get("access_format")
+    if value is None or _MIME.fullmatch(str(value)):
+        return None
+    return f"access_format '{str(value)[:60]}' is no media type"
+
+
+def _timestamps(row: Values, _: Region | None) -> str | None:
+    """Timestamps are those of DALI 1.1 section 3.3.3."""
+    for name in _TIMESTAMPS:
+        value = row.get(name)
+        if value is None:
+            continue
+        match = _TIMESTAMP.fullmatch(str(value))
+        try:
+            sound = match is not None and bool(dt.datetime.fromisoformat(str(value).rstrip("Z")))
+        except ValueError:
+            sound = False
+        if not sound:
+            return f"{name} '{str(value)[:40]}' is not like 2026-03-04T05:06:07"
+    return None
+
+
+def _states_counted(row: Values, _: Region | None) -> str | None:
+    value = _number(row, "pol_xel")
+    if value is not None and value > 0 and row.get("pol_states") is None:
+        return f"pol_xel is {value:g}, and pol_states has no value"
+    return None
+
+
 RULES: tuple[_Rule, ...] = (
     _Rule("types", _types),
     _Rule("not-null", _not_null),
@@ -160,6 +202,10 @@ RULES: tuple[_Rule, ...] = (
     _Rule("not-negative", _not_negative),
     _Rule("counts", _counts),
     _Rule("pol-states", _pol_states),
+    _Rule("pol-count", _states_counted),
+    _Rule("ucd", _ucd),
+    _Rule("format", _format),
+    _Rule("timestamps", _timestamps),
     _Rule("position", _position),
     _Rule("fov", _fov),
 )

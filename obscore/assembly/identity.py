@@ -18,6 +18,9 @@ _FACILITY = ("TELESCOP", "FPA.TELESCOPE", "OBSERVAT", "ORIGTEL")
 _INSTRUMENT = ("INSTRUME", "FPA.INSTRUMENT", "CAMERA")
 _PROPOSAL = ("PROPOSID", "PROPID", "PROP_ID", "PROP-ID", "PROGID", "PROG_ID", "ESO OBS PROG ID",
              "PROPOSAL", "PROGRAM")  # fmt: skip
+_MANY = {"several", "various", "multiple", "many"}
+_FILE_NAME = re.compile(r".*\[[^\]]*[/.][^\]]*\][\w.]*")
+"""Of a section in IRAF, or on VMS."""
 _NO_TARGET = {"any", "data", "image", "object", "sky", "test"}
 
 
@@ -88,7 +91,7 @@ def _target(context: Context) -> str | None:
     """Give the first name that is one; what an unset card says is none."""
     for keyword in _TARGET:
         text = context.cards.text(keyword)
-        if text is not None and text.lower() not in _NO_TARGET:
+        if text is not None and text.lower() not in _NO_TARGET and not _FILE_NAME.fullmatch(text):
             context.used(keyword)
             return text
     context.used()
@@ -105,7 +108,9 @@ def _proposal(context: Context) -> str | None:
     """Give an identifier of a proposal; titles of programmes are none."""
     for keyword in _PROPOSAL:
         text = context.cards.text(keyword)
-        if text is not None and re.fullmatch(r"[\w.()+/-]{1,40}", text):
+        if text is None or text.lower() in _MANY:
+            continue
+        if re.fullmatch(r"[\w.()+/-]{1,40}", text):
             context.used(keyword)
             return text
     context.used()

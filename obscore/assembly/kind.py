@@ -7,7 +7,7 @@ import re
 from obscore.assembly.context import Context, Values
 from vodal.fits.wcs import celestial_axes
 
-__all__ = ["kind", "ucd_of_unit"]
+__all__ = ["UCDS", "kind", "ucd_of_unit"]
 
 _SUBTYPES: dict[str, re.Pattern[str]] = {
     "mask": re.compile(r"ood|dq|dqm|masks?|msk|bpm|badpix|dqmask"),
@@ -27,21 +27,26 @@ _SUBTYPES_OF_CARDS: dict[str, re.Pattern[str]] = {
     "background": re.compile(r"background|bkg|skymap"),
 }
 """Words that say so in those cards only: in a file's name they may be anything."""
-_UCDS = {"mask": "meta.code.qual", "weight": "stat.weight", "variance": "stat.variance;phot.flux",
+_PLANE_UCDS = {"mask": "meta.code.qual", "weight": "stat.weight",
+               "variance": "stat.variance;phot.flux",
          "error": "stat.error;phot.flux", "exposure": "time.duration;obs.exposure",
          "background": "phot.flux;instr.background"}  # fmt: skip
+UCDS = frozenset({*_PLANE_UCDS.values(), "phot.flux.density", "phot.count", "phot.antennaTemp",
+                  "phot.flux", "phot.mag"})  # fmt: skip
+"""All that the line gives of itself to o_ucd."""
 _ROLES = {"mask": "mask", "quality": "mask", "variance": "variance", "error": "error",
           "weight": "weight"}  # fmt: skip
 
 _COUNT = re.compile(r"adu|dn|dns|counts?|electrons?|e-?|ct|cts|photons?|ph")
 _FLUX = re.compile(r"jy|erg|w\b|watt|nanomagg|maggie|magg|photlam|flam|fnu|mjy")
 
-_RAW = re.compile(r"raw|unprocessed", re.IGNORECASE)
+_RAW = re.compile(r"raw|unprocessed|level ?1b", re.IGNORECASE)
 _COMBINED = re.compile(
     r"stack(ed)?|coadd(ed)?|co-add|mosaic|tile|combined|resampled|drizzled", re.IGNORECASE
 )
-_STATES = ("PROCTYPE", "PROCLEVL", "PROCLVL", "PROCSTAT", "PRODTYPE", "PRODLVL", "DATATYPE")
-_COUNTS = ("NCOMBINE", "NCOADD", "NSTACK", "NUMIMGS")
+_STATES = ("PROCTYPE", "PROCLEVL", "PROCLVL", "PROCSTAT", "PRODTYPE", "PRODLVL", "DATATYPE",
+           "DATAMODL")  # fmt: skip
+_COUNTS = ("NCOMBINE", "NCOADD", "NSTACK", "NUMIMGS", "NDRIZIM")
 _SEGMENT = re.compile(r"(segment|amp|chan)_?\d+")
 
 
@@ -56,7 +61,7 @@ def kind(context: Context) -> Values:
     with context.of("o_unit"):
         unit = context.cards.text("BUNIT")
     with context.of("o_ucd"):
-        ucd = _UCDS[subtype] if subtype else ucd_of_unit(context.cards.text("BUNIT"))
+        ucd = _PLANE_UCDS[subtype] if subtype else ucd_of_unit(context.cards.text("BUNIT"))
         context.say(f"of a plane: {subtype}" if subtype else "the kind of the unit")
     with context.of("calib_level"):
         level = _calib_level(context)
@@ -65,7 +70,7 @@ def kind(context: Context) -> Values:
         "dataproduct_subtype": subtype,
         "calib_level": level,
         "o_ucd": ucd,
-        "o_unit": unit[:64] if unit else None,
+        "o_unit": unit[:64] if unit and _measures(subtype, unit) else None,
     }
 
 
@@ -101,6 +106,13 @@ def _named_in(text: str, tables: tuple[dict[str, re.Pattern[str]], ...]) -> str 
                 if pattern.fullmatch(word):
                     return subtype
     return None
+
+
+def _measures(subtype: str | None, unit: str) -> bool:
+    """Tell whether a unit is of the plane's own values, not copied from its image's header."""
+    if subtype == "weight":
+        return re.search(r"^1\s*/|-\d", unit) is not None  # one over a variance
+    return subtype != "mask"
 
 
 def ucd_of_unit(unit: str | None) -> str | None:

@@ -178,7 +178,7 @@ def _fill(context: Subject, template: str) -> str | None:
 
 def stem(name: str) -> str:
     """Give a file's name without the ends that say how it is written."""
-    return re.sub(r"(?i)(\.(fits?|fts))?(\.(fz|gz|bz2|z))?$", "", name) or name
+    return re.sub(r"(?i)(\.(fits?|fts))?(\.(fz|gz|bz2|z))*$", "", name) or name
 
 
 def _convert(context: Subject, name: str, rule: ColumnRule, found: object) -> Value:

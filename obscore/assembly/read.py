@@ -19,6 +19,7 @@ from obscore.assembly.ahead import Scan, scan
 from obscore.assembly.bands import band_table
 from obscore.assembly.check import check
 from obscore.assembly.context import Cards, Context, Values
+from obscore.assembly.doubts import doubts
 from obscore.assembly.identity import identity
 from obscore.assembly.kind import kind
 from obscore.assembly.mapping import apply_mapping
@@ -229,7 +230,7 @@ def _product(
     broken = check(row, region)
     if broken is not None:
         return Refusal(f"row:{broken.rule}", broken.message)
-    return Observation(row, region, group.hdus), context.notes
+    return Observation(row, region, group.hdus), [*context.notes, *doubts(row)]
 
 
 def assemble(context: Context) -> dict[str, str | int | float | None]:

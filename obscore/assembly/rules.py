@@ -26,7 +26,7 @@ from vodal.regions import shape_text
 
 __all__ = ["Layer", "PlacedRule", "Rules", "is_told", "rules_for"]
 
-_LINE_VERSION = 3
+_LINE_VERSION = 4
 """Raised when the line makes other rows of the same files, so that they are read anew."""
 _TOLD = "told:"
 """Begins the digests of files whose rows are made of what the source tells."""

@@ -111,6 +111,9 @@ def _instrument(context: Context) -> tuple[str, list[str]]:
                 keywords.append(keyword)
                 break
         words.append(word or "")
+    if not any(words):
+        # unWISE names no instrument, but says that its band is one of WISE's.
+        return context.cards.comment("BAND"), []
     return " ".join(words).strip(), keywords
 
 

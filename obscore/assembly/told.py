@@ -20,6 +20,7 @@ from obscore.assembly.access import DATALINK
 from obscore.assembly.bands import band_table
 from obscore.assembly.check import check
 from obscore.assembly.context import Subject, Values
+from obscore.assembly.doubts import doubts
 from obscore.assembly.identity import path_without_end, publisher_did
 from obscore.assembly.kind import ucd_of_unit
 from obscore.assembly.mapping import apply_mapping
@@ -147,7 +148,7 @@ def _product(
     broken = check(row, region)
     if broken is not None:
         return Refusal(f"row:{broken.rule}", broken.message)
-    return Observation(row, region, (), part.hdu), told.notes
+    return Observation(row, region, (), part.hdu), [*told.notes, *doubts(row)]
 
 
 def _region(told: Told) -> Region | None:

@@ -17,7 +17,7 @@ from vodal.storage import FileStat, local_path
 
 __all__ = ["FITS_SUFFIXES", "FolderSource", "file_uri", "is_image_name"]
 
-FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.fz", ".fit.fz", ".fts.fz", ".fz",
+FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.fz", ".fit.fz", ".fts.fz", ".fz", ".fz.gz",
                  ".fits.gz", ".fit.gz", ".fts.gz", ".fits.bz2", ".fit.bz2", ".fits.z")  # fmt: skip
 """Ends of names, in any case, that are taken for FITS. Those that cannot be read are among them,
 so that the report names such files instead of passing over them."""

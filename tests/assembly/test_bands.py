@@ -53,7 +53,7 @@ def test_filter_of_header(row_of, cards, name, low_nm, high_nm):
 
 @pytest.mark.parametrize(
     ("name", "nm", "width"),
-    [("F673N", 673, 0.013), ("F547M", 547, 0.09), ("F127M", 1270, 0.09), ("F1042M", 1042, 0.09)],
+    [("F588N", 588, 0.013), ("F547M", 547, 0.09), ("F127M", 1270, 0.09), ("F1042M", 1042, 0.09)],
 )
 def test_hst_filters_by_their_number(name, nm, width):
     band = band_table({}).find(name, "HST WFPC2")

@@ -13,6 +13,7 @@ import pytest
 from astropy.io import fits
 
 from obscore.assembly.check import RULES
+from obscore.assembly.doubts import DOUBTS
 from obscore.assembly.read import read_file
 from obscore.assembly.refusal import REASONS
 from obscore.assembly.report import Status
@@ -30,10 +31,10 @@ PAGE = (Path(__file__).parents[2] / "docs" / "howto-mapping.md").read_text("utf-
 def test_page_names_everything():
     bands = tomllib.loads(files("obscore.assembly").joinpath("bands.toml").read_text("utf-8"))
     names = [f"`{name}`" for name in (*REASONS, *get_args(Status), *ColumnRule.model_fields)]
-    names += [f"`{rule.name}`" for rule in RULES]
+    names += [f"`{rule.name}`" for rule in (*RULES, *DOUBTS)]
     names += [f"`{{{fact}}}`" for fact in FILE_FACTS]
     names += [f"| `{name}` | {function.meaning} |" for name, function in FUNCTIONS.items()]
-    names += [system["name"] for system in bands["system"][:21]]
+    names += [system["name"] for system in bands["system"][:22]]
     assert [name for name in names if name not in PAGE] == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
 
 import pytest
@@ -176,3 +177,14 @@ def test_cameras_of_several_chips(line):
     segments = line[2]["lsst_simulated/7024032100720-R22-S11-det094.fits.fz"]
     assert {row["calib_level"] for row in segments} == {1}
     assert segments[0]["obs_publisher_did"].endswith(".fits.fz:SEGMENT10,1")
+
+
+def test_tile_compressed_file_compressed_once_more(line, real_images, tmp_path, read_outcome):
+    name = "decam_rice_triples/c4d_130105_065255_ooi_r_a1-N15.fits.fz"
+    path = tmp_path / "x.fits.fz.gz"
+    path.write_bytes(gzip.compress((real_images / name).read_bytes()))
+    (observation,) = read_outcome(path).file.observations
+    assert observation.row["obs_publisher_did"].endswith("?x.fits.fz.gz")
+    (plain,) = line[2][name]
+    same = ("s_region", "t_min", "em_min", "filter", "obs_id", "s_xel1")
+    assert {one: observation.row[one] for one in same} == {one: plain[one] for one in same}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from astropy.io.votable.ucd import check_ucd
 
 from obscore.assembly.check import RULES, check
+from obscore.assembly.doubts import DOUBTS, doubts
+from obscore.assembly.kind import UCDS
 from vodal.regions import Circle
 
 ROW = {
@@ -68,6 +71,13 @@ def test_sound_row():
         ({"pol_states": "//"}, "pol-states"),
         ({"pol_states": "/I/I/"}, "pol-states"),
         ({"pol_xel": 3}, "pol-states"),
+        ({"pol_states": None}, "pol-count"),
+        ({"o_ucd": "phot flux"}, "ucd"),
+        ({"o_ucd": "phot.flux;"}, "ucd"),
+        ({"access_format": "FITS"}, "format"),
+        ({"obs_creation_date": "28/06/99"}, "timestamps"),
+        ({"obs_release_date": "2026-02-30"}, "timestamps"),
+        ({"obs_release_date": "2026-03-04T25:00:00"}, "timestamps"),
         ({"s_dec": None}, "position"),
         ({"s_ra": 360.0}, "position"),
         ({"s_dec": 90.5}, "position"),
@@ -84,3 +94,31 @@ def test_broken_rule_is_named(change, rule):
 
 def test_rules_have_different_names():
     assert len({rule.name for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"dataproduct_type": None}, "no-type"),
+        ({"s_resolution": 0.0}, "zero"),
+        ({"em_min": 450.0, "em_max": 550e3}, "wavelength"),
+        ({"t_exptime": None}, "length"),
+        ({"t_max": 61000.001, "t_exptime": 300.0}, "exposure"),
+        ({"o_ucd": "phot.brightness"}, "unknown-ucd"),
+        ({"o_ucd": "stat.max;phot.flux"}, "unknown-ucd"),  # stat.max comes second only
+    ],
+)
+def test_doubt_is_told_of_a_row_that_keeps_the_rules(change, name):
+    row = ROW | change
+    assert check(row, REGION) is None
+    assert [note.partition(":")[0] for note in doubts(row)] == [name]
+
+
+def test_no_doubt_about_a_sound_row():
+    assert doubts(ROW | {"t_exptime": 0.0, "o_ucd": "phot.flux;em.opt"}) == []
+    assert len({doubt.name for doubt in DOUBTS}) == len(DOUBTS)
+
+
+@pytest.mark.parametrize("ucd", sorted(UCDS))
+def test_ucds_of_the_line_are_of_the_vocabulary(ucd):
+    assert check_ucd(ucd, check_controlled_vocabulary=True)

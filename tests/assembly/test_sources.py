@@ -20,7 +20,8 @@ def relatives(source):
 
 @pytest.fixture
 def tree(tmp_path):
-    for name in ("b.fits", "a.FITS", "c.fit.gz", "d.fits.fz", "e.fts", "f.fz", "sub/x.fits",
+    for name in ("b.fits", "a.FITS", "c.fit.gz", "d.fits.fz", "e.fts", "f.fz", "g.fits.fz.gz",
+                 "sub/x.fits",
                  "sub/deep/y.fits", "sub-2/z.fits", ".hidden.fits", ".git/h.fits", "notes.txt",
                  "tar.gz", "sub/odd name:é%41.fits"):  # fmt: skip
         path = tmp_path / "root" / name
@@ -38,6 +39,7 @@ def test_names_of_fits_in_a_stable_order(tree):
         "d.fits.fz",
         "e.fts",
         "f.fz",
+        "g.fits.fz.gz",
         "sub/odd name:é%41.fits",
         "sub/x.fits",
         "sub/deep/y.fits",
@@ -63,7 +65,7 @@ def test_loops_and_second_names_are_read_once(tree):
     items = list(FolderSource(tree).walk())
     problems = {i.uri.rsplit("/", 1)[-1]: i.reason for i in items if isinstance(i, Problem)}
     assert problems == {"zlink.fits": "duplicate", "broken.fits": "unreadable"}
-    assert len(items) == 12
+    assert len(items) == 13
 
 
 def test_names_that_are_not_utf8(tree):
