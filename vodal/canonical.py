@@ -30,7 +30,7 @@ from vodal.regions import Circle, Point, Polygon, Range, Region, Shape, parse_nu
 from vodal.sphere import bounding_cap, box_polygon
 from vodal.vectors import point_of
 
-__all__ = ["FAULTS", "Canonical", "RegionFaultError", "canonical", "canonical_text"]
+__all__ = ["FAULTS", "REVERSED", "Canonical", "RegionFaultError", "canonical", "canonical_text"]
 
 Floats = NDArray[np.float64]
 
@@ -45,6 +45,9 @@ FAULTS: Final = {
     "vertices": "a polygon has more vertices than 2048",
 }
 """Names of the faults for which a region is refused, with what they mean."""
+
+REVERSED: Final = "the polygon's vertices ran clockwise and were reversed"
+"""The most frequent note."""
 
 _MOST_VERTICES: Final = 2048
 _DIGITS: Final = 10
@@ -229,7 +232,7 @@ def _polygon(polygon: Polygon) -> Canonical:
             raise RegionFaultError("no-area", "the polygon's vertices lie on one line")
         kept = kept[corners][::-1]
     elif signed_area(plane) > 0.0:
-        notes.append("the polygon's vertices ran clockwise and were reversed")
+        notes.append(REVERSED)
         kept = kept[::-1]
     return Canonical(_polygon_of(kept), tuple(notes))
 

@@ -68,6 +68,7 @@ _BY_NUMBER = re.compile(r"F(\d{3,4})(W2|LP|[WMNX])", re.IGNORECASE)
 _RELATIVE_WIDTH = {"W": 0.22, "W2": 0.7, "M": 0.09, "N": 0.013, "X": 0.35}
 """Width over centre of HST's and JWST's wide, medium, narrow and extremely wide filters."""
 _IN_CARD, _IN_NAME = "centre and width in its name", "the number in its name"
+_REMEMBERED = 4096
 _JWST = re.compile(r"jwst|nircam|niriss|miri|webb", re.IGNORECASE)
 
 
@@ -84,6 +85,7 @@ class BandTable:
     def __init__(self, *own: dict[str, BandSettings]) -> None:
         self._own = own
         self._systems, self._hst = _builtin()
+        self._found: dict[tuple[str, str], Band] = {}
 
     def keywords(self, instrument: str) -> tuple[str, ...]:
         """Give the additional cards in which an instrument tells its filter."""
@@ -109,6 +111,16 @@ class BandTable:
         Band
             Named as the text's first word and without wavelengths if the filter is not known.
         """
+        key = (text, instrument)
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            found = self._found[key] = self._find(text, instrument)
+        return found
+
+    def _find(self, text: str, instrument: str) -> Band:
+        """Look the band up; `find` remembers it."""
         text = " ".join(text.split())
         own = self._of_settings(text, instrument)
         if own is not None:

@@ -43,6 +43,7 @@ _TIMESTAMPS = tuple(item.name for item in COLUMNS if item.column.xtype == "times
 _ORDERED = (("t_min", "t_max"), ("em_min", "em_max"))
 _NOT_NEGATIVE = ("t_exptime", "t_resolution", "em_min", "em_res_power", "s_fov", "s_resolution",
                  "s_pixel_scale", "access_estsize")  # fmt: skip
+_NOTHING = frozenset({None, ""})
 _COUNTS = ("s_xel1", "s_xel2", "t_xel", "em_xel", "pol_xel")
 _PYTHON = {"char": str, "int": int, "long": int, "double": float}
 
@@ -52,7 +53,34 @@ def _number(row: Values, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
+_KINDS = {item.name: _PYTHON[item.column.datatype] for item in COLUMNS}
+_NEEDED = tuple(item.name for item in COLUMNS if not (item.nullable or item.by_store))
+
+
+def _are_plain(row: Values) -> bool:
+    """Tell whether all values are of just the types of their columns, as nearly always."""
+    for name, value in row.items():
+        kind = _KINDS.get(name)
+        if value is None:
+            if kind is None:
+                return False
+            continue
+        if type(value) is not kind:
+            return False
+        if isinstance(value, str):
+            if not value.isprintable():
+                return False
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                return False
+        elif not -(2**63) <= value < 2**63:
+            return False
+    return True
+
+
 def _types(row: Values, _: Region | None) -> str | None:
+    if _are_plain(row):
+        return None
     for item in COLUMNS:
         value, kind = row.get(item.name), _PYTHON[item.column.datatype]
         if value is None:
@@ -71,9 +99,9 @@ def _types(row: Values, _: Region | None) -> str | None:
 
 
 def _not_null(row: Values, _: Region | None) -> str | None:
-    for item in COLUMNS:
-        if not (item.nullable or item.by_store) and row.get(item.name) in {None, ""}:
-            return f"{item.name} has no value"
+    for name in _NEEDED:
+        if row.get(name) in _NOTHING:
+            return f"{name} has no value"
     return None
 
 

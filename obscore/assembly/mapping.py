@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -25,6 +26,8 @@ __all__ = ["apply_mapping", "rules_by_name"]
 _COLUMNS = {item.name: item for item in COLUMNS}
 _BY_NAME = {name: ColumnRule(fact=(name,)) for name in _COLUMNS if name not in RESERVED}
 _BY_SOURCE = "the source's column of this name"
+_PLAIN = {name: float if item.column.datatype == "double" else int for name, item in
+          _COLUMNS.items() if item.column.datatype != "char"}  # fmt: skip
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -47,12 +50,19 @@ def apply_mapping(context: Subject, mapping: Mapping[str, PlacedRule]) -> dict[s
         The rules of the settings for its file, by column.
     """
     row: dict[str, Value] = {}
-    by_name = {
-        name: PlacedRule(rule, _BY_SOURCE) for name, rule in rules_by_name(context.facts).items()
-    }
+    facts, units = context.facts, context.candidate.units
+    by_name = rules_by_name(facts)
     for name in {**by_name, **mapping}:
-        for placed in (mapping.get(name), by_name.get(name)):
-            found = None if placed is None else _traced(context, name, placed)
+        placed = mapping.get(name)
+        if placed is None and context.trace is None and name not in units:
+            value = facts[name]
+            if type(value) is _PLAIN.get(name) and (type(value) is int or math.isfinite(value)):
+                # The other way comes to the same for a number that is what its column wants.
+                row[name] = value
+                continue
+        named = by_name.get(name)
+        for one in (placed, None if named is None else PlacedRule(named, _BY_SOURCE)):
+            found = None if one is None else _traced(context, name, one)
             if found is not None:
                 row[name] = found
                 break

@@ -31,13 +31,16 @@ from obscore.assembly.spectrum import resolving_power
 from obscore.assembly.trace import Trace
 from obscore.observation import CataloguedFile, Observation
 from obscore.sources.base import UNKNOWN_SIZE, Candidate, Part
-from vodal.canonical import RegionFaultError, canonical, canonical_text
+from vodal.canonical import REVERSED, RegionFaultError, canonical, canonical_text
+from vodal.convex import Convex, convex
 from vodal.regions import Polygon, Region, shape_text
 from vodal.sphere import bounding_cap, centroid, contains, distance_deg
 
 __all__ = ["make_rows", "media_type"]
 
 _log = logging.getLogger(__name__)
+
+_NUMBERS = re.compile(r"[-+0-9.eE ]{1,4000}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,7 @@ class Told(Subject):
     several: bool
     """Whether the source tells of more products of the file."""
     region: Region | None = None
+    plain: Convex | None = None
 
 
 def make_rows(candidate: Candidate, rules: Rules, traces: list[Trace] | None = None) -> Outcome:
@@ -132,10 +136,10 @@ def _product(
     told = replace(told, given=apply_mapping(told, rules.mapping_for(candidate.relative)))
     try:
         with told.of("s_region"):
-            region = _region(told)
+            region, plain = _region(told)
     except RegionFaultError as error:
         return Refusal(f"row:region:{error.fault}", error.message)
-    told = replace(told, region=region)
+    told = replace(told, region=region, plain=plain)
     row: dict[str, str | int | float | None] = {}
     for step in STEPS:
         row |= step(told)
@@ -145,14 +149,24 @@ def _product(
     row |= given
     if trace is not None:
         trace.row, trace.given, trace.notes = row, dict(told.given), told.notes
-    broken = check(row, region)
+    broken = check(row, None if _is_inside(row, plain) else region)
     if broken is not None:
         return Refusal(f"row:{broken.rule}", broken.message)
     return Observation(row, region, (), part.hdu), [*told.notes, *doubts(row)]
 
 
-def _region(told: Told) -> Region | None:
+def _is_inside(row: Values, plain: Convex | None) -> bool:
+    """Tell whether the position is clearly within the footprint, as the rules want it."""
+    ra, dec = row.get("s_ra"), row.get("s_dec")
+    if plain is None or not isinstance(ra, float) or not isinstance(dec, float):
+        return False
+    return plain.holds(ra, dec)
+
+
+def _region(told: Told) -> tuple[Region | None, Convex | None]:
     """Give the canonical footprint: that of the mapping, else that of the source.
+
+    With it what is known of it, if it is clearly convex.
 
     Raises
     ------
@@ -161,14 +175,32 @@ def _region(told: Told) -> Region | None:
     """
     text, region = told.given_text("s_region"), told.part.region
     if text is not None:
-        found = canonical_text(text)
-    elif region is not None:
-        found = canonical(region)
-    else:
-        return None
+        region = _plain_polygon(text)
+    elif region is None:
+        return None, None
+    plain = convex(region) if isinstance(region, Polygon) else None
+    if plain is not None:
+        if plain.was_reversed:
+            told.note(f"s_region: {REVERSED}")
+        return plain.polygon, plain
+    found = canonical(region) if text is None and region is not None else canonical_text(str(text))
     for note in found.notes:
         told.note(f"s_region: {note}")
-    return found.region
+    return found.region, None
+
+
+def _plain_polygon(text: str) -> Polygon | None:
+    """Read a polygon as most tables write it; None for any other text."""
+    word, _, numbers = text.partition(" ")
+    if word.upper() != "POLYGON":
+        return None
+    numbers = numbers.removeprefix("ICRS ")
+    if not _NUMBERS.fullmatch(numbers):
+        return None
+    values = [float(number) for number in numbers.split()]
+    if len(values) < 6 or len(values) % 2 or any(not -90.0 <= dec <= 90.0 for dec in values[1::2]):
+        return None
+    return Polygon(tuple(zip(values[::2], values[1::2], strict=True)))
 
 
 def _identity(told: Told) -> Values:

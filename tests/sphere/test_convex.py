@@ -1,0 +1,69 @@
+"""The quick answers of convex polygons are those of the general code."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vodal.canonical import RegionFaultError, canonical
+from vodal.convex import convex
+from vodal.regions import Point, Polygon
+from vodal.sphere import contains
+
+
+def around(ra, dec, corners):
+    """Give a polygon of places given by angle and distance (degrees) around a position."""
+    a, d = math.radians(ra), math.radians(dec)
+    centre = (math.cos(d) * math.cos(a), math.cos(d) * math.sin(a), math.sin(d))
+    east = (-math.sin(a), math.cos(a), 0.0)
+    north = (-math.sin(d) * math.cos(a), -math.sin(d) * math.sin(a), math.cos(d))
+    vertices = []
+    for angle, distance in corners:
+        r, t = math.radians(distance), math.radians(angle)
+        x, y, z = (
+            math.cos(r) * c + math.sin(r) * (math.cos(t) * n + math.sin(t) * e)
+            for c, n, e in zip(centre, north, east, strict=True)
+        )
+        vertices.append((math.degrees(math.atan2(y, x)) % 360, math.degrees(math.asin(z))))
+    return Polygon(tuple(vertices))
+
+
+angles = st.floats(0, 360)
+corner = st.tuples(angles, st.sampled_from([1e-6, 1e-3, 0.1, 0.5, 5.0, 20.0]))
+positions = st.tuples(angles, st.sampled_from([-90.0, -89.9, -30.0, 0.0, 45.0, 89.99, 90.0]))
+
+
+@settings(max_examples=400, deadline=None)
+@given(positions, st.lists(corner, min_size=3, max_size=8, unique=True), st.booleans(), corner)
+def test_where_it_answers_it_answers_as_the_general_code(place, corners, in_order, inner):
+    if in_order:
+        corners = sorted(corners)
+    polygon = around(*place, corners)
+    try:
+        wanted = canonical(polygon)
+    except RegionFaultError:
+        wanted = None
+    found = convex(polygon)
+    if found is None:
+        return
+    assert wanted is not None
+    assert found.polygon == wanted.region
+    assert found.was_reversed == bool(wanted.notes)
+    point = around(*place, [inner, (0, 1), (90, 1)]).vertices[0]
+    if found.holds(*point):
+        assert contains(found.polygon, Point(*point))
+
+
+def test_it_answers_for_squares_anywhere_and_not_for_stars():
+    for place in ((0.0, 0.0), (359.999, 60.0), (10.0, 90.0), (200.0, -89.9)):
+        square = around(*place, [(45 + 90 * k, 0.2) for k in range(4)])
+        for polygon in (square, Polygon(square.vertices[::-1])):
+            found = convex(polygon)
+            assert found is not None
+            assert found.holds(*place)
+            assert not found.holds(place[0], place[1] - math.copysign(0.3, place[1]))
+        star = around(*place, [(144 * k, 0.2) for k in range(5)])
+        assert convex(star) is None
+    assert convex(around(10, 10, [(0, 0.2), (90, 0.2), (45, 0.01), (270, 0.2)])) is None
