@@ -62,7 +62,7 @@ def explain_files(
     storage = Storage(settings.storage)
     for place in places:
         source = source_of(place, settings.obscore, storage, collection)
-        rules = rules_for(with_folders(settings.obscore, [source]), source.collection)
+        rules = rules_for(with_folders(settings.obscore, [source]), source.collection, storage)
         for item in source.walk():
             if isinstance(item, Problem):
                 console.print(f"{item.uri}: {item.message}", style="red", markup=False)

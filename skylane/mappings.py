@@ -13,6 +13,7 @@ from obscore.mapping.lookup import with_tables, with_tables_of_files
 from obscore.mapping.rules import FileRule, rules_of
 from skylane.settings import load_settings
 from vodal.errors import UsageError
+from vodal.storage import Storage
 
 __all__ = ["check", "list_presets", "show"]
 
@@ -42,11 +43,12 @@ def check(console: Console, site: Path, paths: Sequence[Path]) -> None:
             columns = set(rules_of(document.mapping)) | _columns(document.files)
             _tell(console, str(path), columns, len(document.files), len(document.bands))
         return
-    settings = load_settings(site).obscore
+    whole = load_settings(site)
+    settings, storage = whole.obscore, Storage(whole.storage)
     if not settings.collections:
         raise UsageError("name a file, or give collections in skylane.toml")
     for name in sorted(settings.collections):
-        rules = rules_for(settings, name)
+        rules = rules_for(settings, name, storage)
         _tell(console, name, _set_by(rules), sum(len(one.files) for one in rules.layers),
               sum(len(one) for one in rules.bands))  # fmt: skip
 

@@ -99,7 +99,7 @@ def ingest(
     ArchiveError, ServiceUnavailable
         If the store cannot be written, or the cluster fails; what was written before stays.
     """
-    run = _Run(source, store, settings, dry_run=dry_run, progress=progress, report=report)
+    run = _Run(source, store, settings, storage, dry_run=dry_run, progress=progress, report=report)
     started = time.monotonic()
     parts = run.parts()
     # No process is started for nothing.
@@ -139,6 +139,7 @@ class _Run:
         source: Source,
         store: Store,
         settings: ObsCoreSettings,
+        storage: Storage,
         *,
         dry_run: bool,
         progress: Progress | None,
@@ -146,6 +147,7 @@ class _Run:
     ) -> None:
         self._source, self._store, self._settings = source, store, settings
         self._dry_run, self._progress, self._report = dry_run, progress, report
+        self._storage = storage
         self._rules: dict[str, Rules] = {}
         self._survey = Survey(source, store, self.rules)
         self._done = 0
@@ -163,7 +165,7 @@ class _Run:
     def rules(self, collection: str) -> Rules:
         """Give the rules of a collection."""
         if collection not in self._rules:
-            self._rules[collection] = rules_for(self._settings, collection)
+            self._rules[collection] = rules_for(self._settings, collection, self._storage)
         return self._rules[collection]
 
     def parts(self) -> Iterator[list[Readable]]:

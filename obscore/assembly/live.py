@@ -205,6 +205,9 @@ class LiveLine:
         source = scattered or self._home(change.uri) or alone
         if source is None:
             return
+        if source.is_remote and source.collection not in self._rules:
+            self._ask_survey(source)  # which has its mapping fetched from the server, in a thread
+            return
         if change.kind == "gone":
             self._gone[change.uri] = (time.monotonic() + _GRACE_S, Lost(source, change.uri))
             self._forget_below(change.uri)
@@ -255,7 +258,7 @@ class LiveLine:
 
     def _rules_of(self, collection: str) -> Rules:
         if collection not in self._rules:
-            self._rules[collection] = rules_for(self._settings, collection)
+            self._rules[collection] = rules_for(self._settings, collection, self._storage)
         return self._rules[collection]
 
     def _is_news(self, uri: str, what: str) -> bool:

@@ -168,7 +168,7 @@ class Renewal(Refresher):
             If the file cannot be looked at, or the line would not make the same of it.
         """
         uri = known.uri
-        rules = rules_for(self._settings, known.collection)
+        rules = rules_for(self._settings, known.collection, self._storage)
         relative = relative_of(uri, rules, known.mapping_digest)
         if relative is None:
             raise DataError("the settings that make its rows changed too")

@@ -17,12 +17,20 @@ from pathlib import Path
 from typing_extensions import override
 
 from obscore.mapping.band import BandSettings
-from obscore.mapping.document import BESIDE, MappingDocument, preset, read_document
+from obscore.mapping.document import (
+    BESIDE,
+    MappingDocument,
+    fetch_document,
+    preset,
+    read_document,
+)
 from obscore.mapping.lookup import with_tables, with_tables_of_files
 from obscore.mapping.rules import ColumnRule, FileRule, rules_of
 from obscore.settings import CollectionSettings, ObsCoreSettings
 from obscore.sources.base import Candidate, Facts, Part
+from obscore.sources.servers import is_address
 from vodal.regions import shape_text
+from vodal.storage import LOCAL, Storage
 
 __all__ = ["Layer", "PlacedRule", "Rules", "is_told", "rules_for"]
 
@@ -172,18 +180,29 @@ def is_told(digest: str) -> bool:
     return digest.startswith(_TOLD)
 
 
-def rules_for(settings: ObsCoreSettings, collection: str) -> Rules:
+def rules_for(settings: ObsCoreSettings, collection: str, storage: Storage = LOCAL) -> Rules:
     """Give what holds for a collection, configured or not.
+
+    Parameters
+    ----------
+    settings
+        Of the catalogue.
+    collection
+        Its name.
+    storage
+        Reads the mapping beside data on a server.
 
     Raises
     ------
     SettingsError
         If its mapping file cannot be read, or is wrong; names file and key.
+    ServiceUnavailable
+        If the server with the data does not answer now.
     """
     own = settings.collections.get(collection) or CollectionSettings()
     layers = [_site_layer(settings, collection, own)]
     levels = [own.calib_level] if "calib_level" in own.model_fields_set else []
-    for document, layer in _documents(own):
+    for document, layer in _documents(own, storage):
         layers.append(layer)
         levels += [] if document.calib_level is None else [document.calib_level]
     calib_level = (*levels, own.calib_level)[0]
@@ -216,18 +235,35 @@ def _site_layer(settings: ObsCoreSettings, collection: str, own: CollectionSetti
     return Layer(mapping, file_rules, place, _lower(settings.bands))
 
 
-def _documents(own: CollectionSettings) -> Iterator[tuple[MappingDocument, Layer]]:
+def _documents(
+    own: CollectionSettings, storage: Storage
+) -> Iterator[tuple[MappingDocument, Layer]]:
     """Give the mapping file, then the presets that it or the settings name, each once."""
     names = list(own.preset)
-    beside = Path(own.folder, BESIDE) if own.folder is not None else None
-    path = Path(own.mapping_file) if own.mapping_file is not None else beside
-    if path is not None and (own.mapping_file is not None or path.exists()):
-        is_beside = own.mapping_file is None
-        document = read_document(path, beside=is_beside)
-        yield document, _layer(str(path), document, path.parent, inside=is_beside)
+    for document, layer in _mapping_file(own, storage):
+        yield document, layer
         names += document.preset
     for name in dict.fromkeys(names):
         yield preset(name), _layer(f"preset {name}", preset(name), None)
+
+
+def _mapping_file(
+    own: CollectionSettings, storage: Storage
+) -> Iterator[tuple[MappingDocument, Layer]]:
+    """Give the file that the collection names, or the one beside its data, if there is any."""
+    if own.mapping_file is not None:
+        path = Path(own.mapping_file)
+        document = read_document(path)
+        yield document, _layer(str(path), document, path.parent)
+    elif own.folder is not None and is_address(own.folder):
+        fetched = fetch_document(own.folder, storage)
+        if fetched is not None:
+            url, document = fetched
+            yield document, _layer(url, document, None)
+    elif own.folder is not None and Path(own.folder, BESIDE).exists():
+        path = Path(own.folder, BESIDE)
+        document = read_document(path, beside=True)
+        yield document, _layer(str(path), document, path.parent, inside=True)
 
 
 def _layer(

@@ -16,13 +16,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from obscore.mapping.band import Bands
 from obscore.mapping.rules import ColumnMapping, FileRule
-from vodal.errors import SettingsError
+from vodal.errors import NotFoundError, SettingsError
 from vodal.settings import Settings
+from vodal.storage import Storage
 
 __all__ = [
     "BESIDE",
     "MappingDocument",
     "Presets",
+    "fetch_document",
     "parse_document",
     "preset",
     "preset_names",
@@ -118,14 +120,53 @@ def read_document(path: Path, *, beside: bool = False) -> MappingDocument:
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST_BYTES + 1)
-        text = data.decode("utf-8")
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path} is no text in UTF-8") from None
+    return _of_bytes(data, str(path), beside=beside)
+
+
+def fetch_document(folder: str, storage: Storage) -> tuple[str, MappingDocument] | None:
+    """Fetch the mapping that lies beside data on a server.
+
+    Parameters
+    ----------
+    folder
+        Address of the data: ``s3:``, ``http:`` or ``https:``.
+    storage
+        Reads the server.
+
+    Returns
+    -------
+    tuple or None
+        Its address and what it says; None if there is none.
+
+    Raises
+    ------
+    SettingsError
+        As of `read_document`.
+    ServiceUnavailable
+        If the server does not answer now: rows are not made without a mapping that may be there.
+    """
+    url = f"{folder.rstrip('/')}/{BESIDE}"
+    try:
+        with storage.open(url) as reader:
+            size = reader.stat().size_bytes
+            data = reader.read(0, min(size, _LARGEST_BYTES + 1)) if size else b""
+    except NotFoundError:
+        return None
+    if data.lstrip()[:1] == b"<":
+        return None  # a server that answers with a page where there is nothing
+    return url, _of_bytes(data, url, beside=True)
+
+
+def _of_bytes(data: bytes, name: str, *, beside: bool) -> MappingDocument:
     if len(data) > _LARGEST_BYTES:
-        raise SettingsError(f"{path} is larger than 1 MB; a mapping is not")
-    document = parse_document(text, str(path))
+        raise SettingsError(f"{name} is larger than 1 MB; a mapping is not")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name} is no text in UTF-8") from None
+    document = parse_document(text, name)
     if beside:
         mappings = [("mapping", document.mapping)]
         mappings += [(f"files.{n}.mapping", rule.mapping) for n, rule in enumerate(document.files)]
@@ -133,7 +174,7 @@ def read_document(path: Path, *, beside: bool = False) -> MappingDocument:
             for column in _DECIDE_WHO_SEES:
                 if getattr(mapping, column) is not None:
                     raise SettingsError(
-                        f"{path}: {key}.{column}: rules of access go by it, so that a file beside"
+                        f"{name}: {key}.{column}: rules of access go by it, so that a file beside"
                         " the data cannot set it; set it in skylane.toml or a mapping_file"
                     )
     return document

@@ -44,7 +44,9 @@ def with_tables(
             continue
         key = f"{place}{name}"
         if folder is None:
-            raise SettingsError(f"{key}: a preset is one file; give it a table")
+            raise SettingsError(
+                f"{key}: a table_file lies on a disk, as its mapping does; give a table"
+            )
         path = folder / rule.table_file
         if inside and not path.resolve().is_relative_to(folder.resolve()):
             raise SettingsError(f"{key}: {path} does not lie beside the mapping")

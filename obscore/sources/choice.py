@@ -192,7 +192,7 @@ def with_folders(settings: ObsCoreSettings, sources: Iterable[object]) -> ObsCor
             own = collections.get(source.collection, CollectionSettings())
             if own.table is None:
                 collections[source.collection] = own.model_copy(update={"table": source.settings})
-        if isinstance(source, FolderSource):
+        if isinstance(source, FolderSource | ServerSource) and not source.is_scattered:
             own = collections.get(source.collection, CollectionSettings())
             if own.folder is None:
                 folder = {"folder": str(source.root)}

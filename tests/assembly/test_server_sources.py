@@ -15,13 +15,13 @@ from obscore.assembly.line import ingest
 from obscore.assembly.report import FileReport
 from obscore.settings import ObsCoreSettings
 from obscore.sources import Candidate, Problem
-from obscore.sources.choice import configured_sources, source_of
+from obscore.sources.choice import configured_sources, source_of, with_folders
 from obscore.sources.fits import file_uri
 from obscore.sources.listings import read_listing
 from obscore.sources.manifest import ManifestSource
 from obscore.sources.objects import ObjectSource
 from obscore.sources.web import ListingSource
-from vodal.errors import UsageError
+from vodal.errors import ServiceUnavailable, SettingsError, UsageError
 from vodal.storage import Storage, StorageSettings
 from vodal.storage.settings import S3Settings
 from vodal.testing.archive import nginx_listing, serve_archive
@@ -82,6 +82,35 @@ def problems(source) -> list[Problem]:
 
 
 # HTTP
+
+
+def test_a_mapping_beside_the_data_of_a_server(archive, web, tree, memory_store):
+    beside = tree / "deep" / "skylane-mapping.toml"
+    url = f"{archive.url}/deep/"
+    source = ListingSource(url, web)
+
+    def made():
+        settings = with_folders(ObsCoreSettings(), [source])
+        summary = ingest(source, memory_store, settings, workers=0, storage=web)
+        return summary.statuses, {row["obs_title"] for row in memory_store.rows()}
+
+    assert made() == ({"added": 3}, {"a.fits", "b+c.fits", "d.fits.fz"})
+    beside.write_text("<html>nothing here</html>")
+    assert made()[0] == {"unchanged": 3}
+    beside.write_text("mapping = { obs_title = 'from {stem}' }")
+    assert made() == ({"updated": 3}, {"from a", "from b+c", "from d"})
+    for text, words in (
+        ("mapping = { obs_titl = 'x' }", "mapping.obs_titl: unknown key"),
+        ("mapping = { obs_collection = 'x' }", "rules of access go by it"),
+        ("mapping.obs_id = { fact = 'x', table_file = 't.csv' }", "a table_file lies on a disk"),
+    ):
+        beside.write_text(text)
+        with pytest.raises(SettingsError, match=rf"^{url}skylane-mapping\.toml: .*{words}"):
+            made()
+    # Nothing is made without a mapping that may be there.
+    archive.faults.append("busy")
+    with pytest.raises(ServiceUnavailable):
+        made()
 
 
 def test_a_listed_folder_is_ingested_and_only_what_changed_is_read_again(
