@@ -14,7 +14,7 @@
 - `watch`  what may have changed: the seam `Watch`
 - `inotify`  by the kernel's events, in folders of local disks
 - `polling`  by walks, in sources of any kind
-- `seen`  what walks have met, for that
+- `seen`  what walks have met, for that; `met`: under which names, in a walk over folders
 """
 
 from __future__ import annotations

@@ -6,12 +6,14 @@ import os
 import stat as mode
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from typing_extensions import override
 
 from obscore.sources.base import Candidate, Problem, Source
+from obscore.sources.met import FirstNames
 from vodal.errors import UsageError
 from vodal.storage import FileStat, local_path
 
@@ -123,11 +125,12 @@ class FolderSource(Source):
     def walk(self) -> Iterator[Candidate | Problem]:
         self._passed_over = 0
         if self.start.is_file():
-            yield self._file(str(self.start), self.start.name, {})
+            yield self._file(str(self.start), self.start.name)
             return
         if not self.start.is_dir():
             raise UsageError(f"{self.start} is no folder and no file")
-        yield from self._folder(str(self.start))
+        with closing(FirstNames()) as seen:
+            yield from self._folder(str(self.start), seen)
 
     @override
     def look(self, uri: str) -> Candidate | Problem | None:
@@ -171,15 +174,14 @@ class FolderSource(Source):
             return "the whole folder is away"
         return "the whole folder is empty (is it mounted?)" if is_empty and known > 1 else ""
 
-    def _folder(self, folder: str) -> Iterator[Candidate | Problem]:
+    def _folder(self, folder: str, seen: FirstNames) -> Iterator[Candidate | Problem]:
         # A stack instead of recursion: trees may be deeper than Python's stack.
         stack = [folder]
-        seen: dict[tuple[int, int], str] = {}
         while stack:
             here = stack.pop()
             try:
                 about = os.stat(here)  # noqa: PTH116 - a walk of millions of files stays with str
-                if _first(seen, about, here) != here:
+                if seen.first(about, here) != here:
                     continue
                 with os.scandir(here) as entries:
                     found = sorted(entries, key=lambda entry: entry.name)
@@ -212,9 +214,7 @@ class FolderSource(Source):
                 self._linked[place] = first = path
         return first
 
-    def _file(
-        self, path: str, name: str, seen: dict[tuple[int, int], str] | None = None
-    ) -> Candidate | Problem:
+    def _file(self, path: str, name: str, seen: FirstNames | None = None) -> Candidate | Problem:
         """Look at a file; in a walk with the names under which files were seen."""
         uri = file_uri(path)
         try:
@@ -228,7 +228,7 @@ class FolderSource(Source):
             return Problem(uri, "not-a-file", f"{name} is not a regular file")
         first = self._first_name(about, path) if about.st_nlink > 1 else path
         if seen is not None:
-            met = _first(seen, about, path)
+            met = seen.first(about, path)
             first = first if met == path else met
         if first != path:
             return Problem(uri, "duplicate", f"it is the same file as {first}")
@@ -242,10 +242,6 @@ class FolderSource(Source):
                 modified_unix_s=about.st_mtime_ns / 1e9,
             ),
         )
-
-
-def _first(seen: dict[tuple[int, int], str], about: os.stat_result, path: str) -> str:
-    return seen.setdefault((about.st_dev, about.st_ino), path)
 
 
 def _is_dir(entry: os.DirEntry[str]) -> bool:
