@@ -3,7 +3,9 @@
 - `line`          a run: what is new is read in processes and written in batches
 - `flow`          what a run does at once: walking, reading, writing
 - `readers`       the processes that read
+- `cluster`       the workers of a Dask cluster in their place
 - `portion`       several files at a time, as they are given them
+- `timelimit`     an end to what takes too long
 - `ahead`         headers of files on servers, fetched side by side
 - `survey`        what of a source is new, beside the catalogue
 - `rules`         the settings that hold for a collection, and their digest
