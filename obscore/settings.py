@@ -107,15 +107,17 @@ class IngestSettings(Settings):
     batch_seconds: float = Field(0.5, gt=0)
     """A file that has been read waits no longer than this to be written."""
     settle_seconds: float = Field(2.0, ge=0)
-    """With ``--watch``: a file is read when its size and times have been the same for so long. One
-    that its writer closes, or that is moved into place, in a folder of a local disk is read at
-    once."""
+    """With ``--watch``: a file is read when its size and times have been the same for so long, and
+    no process is known to write it. One that its writer closes, or that is moved into place, in a
+    folder of a local disk is read at once."""
     incomplete_seconds: float = Field(60.0, ge=0)
     """With ``--watch``: a file that is shorter than its headers say is waited for so long after its
-    last change, then it is refused; it is read again when it changes."""
+    last change, then it is refused; it is read again when it changes. One that lacks only the
+    padding of its last block is taken then."""
     poll_seconds: float = Field(5.0, gt=0)
-    """With ``--watch``: how often folders are looked through that do not tell of changes: on
-    network file systems, and where the system's inotify watches are used up."""
+    """With ``--watch``: how often sources are looked through that do not tell of changes: folders
+    on network file systems, or where the system's inotify watches are used up, and all that is no
+    folder on a disk."""
     rescan_seconds: float = Field(3600.0, gt=0)
     """With ``--watch``: how often all folders are compared with the catalogue, for what no event
     told: files behind symbolic links, and disks that were away."""

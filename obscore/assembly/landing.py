@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from obscore.assembly.refusal import Refusal
+from obscore.assembly.outcome import Outcome
+from obscore.assembly.refusal import UNFILLED, Refusal
 from obscore.settings import IngestSettings
 from obscore.sources.base import Candidate, Problem, Source
+from obscore.sources.writers import is_being_written
+from vodal.storage import is_local, local_path
 
-__all__ = ["INCOMPLETE", "Expired", "Landing"]
+__all__ = ["INCOMPLETE", "Expired", "Landing", "lacks"]
 
 INCOMPLETE = frozenset({"truncated", "empty", "changed"})
 """Refusals of files that may be half written."""
@@ -40,6 +43,8 @@ class _Wait:
     """What reading it said."""
     due_s: float = float("inf")
     """When it is looked at again."""
+    opened: bool = False
+    """Whether it will be told when its writer is done with it."""
 
     def look(self) -> Candidate | Problem | None:
         """Look at the file; of one on a server walks tell if it changes."""
@@ -50,12 +55,23 @@ class _Wait:
         return self.candidate.stat.version == version
 
 
+def lacks(outcome: Outcome) -> Refusal | None:
+    """Say what a file that was read may still get: bytes, or the filling of its last block."""
+    refusal, file = outcome.refusal, outcome.file
+    if refusal is not None and refusal.reason in INCOMPLETE:
+        return refusal
+    if file is not None and UNFILLED in file.notes:
+        return Refusal("unfilled", UNFILLED)
+    return None
+
+
 class Landing:
     """Knows the files that are waited for.
 
     A file is ready when its writer closed it or moved it into place, or when size and times have
-    stayed for ``settle_seconds``. One that reading found to be shorter than its headers say waits
-    until it changes, for ``incomplete_seconds`` at most.
+    stayed for ``settle_seconds``; not while the kernel knows that it is open for writing. One that
+    reading found to be shorter than its headers say waits until it changes, for
+    ``incomplete_seconds`` at most.
 
     Parameters
     ----------
@@ -82,6 +98,7 @@ class Landing:
         uri: str,
         *,
         whole: bool,
+        opened: bool = False,
         found: Candidate | Problem | None = None,
     ) -> Candidate | Problem | None:
         """Take notice that something happened to a file.
@@ -94,6 +111,8 @@ class Landing:
             Of the file.
         whole
             Whether its writer is done with it.
+        opened
+            Whether it will be told when its writer is.
         found
             The file as it is now; by default it is looked at.
 
@@ -108,18 +127,24 @@ class Landing:
         if not isinstance(found, Candidate):
             self.forget(uri)
             return found
-        if whole or not self._settle_s:
-            return found
-        if source.is_remote and source.quiet_s(found) >= self._settle_s:
+        if self._is_ready(source, found, whole=whole):
             return found
         wait = self._waits.get(uri)
         if wait is None or not wait.is_of(found.stat.version):
-            self._wait(uri, _Wait(source, found, self._clock()))
+            self._wait(uri, _Wait(source, found, self._clock(), opened=opened or whole))
         return None
+
+    def _is_ready(self, source: Source, found: Candidate, *, whole: bool) -> bool:
+        if whole or not self._settle_s:
+            return source.is_remote or not _writing(found.uri)
+        quiet_s = source.quiet_s(found)
+        return quiet_s == float("inf") or (source.is_remote and quiet_s >= self._settle_s)
 
     def resume(self, source: Source, candidate: Candidate) -> Candidate | None:
         """Take notice of a file that was there before; gives it if it is ready."""
-        if source.quiet_s(candidate) >= self._settle_s:
+        quiet_s = source.quiet_s(candidate)
+        is_whole = quiet_s == float("inf") or source.is_remote
+        if quiet_s >= self._settle_s and (is_whole or not _writing(candidate.uri)):
             return candidate
         self._wait(candidate.uri, _Wait(source, candidate, self._clock()))
         return None
@@ -136,6 +161,10 @@ class Landing:
         else:
             since_s = self._clock() - source.quiet_s(candidate)
             self._wait(uri, _Wait(source, candidate, since_s, refusal))
+
+    def is_lasting(self, source: Source, candidate: Candidate) -> bool:
+        """Tell whether a file has not changed for so long that nobody will fill its last block."""
+        return source.quiet_s(candidate) >= self._limit_s
 
     def forget(self, uri: str) -> None:
         """Wait for a file no longer."""
@@ -160,6 +189,8 @@ class Landing:
                     yield wait.source, uri, found
             elif not wait.is_of(found.stat.version):
                 self._wait(uri, _Wait(wait.source, found, now_s))
+            elif wait.refusal is None and self._is_written(wait, now_s):
+                self._wait(uri, wait)
             elif wait.refusal is None:
                 yield wait.source, uri, found
             elif now_s - wait.since_s >= self._limit_s:
@@ -168,8 +199,19 @@ class Landing:
             else:
                 self._wait(uri, wait)
 
+    def _is_written(self, wait: _Wait, now_s: float) -> bool:
+        """Tell whether a writer is not done with a file that has stayed the same for a while."""
+        writing = None if wait.source.is_remote else _writing(wait.candidate.uri)
+        if writing is None:
+            return wait.opened and now_s - wait.since_s < self._limit_s
+        return writing
+
     def _wait(self, uri: str, wait: _Wait) -> None:
         """Put a file in line, to be looked at after a while."""
         wait.due_s = self._clock() + max(self._settle_s, _SHORTEST_S)
         self._waits[uri] = wait
         heapq.heappush(self._line, (wait.due_s, uri))
+
+
+def _writing(uri: str) -> bool | None:
+    return is_being_written(str(local_path(uri))) if is_local(uri) else None

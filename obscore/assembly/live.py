@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from obscore.assembly.ahead import FAR_PORTION
 from obscore.assembly.delivery import Delivered, Delivery, Lost, Read
-from obscore.assembly.landing import INCOMPLETE, Expired, Landing
+from obscore.assembly.landing import Expired, Landing, lacks
 from obscore.assembly.line import SKIPPED, worker_count
 from obscore.assembly.outbox import Outbox
 from obscore.assembly.outcome import Outcome
@@ -233,8 +233,8 @@ class LiveLine:
             was_whole = before is not None and before.kind == "whole"
             self._busy[uri] = replace(change, kind="whole") if was_whole else change
             return
-        whole = change.kind == "whole"
-        found = self._landing.arrive(source, uri, whole=whole, found=change.found)
+        whole, opened = change.kind == "whole", change.kind == "opened"
+        found = self._landing.arrive(source, uri, whole=whole, opened=opened, found=change.found)
         if found is not None:
             self._offer(source, found, _LANDED)
 
@@ -280,7 +280,9 @@ class LiveLine:
         while True:
             await asyncio.sleep(_TURN_S)
             for source, _, found in self._landing.due():
-                if isinstance(found, Expired):
+                if isinstance(found, Expired) and found.refusal.reason == "unfilled":
+                    self._offer(source, found.candidate, _LANDED)
+                elif isinstance(found, Expired):
                     refused = Outcome(refusal=found.refusal)
                     self._outbox.put(Read(source, found.candidate, refused))
                 else:
@@ -362,8 +364,10 @@ class LiveLine:
             portion = [(found, self._rules_of(found.collection)) for _, found in wanted]
             outcomes = await read_portion(pool, portion, self._limits.file_seconds, self._storage)
             for (one, found), outcome in zip(wanted, outcomes, strict=True):
-                if outcome.refusal is not None and outcome.refusal.reason in INCOMPLETE:
-                    self._landing.short(one.source, found, outcome.refusal)
+                lack = lacks(outcome)
+                is_done = outcome.file is not None and self._landing.is_lasting(one.source, found)
+                if lack is not None and not is_done:
+                    self._landing.short(one.source, found, lack)
                     self._release(one.source, one.uri)
                 else:
                     self._outbox.put(Read(one.source, found, outcome))

@@ -27,7 +27,7 @@ from obscore.assembly.outcome import Outcome
 from obscore.assembly.parts import part_of
 from obscore.assembly.polarization import polarization
 from obscore.assembly.position import position
-from obscore.assembly.refusal import Refusal, of_scan, of_world
+from obscore.assembly.refusal import UNFILLED, Refusal, of_scan, of_world
 from obscore.assembly.rules import Rules
 from obscore.assembly.spectrum import spectrum
 from obscore.assembly.time import time
@@ -140,8 +140,16 @@ def _read(
     if not observations:
         return Outcome(refusal=refusals[0][1])
     notes += _passed_over(index, groups)
+    if _is_unfilled(index):
+        notes.append(UNFILLED)
     notes += (f"{group.label} left out: {refusal.message}" for group, refusal in refusals)
     return Outcome(_catalogued(candidate, rules, index, observations, notes))
+
+
+def _is_unfilled(index: FileIndex) -> bool:
+    last = index.hdus[-1]
+    end = last.data_offset + -(-last.data_length // 2880) * 2880
+    return not index.encoding and index.size_bytes < end
 
 
 def _is_hips_tile(candidate: Candidate, index: FileIndex) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["REASONS", "Refusal", "of_scan", "of_world"]
+__all__ = ["REASONS", "UNFILLED", "Refusal", "of_scan", "of_world"]
 
 REASONS: dict[str, str] = {
     "not-fits": "the file is something else: HTML, text, an image, another compression ...",
@@ -30,6 +30,10 @@ REASONS: dict[str, str] = {
     "internal": "a fault of the assembly line itself; please report it",
 }
 """All codes, with what they mean."""
+
+
+UNFILLED = "the last block of 2880 bytes is not filled (FITS 4.0 section 3.3.2)"
+"""A note, not a refusal: all data is there. While a site is watched it may still be written."""
 
 
 @dataclass(frozen=True, slots=True)

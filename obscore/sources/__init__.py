@@ -13,6 +13,7 @@
 - `butler`  datasets of an LSST Butler
 - `watch`  what may have changed: the seam `Watch`
 - `inotify`  by the kernel's events, in folders of local disks
+- `writers`  whether a file is open for writing, as the kernel knows
 - `polling`  by walks, in sources of any kind
 - `seen`  what walks have met, for that; `met`: under which names, in a walk over folders
 """

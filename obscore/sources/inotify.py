@@ -148,7 +148,7 @@ class InotifyWatch(Watch):
             if linked and os.path.isdir(path):  # noqa: PTH112
                 yield from self._add(path, whole=True)
             else:
-                yield Change("whole" if linked else "begun", file_uri(path))
+                yield Change("whole" if linked else "opened", file_uri(path))
 
     def _add(self, folder: str, *, whole: bool) -> Iterator[Change]:
         """Watch a folder and those in it; tell of the files that are there by then."""

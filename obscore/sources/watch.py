@@ -27,10 +27,11 @@ class ExhaustedError(ArchiveError):
 class Change:
     """What may have happened."""
 
-    kind: Literal["whole", "begun", "gone", "missed"]
-    """``whole``: a file was closed by its writer, or moved into place. ``begun``: a file is there
-    and may grow. ``gone``: a file, or all below a folder, is not there any more. ``missed``:
-    anything may have happened below a folder."""
+    kind: Literal["whole", "opened", "begun", "gone", "missed"]
+    """``whole``: a file was closed by its writer, or moved into place. ``opened``: a file was made,
+    and ``whole`` is told when its writer closes it. ``begun``: a file is there and may grow.
+    ``gone``: a file, or all below a folder, is not there any more. ``missed``: anything may have
+    happened below a folder."""
     uri: str
     """Of a folder it ends in ``/``."""
     found: Candidate | Problem | None = field(default=None, compare=False)

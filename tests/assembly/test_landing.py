@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from obscore.assembly.landing import Expired, Landing
 from obscore.assembly.refusal import Refusal
 from obscore.settings import IngestSettings
 from obscore.sources import Candidate, FolderSource, Problem
+from obscore.sources.writers import is_being_written
 from vodal.storage import local_path
 
 SHORT = Refusal("truncated", "the data of HDU 0 ends 3 bytes early")
@@ -184,3 +189,70 @@ def test_at_the_start_old_files_are_ready_and_young_ones_settle(source, clock):
     assert len(patient) == 1
     hasty = Landing(IngestSettings(settle_seconds=0.0), clock)
     assert hasty.resume(source, candidate) is candidate
+
+
+@pytest.fixture
+def foreign(monkeypatch):
+    """Have the kernel not tell who writes, as of files of another user."""
+    monkeypatch.setattr("obscore.assembly.landing.is_being_written", lambda _: None)
+
+
+def test_what_a_process_has_open_for_writing_is_waited_for_however_long_it_pauses(
+    landing, source, clock
+):
+    uri = write(source, "a.fits", b"x" * 100)
+    for whole in (False, True):
+        with local_path(uri).open("r+b"):
+            assert landing.arrive(source, uri, whole=whole) is None
+            assert due(landing, clock, 100.0) == []
+            (candidate,) = source.walk()
+            assert landing.resume(source, candidate) is None
+        assert due(landing, clock, 2.5) == [("Candidate", "a.fits")]
+        landing.forget(uri)
+    with local_path(uri).open("rb"):
+        assert isinstance(landing.arrive(source, uri, whole=True), Candidate)
+
+
+def test_without_the_kernels_word_the_end_of_writing_is_waited_for_that_will_be_told(
+    landing, source, clock, foreign
+):
+    uri = write(source, "a.fits", b"x")
+    assert landing.arrive(source, uri, whole=False, opened=True) is None
+    assert due(landing, clock, 29.0) == []
+    assert isinstance(landing.arrive(source, uri, whole=True), Candidate)
+    landing.forget(uri)
+    # It will not be told of what was there before, nor, for sure, of all that is made.
+    assert landing.arrive(source, uri, whole=False) is None
+    assert due(landing, clock, 2.5) == [("Candidate", "a.fits")]
+    landing.forget(uri)
+    assert landing.arrive(source, uri, whole=False, opened=True) is None
+    assert due(landing, clock, 32.5) == [("Candidate", "a.fits")]
+
+
+def test_a_writer_in_another_process_is_known_until_it_ends(source):
+    uri = write(source, "a.fits", b"x")
+    path = str(local_path(uri))
+    assert is_being_written(path) is False
+    hold = "import sys; file = open(sys.argv[1], 'ab'); print(flush=True); sys.stdin.read()"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", hold, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    writer.stdout.readline()
+    assert is_being_written(path) is True
+    writer.kill()
+    writer.communicate()
+    assert is_being_written(path) is False
+    assert is_being_written(f"{path}.none") is None
+    # Others open the file meanwhile without noticing, nor does this process.
+    stop = time.monotonic() + 0.3
+    asking = threading.Thread(
+        target=lambda: [
+            is_being_written(path) for _ in iter(lambda: time.monotonic() < stop, False)
+        ]
+    )
+    asking.start()
+    while time.monotonic() < stop:
+        with local_path(uri).open("ab") as file:
+            file.write(b"x")
+    asking.join()
+    assert is_being_written(path) is False

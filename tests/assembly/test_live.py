@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -148,6 +150,51 @@ def test_a_file_is_catalogued_when_it_is_whole_and_never_before(line, image):
     assert line.told_of(path) == [("added", "")]
     (found,) = [one for one in line.store.files_after("", 1000) if one.uri == path.as_uri()]
     assert found.index.to_bytes() == scan_file(path).to_bytes()
+
+
+def test_a_file_of_its_full_size_waits_for_its_writer_whether_that_ends_well_or_dies(line, image):
+    folder = line.root / "preallocated"
+    folder.mkdir()
+    hold = "import sys; file = open(sys.argv[1], 'wb'); file.write(sys.stdin.buffer.read({}));"
+    hold += " file.flush(); print(flush=True); sys.stdin.read()"
+    writers = {
+        folder / name: subprocess.Popen(
+            [sys.executable, "-c", hold.format(len(image)), str(folder / name)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        for name in ("closed.fits", "killed.fits")
+    }  # fmt: skip
+    for writer in writers.values():
+        writer.stdin.write(image)
+        writer.stdin.flush()
+        writer.stdout.readline()
+    time.sleep(4 * LIMITS["settle_seconds"])
+    assert not any(line.known(path) for path in writers)
+    closed, killed = writers
+    writers[closed].communicate()
+    line.until(lambda: line.known(closed), "closed")
+    assert not line.known(killed)
+    writers[killed].kill()
+    writers[killed].communicate()
+    line.until(lambda: line.known(killed), "killed")
+    line.until(lambda: line.told_of(closed) and line.told_of(killed))
+    assert line.told_of(closed) == line.told_of(killed) == [("added", "")]
+
+
+def test_a_file_without_its_last_padding_is_taken_when_nobody_adds_it(line, image):
+    path, mended = line.root / "unfilled.fits", line.root / "filled.fits"
+    short = image[: len(image) - 100]
+    path.write_bytes(short)
+    mended.write_bytes(short)
+    time.sleep(0.8)
+    assert not line.known(path)
+    assert not line.known(mended)
+    mended.write_bytes(image)
+    line.until(lambda: line.known(path) and line.known(mended))
+    line.until(lambda: line.told_of(path) and line.told_of(mended))
+    notes = {one.uri: one.notes for one in line.reports}
+    assert [note for note in notes[path.as_uri()] if "is not filled" in note]
+    assert notes[mended.as_uri()] == ()
 
 
 def test_a_short_file_is_refused_after_its_time_and_taken_when_it_is_mended(line, image):

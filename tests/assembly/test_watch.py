@@ -66,7 +66,9 @@ def paths(watch: Watch, *wanted: Path) -> set[str]:
     while not {str(path) for path in wanted} <= found:
         assert time.monotonic() < until, (wanted, found)
         changes = watch.changes(0.05)
-        found |= {str(local_path(one.uri)) for one in changes if one.kind in {"whole", "begun"}}
+        found |= {
+            str(local_path(one.uri)) for one in changes if one.kind in {"whole", "opened", "begun"}
+        }
     return found
 
 
@@ -153,7 +155,7 @@ def test_a_file_is_whole_when_its_writer_closes_it_and_not_before(inotify, root)
         for _ in range(5):
             file.write(b"x" * 2880)
             file.flush()
-        assert quiet(inotify) == [Change("begun", uri(path))]
+        assert quiet(inotify) == [Change("opened", uri(path))]
     assert told(inotify, Change("whole", uri(path))) == [Change("whole", uri(path))]
     with path.open("ab") as file:
         file.write(b"y")
