@@ -14,7 +14,7 @@ from typing_extensions import override
 from obscore.sources.servers import is_address
 from vodal.errors import SkylaneError
 
-__all__ = ["Place", "command", "console", "notices"]
+__all__ = ["Place", "command", "console", "keep_lines", "notices"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,6 +57,10 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         except SkylaneError as error:
             raise click.ClickException(str(error)) from None
 
-    # Click's mark of a paragraph whose lines are kept, which raw docstrings spell out.
-    wrapped.__doc__ = (function.__doc__ or "").replace("\\b\n", "\b\n")
-    return wrapped
+    return keep_lines(wrapped)
+
+
+def keep_lines(function: Callable[P, R]) -> Callable[P, R]:
+    """Give Click its mark of a paragraph whose lines are kept, which raw docstrings spell out."""
+    function.__doc__ = (function.__doc__ or "").replace("\\b\n", "\b\n")
+    return function

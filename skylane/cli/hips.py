@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from skylane.cli.frame import command, console
+from skylane.cli.frame import command, console, keep_lines
 from vodal.errors import SkylaneError
 
 __all__ = ["hips_group"]
@@ -130,6 +130,7 @@ def hips_publish(name: str, uri: str, site: Path) -> None:
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.pass_context
+@keep_lines
 def hips_check(
     context: click.Context,
     where: str,
