@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
+from obscore.coverage.settings import CoverageSettings
 from obscore.mapping.band import Bands
 from obscore.mapping.document import Presets
 from obscore.mapping.rules import ColumnMapping, FileRule
@@ -64,6 +65,8 @@ class CollectionSettings(Settings):
     """Rules for all files of the collection."""
     files: tuple[FileRule, ...] = ()
     """Rules for some files; of several that fit, the later goes before the earlier."""
+    moc_order: int | None = Field(None, ge=0, le=18)
+    """HEALPix order of the collection's coverage map; by default as `obscore.moc` says."""
     access: AccessRule | None = None
     """Who may have and know of its images; by default as `access.others` says."""
 
@@ -150,3 +153,13 @@ class ObsCoreSettings(Settings):
     """Filters by the text of the FILTER card (case does not matter); they go before the built-in
     table."""
     ingest: IngestSettings = IngestSettings()
+    moc: CoverageSettings = CoverageSettings()
+
+    @property
+    def moc_orders(self) -> dict[str, int]:
+        """The orders of coverage maps of collections that have one of their own, by name."""
+        return {
+            name: one.moc_order
+            for name, one in self.collections.items()
+            if one.moc_order is not None
+        }

@@ -32,6 +32,7 @@ from hips.archive import Archive
 from hips.links import HipsLinks
 from obscore.assembly.opening import OpeningResolver
 from obscore.assembly.renewal import Renewal
+from obscore.coverage.app import create_coverage_app
 from obscore.hook.app import create_hook_app, hook_job_settings
 from obscore.hook.routes import PATHS as HOOK_PATHS
 from obscore.store.base import Backend
@@ -229,6 +230,7 @@ def create_app(
                 refresher=renewal,
             ),
         ),
+        "/moc": create_coverage_app(backend=backend, settings=settings.obscore, cache=site.cache),
         **access.services,
     }
 

@@ -20,6 +20,7 @@ from obscore.declared.rows import DeclaredRows
 from obscore.declared.tables import DeclaredSchema
 from obscore.explain.explanation import Explanation
 from obscore.observation import CataloguedFile
+from obscore.store.blocks import Placed
 from obscore.store.pace import Pace
 from obscore.store.session import Session
 from obscore.store.tombstones import WITHDRAWN, Why
@@ -31,6 +32,7 @@ __all__ = [
     "Backend",
     "ClosingCatalogue",
     "ClosingResolver",
+    "Footprints",
     "KnownFile",
     "Published",
     "QueryEngine",
@@ -402,6 +404,28 @@ class ClosingCatalogue(Catalogue, Protocol):
         ...
 
 
+class Footprints(Protocol):
+    """Reads all footprints, block by block of rows. Safe to call from several threads."""
+
+    def changed(self, after: int = 0) -> list[tuple[int, int]]:
+        """Give the blocks that changed after a revision, each with its revision, by number.
+
+        Parameters
+        ----------
+        after
+            The highest revision that the caller knows; 0 gives all blocks.
+        """
+        ...
+
+    def of_block(self, block: int) -> list[Placed]:
+        """Give the rows of a block that have a footprint; none for a block that is empty now."""
+        ...
+
+    def close(self) -> None:
+        """Release the connections."""
+        ...
+
+
 class Backend(Protocol):
     """One store, by all the ways in which it is used; opens nothing before it is asked to."""
 
@@ -433,6 +457,10 @@ class Backend(Protocol):
 
     def catalogue(self) -> ClosingCatalogue:
         """Find products by collection and place."""
+        ...
+
+    def footprints(self) -> Footprints:
+        """Read all footprints."""
         ...
 
     def engine(self, *, connections: int, wait_s: float, batch_rows: int) -> QueryEngine:

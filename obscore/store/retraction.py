@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from obscore.store import schema
+from obscore.store.blocks import note_products
 from obscore.store.facets import FACET_NAMES, Combination
 from obscore.store.session import Session, among, text_value
 from obscore.store.tombstones import Why, bury_products
@@ -119,6 +120,7 @@ def retract(session: Session, dids: Sequence[str], why: Why) -> Counter[Combinat
     session(_ALSO_GONE, dids=dids, reason=why.reason, who=why.who)
     bury_products(session, dids, next_stamp(session), why)
     counted = session(_FACETS_OF, dids=dids)
+    note_products(session, dids)
     session(_DELETE, dids=dids)
     uris += [row[0] for row in session(_BURIED, dids=dids)]
     session(_MARK_WHOLE, uris=uris)

@@ -33,6 +33,7 @@ from obscore.columns import COLUMNS, ObsCoreColumn
 
 __all__ = [
     "APPLICATION_ID",
+    "BLOCK_ROWS",
     "FACET_COLUMNS",
     "METADATA",
     "PUBLISHED_NAME",
@@ -44,6 +45,7 @@ __all__ = [
     "ddl",
     "facets",
     "files",
+    "footprint_blocks",
     "layout_digest",
     "mappings",
     "obscore",
@@ -61,7 +63,7 @@ __all__ = [
     "tombstones",
 ]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Of the layout below; kept in the file as ``user_version`` and compared when it is opened."""
 
 APPLICATION_ID = 0x534B594C
@@ -203,6 +205,24 @@ wrote a file.
 number of files by what became of them. ``ended`` is NULL while it runs, and for ever if it was
 killed.
 """
+
+footprint_blocks = Table(
+    "footprint_blocks",
+    METADATA,
+    Column("block", _LONG, primary_key=True, autoincrement=False),
+    Column("revision", _LONG, nullable=False),
+    sqlite_strict=True,
+)
+"""When the rows of each block of ``obscore``, those of `BLOCK_ROWS` ids, changed last.
+
+A writer that adds or removes rows raises the revisions of their blocks in the same transaction, so
+that what is made of a block (coverage maps) is made anew where it must be and only there. Revisions
+grow from one transaction to the next, and are those of no other store: they begin as the time in
+nanoseconds (see `obscore.store.blocks`).
+"""
+
+BLOCK_ROWS = 4096
+"""Rows of a block at most; part of the layout."""
 
 RTREE = "obscore_rtree"
 """Spatial index: the box on the unit sphere around each row's footprint and position.

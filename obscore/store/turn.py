@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from obscore.observation import CataloguedFile
 from obscore.store import schema
+from obscore.store.blocks import note_files
 from obscore.store.session import Session, among
 from obscore.store.tombstones import Why, bury_rest, follow, lift, whole_files, withheld
 
@@ -101,6 +102,7 @@ class Turn:
         dids = [one.did for file in kept for one in file.observations]
         stamp = next_stamp(session)
         if former:
+            note_files(session, uris)
             bury_rest(session, uris, dids, stamp, _REPLACED)
         lift(session, dids)
         return cls(session, kept, refused, uris, stamp, former)

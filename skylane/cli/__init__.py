@@ -2,6 +2,7 @@
 
 - `frame`   what all commands have in common
 - `root`    those in no group: ``demo``, ``init``, ``ingest``, ``serve``, ``query``, ``cut``
+- `coverage`  ``moc``
 - `hips`, `store`, `jobs`, `tables`, `mapping`  a group each
 
 What they do is in `skylane.commands` and in the module of each larger one: `cutting`, `query` ...
@@ -11,6 +12,7 @@ mistyped option answer at once.
 
 from __future__ import annotations
 
+from skylane.cli.coverage import moc
 from skylane.cli.hips import hips_group
 from skylane.cli.jobs import jobs_group
 from skylane.cli.mapping import mapping_group
@@ -22,3 +24,4 @@ __all__ = ["main"]
 
 for _group in (hips_group, jobs_group, mapping_group, store_group, table_group):
     main.add_command(_group)
+main.add_command(moc)

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from obscore.store.base import Backend, StoreInfo
 from obscore.store.postgres.engine import PostgresEngine
+from obscore.store.postgres.footprints import PostgresFootprints
 from obscore.store.postgres.layout import find_revision, newest_revision
 from obscore.store.postgres.pool import Address, Connection, connect, translated
 from obscore.store.postgres.preparation import check_layout, prepare
@@ -109,6 +110,10 @@ class PostgresBackend(Backend):
     @override
     def catalogue(self) -> PostgresCatalogue:
         return PostgresCatalogue(self._readers)
+
+    @override
+    def footprints(self) -> PostgresFootprints:
+        return PostgresFootprints(self._readers)
 
     @override
     def engine(

@@ -20,6 +20,7 @@ from obscore.adql.postgres.shapes import row_cap, shape_array
 from obscore.observation import CataloguedFile, Observation
 from obscore.store import retraction
 from obscore.store.base import KnownFile, Store
+from obscore.store.blocks import note, note_files
 from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, Connection, connect, translated
@@ -232,6 +233,7 @@ class PostgresStore(Store):
         doomed = list(uris)
 
         def delete_them(connection: Connection, session: Session) -> int:
+            note_files(session, doomed)
             bury_rest(session, doomed, (), next_stamp(session), why)
             removed = _delete(connection, doomed)
             _count(connection, removed, {})
@@ -344,6 +346,7 @@ def _insert(connection: Connection, turn: Turn) -> Counter[Combination]:
     file_rows = [file_values(file, key) for key, file in enumerate(files, first_file)]
     _copy(connection, _FILES, file_rows)
     _copy(connection, _OBSCORE, rows)
+    note(turn.session, (row["id"] for row in rows))
     return count_rows(rows)
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "SCircle",
     "facets",
     "files",
+    "footprint_blocks",
     "installed",
     "obscore",
     "sql",
@@ -52,6 +53,7 @@ for _table in schema.METADATA.sorted_tables:
 
 files = METADATA.tables["files"]
 facets = METADATA.tables["facets"]
+footprint_blocks = METADATA.tables["footprint_blocks"]
 obscore = METADATA.tables["obscore"]
 
 # NULL comes first in users' queries, and so in the indexes that give their order.

@@ -10,6 +10,7 @@ from obscore.adql.sqlite.functions import glance
 from obscore.store.base import Backend, StoreInfo
 from obscore.store.schema import SCHEMA_VERSION
 from obscore.store.sqlite.engine import SqliteEngine
+from obscore.store.sqlite.footprints import SqliteFootprints
 from obscore.store.sqlite.layouts import OLDEST
 from obscore.store.sqlite.published import SqliteTables
 from obscore.store.sqlite.readers import fetch, open_reader
@@ -72,6 +73,10 @@ class SqliteBackend(Backend):
     @override
     def catalogue(self) -> SqliteCatalogue:
         return SqliteCatalogue(self.path)
+
+    @override
+    def footprints(self) -> SqliteFootprints:
+        return SqliteFootprints(self.path)
 
     @override
     def engine(

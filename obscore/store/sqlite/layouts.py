@@ -6,6 +6,7 @@ A step is frozen: it spells out in SQL what the layout was at its time, and neve
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -131,10 +132,27 @@ def _add_lifecycle(connection: apsw.Connection) -> None:
     )
 
 
+def _add_blocks(connection: apsw.Connection) -> None:
+    """Layout 5 notes which blocks of rows changed."""
+    connection.execute(
+        """
+        CREATE TABLE footprint_blocks (
+            block INTEGER NOT NULL,
+            revision INTEGER NOT NULL,
+            PRIMARY KEY (block)
+        ) STRICT
+        """
+    )
+    connection.execute(
+        "INSERT INTO footprint_blocks SELECT DISTINCT id / 4096, ? FROM obscore", (time.time_ns(),)
+    )
+
+
 _STEPS: dict[int, Callable[[apsw.Connection], None]] = {
     1: _count_facets,
     2: _add_publication,
     3: _add_lifecycle,
+    4: _add_blocks,
 }
 """By the layout that each begins with."""
 

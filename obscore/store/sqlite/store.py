@@ -18,6 +18,7 @@ from typing_extensions import override
 from obscore.observation import CataloguedFile, Observation
 from obscore.store import retraction, schema
 from obscore.store.base import KnownFile, Store
+from obscore.store.blocks import note, note_files
 from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
 from obscore.store.rows import (
     check_distinct,
@@ -217,6 +218,7 @@ class SqliteStore(Store):
     def remove(self, uris: Iterable[str], why: Why = WITHDRAWN) -> int:
         doomed = list(uris)
         with self._in_turn() as session:
+            note_files(session, doomed)
             bury_rest(session, doomed, (), next_stamp(session), why)
             removed = self._delete(doomed)
             self._count(removed, {})
@@ -296,6 +298,7 @@ class SqliteStore(Store):
         )
         connection.executemany(_SQL_INSERT_ROW, rows)
         connection.executemany(_SQL_INSERT_BOX, boxes)
+        note(turn.session, (row["id"] for row in rows))
         return count_rows(rows)
 
     def _count(self, removed: Mapping[Combination, int], added: Mapping[Combination, int]) -> None:
