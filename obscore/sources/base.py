@@ -134,6 +134,21 @@ class Source(Protocol):
         """
         ...
 
+    def newest(
+        self,
+        since_unix_s: float,  # noqa: ARG002 - for those that can tell
+    ) -> Iterator[Candidate | Problem] | None:
+        """Give at least what the source has learnt of since a moment.
+
+        None if it takes a walk to tell; then polling walks each time.
+
+        Raises
+        ------
+        UsageError
+            If the whole source is not there.
+        """
+        return None
+
     def holds(self, uri: str) -> bool:
         """Tell whether a URI below the prefix is one that the source would give."""
         ...

@@ -9,19 +9,26 @@ from collections.abc import Iterator, Sequence
 from typing_extensions import override
 
 from obscore.sources.base import Candidate, Problem, Source
-from obscore.sources.seen import Seen
+from obscore.sources.seen import Round, Seen
 from obscore.sources.watch import Change, Watch
 from vodal.errors import UsageError
 
 __all__ = ["PollingWatch"]
 
 _TOGETHER = 500
+_OVERLAP_S = 120.0
+"""What a source learnt of shortly before it was last asked is asked for again: its clock may be
+another, and what is written may be seen later than it is dated."""
+_WALK_SHARE = 20.0
+"""Times what a walk took until the next, where what is new is told without."""
 
 
 class PollingWatch(Watch):
     """Walks over sources from time to time and compares the versions of their files.
 
-    A source that is away, or quite empty, keeps what was seen in it.
+    A source that is away, or quite empty, keeps what was seen in it. One that tells what is new
+    without a walk is asked for that; then walks, which tell what has gone too, take a twentieth of
+    the time at most.
 
     Parameters
     ----------
@@ -36,6 +43,9 @@ class PollingWatch(Watch):
         self._seen: list[Seen] = []
         self._away: set[int] = set()
         self._next = 0.0
+        self._walk_due = [0.0 for _ in sources]
+        """When walks are due over sources that tell what is new without them."""
+        self._looked_unix_s = [0.0 for _ in sources]
         self._interrupted = False
 
     @override
@@ -71,7 +81,7 @@ class PollingWatch(Watch):
         """Walk over a source; that it went away, or came back, means that changes were missed."""
         source = self._sources[number]
         try:
-            yield from self._walk(source, self._seen[number])
+            yield from self._news(number) or self._timed_walk(number)
         except UsageError:
             is_away = True
         else:
@@ -80,10 +90,43 @@ class PollingWatch(Watch):
             self._away ^= {number}
             yield Change("missed", source.under_uri)
 
+    def _news(self, number: int) -> Iterator[Change] | None:
+        """Give what is new, if the source tells that and no walk over all of it is due."""
+        if time.monotonic() >= self._walk_due[number]:
+            return None
+        since_unix_s = self._looked_unix_s[number] - _OVERLAP_S
+        begun_unix_s = time.time()
+        newest = self._sources[number].newest(since_unix_s)
+        if newest is None:
+            return None
+        self._looked_unix_s[number] = begun_unix_s
+        return self._met(newest, self._seen[number].round(), [])
+
+    def _timed_walk(self, number: int) -> Iterator[Change]:
+        begun_s, begun_unix_s = time.monotonic(), time.time()
+        yield from self._walk(self._sources[number], self._seen[number])
+        took_s = time.monotonic() - begun_s
+        self._walk_due[number] = time.monotonic() + max(self._seconds, _WALK_SHARE * took_s)
+        self._looked_unix_s[number] = begun_unix_s
+
     def _walk(self, source: Source, seen: Seen) -> Iterator[Change]:
         walked, closed = seen.round(), list[str]()
         before = len(seen)
-        for found in _batches(source.walk()):
+        yield from self._met(source.walk(), walked, closed)
+        if self._interrupted:
+            return
+        if not walked.total and before > 1:
+            # As an empty folder looks a disk that is not mounted.
+            return
+        for uri in walked.gone(closed):
+            if not uri.endswith("/"):  # a folder that can be read again has not gone
+                yield Change("gone", uri)
+
+    def _met(
+        self, items: Iterator[Candidate | Problem], walked: Round, closed: list[str]
+    ) -> Iterator[Change]:
+        """Give what of all that is met is new or changed; notes what could not be looked into."""
+        for found in _batches(items):
             if self._interrupted:
                 return
             news = walked.news([(item.uri, _mark(item)) for item in found])
@@ -92,12 +135,6 @@ class PollingWatch(Watch):
                     closed.append(item.uri)
                 if item.uri in news:
                     yield Change("begun", item.uri, item)
-        if not walked.total and before > 1:
-            # As an empty folder looks a disk that is not mounted.
-            return
-        for uri in walked.gone(closed):
-            if not uri.endswith("/"):  # a folder that can be read again has not gone
-                yield Change("gone", uri)
 
 
 def _mark(item: Candidate | Problem) -> str:

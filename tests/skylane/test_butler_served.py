@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 import sys
+import time
 
 import httpx
 import numpy as np
@@ -47,6 +49,9 @@ folder = "FOLDER/others"
 repository = "FOLDER/repo"
 config = "FOLDER/obscore.yaml"
 """
+
+
+PATIENCE_S = 200.0
 
 
 class Site:
@@ -174,12 +179,52 @@ def test_runs_take_what_is_new_and_tell_what_has_gone(site, url):
     assert len(site.query(url, "SELECT obs_id FROM ivoa.obscore")) == 8
 
 
+def test_what_is_put_while_it_is_watched_is_there_within_a_poll(site, url, cli):
+    with (site.folder / "watch.log").open("w") as log:
+        watching = subprocess.Popen(
+            [cli.path, "ingest", "--watch", "--prune", "--poll", "0.5", "--site",
+             str(site.folder)],
+            stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        await_text(site.folder / "watch.log", "Watching")
+        with site.repository.butler() as butler:
+            site.repository.add_visit(butler, 103)
+            site.repository.add_calibrated(butler, 103, "Cam/first")
+        query = "SELECT obs_id FROM ivoa.obscore WHERE obs_id = 'v103'"
+        await_count(lambda: site.query(url, query), 2)
+        gone = [
+            ref for ref in site.repository.refs.values()
+            if ref.datasetType.name == "visit_image" and ref.dataId["visit"] == 103
+        ][:1]  # fmt: skip
+        with site.repository.butler() as butler:
+            butler.pruneDatasets(gone, disassociate=True, unstore=True, purge=True)
+        await_count(lambda: site.query(url, query), 1)
+    finally:
+        cli.stop(watching)
+    assert len(site.query(url, "SELECT obs_id FROM ivoa.obscore WHERE s_ra > 199")) >= 1
+
+
+def await_text(path, text):
+    until = time.monotonic() + PATIENCE_S
+    while text not in path.read_text():
+        assert time.monotonic() < until, path.read_text()
+        time.sleep(0.1)
+
+
+def await_count(rows, count):
+    until = time.monotonic() + PATIENCE_S
+    while len(rows()) != count:
+        assert time.monotonic() < until, f"{len(rows())} rows, not {count}"
+        time.sleep(0.2)
+
+
 def test_another_configuration_makes_the_rows_anew_that_it_concerns(site, url):
     try:
         site.configure(CONFIGURATION.replace("calib_level: 1,", "calib_level: 0,"))
         _, lines = site.ingest()
         made = statuses(lines)
-        assert made["updated"] == 4
+        assert made["updated"] == 6
         assert set(made) == {"updated", "unchanged"}
     finally:
         site.configure(CONFIGURATION)

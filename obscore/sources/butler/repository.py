@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from astropy.time import Time
 from lsst.daf.butler import (
     Butler,
     ButlerConfig,
@@ -24,7 +25,7 @@ from lsst.daf.butler.registry import CollectionTypeError, RegistryError
 from sqlalchemy.exc import SQLAlchemyError
 
 from obscore.sources.butler.settings import ConstraintSettings, ObsCoreKeys
-from vodal.errors import ServiceUnavailable, UsageError
+from vodal.errors import UsageError
 
 __all__ = ["Dataset", "Repository"]
 
@@ -82,10 +83,19 @@ class Repository:
             except MissingDatasetTypeError:
                 return None
 
-    def batches(self, kind: DatasetType) -> Iterator[list[Dataset]]:
+    def batches(
+        self, kind: DatasetType, since_unix_s: float | None = None
+    ) -> Iterator[list[Dataset]]:
         """Give the datasets of a type, in the order of their dimensions, some at a time.
 
         A dataset is given once for each constraint that takes it.
+
+        Parameters
+        ----------
+        kind
+            The type.
+        since_unix_s
+            Only those that were put into the repository after that.
 
         Raises
         ------
@@ -97,16 +107,24 @@ class Repository:
         place = "where" if several is None else f"dataset_type_constraints.{name}"
         for constraint in (self._keys.where,) if several is None else several:
             with self._told(place), self.butler.query() as query:
-                yield from _batched(self._rows(query, kind, constraint), self._keys.batch_size)
+                rows = self._rows(query, kind, constraint, since_unix_s)
+                yield from _batched(rows, self._keys.batch_size)
 
     def _rows(
-        self, query: Query, kind: DatasetType, constraint: ConstraintSettings
+        self,
+        query: Query,
+        kind: DatasetType,
+        constraint: ConstraintSettings,
+        since_unix_s: float | None,
     ) -> Iterator[Dataset]:
         if constraint.extra_dims:
             query = query.join_dimensions(constraint.extra_dims)
         query = query.join_dataset_search(kind.name, collections=self.collections)
         if constraint.where:
             query = query.where(constraint.where, bind=dict(constraint.bind))
+        if since_unix_s is not None:
+            moment = Time(since_unix_s, format="unix")
+            query = query.where(query.expression_factory[kind.name].ingest_date > moment)
         found = query.general(
             kind.dimensions,
             dataset_fields={kind.name: {"dataset_id", "run"}},
@@ -162,8 +180,8 @@ class Repository:
                 RuntimeError, NotImplementedError) as error:  # fmt: skip
             raise UsageError(f"{key}: {_sentence(error)}") from None
         except (SQLAlchemyError, OSError) as error:
-            raise ServiceUnavailable(
-                f"the Butler cannot be asked now: {_sentence(error)}"
+            raise UsageError(
+                f"{self._key}.repository: the Butler does not answer: {_sentence(error)}"
             ) from None
 
 

@@ -124,6 +124,14 @@ class ButlerSource(Source):
 
     @override
     def walk(self) -> Iterator[Candidate | Problem]:
+        return self._given(None)
+
+    @override
+    def newest(self, since_unix_s: float) -> Iterator[Candidate | Problem]:
+        return self._given(since_unix_s)
+
+    def _given(self, since_unix_s: float | None) -> Iterator[Candidate | Problem]:
+        """Give the datasets, all or those that were put after a moment."""
         repository = self._open()
         try:
             unknown = []
@@ -132,7 +140,7 @@ class ButlerSource(Source):
                 if kind is None:
                     unknown.append(name)
                 else:
-                    yield from self._of_type(repository, kind)
+                    yield from self._of_type(repository, kind, since_unix_s)
             if len(unknown) == len(self._keys.dataset_types):
                 raise UsageError(
                     f"{self._key}.dataset_types: the repository has no dataset type"
@@ -164,7 +172,9 @@ class ButlerSource(Source):
     def _open(self) -> Repository:
         return Repository(self._place, self._keys, self._key)
 
-    def _of_type(self, repository: Repository, kind: DatasetType) -> Iterator[Candidate | Problem]:
+    def _of_type(
+        self, repository: Repository, kind: DatasetType, since_unix_s: float | None
+    ) -> Iterator[Candidate | Problem]:
         fields = record_fields(kind)
         maker = RowMaker(
             self._keys, kind.name, dimensions=kind.dimensions.names, elements=fields,
@@ -174,7 +184,7 @@ class ButlerSource(Source):
         several = len(self._keys.dataset_type_constraints.get(kind.name, ())) > 1
         met: set[UUID] = set()
         waiting: list[tuple[Dataset, Artifact, Part]] = []
-        for batch in repository.batches(kind):
+        for batch in repository.batches(kind, since_unix_s):
             fresh = [dataset for dataset in batch if dataset.id not in met]
             if several:
                 met |= {dataset.id for dataset in fresh}
