@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from obscore.assembly.explain import ColumnOrigin, FileOrigins, ProductOrigins, 
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.rules import rules_for
 from obscore.assembly.trace import MAPPING, Look
-from obscore.sources.base import Problem
-from obscore.sources.choice import source_of, with_folders
+from obscore.settings import CollectionSettings, ObsCoreSettings
+from obscore.sources.base import Problem, Source
+from obscore.sources.choice import configured_sources, source_of, with_folders
+from obscore.sources.fits import file_uri
+from obscore.sources.servers import is_address
 from skylane.settings import load_settings
 from vodal.errors import UsageError
 from vodal.storage import Storage
@@ -61,9 +65,12 @@ def explain_files(
     settings = load_settings(site)
     storage = Storage(settings.storage)
     for place in places:
-        source = source_of(place, settings.obscore, storage, collection)
+        source, uri = _source(place, settings.obscore, storage, collection)
         rules = rules_for(with_folders(settings.obscore, [source]), source.collection, storage)
-        for item in source.walk():
+        items = [one for one in source.walk() if one.uri == uri] if uri else source.walk()
+        if not items:
+            raise UsageError(f"the source of the collection {collection} has no file {place}")
+        for item in items:
             if isinstance(item, Problem):
                 console.print(f"{item.uri}: {item.message}", style="red", markup=False)
                 continue
@@ -74,6 +81,24 @@ def explain_files(
                 console.print(json.dumps(origins.to_dict()), soft_wrap=True, markup=False)
             else:
                 _show(console, origins)
+
+
+def _source(
+    place: Path | str, settings: ObsCoreSettings, storage: Storage, collection: str | None
+) -> tuple[Source, str]:
+    """Give a source, and the URI of the one file of it that is meant; empty for all.
+
+    What a table, a list or a Butler tells of a file is known where its collection is named.
+    """
+    uri = str(place) if is_address(str(place)) else file_uri(os.path.abspath(place))  # noqa: PTH100
+    own = None if collection is None else settings.collections.get(collection)
+    if own is None or own.folder is not None or own == CollectionSettings():
+        return source_of(place, settings, storage, collection), ""
+    sources = configured_sources(settings, storage)
+    source = next((one for one in sources if one.collection == collection), None)
+    if source is None or source.place == str(place):
+        return source_of(place, settings, storage, collection), ""
+    return source, uri
 
 
 def _show(console: Console, origins: FileOrigins) -> None:

@@ -14,7 +14,7 @@ from obscore.observation import Value
 from obscore.sources.base import Candidate
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["ColumnOrigin", "FileOrigins", "ProductOrigins", "explain_file"]
+__all__ = ["ColumnOrigin", "FileOrigins", "ProductOrigins", "explain_file", "origins_of"]
 
 _MADE_OF = ("filter", "obs_publisher_did", "s_region")
 """Columns that a step makes of what the mapping gives."""
@@ -88,7 +88,7 @@ def explain_file(candidate: Candidate, rules: Rules, storage: Storage = LOCAL) -
     """
     traces: list[Trace] = []
     outcome = read_file(candidate, rules, storage, traces)
-    products = tuple(_product(trace) for trace in traces)
+    products = tuple(origins_of(trace) for trace in traces)
     told = {note for product in products for note in product.notes}
     told |= {f"{product.label}: {note}" for product in products for note in product.notes}
     notes = outcome.file.notes if outcome.file is not None else ()
@@ -98,7 +98,8 @@ def explain_file(candidate: Candidate, rules: Rules, storage: Storage = LOCAL) -
     )  # fmt: skip
 
 
-def _product(trace: Trace) -> ProductOrigins:
+def origins_of(trace: Trace) -> ProductOrigins:
+    """Tell of one product what its trace has."""
     columns = tuple(_columns(trace)) if trace.row else ()
     return ProductOrigins(trace.label, columns, tuple(trace.notes), trace.refusal)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from obscore.assembly.bands import band_table
+from obscore.assembly.context import Subject
+from obscore.assembly.mapping import apply_mapping
 from obscore.assembly.rules import rules_for
 from obscore.columns import COLUMN_NAMES, COLUMNS
-from obscore.mapping.rules import ColumnMapping
+from obscore.mapping.rules import ColumnMapping, ColumnRule
 from obscore.settings import ObsCoreSettings
+from obscore.sources.base import Candidate
 from vodal.regions import shape_text
+from vodal.storage import FileStat
 
 
 def settings_with(mapping, **collection):
@@ -290,3 +298,48 @@ def test_other_facts_of_a_file_make_other_rows():
     assert rules.digest_for("a.fits", {"b": 1, "a": None}) == rules.digest_for(
         "a.fits", {"a": None, "b": 1}
     )
+
+
+_texts = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(["2026-03-04T05:06:07", "2026-03-04", "0001-01-01", "9999-12-31T23:59:59",
+                     "1e308", "-1D400", "nan", "inf", "12:30:00", "T", "1/1/99", "2026-366"]),
+)  # fmt: skip
+_values = st.one_of(
+    st.booleans(), st.integers(), st.integers(-5, 5), st.just(10**400), _texts,
+    st.floats(), st.sampled_from([1e308, -1e308, 5e-324, 61000.5, 0.0]),
+)  # fmt: skip
+_sources = st.sampled_from(
+    ["fact:a", "fact:b, a", "{fact:a}", "x{fact:a}{fact:b}", "expr:{fact:a} + {fact:b}",
+     "expr:{fact:a} / {fact:b}", "expr:{fact:a} ** {fact:b}", "expr:coalesce({fact:a}, {fact:b})",
+     "expr:number({fact:a}) - floor(number({fact:b}))", "expr:-{fact:a}"]
+)  # fmt: skip
+_more = st.fixed_dictionaries(
+    {},
+    optional={
+        "factor": st.sampled_from([1e300, -2.0, 0.0, 1e-300]),
+        "offset": st.sampled_from([1e308, -1.0]),
+        "table": st.sampled_from([{"1": 3}, {"*": 1e308}, {"0": 0, "61000.5": 2}]),
+        "unit": st.sampled_from(["s", "h", "nm", "GHz", "eV", "d", "deg", "byte", "%"]),
+        "scale": st.sampled_from(["tai", "tdb", "tcb", "gps", "timesys"]),
+        "default": st.just(1),
+    },
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.sampled_from(NUMBERS), _sources, _more, _values, _values)
+def test_no_value_breaks_a_rule_for_numbers(item, source, more, a, b):
+    given_rule = ColumnRule.model_validate(source).model_dump(exclude_none=True) | more
+    try:
+        rules = rules_for(settings_with({item.name: given_rule}), "deep")
+    except ValidationError:
+        return  # a unit or a scale that is not for this column
+    candidate = Candidate("file:///a", "a", "deep", FileStat(0, "", 0.0), {"a": a, "b": b})
+    subject = Subject(candidate=candidate, rules=rules, bands=band_table())
+    made = apply_mapping(subject, rules.mapping_for("a"))
+    value = made.get(item.name)
+    if value is not None:
+        assert isinstance(value, int if item.column.datatype in {"int", "long"} else float)
+        assert math.isfinite(value)
+    assert all(len(note) < 300 for note in subject.notes)

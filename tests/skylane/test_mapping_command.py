@@ -94,3 +94,31 @@ def test_a_file_is_explained_and_nothing_written(run, tmp_path):
     assert "name one" in run("ingest", "--explain", "--site", site, code=1)
     assert "--format goes with --explain" in run("ingest", data, "--format", "json", code=2)
     assert "takes no --watch" in run("ingest", data, "--explain", "--prune", code=2)
+
+
+def test_a_row_of_a_table_is_explained(run, tmp_path):
+    data = tmp_path / "data"
+    exposures = make_survey(data, exposures=2, size=64, seed=3).exposures
+    rows = [f"{one.path.name},30,{number},5,CIRCLE {number} 5 1" for number, one in
+            enumerate(exposures)]  # fmt: skip
+    (data / "t.csv").write_text("\n".join(["file,seconds,s_ra,s_dec,s_region", *rows]), "utf-8")
+    (tmp_path / "skylane.toml").write_text(
+        f"""
+        [obscore.collections.told]
+        table = "{data / "t.csv"}"
+        mapping.t_exptime = "fact:seconds"
+        """,
+        "utf-8",
+    )
+    options = ("--explain", "--format", "json", "--site", tmp_path, "--collection", "told")
+    told = json.loads(run("ingest", exposures[1].path, *options))
+    assert told["path"] == exposures[1].path.name
+    columns = {one["column"]: one for one in told["products"][0]["columns"]}
+    (source,) = columns["t_exptime"]["sources"]
+    assert (source["name"], source["value"]) == ("fact:seconds", 30)
+    assert columns["s_ra"]["rule"] == "the source's column of this name"
+    assert columns["s_ra"]["value"] == 1.0
+    said = run("ingest", data / "t.csv", "--explain", "--site", tmp_path)
+    assert [path in said for path in (exposures[0].path.name, exposures[1].path.name)] == [True] * 2
+    said = run("ingest", tmp_path / "skylane.toml", *options, code=1)
+    assert "the source of the collection told has no file" in said

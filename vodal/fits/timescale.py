@@ -78,7 +78,8 @@ def to_utc(mjd: float, scale: str) -> float:
         return mjd
     if scale == "gps":
         mjd, scale = mjd + _GPS_BEHIND_TAI_D, "tai"
-    return float(_time(mjd, scale).utc.mjd)
+    with quiet():  # of years before 1960 ERFA warns
+        return float(_time(mjd, scale).utc.mjd)
 
 
 def from_utc(mjd: float, scale: str) -> float:
