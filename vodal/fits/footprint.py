@@ -31,6 +31,8 @@ _TOLERANCE_PIXELS = 0.25
 _MAX_VERTICES = 1024
 """A lookup-table distortion may wiggle at every pixel; an outline of more helps nobody."""
 _MAX_ROUNDS = 12
+_PARTS = np.array([0.25, 0.5, 0.75])
+"""Where along a side between two vertices it is held to the edge."""
 _WIDE_DEG = 85.0
 """Pixels further than this from the centre make the outline a circle: over a hemisphere a polygon
 has no inside, and near it the two sides are hard to tell apart."""
@@ -121,9 +123,22 @@ class _Frame:
         return self.vectors(*np.meshgrid(x, y))
 
 
+def _cross(a: Floats, b: Floats) -> Floats:
+    """Give vector products as `numpy.cross` does, which takes longer than this for few vectors."""
+    ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
+    bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
+def _norms(a: Floats) -> Floats:
+    """Give the lengths of vectors, to the bit those of `numpy.linalg.norm`."""
+    lengths: Floats = np.sqrt(np.add.reduce(a * a, axis=-1))
+    return lengths
+
+
 def _angles(a: Floats, b: Floats) -> Floats:
     """Give angles between unit vectors in degrees; exact for small and large ones."""
-    cross = np.linalg.norm(np.cross(a, b), axis=-1)
+    cross = _norms(_cross(a, b))
     angles: Floats = np.rad2deg(np.arctan2(cross, np.sum(a * b, axis=-1)))
     return angles
 
@@ -189,12 +204,12 @@ def _handedness(grid: Floats) -> Floats:
     a, b, c, d = grid[:-1, :-1], grid[:-1, 1:], grid[1:, :-1], grid[1:, 1:]
     signs = []
     for corner, one, two in ((a, b, c), (d, c, b)):
-        cross = np.cross(one - corner, two - corner)
-        size = np.linalg.norm(cross, axis=-1)
+        cross = _cross(one - corner, two - corner)
+        size = _norms(cross)
         turn = np.sum(cross * corner, axis=-1)
         signs.append(np.where(np.abs(turn) > 1e-3 * size, np.sign(turn), 0.0))
     tiny = np.finfo(np.float64).eps
-    shape = np.linalg.norm(b - a, axis=-1) * np.linalg.norm(c - a, axis=-1)
+    shape = _norms(b - a) * _norms(c - a)
     return np.where(shape > tiny * 1e-6, np.stack(signs), 0.0)
 
 
@@ -205,10 +220,9 @@ def _follow(frame: _Frame) -> Floats | None:
     tolerance = _tolerance(frame)
     for _ in range(_MAX_ROUNDS):
         start, end = nodes[:-1], nodes[1:]
-        off = np.zeros(len(start))
-        for part in (0.25, 0.5, 0.75):
-            between = frame.edge(start + part * (end - start))
-            off = np.maximum(off, _off_side(vectors[:-1], vectors[1:], between))
+        # All at once, as each look at the coordinates has its price.
+        between = frame.edge((start + _PARTS[:, None] * (end - start)).ravel())
+        off = _off_side(vectors[:-1], vectors[1:], between.reshape(len(_PARTS), -1, 3)).max(axis=0)
         if not np.isfinite(off).all():
             return None
         split = off > tolerance
@@ -227,26 +241,24 @@ def _tolerance(frame: _Frame) -> float:
     nx, ny = frame.nx, frame.ny
     x = np.array([0.0, nx - 1.0, nx - 1.0, 0.0, (nx - 1) / 2.0])
     y = np.array([0.0, 0.0, ny - 1.0, ny - 1.0, (ny - 1) / 2.0])
-    sides = np.concatenate(
-        [
-            np.linalg.norm(frame.vectors(x + 0.5, y) - frame.vectors(x - 0.5, y), axis=1),
-            np.linalg.norm(frame.vectors(x, y + 0.5) - frame.vectors(x, y - 0.5), axis=1),
-        ]
-    )
+    right, left, above, below = frame.vectors(
+        np.concatenate([x + 0.5, x - 0.5, x, x]), np.concatenate([y, y, y + 0.5, y - 0.5])
+    ).reshape(4, -1, 3)
+    sides = np.concatenate([_norms(right - left), _norms(above - below)])
     # Sides of no length (at a pole of a cylindrical projection) say nothing.
     sides = sides[np.isfinite(sides) & (sides > 1e-3 * np.nanmedian(sides))]
     return _TOLERANCE_PIXELS * float(sides.min(initial=np.inf))
 
 
 def _off_side(start: Floats, end: Floats, between: Floats) -> Floats:
-    """Give how far places are from the great circle of their side, as a chord."""
-    normal = np.cross(start, end)
-    length = np.linalg.norm(normal, axis=1)
+    """Give how far places are from the great circle of their side, as a chord; several of each."""
+    normal = _cross(start, end)
+    length = _norms(normal)
     degenerate = length < 1e-12
     normal = normal / np.where(degenerate, 1.0, length)[:, None]
-    off = np.abs(np.sum(between * normal, axis=1))
+    off = np.abs(np.sum(between * normal, axis=-1))
     # A side whose ends fall together may still go around (a parallel of 360 degrees).
-    result: Floats = np.where(degenerate, np.linalg.norm(between - start, axis=1), off)
+    result: Floats = np.where(degenerate, _norms(between - start), off)
     return result
 
 
