@@ -6,9 +6,11 @@ import json
 import sqlite3
 
 import numpy as np
+import psycopg
 import pytest
 from astropy import units as u
 from astropy.table import Table
+from astropy.time import Time
 from pydantic import ValidationError
 
 from obscore.assembly.line import ingest
@@ -130,6 +132,31 @@ def test_a_query_is_asked_and_its_secret_stays_one(memory_store, tmp_path):
         list(TableSource(secret, "raw").walk())
     assert "127.0.0.1" in str(error.value)
     assert "hush" not in f"{error.value} {secret!r}"
+
+
+def test_a_query_is_asked_of_postgresql(memory_store, postgres_url, tmp_path):
+    with psycopg.connect(postgres_url) as database:
+        database.execute(
+            "CREATE TABLE exposure AS SELECT n AS visit, 'raw/' || n || '.fits' AS path,"
+            " (n % 360)::numeric AS s_ra, timestamptz '2026-11-30 12:00:00+02' AS t_min,"
+            " ARRAY[1.5, 2.5] AS pair FROM generate_series(1, 5000) AS n"
+        )
+    settings = TableSettings.model_validate(
+        {"url": postgres_url, "base": str(tmp_path),
+         "query": "SELECT *, 10.0::float8 AS s_dec FROM exposure"
+                  " WHERE path LIKE 'raw/%' AND ' :no parameter' <> path ORDER BY path"}
+    )  # fmt: skip
+    found = list(TableSource(settings, "raw").walk())
+    assert sorted(one.parts[0].facts["visit"] for one in found) == list(range(1, 5001))
+    assert found[0].parts[0].facts == {
+        "visit": 1, "path": "raw/1.fits", "s_ra": 1.0, "t_min": "2026-11-30T10:00:00",
+        "pair": "1.5 2.5", "s_dec": 10.0,
+    }  # fmt: skip
+    own = ObsCoreSettings.model_validate({"collections": {"raw": {"headers": False}}})
+    ingest(TableSource(settings, "raw"), memory_store, own)
+    # Times of a database are moments: their MJD is that of astropy.
+    wanted = Time("2026-11-30T10:00:00", scale="utc").mjd
+    assert {row["t_min"] for row in memory_store.rows()} == {wanted}
 
 
 def test_a_second_run_writes_what_changed_and_nothing_else(memory_store, tmp_path):
