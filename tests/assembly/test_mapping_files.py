@@ -65,6 +65,18 @@ def test_the_nearer_place_goes_first(tmp_path):
     assert places_of(settings, "c4d_1_ood_g.fits")["o_ucd"] == "preset decam: files.0.mapping.o_ucd"
 
 
+@pytest.mark.parametrize("names", [("hst", "sdss"), ("sdss", "hst")])
+def test_the_first_preset_goes_before_the_others(tmp_path, names):
+    places = places_of(settings_with(tmp_path, preset=list(names)))
+    both = set.intersection(*(set(preset(name).mapping.model_fields_set) for name in names))
+    assert both
+    assert {places[column] for column in both} == {
+        f"preset {names[0]}: mapping.{column}" for column in both
+    }
+    alone = {place.partition(":")[0] for place in places.values()}
+    assert alone == {f"preset {name}" for name in names}
+
+
 def test_a_mapping_file_takes_the_place_of_the_one_beside_the_data(tmp_path):
     written(tmp_path, 'mapping = { obs_title = "beside", target_name = "beside" }')
     other = written(tmp_path, 'mapping = { obs_title = "other" }', "other.toml")
