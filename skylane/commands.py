@@ -21,6 +21,7 @@ from hips.crew import Crew
 from hips.part import Part
 from obscore.assembly.line import ingest
 from obscore.assembly.opening import OpeningResolver
+from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Source
@@ -28,6 +29,7 @@ from obscore.sources.choice import configured_sources, source_of, with_folders
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
 from skylane.progress import step
+from skylane.runs import command_line
 from skylane.servers import METRICS_VARIABLE
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
@@ -82,19 +84,26 @@ def ingest_folders(
         console.print(f"  Report: {report_path}", soft_wrap=True)
         return
     store = backend.writer()
+    run = None
     try:
-        with json_lines(report_path) as report:
+        with json_lines(report_path) as written:
+            report = written
+            if not dry_run:
+                run = RecordedRun(store, catalogue, "ingest", command_line())
+                report = counted(written, run)
             for source in sources:
                 for note in source.notes:
                     console.print(f"  note: {source.collection}: {note}", style="yellow")
                 with step(console, f"Ingesting {source.collection}") as progress:
                     summary = ingest(
-                        source, store, catalogue, workers=workers, dry_run=dry_run,
+                        source, run or store, catalogue, workers=workers, dry_run=dry_run,
                         prune=prune, report=report, progress=progress, storage=storage,
                         scheduler=scheduler,
                     )  # fmt: skip
                 for line in summary.lines():
                     console.print(f"  {line}")
+        if run is not None:
+            run.end()
     finally:
         store.close()
     console.print(f"  Report: {report_path}", soft_wrap=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from obscore.assembly.live import LiveLine
+from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.report import Summary, json_lines
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Source
@@ -22,6 +23,7 @@ from obscore.sources.fits import FolderSource
 from obscore.sources.polling import PollingWatch
 from obscore.sources.watch import Watch, is_remote
 from obscore.store.base import Backend
+from skylane.runs import command_line
 from skylane.site import SiteFolder
 from vodal.errors import UsageError
 from vodal.storage import Storage
@@ -63,12 +65,12 @@ def watch_sources(
         console.print(f"{_now()}  {_line(summary, waiting)}", soft_wrap=True)
 
     with _only_one(site.path), json_lines(report_path) as report:
-        store = backend.writer()
+        store = RecordedRun(backend.writer(), settings, "watch", command_line())
         try:
             line = LiveLine(
                 sources, _watches(sources, settings, notice, poll=poll_seconds is not None),
-                store, settings, workers=workers, prune=prune, report=report, told=told,
-                notice=notice, storage=storage,
+                store, settings, workers=workers, prune=prune, report=counted(report, store),
+                told=told, notice=notice, storage=storage,
             )  # fmt: skip
             console.print(
                 f"Watching {', '.join(source.place for source in sources)}; stop with Ctrl-C.",
@@ -76,6 +78,7 @@ def watch_sources(
                 markup=False,
             )
             summary = asyncio.run(_run(line))
+            store.end()
         finally:
             store.close()
     console.print(f"{_now()}  stopped; in all {_line(summary, 0)}", soft_wrap=True)

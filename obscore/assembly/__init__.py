@@ -34,6 +34,7 @@
 - `refusal`       why a file makes no row
 - `batch`         files on their way into the store
 - `report`        one record a file, and the summary
+- `recording`     the run that wrote each file, and the settings that it went by
 - `live`          the line kept running: files are catalogued as they land
 - `landing`       files that have landed, until they are whole
 - `outbox`        what it has read and waits to be written, as batches

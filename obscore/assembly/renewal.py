@@ -22,6 +22,8 @@ from typing_extensions import override
 from obscore.assembly.opening import opened
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import read_elsewhere, reading_pool
+from obscore.assembly.recording import RecordedRun
+from obscore.assembly.report import FileReport
 from obscore.assembly.rules import Rules, is_told, rules_for
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate
@@ -139,7 +141,7 @@ class Renewal(Refresher):
             outcome = await read_elsewhere(
                 pool, candidate, rules, self._settings.ingest.file_seconds, self._storage
             )
-            why = await asyncio.to_thread(_write, store, known, candidate, outcome)
+            why = await asyncio.to_thread(_write, store, self._settings, known, candidate, outcome)
         except SkylaneError as error:
             why = error.message
         if why:
@@ -207,7 +209,13 @@ def _parts(uri: str) -> list[str]:
     return [place.netloc, *unquote(place.path).split("/")[1:]]
 
 
-def _write(store: Store, known: KnownFile, candidate: Candidate, outcome: Outcome) -> str:
+def _write(
+    store: Store,
+    settings: ObsCoreSettings,
+    known: KnownFile,
+    candidate: Candidate,
+    outcome: Outcome,
+) -> str:
     """Write a file if nothing is lost by it; gives why it was not written."""
     file = outcome.file
     if file is None:
@@ -219,6 +227,9 @@ def _write(store: Store, known: KnownFile, candidate: Candidate, outcome: Outcom
         return ""
     if len(file.observations) < known.products:
         return f"it has {len(file.observations)} products now, and had {known.products}"
-    if store.renew(file, known.version):
+    run = RecordedRun(store, settings, "renewal", f"a cutout found {known.uri} changed")
+    if run.renew(file, known.version):
+        run.count(FileReport(known.uri, candidate.relative, known.collection, "updated"))
         _LOG.info("%s changed, and was catalogued anew", candidate.uri)
+    run.end()
     return ""

@@ -18,6 +18,7 @@ from obscore.assembly.delivery import Delivery, Read
 from obscore.assembly.landing import INCOMPLETE
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import read_elsewhere, reading_pool
+from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Status
 from obscore.assembly.rules import Rules, rules_for
@@ -118,7 +119,7 @@ class LandingJobs(Work):
         todo = self._insist(task, lambda: self._without_known(todo, reports))
         for _ in range(_TRIES):
             items = self._wait_for(task, self._read_all(todo))
-            stale = self._insist(task, lambda: self._deliver(items, reports))  # noqa: B023 - called at once
+            stale = self._insist(task, lambda: self._deliver(items, reports, task.job.id))  # noqa: B023 - called at once
             again = {read.uri for read in stale}
             todo = [one for one in todo if one.uri in again]
             if not todo:
@@ -131,12 +132,15 @@ class LandingJobs(Work):
                 sink.write(report.to_json().encode() + b"\n")
 
     def _deliver(
-        self, items: Sequence[Read | FileReport], reports: list[FileReport]
+        self, items: Sequence[Read | FileReport], reports: list[FileReport], job: str
     ) -> tuple[Read, ...]:
         """Write files; gives those that changed since they were read."""
         with self._lock:
-            delivery = Delivery(self._opened(), reports.append, self._skips, prune=False)
-            return delivery.deliver(items).stale
+            run = RecordedRun(self._opened(), self._settings, "hook", f"POST /ingest, job {job}")
+            tell = counted(reports.append, run)
+            stale = Delivery(run, tell, self._skips, prune=False).deliver(items).stale
+            run.end()
+            return stale
 
     @staticmethod
     def _insist(task: Task, do: Callable[[], T]) -> T:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
+from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, select
+
+from obscore.store import schema
 from obscore.store.base import KnownFile, Store
+from obscore.store.session import Session
 from vodal.errors import ArchiveError, UsageError
 
 __all__ = ["CopySummary", "copy_catalogue"]
@@ -80,8 +86,29 @@ def copy_catalogue(
         done += len(page)
         if progress is not None:
             progress(done, max(done, len(wanted)))
+    _copy_records(source, target)
     _verify(source, target)
     return CopySummary(files, products, done - files)
+
+
+def _copy_records(source: Store, target: Store) -> None:
+    """Copy what is known of products that are gone, and of the runs that wrote the others."""
+    for table in (schema.tombstones, schema.mappings, schema.runs):
+        target.turn(partial(_put, table, rows=source.turn(partial(_all_of, table))))
+
+
+def _all_of(table: Table, session: Session) -> list[tuple[Any, ...]]:
+    return session(select(*table.columns))
+
+
+def _put(table: Table, session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Put rows into a table, in the place of those of the same key, its first column."""
+    names = [column.name for column in table.columns]
+    key: ColumnElement[Any] = bindparam("doomed")
+    doomed, added = delete(table).where(table.columns[names[0]] == key), insert(table)
+    for row in rows:
+        session(doomed, doomed=row[0])
+        session(added, **dict(zip(names, row, strict=True)))
 
 
 def _verify(source: Store, target: Store) -> None:

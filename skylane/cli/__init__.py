@@ -3,6 +3,7 @@
 - `frame`   what all commands have in common
 - `root`    those in no group: ``demo``, ``init``, ``ingest``, ``serve``, ``query``, ``cut``
 - `coverage`  ``moc``
+- `runs`    ``runs`` and ``where-from``
 - `hips`, `store`, `jobs`, `tables`, `mapping`  a group each
 
 What they do is in `skylane.commands` and in the module of each larger one: `cutting`, `query` ...
@@ -17,11 +18,13 @@ from skylane.cli.hips import hips_group
 from skylane.cli.jobs import jobs_group
 from skylane.cli.mapping import mapping_group
 from skylane.cli.root import main
+from skylane.cli.runs import runs_group, where_from
 from skylane.cli.store import store_group
 from skylane.cli.tables import table_group
 
 __all__ = ["main"]
 
-for _group in (hips_group, jobs_group, mapping_group, store_group, table_group):
+for _group in (hips_group, jobs_group, mapping_group, runs_group, store_group, table_group):
     main.add_command(_group)
 main.add_command(moc)
+main.add_command(where_from)

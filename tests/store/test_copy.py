@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from obscore.store.copy import copy_catalogue
+from obscore.store.runs import begin_run, keep_mapping
+from obscore.store.tombstones import Why
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.errors import ArchiveError, ServiceUnavailable, UsageError
 from vodal.regions import Circle, Range
@@ -51,18 +54,27 @@ def content(store):
 def test_a_copy_is_equal_to_the_last_bit(one, other, make_case, opened):
     source_case, target_case = make_case(one), make_case(other)
     source, target = opened(source_case), opened(target_case)
-    source.write(FILES)
+    source.write([replace(file, run_id=1) for file in FILES])
+    source.remove([FILES[0].uri], Why("vanished"))
+    source.retract([FILES[1].observations[0].did], Why("retracted", "wrong", "ann"))
+    source.write(FILES[:2])
+    source.turn(lambda session: keep_mapping(session, "d", "text"))
+    source.turn(lambda session: begin_run(session, "ingest", "skylane ingest", "1", "2026-01-01"))
     told = []
     done = copy_catalogue(source, target, progress=lambda *of: told.append(of))
-    assert (done.files, done.products, done.passed_over) == (1022, 1023, 0)
+    assert (done.files, done.products, done.passed_over) == (1022, 1022, 0)
     assert told[-1] == (1022, 1022)
     assert len(told) == 3
     written = {file.uri: file for file in source.files_after("", 2000)}
     assert list(written) == sorted(file.uri for file in FILES)
     assert {file.uri: file for file in target.files_after("", 2000)} == written
     assert source_case.counts() == target_case.counts()
-    facets = "SELECT * FROM facets ORDER BY key"
-    assert source_case.rows(facets) == target_case.rows(facets)
+    for table in ("facets", "tombstones", "mappings", "runs"):
+        rows = f"SELECT * FROM {table} ORDER BY 1"
+        assert source_case.rows(rows) == target_case.rows(rows), table
+        assert source_case.rows(rows)
+    # What was retracted stays away from the copy too.
+    assert target.write(FILES[:2]) == {FILES[1].observations[0].did}
 
 
 def test_files_are_read_back_as_they_were_written(store):
