@@ -110,6 +110,7 @@ class LandingJobs(Work):
     def run(self, task: Task) -> None:
         names = list(dict.fromkeys(Params(task.job.params).all(FILE)))
         reports: list[FileReport] = []
+        runs: list[RecordedRun] = []
         todo: list[NamedFile] = []
         for name in names:
             try:
@@ -119,7 +120,7 @@ class LandingJobs(Work):
         todo = self._insist(task, lambda: self._without_known(todo, reports))
         for _ in range(_TRIES):
             items = self._wait_for(task, self._read_all(todo))
-            stale = self._insist(task, lambda: self._deliver(items, reports, task.job.id))  # noqa: B023 - called at once
+            stale = self._insist(task, lambda: self._deliver(items, reports, task.job.id, runs))  # noqa: B023 - called at once
             again = {read.uri for read in stale}
             todo = [one for one in todo if one.uri in again]
             if not todo:
@@ -127,20 +128,30 @@ class LandingJobs(Work):
         for one in todo:
             message = "the file changes all the time"
             reports.append(_refused(one.uri, one.source.collection, "changed", message))
+        for run in runs:
+            with self._lock:
+                self._insist(task, run.end)
         with task.result(RESULT, "application/x-ndjson", "jsonl") as sink:
             for report in reports:
                 sink.write(report.to_json().encode() + b"\n")
 
     def _deliver(
-        self, items: Sequence[Read | FileReport], reports: list[FileReport], job: str
+        self,
+        items: Sequence[Read | FileReport],
+        reports: list[FileReport],
+        job: str,
+        runs: list[RecordedRun],
     ) -> tuple[Read, ...]:
-        """Write files; gives those that changed since they were read."""
+        """Write files; gives those that changed since they were read.
+
+        ``runs`` takes the job's run, when it is begun.
+        """
         with self._lock:
-            run = RecordedRun(self._opened(), self._settings, "hook", f"POST /ingest, job {job}")
-            tell = counted(reports.append, run)
-            stale = Delivery(run, tell, self._skips, prune=False).deliver(items).stale
-            run.end()
-            return stale
+            if not runs:
+                what = f"POST /ingest, job {job}"
+                runs.append(RecordedRun(self._opened(), self._settings, "hook", what))
+            tell = counted(reports.append, runs[0])
+            return Delivery(runs[0], tell, self._skips, prune=False).deliver(items).stale
 
     @staticmethod
     def _insist(task: Task, do: Callable[[], T]) -> T:

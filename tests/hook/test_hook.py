@@ -185,11 +185,11 @@ def test_a_store_that_is_away_for_a_moment_is_waited_for(hook, image, monkeypatc
     kind, left = type(hook.store), [2]
     write = kind.write
 
-    def flaky(self: object, files: object) -> object:
+    def flaky(self: object, files: object, **more: object) -> object:
         if left[0]:
             left[0] -= 1
             raise ServiceUnavailable("the database does not answer")
-        return write(self, files)
+        return write(self, files, **more)
 
     monkeypatch.setattr(kind, "write", flaky)
     monkeypatch.setattr("obscore.hook.work._PAUSE_S", 0.05)
