@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
@@ -65,6 +65,13 @@ class CollectionSettings(Settings):
     """Rules for all files of the collection."""
     files: tuple[FileRule, ...] = ()
     """Rules for some files; of several that fit, the later goes before the earlier."""
+    footprint: Literal["array", "valid"] = "array"
+    """What ``s_region`` outlines: the whole pixel ``array``, or the convex hull of the pixels that
+    are ``valid``: finite, not BLANK, not flagged by `no_data`. All pixels are read for that, and an
+    image without a valid one is refused."""
+    no_data: tuple[Annotated[int, Field(ge=0, le=62)] | str, ...] = ()
+    """Bits of the mask plane whose pixels are not valid, with ``footprint = "valid"``: numbers from
+    0, or names as in ``MP_`` cards (``"NO_DATA"``)."""
     moc_order: int | None = Field(None, ge=0, le=18)
     """HEALPix order of the collection's coverage map; by default as `obscore.moc` says."""
     access: AccessRule | None = None

@@ -18,6 +18,7 @@ __all__ = [
     "ArchiveError",
     "AuthenticationError",
     "AuthorizationError",
+    "BlankError",
     "ChangedError",
     "DataError",
     "DeadlineError",
@@ -168,6 +169,10 @@ class ArchiveError(SkylaneError):
 
 class DataError(ArchiveError):
     """A file is not what it should be: truncated, not FITS, corrupt, changed under its index."""
+
+
+class BlankError(DataError):
+    """An image of which no pixel has a value."""
 
 
 class ChangedError(DataError):

@@ -12,6 +12,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from obscore.assembly.access import access
@@ -36,7 +38,7 @@ from obscore.assembly.trace import Trace
 from obscore.observation import CataloguedFile, Observation
 from obscore.sources.base import Candidate, Part
 from vodal.canonical import RegionFaultError, canonical, canonical_text
-from vodal.errors import DataError, NotFoundError, ServiceUnavailable, SkylaneError
+from vodal.errors import BlankError, DataError, NotFoundError, ServiceUnavailable, SkylaneError
 from vodal.fits.footprint import footprint
 from vodal.fits.index import FileIndex
 from vodal.fits.opening import open_pixels
@@ -128,7 +130,9 @@ def _read(
         for group in groups:
             part = part_of(group, candidate.parts, index)
             trace = None if traces is None else Trace(group.label)
-            made = _product(candidate, part, rules, index, group, reader, len(groups) > 1, trace)
+            made = _product(
+                candidate, part, rules, index, group, reader, storage, len(groups) > 1, trace
+            )
             if traces is not None and trace is not None:
                 trace.refusal = made if isinstance(made, Refusal) else None
                 traces.append(trace)
@@ -204,6 +208,7 @@ def _product(
     index: FileIndex,
     group: PlaneGroup,
     reader: RangeReader,
+    storage: Storage,
     several: bool,  # noqa: FBT001
     trace: Trace | None,
 ) -> tuple[Observation, list[str]] | Refusal:
@@ -214,8 +219,13 @@ def _product(
     try:
         wcs = load_wcs(hdu, index, reader)
         first, second = celestial_axes(wcs)
-        shape = hdu.shape
-        outline = footprint(wcs, shape[len(shape) - 1 - first], shape[len(shape) - 1 - second])
+        sizes = hdu.shape[len(hdu.shape) - 1 - first], hdu.shape[len(hdu.shape) - 1 - second]
+        within = (
+            _valid(candidate.uri, index, group, rules, storage) if rules.outlines_valid else None
+        )
+        outline = footprint(wcs, *sizes, within)
+    except BlankError as error:
+        return Refusal("blank", f"HDU {hdu.number}: {error.message}")
     except SkylaneError as error:
         return of_world(f"HDU {hdu.number}: {error.message}")
     headers = [hdu.image_values] if hdu.number == 0 else [hdu.image_values, index.hdus[0].values]
@@ -250,6 +260,26 @@ def assemble(context: Context) -> dict[str, str | int | float | None]:
     given.pop("obs_publisher_did", None)  # `identity` has used it, with the product's label
     given.pop("filter", None)  # `spectrum` has brought it to the name in the table of bands
     return row | given
+
+
+def _valid(
+    uri: str, index: FileIndex, group: PlaneGroup, rules: Rules, storage: Storage
+) -> NDArray[np.float64]:
+    """Outline the pixels that have a value.
+
+    Raises
+    ------
+    SkylaneError
+        If there is none, or they cannot be read.
+    """
+    # Pixels are read where a collection asks for it; other lines do without this.
+    from vodal.fits.valid import open_whole, valid_outline  # noqa: PLC0415
+
+    image = open_whole(uri, index, group.hdus, storage)
+    try:
+        return valid_outline(image, rules.no_data)
+    finally:
+        image.close()
 
 
 def _region(context: Context) -> Region:

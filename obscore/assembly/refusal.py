@@ -22,6 +22,7 @@ REASONS: dict[str, str] = {
     "hips-tile": "the file is a tile of a HiPS, which is made from images and is none itself",
     "no-position": "no image has celestial coordinates",
     "bad-position": "the celestial coordinates are broken",
+    "blank": "no pixel has a value, and the footprint is to be that of the pixels that have one",
     "row": "a row breaks a rule of ObsCore; the rule's name follows after a colon",
     "identifier": "another file has the same identifier",
     "timeout": "reading took longer than the settings allow",

@@ -96,6 +96,10 @@ class Rules:
     """Of all that holds for every file, the rules of columns apart."""
     headers: bool = True
     """Whether rows are made of the files' headers, not of what the source tells alone."""
+    outlines_valid: bool = False
+    """Whether footprints outline the pixels that have a value, not the array."""
+    no_data: tuple[int | str, ...] = ()
+    """Bits of masks whose pixels have none."""
     _merged: dict[tuple[tuple[int, ...], ...], tuple[dict[str, PlacedRule], str]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -218,10 +222,14 @@ def rules_for(settings: ObsCoreSettings, collection: str, storage: Storage = LOC
             if layer.bands
         ],
     }
+    outlines_valid = own.footprint == "valid"
+    if outlines_valid:
+        told["valid"] = own.no_data
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return Rules(
-        settings.authority, collection, calib_level, tuple(layers), digest, own.reads_headers
-    )
+        settings.authority, collection, calib_level, tuple(layers), digest, own.reads_headers,
+        outlines_valid, own.no_data,
+    )  # fmt: skip
 
 
 def _site_layer(settings: ObsCoreSettings, collection: str, own: CollectionSettings) -> Layer:

@@ -8,6 +8,9 @@ Vertices run counter-clockwise as seen from the centre of the sphere, north up a
 left (DALI 1.1 section 3.3.7; ObsCore 1.1 section 4.12 by reference). An image that no simple
 polygon within a hemisphere can outline (all-sky maps, caps around a pole in cylindrical
 projections, arrays with corners off the projection) gets a circle around its valid pixels.
+
+Another outline than the array's, such as that of the pixels that have a value (`vodal.fits.valid`),
+is followed in the same way.
 """
 
 from __future__ import annotations
@@ -36,6 +39,11 @@ _PARTS = np.array([0.25, 0.5, 0.75])
 _WIDE_DEG = 85.0
 """Pixels further than this from the centre make the outline a circle: over a hemisphere a polygon
 has no inside, and near it the two sides are hard to tell apart."""
+_INWARD = 0.137
+"""Part of a pixel by which a second grid is moved."""
+_PROBES = 8
+"""Places that are probed for each cell of a table of distortions, on all four sides together."""
+_MOST_CELLS = 128
 _CIRCLE_SAMPLES = 257
 _SAMPLES = 33
 """Places along each side of the array where folding and reach are probed."""
@@ -56,8 +64,8 @@ class Footprint:
     """Side of the square that has a pixel's area, at the centre."""
 
 
-def footprint(wcs: WCS, nx: int, ny: int) -> Footprint:
-    """Outline the pixel array of an image.
+def footprint(wcs: WCS, nx: int, ny: int, outline: Floats | None = None) -> Footprint:
+    """Outline the pixel array of an image, or a convex part of it.
 
     Parameters
     ----------
@@ -65,6 +73,9 @@ def footprint(wcs: WCS, nx: int, ny: int) -> Footprint:
         As `vodal.fits.wcs.load_wcs` or `sky_wcs` gives it.
     nx, ny
         Pixels along the two celestial axes, in the order of the file.
+    outline
+        Corners of a convex polygon in the array, anticlockwise in pixels, as 0-based places of
+        shape (n, 2), x first; by default the array's own.
 
     Raises
     ------
@@ -73,8 +84,11 @@ def footprint(wcs: WCS, nx: int, ny: int) -> Footprint:
     """
     if nx < 1 or ny < 1:
         raise DataError("the image has no pixels")
-    frame = _Frame(sky_wcs(wcs), nx, ny)
-    x, y = (nx - 1) / 2.0, (ny - 1) / 2.0
+    if outline is None:
+        right, top = nx - 0.5, ny - 0.5
+        outline = np.array([(-0.5, -0.5), (right, -0.5), (right, top), (-0.5, top)])
+    frame = _Frame(sky_wcs(wcs), outline)
+    x, y = frame.middle
     centre = frame.vectors(np.array([x]), np.array([y]))[0]
     grid = frame.grid(_SAMPLES)
     inside = grid[np.isfinite(grid).all(axis=-1)]
@@ -97,11 +111,26 @@ def footprint(wcs: WCS, nx: int, ny: int) -> Footprint:
 
 @dataclass(frozen=True)
 class _Frame:
-    """The array and its coordinates, in unit vectors."""
+    """An outline in pixels and its coordinates, in unit vectors."""
 
     wcs: WCS
-    nx: int
-    ny: int
+    corners: Floats
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The centre of the outline's area."""
+        x, y = (self.corners - self.corners[0]).T
+        cross = x * np.roll(y, -1) - np.roll(x, -1) * y
+        area = float(cross.sum())
+        if area == 0.0:
+            return float(self.corners[0, 0]), float(self.corners[0, 1])
+        away = [float(np.sum((v + np.roll(v, -1)) * cross)) / (3.0 * area) for v in (x, y)]
+        return float(self.corners[0, 0]) + away[0], float(self.corners[0, 1]) + away[1]
+
+    @property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """The lowest and the highest place along x and y."""
+        return self.corners.min(axis=0), self.corners.max(axis=0)
 
     def vectors(self, x: Floats, y: Floats) -> Floats:
         """Give unit vectors (last axis) of pixels, NaN where there is no position."""
@@ -109,17 +138,22 @@ class _Frame:
         return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
 
     def edge(self, t: Floats) -> Floats:
-        """Give unit vectors along the outline; each side takes one unit of ``t`` in [0, 4]."""
-        side = np.minimum(t.astype(int), 3)
-        along = t - side
-        x = np.choose(side, [along, np.ones_like(t), 1.0 - along, np.zeros_like(t)])
-        y = np.choose(side, [np.zeros_like(t), along, np.ones_like(t), 1.0 - along])
-        return self.vectors(x * self.nx - 0.5, y * self.ny - 0.5)
+        """Give unit vectors along the outline; each side takes one unit of ``t`` in [0, n]."""
+        side = np.minimum(t.astype(int), len(self.corners) - 1)
+        along = (t - side)[:, None]
+        ends = np.roll(self.corners, -1, axis=0)
+        x, y = ((1.0 - along) * self.corners[side] + along * ends[side]).T
+        return self.vectors(x, y)
 
-    def grid(self, samples: int) -> Floats:
-        """Give unit vectors of a grid over the array, edges included, rows along y."""
-        x = np.linspace(-0.5, self.nx - 0.5, min(samples, 2 * self.nx + 1))
-        y = np.linspace(-0.5, self.ny - 0.5, min(samples, 2 * self.ny + 1))
+    def grid(self, samples: int, inward: float = 0.0) -> Floats:
+        """Give unit vectors of a grid around the outline, edges included, rows along y.
+
+        It begins so large a part of a pixel ``inward`` on one side.
+        """
+        x, y = (
+            np.linspace(low + inward, high, min(samples, 2 * round(float(high - low)) + 1))
+            for low, high in zip(*self.bounds, strict=True)
+        )
         return self.vectors(*np.meshgrid(x, y))
 
 
@@ -182,8 +216,7 @@ def _polygon(frame: _Frame, grid: Floats, centre: Floats) -> Floats | None:
     DataError
         If the distortion folds the image.
     """
-    handedness = _handedness(grid)
-    if handedness.min() < 0.0 < handedness.max():
+    if _is_mixed(grid) and _is_mixed(frame.grid(_SAMPLES, inward=_INWARD)):
         raise DataError("the distortion of the world coordinates folds the image over itself")
     outline = _follow(frame)
     if outline is None or float(_angles(outline, centre).max()) >= _WIDE_DEG:
@@ -194,6 +227,16 @@ def _polygon(frame: _Frame, grid: Floats, centre: Floats) -> Floats | None:
         # Not folded, and yet no simple outline: the image meets itself around a pole.
         return None
     return outline if area < 0.0 else outline[::-1]
+
+
+def _is_mixed(grid: Floats) -> bool:
+    """Tell whether some cells of a grid are turned over beside others.
+
+    Places on the very seam of a projection may be given far away (XPH, in astropy 8.0): a fold is
+    one that is seen between other places too.
+    """
+    handedness = _handedness(grid)
+    return bool(handedness.min() < 0.0 < handedness.max())
 
 
 def _handedness(grid: Floats) -> Floats:
@@ -215,14 +258,18 @@ def _handedness(grid: Floats) -> Floats:
 
 def _follow(frame: _Frame) -> Floats | None:
     """Add vertices between the corners until the sides keep to the true edges."""
-    nodes = np.arange(5.0)
+    nodes = np.arange(len(frame.corners) + 1.0)
     vectors = frame.edge(nodes)
     tolerance = _tolerance(frame)
+    fine = _PROBES * _table_cells(frame.wcs)
     for _ in range(_MAX_ROUNDS):
         start, end = nodes[:-1], nodes[1:]
-        # All at once, as each look at the coordinates has its price.
-        between = frame.edge((start + _PARTS[:, None] * (end - start)).ravel())
-        off = _off_side(vectors[:-1], vectors[1:], between.reshape(len(_PARTS), -1, 3)).max(axis=0)
+        # Close enough at first for the cells of a table of distortions; all at once, as each look
+        # at the coordinates has its price.
+        count = max(len(_PARTS), fine // len(start))
+        parts = np.arange(1, count + 1) / (count + 1)
+        between = frame.edge((start + parts[:, None] * (end - start)).ravel())
+        off = _off_side(vectors[:-1], vectors[1:], between.reshape(count, -1, 3)).max(axis=0)
         if not np.isfinite(off).all():
             return None
         split = off > tolerance
@@ -236,11 +283,20 @@ def _follow(frame: _Frame) -> Floats | None:
     return vertices if len(vertices) >= 3 else None
 
 
+def _table_cells(wcs: WCS) -> int:
+    """Give the cells of the finest table of distortions along a side; 0 if there is none."""
+    tables = (wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)
+    sizes = [max(table.data.shape) for table in tables if table is not None]
+    return min(_MOST_CELLS, max(sizes, default=0))
+
+
 def _tolerance(frame: _Frame) -> float:
     """Give the deviation that is allowed, as a chord: a part of the smallest pixel's short side."""
-    nx, ny = frame.nx, frame.ny
-    x = np.array([0.0, nx - 1.0, nx - 1.0, 0.0, (nx - 1) / 2.0])
-    y = np.array([0.0, 0.0, ny - 1.0, ny - 1.0, (ny - 1) / 2.0])
+    (x0, y0), (x1, y1) = (
+        ends + inward for ends, inward in zip(frame.bounds, (0.5, -0.5), strict=True)
+    )
+    x = np.array([x0, x1, x1, x0, (x0 + x1) / 2.0])
+    y = np.array([y0, y0, y1, y1, (y0 + y1) / 2.0])
     right, left, above, below = frame.vectors(
         np.concatenate([x + 0.5, x - 0.5, x, x]), np.concatenate([y, y, y + 0.5, y - 0.5])
     ).reshape(4, -1, 3)
