@@ -84,7 +84,7 @@ def limit_sqlite(source: str, place: str) -> dict[str, float]:
     rows, seconds = 0, 0.0
     for name in _TABLES:
         cursor = connection.execute(f"SELECT * FROM full.{name}")
-        while page := [row for row, _ in zip(cursor, range(_CHUNK), strict=False)]:
+        while page := [row for _, row in zip(range(_CHUNK), cursor, strict=False)]:
             marks = ",".join("?" * len(page[0]))
             started = time.perf_counter()
             with connection:

@@ -73,7 +73,8 @@ def file_rows(path: Path) -> Iterator[TableRows]:
             for place, column in enumerate(table.columns)
             if column.xtype in _WORDS
         }
-        with pa.memory_map(str(target)) as mapped, pa.ipc.open_file(mapped) as reader:
+        # Not mapped: what was read of it stays out of the process's memory.
+        with pa.OSFile(str(target)) as file, pa.ipc.open_file(file) as reader:
 
             def batches() -> Iterator[list[Sequence[Cell]]]:
                 for number in range(reader.num_record_batches):
