@@ -24,7 +24,7 @@ from obscore.assembly.opening import OpeningResolver
 from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
-from obscore.sources.base import Source
+from obscore.sources.base import Source, notes_of
 from obscore.sources.choice import configured_sources, source_of, with_folders
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
@@ -92,7 +92,7 @@ def ingest_folders(
                 run = RecordedRun(store, catalogue, "ingest", command_line())
                 report = counted(written, run)
             for source in sources:
-                for note in source.notes:
+                for note in notes_of(source):
                     console.print(f"  note: {source.collection}: {note}", style="yellow")
                 with step(console, f"Ingesting {source.collection}") as progress:
                     summary = ingest(

@@ -11,7 +11,16 @@ from typing import Protocol
 from vodal.regions import Region
 from vodal.storage import FileStat
 
-__all__ = ["UNKNOWN_SIZE", "Candidate", "Facts", "Part", "Problem", "Source"]
+__all__ = [
+    "UNKNOWN_SIZE",
+    "Candidate",
+    "Facts",
+    "Part",
+    "Problem",
+    "Source",
+    "newest_of",
+    "notes_of",
+]
 
 Facts = Mapping[str, str | int | float | bool | None]
 """What a source itself tells of a file, by names of its own; crosses to the reading processes."""
@@ -102,11 +111,6 @@ class Source(Protocol):
         ...
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What whoever runs the line should know of the source before it is walked over."""
-        return ()
-
-    @property
     def is_scattered(self) -> bool:
         """Whether its files may lie anywhere.
 
@@ -133,21 +137,6 @@ class Source(Protocol):
             If the whole source is not there.
         """
         ...
-
-    def newest(
-        self,
-        since_unix_s: float,  # noqa: ARG002 - for those that can tell
-    ) -> Iterator[Candidate | Problem] | None:
-        """Give at least what the source has learnt of since a moment.
-
-        None if it takes a walk to tell; then polling walks each time.
-
-        Raises
-        ------
-        UsageError
-            If the whole source is not there.
-        """
-        return None
 
     def holds(self, uri: str) -> bool:
         """Tell whether a URI below the prefix is one that the source would give."""
@@ -183,3 +172,23 @@ class Source(Protocol):
             Number of its files that the catalogue has.
         """
         ...
+
+
+def notes_of(source: Source) -> tuple[str, ...]:
+    """Give what whoever runs the line should know of a source, by its ``notes`` if it has them."""
+    return tuple(getattr(source, "notes", ()))
+
+
+def newest_of(source: Source, since_unix_s: float) -> Iterator[Candidate | Problem] | None:
+    """Give at least what a source has learnt of since a moment, by its ``newest`` if it has it.
+
+    None if it takes a walk to tell.
+
+    Raises
+    ------
+    UsageError
+        If the whole source is not there.
+    """
+    ask = getattr(source, "newest", None)
+    found: Iterator[Candidate | Problem] | None = None if ask is None else ask(since_unix_s)
+    return found

@@ -88,11 +88,6 @@ class FolderSource(Source):
 
     @property
     @override
-    def notes(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    @override
     def is_remote(self) -> bool:
         return False
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from typing_extensions import override
 
-from obscore.sources.base import Candidate, Problem, Source
+from obscore.sources.base import Candidate, Problem, Source, newest_of
 from obscore.sources.seen import Round, Seen
 from obscore.sources.watch import Change, Watch
 from vodal.errors import UsageError
@@ -96,7 +96,7 @@ class PollingWatch(Watch):
             return None
         since_unix_s = self._looked_unix_s[number] - _OVERLAP_S
         begun_unix_s = time.time()
-        newest = self._sources[number].newest(since_unix_s)
+        newest = newest_of(self._sources[number], since_unix_s)
         if newest is None:
             return None
         self._looked_unix_s[number] = begun_unix_s

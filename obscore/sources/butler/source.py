@@ -85,8 +85,8 @@ class ButlerSource(Source):
         return True
 
     @property
-    @override
     def notes(self) -> tuple[str, ...]:
+        """What the configuration says and has no effect."""
         return self._notes
 
     @property
@@ -126,8 +126,8 @@ class ButlerSource(Source):
     def walk(self) -> Iterator[Candidate | Problem]:
         return self._given(None)
 
-    @override
     def newest(self, since_unix_s: float) -> Iterator[Candidate | Problem]:
+        """Give the datasets that were put into the repository after a moment."""
         return self._given(since_unix_s)
 
     def _given(self, since_unix_s: float | None) -> Iterator[Candidate | Problem]:
