@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from skylane.cli import main
 from skylane.commands import _listen
-from vodal.testing.archive import serve_archive
+from vodal.testing.archive import nginx_listing, serve_archive
 from vodal.testing.skies import make_survey
 
 
@@ -50,6 +50,28 @@ def test_ingest_reports_bad_files_and_changes_nothing_the_second_time(tmp_path, 
     by_status = {e["status"]: e["file"] for e in cli.report_of(site)}
     assert by_status["vanished"].endswith(survey.exposures[1].path.name)
     assert by_status["updated"].endswith(survey.exposures[2].path.name)
+
+
+def test_addresses_and_lists_are_places_that_settings_must_allow(tmp_path):
+    make_survey(tmp_path / "www" / "night", exposures=1, size=64, seed=3)
+    site = tmp_path / "site"
+    site.mkdir()
+    with serve_archive(tmp_path / "www") as archive:
+        archive.listing = nginx_listing
+        place = f"{archive.url}/night/"
+        command = ["ingest", place, "--site", str(site), "--workers", "0"]
+        told = CliRunner().invoke(main, command)
+        assert told.exit_code == 1
+        assert "storage.http_hosts" in told.output
+        (site / "skylane.toml").write_text(f'[storage]\nhttp_hosts = ["{archive.host}"]\n')
+        told = CliRunner().invoke(main, command)
+        assert (told.exit_code, "1 added" in told.output) == (0, True), told.output
+        image = next((tmp_path / "www" / "night").iterdir()).name
+        (tmp_path / "list.txt").write_text(f"{place}{image}\n")
+        told = CliRunner().invoke(main, ["ingest", str(tmp_path / "list.txt"), *command[2:]])
+        assert "1 added" in told.output, told.output
+    told = CliRunner().invoke(main, ["ingest", str(tmp_path / "none"), "--site", str(site)])
+    assert told.exit_code == 2
 
 
 def test_errors_are_one_sentence_and_no_traceback(tmp_path, cli):
