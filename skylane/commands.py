@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,8 +69,29 @@ def ingest_folders(
     if scheduler is not None and watch:
         raise UsageError("--watch reads in processes of this machine; it takes no --scheduler")
     settings = load_settings(site_path)
-    storage = Storage(settings.storage)
-    sources = _sources(places, collection, settings.obscore, storage)
+    with closing(Storage(settings.storage)) as storage:
+        _ingest(
+            console, site_path, _sources(places, collection, settings.obscore, storage), settings,
+            storage, workers=workers, dry_run=dry_run, prune=prune, report_path=report_path,
+            watch=watch, poll_seconds=poll_seconds, scheduler=scheduler,
+        )  # fmt: skip
+
+
+def _ingest(
+    console: Console,
+    site_path: Path,
+    sources: Sequence[Source],
+    settings: SiteSettings,
+    storage: Storage,
+    *,
+    workers: int | None,
+    dry_run: bool,
+    prune: bool,
+    report_path: Path | None,
+    watch: bool,
+    poll_seconds: float | None,
+    scheduler: str | None,
+) -> None:
     catalogue = with_folders(settings.obscore, sources)
     site = SiteFolder(site_path)
     backend = site.prepare(settings.store)
