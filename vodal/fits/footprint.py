@@ -39,8 +39,8 @@ _PARTS = np.array([0.25, 0.5, 0.75])
 _WIDE_DEG = 85.0
 """Pixels further than this from the centre make the outline a circle: over a hemisphere a polygon
 has no inside, and near it the two sides are hard to tell apart."""
-_INWARD = 0.137
-"""Part of a pixel by which a second grid is moved."""
+_STEP = 0.01
+"""Part of a pixel by which the coordinates are told to turn one way or the other."""
 _PROBES = 8
 """Places that are probed for each cell of a table of distortions, on all four sides together."""
 _MOST_CELLS = 128
@@ -145,13 +145,32 @@ class _Frame:
         x, y = ((1.0 - along) * self.corners[side] + along * ends[side]).T
         return self.vectors(x, y)
 
-    def grid(self, samples: int, inward: float = 0.0) -> Floats:
-        """Give unit vectors of a grid around the outline, edges included, rows along y.
+    def turning(self) -> Floats:
+        """Give the handedness of the coordinates at places of a grid, by small steps.
 
-        It begins so large a part of a pixel ``inward`` on one side.
+        Cells of a grid that straddle a kink of a projection (XPH at its pole) may look turned over;
+        at a place the coordinates are so only where the image folds.
         """
+        low, high = self.bounds
         x, y = (
-            np.linspace(low + inward, high, min(samples, 2 * round(float(high - low)) + 1))
+            axis.ravel()
+            for axis in np.meshgrid(
+                *(
+                    np.linspace(a, b - _STEP, _SAMPLES) + _STEP / 3.0
+                    for a, b in zip(low, high, strict=True)
+                )
+            )
+        )
+        here, east, north = self.vectors(
+            np.concatenate([x, x + _STEP, x]), np.concatenate([y, y, y + _STEP])
+        ).reshape(3, -1, 3)
+        turns: Floats = np.sign(np.sum(np.cross(east - here, north - here) * here, axis=-1))
+        return np.nan_to_num(turns)
+
+    def grid(self, samples: int) -> Floats:
+        """Give unit vectors of a grid around the outline, edges included, rows along y."""
+        x, y = (
+            np.linspace(low, high, min(samples, 2 * round(float(high - low)) + 1))
             for low, high in zip(*self.bounds, strict=True)
         )
         return self.vectors(*np.meshgrid(x, y))
@@ -216,7 +235,7 @@ def _polygon(frame: _Frame, grid: Floats, centre: Floats) -> Floats | None:
     DataError
         If the distortion folds the image.
     """
-    if _is_mixed(grid) and _is_mixed(frame.grid(_SAMPLES, inward=_INWARD)):
+    if _is_mixed(_handedness(grid)) and _is_mixed(frame.turning()):
         raise DataError("the distortion of the world coordinates folds the image over itself")
     outline = _follow(frame)
     if outline is None or float(_angles(outline, centre).max()) >= _WIDE_DEG:
@@ -229,13 +248,8 @@ def _polygon(frame: _Frame, grid: Floats, centre: Floats) -> Floats | None:
     return outline if area < 0.0 else outline[::-1]
 
 
-def _is_mixed(grid: Floats) -> bool:
-    """Tell whether some cells of a grid are turned over beside others.
-
-    Places on the very seam of a projection may be given far away (XPH, in astropy 8.0): a fold is
-    one that is seen between other places too.
-    """
-    handedness = _handedness(grid)
+def _is_mixed(handedness: Floats) -> bool:
+    """Tell whether some places are turned over beside others."""
     return bool(handedness.min() < 0.0 < handedness.max())
 
 
