@@ -171,7 +171,7 @@ class LandingJobs(Work):
 
     def _rules_of(self, collection: str) -> Rules:
         if collection not in self._rules:
-            self._rules[collection] = rules_for(self._settings, collection)
+            self._rules[collection] = rules_for(self._settings, collection, self._storage)
         return self._rules[collection]
 
     def _skips(self, candidate: Candidate) -> bool:
