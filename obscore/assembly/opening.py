@@ -26,7 +26,7 @@ from vodal.fits.opening import open_scanned
 from vodal.fits.planes import PlaneGroup, group_planes
 from vodal.fits.quiet import quiet
 from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
-from vodal.products import Product
+from vodal.products import Departed, Product
 from vodal.regions import Point
 from vodal.sphere import contains
 from vodal.storage import LOCAL, RangeReader, Storage
@@ -148,6 +148,10 @@ class OpeningResolver(ClosingResolver):
     @override
     def resolve(self, dids: Sequence[str]) -> dict[str, Product]:
         return self._resolver.resolve(dids)
+
+    @override
+    def departed(self, dids: Sequence[str]) -> dict[str, Departed]:
+        return self._resolver.departed(dids)
 
     @override
     def ready(self, product: Product) -> Product:
