@@ -111,7 +111,7 @@ def _ingest(
         with json_lines(report_path) as written:
             report = written
             if not dry_run:
-                run = RecordedRun(store, catalogue, "ingest", command_line())
+                run = RecordedRun(store, catalogue, "ingest", command_line(), storage)
                 report = counted(written, run)
             for source in sources:
                 for note in notes_of(source):

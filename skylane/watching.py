@@ -65,7 +65,7 @@ def watch_sources(
         console.print(f"{_now()}  {_line(summary, waiting)}", soft_wrap=True)
 
     with _only_one(site.path), json_lines(report_path) as report:
-        store = RecordedRun(backend.writer(), settings, "watch", command_line())
+        store = RecordedRun(backend.writer(), settings, "watch", command_line(), storage)
         try:
             line = LiveLine(
                 sources, _watches(sources, settings, notice, poll=poll_seconds is not None),

@@ -23,6 +23,7 @@ from obscore.store.base import KnownFile, Store
 from obscore.store.runs import RunKind, begin_run, keep_mapping, note_run
 from obscore.store.session import Session
 from obscore.store.tombstones import WITHDRAWN, Why
+from vodal.storage import LOCAL, Storage
 
 __all__ = ["RecordedRun", "counted", "rules_text"]
 
@@ -43,12 +44,19 @@ class RecordedRun(Store):
         Of the catalogue; those of a collection are kept when its first file is written.
     kind, command
         Of the run.
+    storage
+        Reads the mapping beside data on a server.
     """
 
     def __init__(
-        self, store: Store, settings: ObsCoreSettings, kind: RunKind, command: str
+        self,
+        store: Store,
+        settings: ObsCoreSettings,
+        kind: RunKind,
+        command: str,
+        storage: Storage = LOCAL,
     ) -> None:
-        self._store, self._settings = store, settings
+        self._store, self._settings, self._storage = store, settings, storage
         program = version("skylane")
         begun = _now()
         self.number = store.turn(lambda session: begin_run(session, kind, command, program, begun))
@@ -74,7 +82,7 @@ class RecordedRun(Store):
     def _noted(self, files: Sequence[CataloguedFile]) -> list[CataloguedFile]:
         new = {file.collection for file in files} - self._mappings.keys()
         for collection in sorted(new):
-            text = rules_text(rules_for(self._settings, collection))
+            text = rules_text(rules_for(self._settings, collection, self._storage))
             digest = hashlib.sha256(text.encode()).hexdigest()[:20]
             self._store.turn(lambda session: keep_mapping(session, digest, text))  # noqa: B023
             self._mappings[collection] = digest

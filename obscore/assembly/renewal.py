@@ -141,11 +141,32 @@ class Renewal(Refresher):
             outcome = await read_elsewhere(
                 pool, candidate, rules, self._settings.ingest.file_seconds, self._storage
             )
-            why = await asyncio.to_thread(_write, store, self._settings, known, candidate, outcome)
+            why = await asyncio.to_thread(self._write, store, known, candidate, outcome)
         except SkylaneError as error:
             why = error.message
         if why:
             _LOG.warning("%s changed since it was catalogued; run 'skylane ingest': %s", uri, why)
+
+    def _write(self, store: Store, known: KnownFile, candidate: Candidate, outcome: Outcome) -> str:
+        """Write a file if nothing is lost by it; gives why it was not written."""
+        file = outcome.file
+        if file is None:
+            assert outcome.refusal is not None
+            return outcome.refusal.message
+        if file.version != candidate.stat.version:
+            return "it changed again"
+        if file.version == known.version:
+            return ""
+        if len(file.observations) < known.products:
+            return f"it has {len(file.observations)} products now, and had {known.products}"
+        run = RecordedRun(
+            store, self._settings, "renewal", f"a cutout found {known.uri} changed", self._storage
+        )
+        if run.renew(file, known.version):
+            run.count(FileReport(known.uri, candidate.relative, known.collection, "updated"))
+            _LOG.info("%s changed, and was catalogued anew", candidate.uri)
+        run.end()
+        return ""
 
     def _open_anew(self, store: Store, known: KnownFile) -> None:
         """Index a file whose rows are what its source tells, and stay so.
@@ -207,29 +228,3 @@ def _parts(uri: str) -> list[str]:
         return uri.partition("://")[2].split("/")
     place = urlsplit(uri)
     return [place.netloc, *unquote(place.path).split("/")[1:]]
-
-
-def _write(
-    store: Store,
-    settings: ObsCoreSettings,
-    known: KnownFile,
-    candidate: Candidate,
-    outcome: Outcome,
-) -> str:
-    """Write a file if nothing is lost by it; gives why it was not written."""
-    file = outcome.file
-    if file is None:
-        assert outcome.refusal is not None
-        return outcome.refusal.message
-    if file.version != candidate.stat.version:
-        return "it changed again"
-    if file.version == known.version:
-        return ""
-    if len(file.observations) < known.products:
-        return f"it has {len(file.observations)} products now, and had {known.products}"
-    run = RecordedRun(store, settings, "renewal", f"a cutout found {known.uri} changed")
-    if run.renew(file, known.version):
-        run.count(FileReport(known.uri, candidate.relative, known.collection, "updated"))
-        _LOG.info("%s changed, and was catalogued anew", candidate.uri)
-    run.end()
-    return ""

@@ -149,7 +149,9 @@ class LandingJobs(Work):
         with self._lock:
             if not runs:
                 what = f"POST /ingest, job {job}"
-                runs.append(RecordedRun(self._opened(), self._settings, "hook", what))
+                runs.append(
+                    RecordedRun(self._opened(), self._settings, "hook", what, self._storage)
+                )
             tell = counted(reports.append, runs[0])
             return Delivery(runs[0], tell, self._skips, prune=False).deliver(items).stale
 
