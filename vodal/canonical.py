@@ -28,6 +28,7 @@ from vodal.outlines import ring_of
 from vodal.planar import gnomonic, hull, meets_itself, signed_area
 from vodal.regions import Circle, Point, Polygon, Range, Region, Shape, parse_numbers, parse_shape
 from vodal.sphere import bounding_cap, box_polygon
+from vodal.starlike import turn_around_middle
 from vodal.vectors import point_of
 
 __all__ = ["FAULTS", "REVERSED", "Canonical", "RegionFaultError", "canonical", "canonical_text"]
@@ -208,6 +209,15 @@ def _polygon(polygon: Polygon) -> Canonical:
     if len(given) > _MOST_VERTICES:
         message = f"the polygon has {len(given)} vertices, more than {_MOST_VERTICES}"
         raise RegionFaultError("vertices", message)
+    turn = turn_around_middle(given.tolist())
+    if turn:
+        notes = (REVERSED,) if turn > 0 else ()
+        return Canonical(_polygon_of(given[::-turn]), notes)
+    return _general(given)
+
+
+def _general(given: Floats) -> Canonical:
+    """Bring any polygon to the canonical form, of vertices with the digits of the text."""
     notes: list[str] = []
     kept = _distinct(given)
     if len(kept) < len(given):
@@ -238,7 +248,7 @@ def _polygon(polygon: Polygon) -> Canonical:
 
 
 def _polygon_of(vertices: Floats) -> Polygon:
-    return Polygon(tuple((float(ra), float(dec)) for ra, dec in vertices))
+    return Polygon(tuple((ra, dec) for ra, dec in vertices.tolist()))
 
 
 def _vectors(positions: Floats) -> Floats:

@@ -1,0 +1,90 @@
+"""Small polygons whose sides all run the same way around their middle, as those of footprints do.
+
+Such a polygon is simple, encloses an area and winds once; to see that takes one look at each side,
+where the general code (`vodal.canonical`) looks at all pairs of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["turn_around_middle"]
+
+_MOST = 64
+_NEAR = 0.9
+"""Cosine of the angle from the middle within which vertices lie."""
+_APART = 1e-10
+"""Radians that sides which are no neighbours are apart, twenty times what counts as one place."""
+
+
+def turn_around_middle(places: Sequence[Sequence[float]]) -> int:
+    """Tell which way a polygon runs around its middle.
+
+    Parameters
+    ----------
+    places
+        Its vertices, three or more, as ``(ra, dec)`` in degrees.
+
+    Returns
+    -------
+    int
+        1 if it runs anticlockwise as seen from outside of the sphere, -1 if clockwise; 0 if it is
+        not clearly one of these that meets itself nowhere.
+    """
+    if len(places) > _MOST:
+        return 0
+    plane = _around_middle(places)
+    if plane is None:
+        return 0
+    shortest = nearest = thinnest = math.inf
+    farthest = 0.0
+    turns = rises = falls = 0
+    x0, y0 = plane[-1]
+    r0 = math.hypot(x0, y0)
+    for x, y in plane:
+        r = math.hypot(x, y)
+        cross = x0 * y - x * y0
+        length = math.hypot(x - x0, y - y0)
+        if cross == 0.0 or length == 0.0:
+            return 0
+        turns += 1 if cross > 0.0 else -1
+        rises += y0 < 0.0 <= y
+        falls += y < 0.0 <= y0
+        shortest, nearest = min(shortest, length), min(nearest, abs(cross) / length)
+        thinnest, farthest = min(thinnest, abs(cross) / (r0 * r)), max(farthest, r)
+        x0, y0, r0 = x, y, r
+    # Each side fills a sector of its own if all turn one way and the sectors fill the circle once.
+    if abs(turns) != len(plane) or rises != 1 or falls != 1:
+        return 0
+    # Sides that are no neighbours have a sector between them; neighbours do not fold on each other.
+    clear = nearest * thinnest > _APART and shortest * nearest > _APART * farthest
+    return (1 if turns > 0 else -1) if clear else 0
+
+
+def _around_middle(places: Sequence[Sequence[float]]) -> list[tuple[float, float]] | None:
+    """Project places around their middle, where great circles are straight; x east, y north."""
+    vectors = []
+    sx = sy = sz = 0.0
+    for ra_deg, dec_deg in places:
+        ra, dec = math.radians(ra_deg), math.radians(dec_deg)
+        cosine = math.cos(dec)
+        x, y, z = cosine * math.cos(ra), cosine * math.sin(ra), math.sin(dec)
+        vectors.append((x, y, z))
+        sx, sy, sz = sx + x, sy + y, sz + z
+    length = math.sqrt(sx * sx + sy * sy + sz * sz)
+    if length < _NEAR * len(places):
+        return None
+    mx, my, mz = sx / length, sy / length, sz / length
+    flat = math.hypot(mx, my)
+    ex, ey = (-my / flat, mx / flat) if flat > 0.0 else (0.0, 1.0)
+    nx, ny, nz = -mz * ey, mz * ex, mx * ey - my * ex
+    plane = []
+    for x, y, z in vectors:
+        away = x * mx + y * my + z * mz
+        if away < _NEAR:
+            return None
+        # Of differences from the middle, so that small polygons keep their digits.
+        dx, dy, dz = x - mx, y - my, z - mz
+        plane.append(((dx * ex + dy * ey) / away, (dx * nx + dy * ny + dz * nz) / away))
+    return plane
