@@ -22,7 +22,7 @@ _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~*'()+=-]{2,}")
 
 
 class SourceSettings(Settings):
-    """A source that is the site's own; see docs/howto-source.md."""
+    """A source that is the site's own; see docs/howto/source.md."""
 
     model_config = ConfigDict(populate_by_name=True)
 

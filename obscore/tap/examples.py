@@ -52,11 +52,11 @@ def _literal(text: str) -> str:
     return "'{}'".format(text.replace("'", "''"))
 
 
+# The frame 'ICRS' is there for the parsers of ADQL 2.0 in clients; ADQL 2.1 needs none.
 def _at(place: Place) -> str:
     return f"{_number(place.ra_deg)}, {_number(place.dec_deg)}"
 
 
-# The frame 'ICRS' is there for the parsers of ADQL 2.0 in clients; ADQL 2.1 needs none.
 _PROGRAM = {"ivoa", "TAP_SCHEMA", "skylane"}
 """Schemas that are not the site's own."""
 

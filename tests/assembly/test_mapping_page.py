@@ -25,7 +25,7 @@ from obscore.settings import ObsCoreSettings
 from obscore.sources.choice import with_folders
 from obscore.sources.fits import FolderSource
 
-PAGE = (Path(__file__).parents[2] / "docs" / "howto-mapping.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "mapping.md").read_text("utf-8")
 
 
 def test_page_names_everything():

@@ -22,7 +22,7 @@ from obscore.sources.choice import configured_sources
 from obscore.sources.polling import PollingWatch
 from vodal.errors import SettingsError, UsageError
 
-PAGE = (Path(__file__).parents[2] / "docs" / "howto-source.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "source.md").read_text("utf-8")
 ENOUGH_S = 60.0
 
 

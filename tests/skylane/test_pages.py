@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from astropy.io import fits
@@ -18,6 +19,7 @@ from pyarrow import parquet
 
 from obscore.declared.reading import read_declaration
 from obscore.tap.settings import TapSettings
+from vodal.testing.skies import make_survey
 from vodal.uploads.settings import UploadSettings
 
 pytestmark = pytest.mark.xdist_group("site")
@@ -27,7 +29,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 SHELLS = {"shell": ["sh", "-eu"], "stilts": ["sh", "-eu"], "python": [sys.executable, "-"]}
 
 
-def run_blocks(page: str, kinds: str, site, folder: Path) -> str:
+def run_blocks(page: str, kinds: str, site, folder: Path, data: Path | None = None) -> str:
     """Run the examples of one kind, or of several, in their order; give what they print."""
     text = (DOCS / page).read_text("utf-8")
     blocks = re.findall(rf"<!-- test: ({kinds}) -->\n```\w+\n(.*?)```", text, re.DOTALL)
@@ -36,6 +38,7 @@ def run_blocks(page: str, kinds: str, site, folder: Path) -> str:
     said = ""
     for kind, block in blocks:
         code = block.replace("http://127.0.0.1:8080", site.url).replace("SITE", str(site.folder))
+        code = code.replace("DATA", str(data))
         done = subprocess.run(
             SHELLS[kind], input=code, cwd=folder, env={**os.environ, "PATH": path},
             capture_output=True, text=True, check=False, timeout=120,
@@ -106,7 +109,7 @@ def test_the_examples_of_simple_image_access_run(site, tmp_path):
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_the_examples_of_published_tables_run(site, tmp_path):
-    said = run_blocks("howto-tables.md", "shell|python", site, tmp_path)
+    said = run_blocks("howto/tables.md", "shell|python", site, tmp_path)
     assert "cat.stars: 3 rows" in said
     assert "Stars that were seen" in said
     assert "HD 3" in said
@@ -137,6 +140,19 @@ def test_the_examples_of_cutouts_run(site, tmp_path):
         assert used <= {row["obs_publisher_did"] for row in site.rows if row["filter"] == "r"}
 
 
+def test_the_examples_of_publishing_a_folder_run(tmp_path):
+    make_survey(tmp_path / "data", exposures=2, size=96, seed=4)
+    for number, path in enumerate(sorted((tmp_path / "data").glob("*.fits"))):
+        path.rename(path.with_name(f"exp{number:02d}.fits"))
+    site = SimpleNamespace(url="", folder=tmp_path / "site")
+    said = run_blocks("howto/folder.md", "shell", site, tmp_path, tmp_path / "data")
+    assert "2 rows would be written" in said
+    assert "the world coordinates of HDU" in said
+    assert "2 rows written" in said
+    assert "# 2 rows" in said
+    assert list((tmp_path / "site" / "hips").glob("deep-*/properties"))
+
+
 def test_the_examples_for_operators_of_jobs_run(site, tmp_path):
     assert "phase" in run_blocks("jobs.md", "shell", site, tmp_path)
 
@@ -164,5 +180,6 @@ def test_every_limit_of_tap_and_uploads_is_on_its_page():
 
 def test_every_page_is_in_the_list_of_pages():
     listed = (DOCS / "README.md").read_text("utf-8")
-    for page in DOCS.glob("*.md"):
-        assert page.name == "README.md" or f"]({page.name})" in listed, page.name
+    for page in [*DOCS.glob("*.md"), *DOCS.glob("howto/*.md")]:
+        name = page.relative_to(DOCS).as_posix()
+        assert name == "README.md" or f"]({name})" in listed, name

@@ -113,7 +113,7 @@ def test_a_wrong_url_is_named_by_its_key(tmp_path, monkeypatch):
 
 @pytest.fixture
 def owned_url(postgres_cluster, postgres_url):
-    """Give the URL of a database as docs/howto-postgresql.md has it, for a role that owns it."""
+    """Give the URL of a database as docs/howto/postgresql.md has it, for a role that owns it."""
     database = postgres_url.rpartition("/")[2]
     postgres_cluster.psql(
         database,

@@ -190,7 +190,7 @@ def test_a_writer_of_many_files_leaves_statistics_to_the_planner(address):
 
 def page_statements() -> str:
     """Give the statements of the documented recipe for partitions."""
-    page = (Path(__file__).parents[2] / "docs" / "howto-postgresql.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "postgresql.md").read_text("utf-8")
     recipe = page[page.index("SET search_path = skylane") :]
     return recipe[: recipe.index("```")]
 

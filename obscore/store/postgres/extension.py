@@ -87,7 +87,7 @@ def _install_repaired(connection: Connection, address: Address) -> None:
     except psycopg.Error as error:
         raise ArchiveError(
             f"{address}: the server's pg_sphere is too old for its PostgreSQL, which refuses two"
-            " obsolete operators of it; docs/howto-postgresql.md tells how to repair its script"
+            " obsolete operators of it; docs/howto/postgresql.md tells how to repair its script"
         ) from error
     _LOG.warning(
         "%s: installed pg_sphere by its repaired script, not as an extension, since this"
