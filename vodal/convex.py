@@ -1,17 +1,23 @@
-"""Small convex polygons, of which most footprints are: what is known of them without numpy's cost.
+"""Small convex polygons, of which most footprints are: what is known of them, one or many at once.
 
-Each answer is that of the general code (`vodal.canonical`, `vodal.sphere`) or None, where a
-polygon is not so clearly convex that nothing needs to be decided.
+Of one it is told without numpy's cost. Many are told of by the same operations in the same order,
+so that all is the same to the last bit: only sines and the like differ between numpy and Python,
+and these are Python's here as there. Each answer is that of the general code (`vodal.canonical`,
+`vodal.sphere`), or None where a polygon is not so clearly convex that nothing needs to be decided.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vodal.regions import Polygon
 
-__all__ = ["Convex", "convex"]
+__all__ = ["Convex", "ConvexMany", "convex", "convex_many", "farthest_deg"]
 
 _MOST = 16
 _SCALE = 1e10
@@ -79,6 +85,94 @@ def convex(polygon: Polygon) -> Convex | None:
     # Anticlockwise as seen from outside is clockwise from inside.
     kept = places[::-1] if sign > 0.0 else places
     return Convex(Polygon(tuple(kept)), sign > 0.0, normals)
+
+
+@dataclass(frozen=True, slots=True)
+class ConvexMany:
+    """Polygons with one number of vertices, each of which is told of as by `convex`."""
+
+    places: NDArray[np.float64]
+    """Vertices (polygon, vertex, ra and dec) in degrees with ten decimals, in the order given."""
+    is_convex: NDArray[np.bool_]
+    """Of which of them `convex` tells."""
+    is_reversed: NDArray[np.bool_]
+    _sides: NDArray[np.float64]
+
+    def hold(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which hold a position each, clearly inside."""
+        x, y, z = _vectors(ra_deg, dec_deg)
+        a, b, c = self._sides
+        heights = a * x[:, None] + b * y[:, None] + c * z[:, None]
+        return np.asarray((heights > 1e-9).all(axis=1))
+
+
+def convex_many(vertices: NDArray[np.float64]) -> ConvexMany:
+    """Tell of many polygons what `convex` tells of each.
+
+    Parameters
+    ----------
+    vertices
+        (polygon, vertex, ra and dec) in degrees: 3 to 16 vertices, the first and the last of which
+        differ, with right ascensions in [0, 360).
+    """
+    count = vertices.shape[1]
+    places = np.rint(vertices * _SCALE) / _SCALE + 0.0
+    v = np.stack(_vectors(places[..., 0], places[..., 1]))
+    before = np.roll(v, 1, axis=2)
+    sides = np.stack([before[k] * v[m] - before[m] * v[k] for k, m in ((1, 2), (2, 0), (0, 1))])
+    lengths = np.sqrt(_dots(sides, sides))
+    is_convex = (_dots(v[:, :, :1], v) >= _NEAR).all(axis=1) & (lengths >= _SHORTEST).all(axis=1)
+    sign = np.where(_dots(sides[:, :, 0], v[:, :, 1]) > 0.0, 1.0, -1.0)[:, None]
+    turns = sign * _dots(sides, np.roll(v, -1, axis=2))
+    is_convex &= (turns >= _BENT * lengths * np.roll(lengths, -1, axis=1)).all(axis=1)
+    for ahead in range(2, count - 1):
+        heights = sign * _dots(sides, np.roll(v, -ahead, axis=2))
+        is_convex &= (heights >= _INSIDE * lengths).all(axis=1)
+    is_convex &= (places[..., 0] < 360.0).all(axis=1)
+    return ConvexMany(places, np.asarray(is_convex), sign[:, 0] > 0.0, sign * sides)
+
+
+def farthest_deg(
+    ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64], places: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give the distance of each position from the farthest of its places, as `distance_deg` does.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg
+        One position each.
+    places
+        (position, place, ra and dec).
+
+    Returns
+    -------
+    NDArray
+        In degrees; NaN from 90 degrees on.
+    """
+    dec1, dec2 = np.radians(dec_deg)[:, None], np.radians(places[..., 1])
+    half_ra = _each(math.sin, np.radians(places[..., 0] - ra_deg[:, None]) / 2)
+    half_dec = _each(math.sin, (dec2 - dec1) / 2)
+    across = half_ra * half_ra
+    haversine = half_dec * half_dec + _each(math.cos, dec1) * _each(math.cos, dec2) * across
+    near = np.where(haversine < 0.5, haversine, math.nan)
+    return np.asarray(np.degrees(2.0 * _each(math.asin, np.sqrt(near))).max(axis=1))
+
+
+def _each(function: Callable[[float], float], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    found = map(function, values.ravel().tolist())
+    return np.fromiter(found, np.float64, values.size).reshape(values.shape)
+
+
+def _vectors(
+    ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
+    cosine = _each(math.cos, dec)
+    return cosine * _each(math.cos, ra), cosine * _each(math.sin, ra), _each(math.sin, dec)
+
+
+def _dots(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
 
 
 def _vector(ra_deg: float, dec_deg: float) -> _Vector:

@@ -16,7 +16,7 @@ from vodal.fits.stokes import CANONICAL
 from vodal.regions import Point, Region
 from vodal.sphere import contains
 
-__all__ = ["RULES", "Broken", "check"]
+__all__ = ["COUNTS", "NEEDED", "NOT_NEGATIVE", "ORDERED", "RULES", "TEXT_RULES", "Broken", "check"]
 
 
 class Broken(NamedTuple):
@@ -40,11 +40,11 @@ _UCD = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(;[A-Za-z0-9_-]+(\.[A-Za-z0
 _MIME = re.compile(r"[\w.+-]+/[\w.+-]+(\s*;\s*[\w.+-]+=[^;]+)*")
 _TIMESTAMP = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]([0-9:.]+)Z?)?")
 _TIMESTAMPS = tuple(item.name for item in COLUMNS if item.column.xtype == "timestamp")
-_ORDERED = (("t_min", "t_max"), ("em_min", "em_max"))
-_NOT_NEGATIVE = ("t_exptime", "t_resolution", "em_min", "em_res_power", "s_fov", "s_resolution",
+ORDERED = (("t_min", "t_max"), ("em_min", "em_max"))
+NOT_NEGATIVE = ("t_exptime", "t_resolution", "em_min", "em_res_power", "s_fov", "s_resolution",
                  "s_pixel_scale", "access_estsize")  # fmt: skip
 _NOTHING = frozenset({None, ""})
-_COUNTS = ("s_xel1", "s_xel2", "t_xel", "em_xel", "pol_xel")
+COUNTS = ("s_xel1", "s_xel2", "t_xel", "em_xel", "pol_xel")
 _PYTHON = {"char": str, "int": int, "long": int, "double": float}
 
 
@@ -54,7 +54,7 @@ def _number(row: Values, name: str) -> float | None:
 
 
 _KINDS = {item.name: _PYTHON[item.column.datatype] for item in COLUMNS}
-_NEEDED = tuple(item.name for item in COLUMNS if not (item.nullable or item.by_store))
+NEEDED = tuple(item.name for item in COLUMNS if not (item.nullable or item.by_store))
 
 
 def _are_plain(row: Values) -> bool:
@@ -99,7 +99,7 @@ def _types(row: Values, _: Region | None) -> str | None:
 
 
 def _not_null(row: Values, _: Region | None) -> str | None:
-    for name in _NEEDED:
+    for name in NEEDED:
         if row.get(name) in _NOTHING:
             return f"{name} has no value"
     return None
@@ -126,7 +126,7 @@ def _data_rights(row: Values, _: Region | None) -> str | None:
 
 
 def _ordered(row: Values, _: Region | None) -> str | None:
-    for low, high in _ORDERED:
+    for low, high in ORDERED:
         a, b = _number(row, low), _number(row, high)
         if a is not None and b is not None and a > b:
             return f"{low} {a:g} is more than {high} {b:g}"
@@ -134,7 +134,7 @@ def _ordered(row: Values, _: Region | None) -> str | None:
 
 
 def _not_negative(row: Values, _: Region | None) -> str | None:
-    for name in _NOT_NEGATIVE:
+    for name in NOT_NEGATIVE:
         value = _number(row, name)
         if value is not None and value < 0.0:
             return f"{name} is {value:g}, less than 0"
@@ -142,7 +142,7 @@ def _not_negative(row: Values, _: Region | None) -> str | None:
 
 
 def _counts(row: Values, _: Region | None) -> str | None:
-    for name in _COUNTS:
+    for name in COUNTS:
         value = _number(row, name)
         # -1 stands for data that has no pixels along the axis (ObsCore 1.1 section 4.23).
         if value is not None and value < 1 and value != -1:
@@ -237,6 +237,21 @@ RULES: tuple[_Rule, ...] = (
     _Rule("position", _position),
     _Rule("fov", _fov),
 )
+
+
+TEXT_RULES: tuple[
+    tuple[tuple[str, ...], tuple[Callable[[Values, Region | None], str | None], ...]], ...
+] = (
+    (("obs_publisher_did",), (_did,)),
+    (("dataproduct_type",), (_dataproduct_type,)),
+    (("calib_level",), (_calib_level,)),
+    (("data_rights",), (_data_rights,)),
+    (("pol_states", "pol_xel"), (_pol_states, _states_counted)),
+    (("o_ucd",), (_ucd,)),
+    (("access_format",), (_format,)),
+    *(((name,), (_timestamps,)) for name in _TIMESTAMPS),
+)
+"""Rules that look at few values, with the columns of these."""
 
 
 def check(row: Values, region: Region | None) -> Broken | None:

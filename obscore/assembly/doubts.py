@@ -10,11 +10,11 @@ from obscore.assembly.context import Values
 from obscore.assembly.kind import UCDS
 from vodal.fits.quiet import quiet
 
-__all__ = ["DOUBTS", "doubts"]
+__all__ = ["DOUBTS", "LONGEST_M", "NOT_ZERO", "SHORTEST_M", "doubts", "is_known_ucd"]
 
 _SECONDS_OF_DOUBT = 5.0
-_NOT_ZERO = ("s_fov", "s_resolution", "s_pixel_scale", "em_min", "em_res_power", "t_resolution")
-_LONGEST_M, _SHORTEST_M = 1e5, 1e-21
+NOT_ZERO = ("s_fov", "s_resolution", "s_pixel_scale", "em_min", "em_res_power", "t_resolution")
+LONGEST_M, SHORTEST_M = 1e5, 1e-21
 """A frequency of 3 kHz, and photons of a PeV: none of either has been imaged beyond."""
 
 
@@ -32,7 +32,7 @@ def _number(row: Values, name: str) -> float | None:
 
 
 def _zero(row: Values) -> str | None:
-    for name in _NOT_ZERO:
+    for name in NOT_ZERO:
         if _number(row, name) == 0.0:
             return f"{name} is 0, where NULL would say that it is not known"
     return None
@@ -41,7 +41,7 @@ def _zero(row: Values) -> str | None:
 def _wavelength(row: Values) -> str | None:
     for name in ("em_min", "em_max"):
         value = _number(row, name)
-        if value and not _SHORTEST_M <= value <= _LONGEST_M:
+        if value and not SHORTEST_M <= value <= LONGEST_M:
             return f"{name} is {value:g} m; is it in metres?"
     return None
 
@@ -65,9 +65,14 @@ def _length(row: Values) -> str | None:
 
 def _ucd(row: Values) -> str | None:
     text = row.get("o_ucd")
-    if not isinstance(text, str) or text in UCDS or _is_known(text):
+    if not isinstance(text, str) or is_known_ucd(text):
         return None
     return f"o_ucd '{text[:60]}' holds words that are not of UCD1+, or not in their places"
+
+
+def is_known_ucd(text: str) -> bool:
+    """Tell whether the words of a UCD are of UCD1+, in their places."""
+    return text in UCDS or _is_known(text)
 
 
 @lru_cache(maxsize=256)

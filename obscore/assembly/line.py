@@ -25,7 +25,7 @@ from obscore.assembly.batch import RETRACTED, Batch
 from obscore.assembly.cluster import ClusterReaders
 from obscore.assembly.flow import Readable, flow
 from obscore.assembly.outcome import Outcome
-from obscore.assembly.read import read_file
+from obscore.assembly.read import read_each
 from obscore.assembly.readers import PoolReaders, Readers
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import Rules, rules_for
@@ -116,9 +116,11 @@ def ingest(
     if readers is not None:
         asyncio.run(flow(run, parts, readers, limits.batch_seconds))
     else:
-        for candidate, known in chain.from_iterable(parts):
-            outcome = read_file(candidate, run.rules(candidate.collection), storage)
-            run.take(candidate, known, outcome)
+        for part in parts:
+            wanted = [(candidate, run.rules(candidate.collection)) for candidate, _ in part]
+            outcomes = read_each(wanted, storage)
+            for (candidate, known), outcome in zip(part, outcomes, strict=True):
+                run.take(candidate, known, outcome)
     run.finish(prune=prune)
     return replace(run.summary, seconds=time.monotonic() - started)
 

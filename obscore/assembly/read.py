@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,7 @@ from obscore.assembly.access import access
 from obscore.assembly.ahead import Scan, scan
 from obscore.assembly.bands import band_table
 from obscore.assembly.check import check
+from obscore.assembly.columnwise import make_rows_of
 from obscore.assembly.context import Cards, Context, Values
 from obscore.assembly.doubts import doubts
 from obscore.assembly.identity import identity
@@ -48,7 +50,7 @@ from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
 from vodal.regions import Region, shape_text
 from vodal.storage import LOCAL, FileStat, RangeReader, Storage
 
-__all__ = ["STEPS", "read_file"]
+__all__ = ["STEPS", "read_each", "read_file"]
 
 Step = Callable[[Context], Values]
 
@@ -103,6 +105,27 @@ def read_file(
         _log.exception("the assembly line failed on %s", candidate.uri)
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return Outcome(refusal=Refusal("internal", text))
+
+
+def read_each(
+    wanted: Sequence[tuple[Candidate, Rules]], storage: Storage = LOCAL
+) -> Iterator[Outcome]:
+    """Make the rows of files one after the other; of what sources tell, of many at once.
+
+    Parameters
+    ----------
+    wanted
+        The files, with the rules of their collections.
+    storage
+        Opens those that lie on servers.
+    """
+    for _, some in groupby(wanted, key=lambda one: id(one[1])):
+        files = list(some)
+        rules = files[0][1]
+        if rules.headers:
+            yield from (read_file(candidate, rules, storage) for candidate, _ in files)
+        else:
+            yield from make_rows_of([candidate for candidate, _ in files], rules)
 
 
 def _read(

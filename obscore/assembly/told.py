@@ -12,7 +12,7 @@ import logging
 import math
 import mimetypes
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -36,7 +36,7 @@ from vodal.convex import Convex, convex
 from vodal.regions import Polygon, Region, shape_text
 from vodal.sphere import bounding_cap, centroid, contains, distance_deg
 
-__all__ = ["make_rows", "media_type"]
+__all__ = ["catalogued", "make_rows", "media_type", "plain_polygon"]
 
 _log = logging.getLogger(__name__)
 
@@ -93,22 +93,28 @@ def make_rows(candidate: Candidate, rules: Rules, traces: list[Trace] | None = N
     notes += (
         _at(part, f"left out ({refusal.reason}): {refusal.message}") for part, refusal in refusals
     )
+    return Outcome(catalogued(candidate, rules, tuple(observations), notes))
+
+
+def catalogued(
+    candidate: Candidate, rules: Rules, observations: tuple[Observation, ...], notes: Iterable[str]
+) -> CataloguedFile:
+    """Give a file that was not opened, with its products."""
     size = candidate.stat.size_bytes
     name = candidate.relative.rsplit("/", maxsplit=1)[-1]
-    file = CataloguedFile(
+    return CataloguedFile(
         uri=candidate.uri,
         file_name=name,
         collection=candidate.collection,
         content_type=media_type(name),
         modified_unix_s=candidate.stat.modified_unix_s,
         index=None,
-        observations=tuple(observations),
+        observations=observations,
         mapping_digest=rules.digest_of(candidate),
         notes=tuple(dict.fromkeys(notes)),
         told_version=candidate.stat.version,
         told_size_bytes=None if size == UNKNOWN_SIZE else size,
     )
-    return Outcome(file)
 
 
 def _at(part: Part, message: str) -> str:
@@ -175,7 +181,7 @@ def _region(told: Told) -> tuple[Region | None, Convex | None]:
     """
     text, region = told.given_text("s_region"), told.part.region
     if text is not None:
-        region = _plain_polygon(text)
+        region = plain_polygon(text)
     elif region is None:
         return None, None
     plain = convex(region) if isinstance(region, Polygon) else None
@@ -189,8 +195,16 @@ def _region(told: Told) -> tuple[Region | None, Convex | None]:
     return found.region, None
 
 
-def _plain_polygon(text: str) -> Polygon | None:
-    """Read a polygon as most tables write it; None for any other text."""
+def plain_polygon(text: str) -> Polygon | None:
+    """Read a polygon as most tables write it; None for any other text.
+
+    Raises
+    ------
+    ValueError
+        If what stands there for a number is none.
+    UsageError
+        If it has fewer than three vertices that differ.
+    """
     word, _, numbers = text.partition(" ")
     if word.upper() != "POLYGON":
         return None

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
+import numpy as np
 from astropy import units as u
+from numpy.typing import NDArray
 
-__all__ = ["conversion"]
+__all__ = ["conversion", "converted"]
 
 _COLUMN_UNITS = {"kbyte": "kbyte", "d": "d", "s": "s", "m": "m", "deg": "deg", "arcsec": "arcsec"}
 
@@ -47,3 +49,20 @@ def conversion(unit: str, to: str, *, spectral: bool = False) -> Callable[[float
         return float(source.to(target, value, equivalencies=equivalencies))
 
     return convert
+
+
+def converted(
+    numbers: NDArray[np.float64], unit: str, to: str, *, spectral: bool = False
+) -> NDArray[np.float64]:
+    """Convert many numbers as `conversion` does one.
+
+    Raises
+    ------
+    ValueError
+        If the unit is not known, or cannot be converted.
+    """
+    conversion(unit, to, spectral=spectral)
+    source, target = u.Unit(unit), u.Unit(_COLUMN_UNITS.get(to, to))
+    equivalencies = u.spectral() if spectral else []
+    with np.errstate(all="ignore"):
+        return np.asarray(source.to(target, numbers, equivalencies=equivalencies), np.float64)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given, settings
+import numpy as np
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from vodal.canonical import RegionFaultError, canonical
-from vodal.convex import convex
+from vodal.convex import convex, convex_many, farthest_deg
+from vodal.errors import UsageError
 from vodal.regions import Point, Polygon
-from vodal.sphere import contains
+from vodal.sphere import contains, distance_deg
 
 
 def around(ra, dec, corners):
@@ -30,7 +32,15 @@ def around(ra, dec, corners):
     return Polygon(tuple(vertices))
 
 
-angles = st.floats(0, 360)
+def drawn(place, corners):
+    """Give such a polygon, if its places differ: near a pole, two may be one by rounding."""
+    try:
+        return around(*place, corners)
+    except UsageError:
+        reject()
+
+
+angles = st.integers(0, 3599).map(lambda tenths: tenths / 10)
 corner = st.tuples(angles, st.sampled_from([1e-6, 1e-3, 0.1, 0.5, 5.0, 20.0]))
 positions = st.tuples(angles, st.sampled_from([-90.0, -89.9, -30.0, 0.0, 45.0, 89.99, 90.0]))
 
@@ -40,7 +50,7 @@ positions = st.tuples(angles, st.sampled_from([-90.0, -89.9, -30.0, 0.0, 45.0, 8
 def test_where_it_answers_it_answers_as_the_general_code(place, corners, in_order, inner):
     if in_order:
         corners = sorted(corners)
-    polygon = around(*place, corners)
+    polygon = drawn(place, corners)
     try:
         wanted = canonical(polygon)
     except RegionFaultError:
@@ -54,6 +64,35 @@ def test_where_it_answers_it_answers_as_the_general_code(place, corners, in_orde
     point = around(*place, [inner, (0, 1), (90, 1)]).vertices[0]
     if found.holds(*point):
         assert contains(found.polygon, Point(*point))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(3, 6).flatmap(
+        lambda count: st.lists(
+            st.tuples(
+                positions, st.lists(corner, min_size=count, max_size=count, unique=True),
+                st.booleans(), st.tuples(angles, st.floats(-90, 90)),
+            ),
+            min_size=1, max_size=5,
+        )
+    )
+)  # fmt: skip
+def test_of_many_it_tells_to_the_last_bit_what_it_tells_of_each(some):
+    polygons = [drawn(at, sorted(ends) if turn else ends) for at, ends, turn, _ in some]
+    assume(len({len(one.vertices) for one in polygons}) == 1)
+    many = convex_many(np.array([one.vertices for one in polygons]))
+    ra, dec = np.array([place for *_, place in some]).T
+    farthest = farthest_deg(ra, dec, many.places)
+    for at, one in enumerate(map(convex, polygons)):
+        places = [tuple(place) for place in many.places[at].tolist()]
+        far = max(distance_deg(ra[at], dec[at], *place) for place in places)
+        assert farthest[at] == far if far < 89.9 else not farthest[at] < far
+        assert many.is_convex[at] == (one is not None)
+        if one is not None:
+            assert many.is_reversed[at] == one.was_reversed
+            assert tuple(places[::-1] if one.was_reversed else places) == one.polygon.vertices
+            assert many.hold(ra, dec)[at] == one.holds(ra[at], dec[at])
 
 
 def test_it_answers_for_squares_anywhere_and_not_for_stars():
