@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["turn_around_middle"]
+__all__ = ["turn_around", "turn_around_middle"]
 
 _MOST = 64
 _NEAR = 0.9
@@ -35,8 +35,23 @@ def turn_around_middle(places: Sequence[Sequence[float]]) -> int:
     if len(places) > _MOST:
         return 0
     plane = _around_middle(places)
-    if plane is None:
-        return 0
+    return 0 if plane is None else turn_around(plane)
+
+
+def turn_around(plane: Sequence[tuple[float, float]]) -> int:
+    """Tell which way a polygon in a plane runs around the origin.
+
+    Parameters
+    ----------
+    plane
+        Its vertices, three or more, in radians.
+
+    Returns
+    -------
+    int
+        1 if it runs anticlockwise, -1 if clockwise; 0 if it is not clearly one of these that meets
+        itself nowhere.
+    """
     shortest = nearest = thinnest = math.inf
     farthest = 0.0
     turns = rises = falls = 0

@@ -17,7 +17,6 @@ from obscore.assembly.context import Context
 from obscore.mapping.values import as_number
 from vodal.fits.quiet import quiet
 from vodal.fits.values import HeaderValues
-from vodal.fits.wcs import celestial_axes
 
 __all__ = ["Axis", "other_axes"]
 
@@ -39,14 +38,12 @@ class Axis:
 
 def other_axes(context: Context) -> Iterator[Axis]:
     """Give the axes that are not celestial, those of the array first."""
-    wcs, shape = context.wcs, context.hdu.shape
-    sky = celestial_axes(wcs)
-    of_array = min(wcs.naxis, len(shape))
-    for axis in range(of_array):
-        if axis not in sky:
+    shape, sky = context.hdu.shape, context.sky_axes
+    for axis in range(len(shape)):
+        if axis not in sky and axis < context.wcs.naxis:
             yield Axis(
                 number=axis + 1,
-                ctype=str(wcs.wcs.ctype[axis]).strip().upper(),
+                ctype=str(context.wcs.wcs.ctype[axis]).strip().upper(),
                 unit=_unit(context, axis),
                 samples=int(shape[len(shape) - 1 - axis]),
                 world=partial(_world, context, axis),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -209,8 +209,16 @@ class Context(Subject):
     group: PlaneGroup
     several: bool
     """Whether the file holds more products."""
-    wcs: WCS
+    sky_axes: tuple[int, int]
+    """The celestial axes, 0-based in FITS order, lower one first."""
     footprint: Footprint
+    read_wcs: Callable[[], WCS]
+    """Gives the coordinates; of many images nobody asks for them."""
+
+    @cached_property
+    def wcs(self) -> WCS:
+        """The coordinates of all axes, as `vodal.fits.wcs.load_wcs` gives them."""
+        return self.read_wcs()
 
     @property
     @override

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from obscore.assembly.context import Context, Values
-from vodal.fits.wcs import celestial_axes
 
 __all__ = ["UCDS", "kind", "ucd_of_unit"]
 
@@ -77,7 +76,7 @@ def kind(context: Context) -> Values:
 def _is_cube(context: Context) -> bool:
     """Tell whether an axis besides the celestial ones has more than one pixel."""
     shape = context.hdu.shape
-    sky = {len(shape) - 1 - axis for axis in celestial_axes(context.wcs)}
+    sky = {len(shape) - 1 - axis for axis in context.sky_axes}
     return any(size > 1 for axis, size in enumerate(shape) if axis not in sky)
 
 

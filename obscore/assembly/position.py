@@ -6,7 +6,6 @@ import math
 import re
 
 from obscore.assembly.context import Context, Values
-from vodal.fits.wcs import celestial_axes
 
 __all__ = ["position", "sky_shape"]
 
@@ -19,7 +18,7 @@ _WIDEST_ARCSEC = 7200.0
 
 def sky_shape(context: Context) -> tuple[int, int]:
     """Give the pixels along the two celestial axes, in the order of the file."""
-    first, second = celestial_axes(context.wcs)
+    first, second = context.sky_axes
     shape = context.hdu.shape
     return int(shape[len(shape) - 1 - first]), int(shape[len(shape) - 1 - second])
 
@@ -29,9 +28,10 @@ def position(context: Context) -> Values:
     footprint = context.footprint
     nx, ny = sky_shape(context)
     scale = footprint.pixel_scale_arcsec
-    axes = ", ".join(str(name).strip() for name in context.wcs.wcs.ctype)
-    with context.of("s_ra", "s_dec", "s_fov", "s_pixel_scale"):
-        context.used(how=f"the world coordinates of HDU {context.hdu.number}: {axes}")
+    if context.trace is not None:
+        axes = ", ".join(str(name).strip() for name in context.wcs.wcs.ctype)
+        with context.of("s_ra", "s_dec", "s_fov", "s_pixel_scale"):
+            context.used(how=f"the world coordinates of HDU {context.hdu.number}: {axes}")
     with context.of("s_xel1", "s_xel2"):
         context.used(how=f"the array of HDU {context.hdu.number}")
     with context.of("s_resolution"):

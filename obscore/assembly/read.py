@@ -9,11 +9,13 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from itertools import groupby
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+from astropy.wcs import WCS
 from numpy.typing import NDArray
 from typing_extensions import override
 
@@ -41,11 +43,13 @@ from obscore.observation import CataloguedFile, Observation
 from obscore.sources.base import Candidate, Part
 from vodal.canonical import RegionFaultError, canonical, canonical_text
 from vodal.errors import BlankError, DataError, NotFoundError, ServiceUnavailable, SkylaneError
-from vodal.fits.footprint import footprint
-from vodal.fits.index import FileIndex
+from vodal.fits.footprint import Footprint, footprint
+from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels
+from vodal.fits.plainoutline import plain_footprint
 from vodal.fits.planes import PlaneGroup, group_planes
 from vodal.fits.quiet import quiet
+from vodal.fits.tangent import tangent_plane
 from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
 from vodal.regions import Region, shape_text
 from vodal.storage import LOCAL, FileStat, RangeReader, Storage
@@ -239,14 +243,13 @@ def _product(
     hdu = index.hdus[group.hdus[0]]
     if not claims_sky(hdu.image_values):
         return Refusal("no-position", f"HDU {hdu.number} has no celestial coordinates")
+    read_wcs = cache(partial(load_wcs, hdu, index, reader))
     try:
-        wcs = load_wcs(hdu, index, reader)
-        first, second = celestial_axes(wcs)
-        sizes = hdu.shape[len(hdu.shape) - 1 - first], hdu.shape[len(hdu.shape) - 1 - second]
-        within = (
-            _valid(candidate.uri, index, group, rules, storage) if rules.outlines_valid else None
-        )
-        outline = footprint(wcs, *sizes, within)
+        within = None
+        if rules.outlines_valid:
+            read_wcs()  # before any pixel, as what is broken there costs less to find
+            within = _valid(candidate.uri, index, group, rules, storage)
+        sky_axes, outline = _outline(hdu, read_wcs, within)
     except BlankError as error:
         return Refusal("blank", f"HDU {hdu.number}: {error.message}")
     except SkylaneError as error:
@@ -255,8 +258,8 @@ def _product(
     cards = Cards(headers, (hdu.number, 0), trace)
     context = Context(
         candidate=candidate, rules=rules, bands=band_table(*rules.bands), part=part,
-        cards=cards, index=index, group=group, several=several, wcs=wcs,
-        footprint=outline, trace=trace,
+        cards=cards, index=index, group=group, several=several,
+        sky_axes=sky_axes, footprint=outline, read_wcs=read_wcs, trace=trace,
     )  # fmt: skip
     context = replace(context, given=apply_mapping(context, rules.mapping_for(candidate.relative)))
     row = assemble(context)
@@ -272,6 +275,28 @@ def _product(
     if broken is not None:
         return Refusal(f"row:{broken.rule}", broken.message)
     return Observation(row, region, group.hdus), [*context.notes, *doubts(row)]
+
+
+def _outline(
+    hdu: HduIndex, read_wcs: Callable[[], WCS], within: NDArray[np.float64] | None
+) -> tuple[tuple[int, int], Footprint]:
+    """Give an image's celestial axes and its outline, of the header alone where that suffices.
+
+    Raises
+    ------
+    DataError
+        If the coordinates are broken, or give no outline.
+    """
+    tangent = tangent_plane(hdu) if within is None else None
+    if tangent is not None:
+        ny, nx = hdu.shape
+        plain = plain_footprint(tangent, nx, ny)
+        if plain is not None:
+            return (0, 1), plain
+    wcs = read_wcs()
+    first, second = celestial_axes(wcs)
+    sizes = hdu.shape[len(hdu.shape) - 1 - first], hdu.shape[len(hdu.shape) - 1 - second]
+    return (first, second), footprint(wcs, *sizes, within)
 
 
 def assemble(context: Context) -> dict[str, str | int | float | None]:

@@ -297,7 +297,9 @@ def test_cards_that_are_not_told_change_nothing(few, tmp_path):
                     removed += 1
                     header.remove(keyword, remove_all=True)
 
-        assert row_of(copied(item, tmp_path, strip)) == row_of(item), item.relative
+        # Plain coordinates may have become still plainer, and be rounded elsewhere on their way.
+        stripped = row_of(copied(item, tmp_path, strip))
+        assert stripped == pytest.approx(row_of(item), rel=1e-9, abs=0.0), item.relative
     assert removed > 300
 
 

@@ -22,6 +22,8 @@ In the order data flows:
 - `cubes`       which planes an image has besides its two sky axes
 - `timescale`   time scales to UTC and back
 - `footprint`   the outline of an image on the sky
+- `tangent`     headers of plain images, whose coordinates are a few sums
+- `plainoutline` the outline of such an image
 - `imageheader` the header of the image inside a tile-compressed table
 - `compressed`  the decoding of its tiles
 - `rice`        RICE_1 tiles decoded by compiled code

@@ -26,11 +26,12 @@ from vodal.errors import DataError
 from vodal.fits.wcs import pixel_scale_arcsec, pixel_to_icrs, sky_wcs
 from vodal.regions import Circle, Polygon
 
-__all__ = ["Footprint", "footprint"]
+__all__ = ["TOLERANCE_PIXELS", "Footprint", "footprint"]
 
 Floats = NDArray[np.float64]
 
-_TOLERANCE_PIXELS = 0.25
+TOLERANCE_PIXELS = 0.25
+"""How far sides may be from the edges, in sides of the smallest pixel."""
 _MAX_VERTICES = 1024
 """A lookup-table distortion may wiggle at every pixel; an outline of more helps nobody."""
 _MAX_ROUNDS = 12
@@ -317,7 +318,7 @@ def _tolerance(frame: _Frame) -> float:
     sides = np.concatenate([_norms(right - left), _norms(above - below)])
     # Sides of no length (at a pole of a cylindrical projection) say nothing.
     sides = sides[np.isfinite(sides) & (sides > 1e-3 * np.nanmedian(sides))]
-    return _TOLERANCE_PIXELS * float(sides.min(initial=np.inf))
+    return TOLERANCE_PIXELS * float(sides.min(initial=np.inf))
 
 
 def _off_side(start: Floats, end: Floats, between: Floats) -> Floats:

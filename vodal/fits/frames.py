@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from vodal.errors import DataError
 
-__all__ = ["Route", "route_to_icrs", "separation_deg", "turn", "unit_vectors"]
+__all__ = ["Route", "route_of", "route_to_icrs", "separation_deg", "turn", "unit_vectors"]
 
 Floats = NDArray[np.float64]
 
@@ -50,11 +50,27 @@ def route_to_icrs(wcs: WCS) -> Route:
     equinox = equinox if np.isfinite(equinox) else 0.0
     if equinox and not 1600.0 <= equinox <= 2400.0:
         raise DataError(f"the world coordinates are broken: EQUINOX is {equinox:g}")
-    return _route(kind, system, equinox)
+    return route_of(kind, system, equinox)
 
 
 @lru_cache(maxsize=64)
-def _route(kind: str, system: str, equinox: float) -> Route:
+def route_of(kind: str, system: str, equinox: float) -> Route:
+    """Give the way from a frame by its names to ICRS.
+
+    Parameters
+    ----------
+    kind
+        Of the longitude, such as RA.
+    system
+        RADESYS; empty if there is none.
+    equinox
+        A year; 0 if there is none.
+
+    Raises
+    ------
+    DataError
+        If the frame is not one of the sky.
+    """
     frame: BaseCoordinateFrame
     match kind:
         case "RA":

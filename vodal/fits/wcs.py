@@ -34,6 +34,7 @@ __all__ = [
     "celestial_axes",
     "claims_sky",
     "icrs_to_pixel",
+    "is_of_coordinates",
     "load_wcs",
     "pixel_scale_arcsec",
     "pixel_to_icrs",
@@ -70,6 +71,11 @@ def claims_sky(header: Header) -> bool:
     return any(_sky_type(header, axis) for axis in range(1, _axes(header) + 1))
 
 
+def is_of_coordinates(keyword: str) -> bool:
+    """Tell whether a card is one that coordinates can depend on."""
+    return _WCS_CARD.match(keyword) is not None
+
+
 def load_wcs(
     hdu: HduIndex, index: FileIndex | None = None, reader: RangeReader | None = None
 ) -> WCS:
@@ -88,7 +94,7 @@ def load_wcs(
     DataError
         If the image has no celestial coordinates, or they are broken; the message says how.
     """
-    values = hdu.image_values.chosen(lambda keyword, _: _WCS_CARD.match(keyword))
+    values = hdu.image_values.chosen(lambda keyword, _: is_of_coordinates(keyword))
     _check(values)
     tables = lookup_tables(values, index, reader)
     with quiet():
