@@ -86,15 +86,21 @@ class BandTable:
         self._own = own
         self._systems, self._hst = _builtin()
         self._found: dict[tuple[str, str], Band] = {}
+        self._keywords: dict[str, tuple[str, ...]] = {}
 
     def keywords(self, instrument: str) -> tuple[str, ...]:
         """Give the additional cards in which an instrument tells its filter."""
-        return tuple(
-            keyword
-            for system in self._systems
-            if system.where is not None and system.where.search(instrument)
-            for keyword in system.keywords
-        )
+        found = self._keywords.get(instrument)
+        if found is None:
+            if len(self._keywords) >= _REMEMBERED:
+                self._keywords.clear()
+            found = self._keywords[instrument] = tuple(
+                keyword
+                for system in self._systems
+                if system.where is not None and system.where.search(instrument)
+                for keyword in system.keywords
+            )
+        return found
 
     def find(self, text: str, instrument: str) -> Band:
         """Give the band of a filter.

@@ -61,6 +61,7 @@ class Cards:
     ) -> None:
         self._headers = tuple(headers)
         self._hdus, self._trace = hdus, trace
+        self._keywords = frozenset().union(*(header.keywords for header in self._headers))
 
     def card(self, *keywords: str) -> tuple[str | int | float | bool, str] | None:
         """Give value and comment of the first of the keywords that has a value.
@@ -69,7 +70,9 @@ class Cards:
         an empty text, a word like ``unknown`` and a number that is not finite count as no value.
         """
         for keyword in map(_standard, keywords):
-            for number, header in enumerate(self._headers):
+            # Most keywords that are asked for are in no header.
+            headers = self._headers if keyword in self._keywords else ()
+            for number, header in enumerate(headers):
                 value = _value(header, keyword)
                 if value is not None:
                     comment = header.comment(keyword)

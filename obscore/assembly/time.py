@@ -85,6 +85,7 @@ _MIDDLE = (
     _Way("MJD-MID", "mjd"),
     _Way("TIME-MID", "date"),
 )
+_MIDDLE_OR_START = _MIDDLE + _START
 _END = (
     _Way("MJD-END", "mjd"),
     _Way("DATE-END", "date", _END_CLOCKS),
@@ -170,7 +171,7 @@ def _time_axis(context: Context) -> TimeAxis | None:
 def _interval(context: Context, exposure_s: float | None) -> tuple[float | None, float | None]:
     """Give start and end, MJD in UTC."""
     start = _first(context, _START)
-    middle = _first(context, _MIDDLE + _START, middle=True)
+    middle = _first(context, _MIDDLE_OR_START, middle=True)
     # The midpoint is the more exact where the start is but a date; LSST's stack writes it beside
     # the cards of the camera.
     if middle is not None and middle.exact and (start is None or not start.exact):
@@ -221,8 +222,10 @@ def _first(context: Context, ways: tuple[_Way, ...], *, middle: bool = False) ->
     """
     dates = []
     for way in ways:
-        comment = context.cards.comment(way.keyword).lower()
-        if middle != (way in _MIDDLE or _IN_THE_MIDDLE.search(comment) is not None):
+        found = context.cards.card(way.keyword)
+        if found is None:
+            continue
+        if middle != (way in _MIDDLE or _IN_THE_MIDDLE.search(found[1].lower()) is not None):
             continue
         moment = _read(context, way)
         if moment is None:

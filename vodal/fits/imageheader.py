@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from astropy.io import fits
 
@@ -90,6 +91,7 @@ def image_values(table: HeaderValues) -> HeaderValues | None:
     return values
 
 
+@lru_cache(maxsize=1 << 12)
 def _is_of_table(keyword: str) -> bool:
     return keyword in _DROPPED or _TABLE_CARD.match(keyword) is not None
 

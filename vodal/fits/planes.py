@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from vodal.fits.index import FileIndex, HduIndex
@@ -84,8 +85,13 @@ class _Candidate:
     role: Role | None
     shape: tuple[int, ...]
     """Of the two celestial axes; of the last two axes where there are none."""
-    grid: tuple[str, ...] | None
-    """The cards of its celestial coordinates; None where it has none."""
+    axes: list[int]
+    """The FITS axes of the sky; empty where it has no celestial coordinates."""
+
+    @cached_property
+    def grid(self) -> tuple[str, ...]:
+        """The cards of its celestial coordinates."""
+        return _grid(self.hdu.image_values, self.axes)
 
 
 def group_planes(index: FileIndex) -> tuple[PlaneGroup, ...]:
@@ -108,11 +114,11 @@ def group_planes(index: FileIndex) -> tuple[PlaneGroup, ...]:
         In the order of the file; empty if there is no image.
     """
     candidates = [_candidate(hdu) for hdu in index.hdus if _is_image(hdu)]
-    some_have_sky = any(candidate.grid is not None for candidate in candidates)
+    some_have_sky = any(candidate.axes for candidate in candidates)
     groups: list[list[_Candidate]] = []
     orphans: list[_Candidate] = []
     for candidate in candidates:
-        if some_have_sky and candidate.grid is None:
+        if some_have_sky and not candidate.axes:
             orphans.append(candidate)
             continue
         group = _find(groups, candidate)
@@ -139,14 +145,14 @@ def _candidate(hdu: HduIndex) -> _Candidate:
         shape = tuple(hdu.shape[len(hdu.shape) - axis] for axis in axes)
     else:
         shape = hdu.shape[:-3:-1]
-    grid = _grid(header, axes) if axes else None
-    return _Candidate(hdu, plane_role(hdu), shape, grid)
+    return _Candidate(hdu, plane_role(hdu), shape, axes)
 
 
 def _sky_axes(header: HeaderValues) -> list[int]:
     """Give the FITS axes (1-based) whose CTYPE is one of the sky."""
+    keywords = header.keywords
     return [
-        k for k, name in enumerate(_CTYPES, 1) if name in header and _SKY.match(str(header[name]))
+        k for k, name in enumerate(_CTYPES, 1) if name in keywords and _SKY.match(str(header[name]))
     ]
 
 
@@ -168,7 +174,12 @@ def _grid(header: HeaderValues, axes: list[int]) -> tuple[str, ...]:
 
 def plane_role(hdu: HduIndex) -> Role | None:
     """Give the role that EXTNAME or EXTTYPE names, as a whole or by its last or first word."""
-    for text in (hdu.name, str(hdu.image_values.get("EXTTYPE", "")).strip().upper()):
+    return _role_named(hdu.name, str(hdu.image_values.get("EXTTYPE", "")).strip().upper())
+
+
+@lru_cache(maxsize=1024)
+def _role_named(*texts: str) -> Role | None:
+    for text in texts:
         words = [word for word in re.split(r"[^A-Z0-9]+|_", text) if word]
         for name in (text, *words[-1:], *words[:1]):
             for role in _ORDER:

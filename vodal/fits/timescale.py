@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from astropy.time import Time
 
@@ -29,6 +30,7 @@ _JD_OF_MJD_0 = 2400000.5
 _GPS_BEHIND_TAI_D = 19.0 / 86400.0
 
 
+@lru_cache(maxsize=256)
 def scale_named(text: str) -> str | None:
     """Give the scale that TIMESYS or a CTYPE names; None if it is not known.
 

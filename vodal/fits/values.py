@@ -9,7 +9,7 @@ is not standard) is left to `astropy.io.fits.Card`, so that all values are astro
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -104,6 +104,11 @@ class HeaderValues(Mapping[str, Any]):
     @override
     def __len__(self) -> int:
         return len(self._first)
+
+    @property
+    def keywords(self) -> KeysView[str]:
+        """All keywords, in no order; quicker to look into than the header itself."""
+        return self._first.keys()
 
     def comment(self, keyword: str) -> str:
         """Give the comment of a keyword; empty if it has none."""
