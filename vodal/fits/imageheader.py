@@ -77,11 +77,8 @@ def image_values(table: HeaderValues) -> HeaderValues | None:
         return None
     if "BLANK" not in table and _has_zblank(table):
         return None
-    cards = [*text_cards("XTENSION", "IMAGE"), value_card("BITPIX", str(zbitpix))]
-    cards.append(value_card("NAXIS", str(axes)))
-    cards += [value_card(f"NAXIS{k}", str(size)) for k, size in enumerate(sizes, 1)]
-    cards += [value_card("PCOUNT", "0"), value_card("GCOUNT", "1")]
-    values = HeaderValues(cards)
+    values = HeaderValues(())
+    values.cards = _structure(zbitpix, tuple(sizes))
     values.cards += table.chosen(
         lambda keyword, card: (
             not _is_of_table(keyword)
@@ -89,6 +86,16 @@ def image_values(table: HeaderValues) -> HeaderValues | None:
         )
     ).cards
     return values
+
+
+@lru_cache(maxsize=256)
+def _structure(bitpix: int, sizes: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
+    """Write the first cards of an image extension, with their keywords."""
+    cards = [*text_cards("XTENSION", "IMAGE"), value_card("BITPIX", str(bitpix))]
+    cards.append(value_card("NAXIS", str(len(sizes))))
+    cards += [value_card(f"NAXIS{k}", str(size)) for k, size in enumerate(sizes, 1)]
+    cards += [value_card("PCOUNT", "0"), value_card("GCOUNT", "1")]
+    return HeaderValues(cards).cards
 
 
 @lru_cache(maxsize=1 << 12)

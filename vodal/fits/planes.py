@@ -93,6 +93,12 @@ class _Candidate:
         """The cards of its celestial coordinates."""
         return _grid(self.hdu.image_values, self.axes)
 
+    @cached_property
+    def grid_cards(self) -> tuple[str | None, ...]:
+        """These cards as they are: grids of the same ones are the same."""
+        header = self.hdu.image_values
+        return tuple(header.card(keyword) for keyword in _grid_keywords(tuple(self.axes)))
+
 
 def group_planes(index: FileIndex) -> tuple[PlaneGroup, ...]:
     """Find the products of a file.
@@ -162,14 +168,21 @@ def _grid(header: HeaderValues, axes: list[int]) -> tuple[str, ...]:
     Numbers are rounded to ten digits, as planes of one image are at times written with less.
     """
     values = []
-    for k in axes:
-        keywords = [f"{name}{k}" for name in ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CROTA")]
-        keywords += [f"{name}{k}_{j}" for name in ("CD", "PC") for j in axes]
-        for keyword in keywords:
-            value = header.get(keyword, "")
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            values.append(f"{float(value):.10g}" if number else str(value).strip())
+    for keyword in _grid_keywords(tuple(axes)):
+        value = header.get(keyword, "")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        values.append(f"{float(value):.10g}" if number else str(value).strip())
     return tuple(values)
+
+
+@lru_cache(maxsize=256)
+def _grid_keywords(axes: tuple[int, ...]) -> tuple[str, ...]:
+    """Give the keywords of the celestial coordinates that make a grid."""
+    keywords: list[str] = []
+    for k in axes:
+        keywords += [f"{name}{k}" for name in ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CROTA")]
+        keywords += [f"{name}{k}_{j}" for name in ("CD", "PC") for j in axes]
+    return tuple(keywords)
 
 
 def plane_role(hdu: HduIndex) -> Role | None:
@@ -196,6 +209,8 @@ def _find(groups: list[list[_Candidate]], one: _Candidate) -> list[_Candidate] |
     """
     fitting = [group for group in groups if group[0].shape == one.shape]
     for group in fitting:
+        if group[0].axes == one.axes and group[0].grid_cards == one.grid_cards:
+            return group
         if group[0].grid == one.grid:
             return group
     if one.role in {None, "image"}:

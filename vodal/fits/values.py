@@ -65,7 +65,7 @@ class HeaderValues(Mapping[str, Any]):
     """
 
     def __init__(self, cards: Iterable[str]) -> None:
-        self.cards = tuple((keyword_of(card), card) for card in cards)
+        self.cards = tuple([(keyword_of(card), card) for card in cards])
         """Keywords and cards in their order, with COMMENT, HISTORY and blank ones."""
         self._known: dict[str, Any] = {}
 
@@ -110,6 +110,10 @@ class HeaderValues(Mapping[str, Any]):
         """All keywords, in no order; quicker to look into than the header itself."""
         return self._first.keys()
 
+    def card(self, keyword: str) -> str | None:
+        """Give the card of a keyword as it is; None if there is none."""
+        return self._first.get(keyword)
+
     def comment(self, keyword: str) -> str:
         """Give the comment of a keyword; empty if it has none."""
         return comment_of(self._first[keyword]) if keyword in self._first else ""
@@ -123,7 +127,7 @@ class HeaderValues(Mapping[str, Any]):
             Judges keyword and card.
         """
         part = HeaderValues(())
-        part.cards = tuple(one for one in self.cards if wanted(*one))
+        part.cards = tuple([one for one in self.cards if wanted(*one)])
         return part
 
     def text(self) -> str:
