@@ -1,21 +1,21 @@
 """Small convex polygons, of which most footprints are: what is known of them, one or many at once.
 
 Of one it is told without numpy's cost. Many are told of by the same operations in the same order,
-so that all is the same to the last bit: only sines and the like differ between numpy and Python,
-and these are Python's here as there. Each answer is that of the general code (`vodal.canonical`,
-`vodal.sphere`), or None where a polygon is not so clearly convex that nothing needs to be decided.
+so that all is the same to the last bit (`vodal.trig`). Each answer is that of the general code
+(`vodal.canonical`, `vodal.sphere`), or None where a polygon is not so clearly convex that nothing
+needs to be decided.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vodal.regions import Polygon
+from vodal.trig import dots, each, vectors
 
 __all__ = ["Convex", "ConvexMany", "convex", "convex_many", "farthest_deg"]
 
@@ -59,25 +59,25 @@ def convex(polygon: Polygon) -> Convex | None:
     places = [
         (round(ra * _SCALE) / _SCALE, round(dec * _SCALE) / _SCALE) for ra, dec in polygon.vertices
     ]
-    vectors = [_vector(*place) for place in places]
-    first = vectors[0]
-    if any(_dot(first, one) < _NEAR for one in vectors):
+    corners = [_vector(*place) for place in places]
+    first = corners[0]
+    if any(_dot(first, one) < _NEAR for one in corners):
         return None
-    sides = [_cross(vectors[at - 1], vectors[at]) for at in range(count)]
+    sides = [_cross(corners[at - 1], corners[at]) for at in range(count)]
     """Side ``at`` ends at vertex ``at``."""
     lengths = [math.sqrt(_dot(side, side)) for side in sides]
     if min(lengths) < _SHORTEST:
         return None
-    sign = 1.0 if _dot(sides[0], vectors[1]) > 0.0 else -1.0
+    sign = 1.0 if _dot(sides[0], corners[1]) > 0.0 else -1.0
     for at in range(count):
         # What the side before leaves of the end of the side behind: the sine of their angle.
-        turn = sign * _dot(sides[at], vectors[(at + 1) % count])
+        turn = sign * _dot(sides[at], corners[(at + 1) % count])
         if turn < _BENT * lengths[at] * lengths[(at + 1) % count]:
             return None
         # All others on its inner side, a side belongs to the hull; so the polygon is the hull.
         least = _INSIDE * lengths[at]
         for ahead in range(2, count - 1):
-            if sign * _dot(sides[at], vectors[(at + ahead) % count]) < least:
+            if sign * _dot(sides[at], corners[(at + ahead) % count]) < least:
                 return None
     if any(ra >= 360.0 for ra, _ in places):
         return None
@@ -100,7 +100,7 @@ class ConvexMany:
 
     def hold(self, ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which hold a position each, clearly inside."""
-        x, y, z = _vectors(ra_deg, dec_deg)
+        x, y, z = vectors(ra_deg, dec_deg)
         a, b, c = self._sides
         heights = a * x[:, None] + b * y[:, None] + c * z[:, None]
         return np.asarray((heights > 1e-9).all(axis=1))
@@ -117,16 +117,16 @@ def convex_many(vertices: NDArray[np.float64]) -> ConvexMany:
     """
     count = vertices.shape[1]
     places = np.rint(vertices * _SCALE) / _SCALE + 0.0
-    v = np.stack(_vectors(places[..., 0], places[..., 1]))
+    v = vectors(places[..., 0], places[..., 1])
     before = np.roll(v, 1, axis=2)
     sides = np.stack([before[k] * v[m] - before[m] * v[k] for k, m in ((1, 2), (2, 0), (0, 1))])
-    lengths = np.sqrt(_dots(sides, sides))
-    is_convex = (_dots(v[:, :, :1], v) >= _NEAR).all(axis=1) & (lengths >= _SHORTEST).all(axis=1)
-    sign = np.where(_dots(sides[:, :, 0], v[:, :, 1]) > 0.0, 1.0, -1.0)[:, None]
-    turns = sign * _dots(sides, np.roll(v, -1, axis=2))
+    lengths = np.sqrt(dots(sides, sides))
+    is_convex = (dots(v[:, :, :1], v) >= _NEAR).all(axis=1) & (lengths >= _SHORTEST).all(axis=1)
+    sign = np.where(dots(sides[:, :, 0], v[:, :, 1]) > 0.0, 1.0, -1.0)[:, None]
+    turns = sign * dots(sides, np.roll(v, -1, axis=2))
     is_convex &= (turns >= _BENT * lengths * np.roll(lengths, -1, axis=1)).all(axis=1)
     for ahead in range(2, count - 1):
-        heights = sign * _dots(sides, np.roll(v, -ahead, axis=2))
+        heights = sign * dots(sides, np.roll(v, -ahead, axis=2))
         is_convex &= (heights >= _INSIDE * lengths).all(axis=1)
     is_convex &= (places[..., 0] < 360.0).all(axis=1)
     return ConvexMany(places, np.asarray(is_convex), sign[:, 0] > 0.0, sign * sides)
@@ -150,29 +150,12 @@ def farthest_deg(
         In degrees; NaN from 90 degrees on.
     """
     dec1, dec2 = np.radians(dec_deg)[:, None], np.radians(places[..., 1])
-    half_ra = _each(math.sin, np.radians(places[..., 0] - ra_deg[:, None]) / 2)
-    half_dec = _each(math.sin, (dec2 - dec1) / 2)
+    half_ra = each(math.sin, np.radians(places[..., 0] - ra_deg[:, None]) / 2)
+    half_dec = each(math.sin, (dec2 - dec1) / 2)
     across = half_ra * half_ra
-    haversine = half_dec * half_dec + _each(math.cos, dec1) * _each(math.cos, dec2) * across
+    haversine = half_dec * half_dec + each(math.cos, dec1) * each(math.cos, dec2) * across
     near = np.where(haversine < 0.5, haversine, math.nan)
-    return np.asarray(np.degrees(2.0 * _each(math.asin, np.sqrt(near))).max(axis=1))
-
-
-def _each(function: Callable[[float], float], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    found = map(function, values.ravel().tolist())
-    return np.fromiter(found, np.float64, values.size).reshape(values.shape)
-
-
-def _vectors(
-    ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    ra, dec = np.radians(ra_deg), np.radians(dec_deg)
-    cosine = _each(math.cos, dec)
-    return cosine * _each(math.cos, ra), cosine * _each(math.sin, ra), _each(math.sin, dec)
-
-
-def _dots(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
+    return np.asarray(np.degrees(2.0 * each(math.asin, np.sqrt(near))).max(axis=1))
 
 
 def _vector(ra_deg: float, dec_deg: float) -> _Vector:

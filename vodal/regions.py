@@ -94,6 +94,17 @@ class Polygon:
             raise UsageError("a polygon needs three or more different vertices")
         object.__setattr__(self, "vertices", tuple(vertices))
 
+    @classmethod
+    def of_sound(cls, vertices: tuple[tuple[float, float], ...]) -> Polygon:
+        """Give a polygon without a look at its vertices, which must be as all polygons have them.
+
+        Right ascensions are in [0, 360), declinations in [-90, 90], and there are three vertices
+        or more, the first of which is not the last.
+        """
+        polygon = object.__new__(cls)
+        object.__setattr__(polygon, "vertices", vertices)
+        return polygon
+
 
 _TURN_ROUNDING_DEG = 1e-11
 """Less than the width of any boundary (0.2 micro-arcseconds)."""

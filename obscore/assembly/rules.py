@@ -65,6 +65,8 @@ class Layer:
 
         The last rule that fits decides.
         """
+        if not self.files:
+            return None
         fitting = [rule for rule in self.files if rule.fits(relative)]
         if not fitting or not any("skip" in rule.model_fields_set for rule in fitting):
             return None
@@ -72,6 +74,8 @@ class Layer:
 
     def fitting(self, relative: str) -> tuple[int, ...]:
         """Give the numbers of the rules for some files that fit a file."""
+        if not self.files:
+            return ()
         return tuple(number for number, rule in enumerate(self.files) if rule.fits(relative))
 
     def merged(self, fitting: Sequence[int]) -> dict[str, PlacedRule]:

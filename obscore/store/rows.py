@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, Update, bindparam, func, select, update
@@ -48,6 +49,7 @@ _ROW_COLUMNS = tuple(
     for item in STORED_COLUMNS
 )
 """With the type of values that need no conversion, and whether there may be none."""
+_OWN_NAMES = ("id", "file_id", "hdus", "s_region_shape", *_ROW_NAMES)
 
 
 def check_distinct(files: Sequence[CataloguedFile]) -> None:
@@ -106,6 +108,8 @@ def file_values(file: CataloguedFile, file_id: int) -> dict[str, Any]:
 
 def hdus_text(observation: Observation) -> str:
     """Write a product's HDUs, with what the source says of which they are if it does."""
+    if not observation.part and not observation.hdus:
+        return "[]"
     if not observation.part:
         return json.dumps(observation.hdus)
     return json.dumps({"part": observation.part, "hdus": observation.hdus})
@@ -129,21 +133,48 @@ def row_values(
     UsageError
         If a value that must be there is missing, or is no value of its column.
     """
-    values: dict[str, Any] = {
-        "id": row_id,
-        "file_id": file_id,
-        "hdus": hdus_text(observation),
-        "s_region_shape": None
-        if observation.region is None
-        else shape_to_bytes(observation.region),
-    }
     given = observation.row.get
-    for name, kind, optional, item in _ROW_COLUMNS:
-        value = given(name)
-        if not (_is_sound(value, kind) or (value is None and optional)):
-            value = _checked(value, item, file)
-        values[name] = value
-    return values
+    values = [given(name) for name in _ROW_NAMES]
+    if not _are_sound(values):
+        values = [
+            value
+            if _is_sound(value, kind) or (value is None and optional)
+            else _checked(value, item, file)
+            for value, (_, kind, optional, item) in zip(values, _ROW_COLUMNS, strict=True)
+        ]
+    region = observation.region
+    shape = None if region is None else shape_to_bytes(region)
+    own = (row_id, file_id, hdus_text(observation), shape)
+    return dict(zip(_OWN_NAMES, (*own, *values), strict=True))
+
+
+def _are_sound(values: Sequence[Value]) -> bool:
+    """Tell quickly, for most rows, that all their values can be written as they are."""
+    places = _places(tuple(map(type, values)))
+    if places is None:
+        return False
+    texts, numbers, wholes = ([values[at] for at in some] for some in places)
+    text = "".join(texts)  # type: ignore[arg-type]
+    total = sum(numbers)  # type: ignore[arg-type]
+    return (
+        len(text) <= _LONGEST_KEY_BYTES
+        and text.isascii()
+        and "\0" not in text
+        and total == total  # noqa: PLR0124 - NaN is none
+        and max(map(abs, wholes), default=0) <= _LARGEST["int"]  # type: ignore[arg-type]
+    )
+
+
+@lru_cache(maxsize=1024)
+def _places(types: tuple[type, ...]) -> tuple[list[int], list[int], list[int]] | None:
+    """Tell where texts, numbers and whole numbers are; None if one is not of its column's type."""
+    places: dict[type, list[int]] = {str: [], float: [], int: []}
+    for at, (kind, (_, wanted, optional, _)) in enumerate(zip(types, _ROW_COLUMNS, strict=True)):
+        if kind is wanted:
+            places[kind].append(at)
+        elif not (optional and kind is type(None)):
+            return None
+    return places[str], places[float], places[int]
 
 
 def _is_sound(value: Value, kind: type) -> bool:

@@ -66,6 +66,11 @@ def outlines(block: Block) -> Outlines:
 
 
 def _polygon(text: str) -> Polygon | None:
+    if _CANONICAL.fullmatch(text):
+        numbers = list(map(float, text.split()[2:]))
+        vertices = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        if max(map(abs, numbers[1::2])) <= 90.0 and vertices[0] != vertices[-1]:
+            return Polygon.of_sound(vertices)
     try:
         return plain_polygon(text)
     except ValueError:

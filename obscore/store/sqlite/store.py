@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from typing_extensions import override
 
-from obscore.observation import CataloguedFile, Observation
+from obscore.observation import CataloguedFile
 from obscore.store import retraction, schema
 from obscore.store.base import KnownFile, Store
 from obscore.store.blocks import note, note_files
@@ -35,13 +35,12 @@ from obscore.store.rows import (
     update_hdus,
 )
 from obscore.store.session import Session, among, runner
+from obscore.store.sqlite.boxes import boxes_of
 from obscore.store.sqlite.readers import fetch
 from obscore.store.sqlite.writing import open_writer, transaction, translated
 from obscore.store.tombstones import WITHDRAWN, Why, bury_rest
 from obscore.store.turn import Turn, next_stamp
 from vodal.errors import UsageError
-from vodal.regions import Point
-from vodal.sphere import bounding_cap, cap_box
 
 __all__ = ["SqliteStore"]
 
@@ -87,8 +86,7 @@ _SQL_DELETE_ROWS = schema.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FIL
 _SQL_DELETE_FILES = schema.sql(delete(_FILES).where(_FILES.c.uri.in_(select(_URIS.c.value))))
 _SQL_INSERT_FILE = schema.sql(insert(_FILES))
 _SQL_INSERT_ROW = schema.sql(insert(_OBSCORE))
-_BOX = ("xmin", "xmax", "ymin", "ymax", "zmin", "zmax")
-_SQL_INSERT_BOX = f"INSERT INTO {schema.RTREE} VALUES (:id, :{', :'.join(_BOX)})"  # noqa: S608
+_SQL_INSERT_BOX = f"INSERT INTO {schema.RTREE} VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _COUNTED = tuple(_OBSCORE.c[name] for name in FACET_NAMES)
 _SQL_DOOMED_FACETS = schema.sql(
     select(*_COUNTED, func.count()).where(_OBSCORE.c.file_id.in_(_FILE_IDS)).group_by(*_COUNTED)
@@ -281,23 +279,23 @@ class SqliteStore(Store):
         row_id = _last(connection, _SQL_LAST_ROW)
         first_file = _last(connection, _SQL_LAST_FILE) + 1
         rows: list[dict[str, Any]] = []
-        boxes: list[dict[str, float]] = []
         for file_id, file in enumerate(files, first_file):
             for observation in file.observations:
                 row_id += 1
                 row = row_values(observation, file, row_id, file_id)
                 row["last_modified"] = row["last_modified"] or turn.last_modified(row, file)
                 rows.append(row)
-                box = _box(observation)
-                if box is not None:
-                    boxes.append({"id": row_id, **box})
+        boxes = boxes_of([observation for file in files for observation in file.observations])
         self._check_untaken(rows)
         connection.executemany(
             _SQL_INSERT_FILE,
             (file_values(file, key) for key, file in enumerate(files, first_file)),
         )
         connection.executemany(_SQL_INSERT_ROW, rows)
-        connection.executemany(_SQL_INSERT_BOX, boxes)
+        connection.executemany(
+            _SQL_INSERT_BOX,
+            [(row["id"], *box) for row, box in zip(rows, boxes, strict=True) if box is not None],
+        )
         note(turn.session, (row["id"] for row in rows))
         return count_rows(rows)
 
@@ -318,19 +316,3 @@ class SqliteStore(Store):
 def _last(connection: apsw.Connection, sql: str) -> int:
     """Give the highest key in use, 0 for an empty table."""
     return int(fetch(connection, sql)[0][0] or 0)
-
-
-def _box(observation: Observation) -> dict[str, float] | None:
-    """Give the box around the footprint and the position; None if there is neither."""
-    boxes = []
-    if observation.region is not None:
-        boxes.append(cap_box(*bounding_cap(observation.region)))
-    ra, dec = observation.row.get("s_ra"), observation.row.get("s_dec")
-    if ra is not None and dec is not None:
-        boxes.append(cap_box(*bounding_cap(Point(float(ra), float(dec)))))
-    if not boxes:
-        return None
-    united = [
-        (min, max)[place % 2](bounds) for place, bounds in enumerate(zip(*boxes, strict=True))
-    ]
-    return dict(zip(_BOX, united, strict=True))
