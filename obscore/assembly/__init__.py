@@ -11,6 +11,7 @@
 - `rules`         the settings that hold for a collection, and their digest
 - `renewal`       files that changed, taken in anew while the site is served
 - `told`          one file: its rows, of what its source tells alone
+- `garbage`       how often Python looks for it meanwhile
 - `columnwise`    the rows of many such files, column by column
 - `opening`       such files, opened when they are first needed
 - `parts`         which HDUs hold the products that a source tells of

@@ -17,13 +17,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 
 from obscore.assembly.batch import RETRACTED, Batch
 from obscore.assembly.cluster import ClusterReaders
 from obscore.assembly.flow import Readable, flow
+from obscore.assembly.garbage import few_looks
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.read import read_each
 from obscore.assembly.readers import PoolReaders, Readers
@@ -116,11 +117,9 @@ def ingest(
     if readers is not None:
         asyncio.run(flow(run, parts, readers, limits.batch_seconds))
     else:
-        for part in parts:
-            wanted = [(candidate, run.rules(candidate.collection)) for candidate, _ in part]
-            outcomes = read_each(wanted, storage)
-            for (candidate, known), outcome in zip(part, outcomes, strict=True):
-                run.take(candidate, known, outcome)
+        with few_looks():
+            for part in parts:
+                run.read(part)
     run.finish(prune=prune)
     return replace(run.summary, seconds=time.monotonic() - started)
 
@@ -204,6 +203,13 @@ class _Run:
             keep = unchanged and outcome.refusal.reason in OURS
             self._batch.refuse(candidate, outcome.refusal, was_known=was_known, keep=keep)
         self._batch.flush_if_due()
+
+    def read(self, part: Sequence[Readable]) -> None:
+        """Read files in this process, and take what that gives."""
+        wanted = [(candidate, self.rules(candidate.collection)) for candidate, _ in part]
+        outcomes = read_each(wanted, self._storage)
+        for (candidate, known), outcome in zip(part, outcomes, strict=True):
+            self.take(candidate, known, outcome)
 
     def tick(self) -> None:
         """Write what has waited long enough."""

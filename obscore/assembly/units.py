@@ -46,7 +46,9 @@ def conversion(unit: str, to: str, *, spectral: bool = False) -> Callable[[float
         ) from None
 
     def convert(value: float) -> float:
-        return float(source.to(target, value, equivalencies=equivalencies))
+        # The wavelength of no frequency is infinite; what becomes of that, the caller says.
+        with np.errstate(all="ignore"):
+            return float(source.to(target, value, equivalencies=equivalencies))
 
     return convert
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 
@@ -13,6 +14,7 @@ from obscore.assembly.bands import band_table
 from obscore.assembly.columnwise import make_rows_of
 from obscore.assembly.columnwise.block import blocks
 from obscore.assembly.columnwise.make import _make
+from obscore.assembly.garbage import few_looks
 from obscore.assembly.rules import rules_for
 from obscore.assembly.told import make_rows
 from obscore.settings import ObsCoreSettings
@@ -154,6 +156,16 @@ def plain(number, **more):
     path = f"raw/{number}.fits"
     return Candidate(f"https://archive.example/{path}", path, "raw",
                      FileStat(UNKNOWN_SIZE, "", 1.7e9), {}, (Part(facts),))  # fmt: skip
+
+
+def test_garbage_is_looked_for_as_before_when_the_last_run_has_ended():
+    before, runs = gc.get_threshold(), [few_looks(), few_looks()]
+    for run in runs:
+        run.__enter__()
+    runs[0].__exit__(None, None, None)
+    assert gc.get_threshold() > before
+    runs[1].__exit__(None, None, None)
+    assert gc.get_threshold() == before
 
 
 def test_what_is_plain_needs_no_slow_twin_and_what_is_not_costs_itself():
