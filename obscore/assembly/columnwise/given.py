@@ -90,10 +90,10 @@ def _real(
         numbers = np.array(cells, np.float64)
     except OverflowError:
         return None
-    is_there = ~np.isnan(numbers)
+    is_there, is_odd = ~np.isnan(numbers), np.isinf(numbers)
     if not _is_bare(block, rule) or block.mapping.get(name) is not None:
         numbers = _scaled(block, name, rule, numbers)
-    is_odd = is_there & ~np.isfinite(numbers)
+    is_odd |= is_there & ~np.isfinite(numbers)
     if not is_last:
         is_odd |= ~is_there
     found: Column = numbers.tolist()
