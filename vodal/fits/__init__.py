@@ -22,6 +22,7 @@ In the order data flows:
 - `cubes`       which planes an image has besides its two sky axes
 - `timescale`   time scales to UTC and back
 - `footprint`   the outline of an image on the sky
+- `bend`        distortions that are polynomials
 - `tangent`     headers of plain images, whose coordinates are a few sums
 - `plainoutline` the outline of such an image
 - `imageheader` the header of the image inside a tile-compressed table

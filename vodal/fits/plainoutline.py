@@ -59,7 +59,7 @@ def plain_footprint(tangent: TangentPlane, nx: int, ny: int) -> Footprint | None
     places = _projected(tangent, *_probes(nx, ny))
     centre, left, right, below, above = places[:5]
     vertices: list[_Place] | None = places[5:9]
-    if tangent.sip is not None:
+    if not tangent.is_straight:
         vertices = _follow(tangent, nx, ny, TOLERANCE_PIXELS * _shortest_side(places[9:]))
     if vertices is None:
         return None
@@ -76,14 +76,11 @@ def plain_footprint(tangent: TangentPlane, nx: int, ny: int) -> Footprint | None
 def _is_gentle(tangent: TangentPlane, nx: int, ny: int) -> bool:
     """Tell whether an image is small, its pixels are not, and no part of it is folded."""
     (a, b), (c, d) = tangent.matrix
-    far = math.hypot(
-        max(abs(-0.5 - tangent.x), abs(nx - 0.5 - tangent.x)),
-        max(abs(-0.5 - tangent.y), abs(ny - 0.5 - tangent.y)),
-    )
-    if far > _FARTHEST_PIXELS or abs(a * d - b * c) < _SMALLEST**2:
+    if max(nx, ny, abs(tangent.x), abs(tangent.y)) > _FARTHEST_PIXELS:
         return False
-    steepness, shift = tangent.steepness(nx, ny), tangent.shift
-    reach = math.sqrt(a * a + b * b + c * c + d * d) * ((1.0 + steepness) * far + shift)
+    if abs(a * d - b * c) < _SMALLEST**2:
+        return False
+    reach, steepness = tangent.bounds(nx, ny)
     return steepness < _STEEPEST and reach < _WIDEST
 
 

@@ -1,4 +1,4 @@
-"""Headers of plain images: a gnomonic projection (TAN), alone or with SIP, and nothing unusual.
+"""Headers of plain images: a gnomonic projection (TAN), alone, with SIP or TPV, and no more.
 
 Most images have such coordinates. What they say takes a few sums, where the general way
 (`vodal.fits.wcs`) has wcslib read the header and asks it for each place. Headers with anything that
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vodal.fits.bend import Bend, sip_bend, tpv_bend
 from vodal.fits.frames import route_of
 from vodal.fits.index import HduIndex
 from vodal.fits.values import HeaderValues
@@ -25,9 +26,9 @@ __all__ = ["TangentPlane", "tangent_plane"]
 
 Floats = NDArray[np.float64]
 
-_SIP = re.compile(r"([AB]P?)_(\d)_(\d)$")
 _NUMBERS = re.compile(
-    r"(CRVAL|CRPIX|CDELT)[12]$|(CD|PC)[12]_[12]$|(LON|LAT)POLE$|EQUINOX$|EPOCH$|CROTA[12]$|[AB]P?_\d_\d$"
+    r"(CRVAL|CRPIX|CDELT|CROTA)[12]$|(CD|PC)[12]_[12]$|(LON|LAT)POLE$|EQUINOX$|EPOCH$"
+    r"|[AB]P?_\d_\d$|PV[12]_(\d|[1-9]\d)$"
 )
 _WHOLE = re.compile(r"NAXIS[12]?$|WCSAXES$|[AB]P?_ORDER$")
 _TEXTS = re.compile(r"(CTYPE|CUNIT)[12]$|RAD(E|EC)SYS$")
@@ -35,13 +36,12 @@ _WITHOUT_EFFECT = re.compile(
     r"DATE(-OBS)?$|MJD-OBS$|MJDREF[IF]?$|TIMESYS$|TELESCOP$|WCSNAME$|OBSGEO-[XYZ]$|[AB]P?_DMAX$"
     r"|RESTFRQ$|RESTWAV$|SPECSYS$|SSYS(OBS|SRC)$|VELOSYS$|ZSOURCE$|WAT\d_\d{3}$"
 )
-_PAIRS = {("RA---TAN", "DEC--TAN"): "RA", ("GLON-TAN", "GLAT-TAN"): "GLON"}
+_PAIRS = {("RA---", "DEC--"): "RA", ("GLON-", "GLAT-"): "GLON"}
 _NEEDED = frozenset({"CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2"})
 _HIGHEST_DEC_DEG = 89.99
 """At the pole itself the longitude of the native pole has another default (paper II, eq. 8)."""
 _SINGULAR = 0.05
 """Determinant of the matrix, as a part of its squared norm, that is clearly not singular."""
-_HIGHEST_ORDER = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,15 @@ class TangentPlane:
     """Radians in the plane, east and north, a pixel along x and y."""
     axes: Floats
     """Unit vectors (ICRS, one a row) to the east, to the north and of the reference position."""
-    sip: tuple[Floats, Floats] | None
-    """Coefficients of A and B, by the powers of u and v; None if there is no distortion."""
+    sip: Bend | None = None
+    """In pixels, before the matrix."""
+    tpv: Bend | None = None
+    """In degrees, after it."""
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether there is no distortion."""
+        return self.sip is None and self.tpv is None
 
     def plane(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Give places in the plane, in radians to the east and to the north of the reference.
@@ -68,51 +75,45 @@ class TangentPlane:
         """
         u, v = x - self.x, y - self.y
         if self.sip is not None:
-            a, b = self.sip
-            along_u, along_v = _powers(u, len(a)), _powers(v, len(a))
-            u = u + ((a @ along_v) * along_u).sum(axis=0)
-            v = v + ((b @ along_v) * along_u).sum(axis=0)
+            u, v = self.sip.applied(u, v)
         (xx, xy), (yx, yy) = self.matrix
-        return xx * u + xy * v, yx * u + yy * v
+        east, north = xx * u + xy * v, yx * u + yy * v
+        if self.tpv is None:
+            return east, north
+        east, north = self.tpv.applied(np.degrees(east), np.degrees(north))
+        return np.radians(east), np.radians(north)
 
     def position(self, east: float, north: float) -> tuple[float, float]:
         """Give right ascension in [0, 360) and declination in degrees of a place in the plane."""
         x, y, z = (east * e + north * n + c for e, n, c in zip(*self.axes.tolist(), strict=True))
         return math.degrees(math.atan2(y, x)) % 360.0, math.degrees(math.atan2(z, math.hypot(x, y)))
 
-    @property
-    def shift(self) -> float:
-        """How far the distortion moves the reference position, in pixels."""
-        return 0.0 if self.sip is None else math.hypot(*(float(one[0, 0]) for one in self.sip))
+    def bounds(self, nx: int, ny: int) -> tuple[float, float]:
+        """Give bounds of what an array of so many pixels covers.
 
-    def steepness(self, nx: int, ny: int) -> float:
-        """Give a bound of how much the distortion changes from pixel to pixel, in pixels.
-
-        That is of the norm of its derivative anywhere in the array of so many pixels: where it is
-        below 1, the distortion folds nothing.
+        Returns
+        -------
+        tuple of float
+            Radians in the plane from the reference position within which all of it lies; and how
+            much the distortion changes from place to place. Where that is below 0.4 no pixel, nor
+            any part of the array, is turned over beside another.
         """
-        if self.sip is None:
-            return 0.0
+        (xx, xy), (yx, yy) = self.matrix
         u = max(abs(-0.5 - self.x), abs(nx - 0.5 - self.x))
         v = max(abs(-0.5 - self.y), abs(ny - 0.5 - self.y))
-        size = len(self.sip[0])
-        power = np.arange(size)
-        along_u, along_v = u**power, v**power
-        by_u, by_v = (power * np.concatenate([[0.0], one[:-1]]) for one in (along_u, along_v))
-        total = 0.0
-        for one in self.sip:
-            size_of = np.abs(one)
-            total += float(by_u @ size_of @ along_v) ** 2 + float(along_u @ size_of @ by_v) ** 2
-        return math.sqrt(total)
-
-
-def _powers(values: Floats, count: int) -> Floats:
-    """Give the powers 0, 1 ... of values, one a row."""
-    powers = np.empty((count, len(values)))
-    powers[0] = 1.0
-    for at in range(1, count):
-        np.multiply(powers[at - 1], values, out=powers[at])
-    return powers
+        squared = xx * xx + xy * xy + yx * yx + yy * yy
+        far, steepness = math.hypot(u, v), 0.0
+        if self.sip is not None:
+            steepness = self.sip.steepness(u, v)
+            far = (1.0 + steepness) * far + self.sip.shift
+        reach = math.sqrt(squared) * far
+        if self.tpv is not None:
+            x, y = abs(xx) * u + abs(xy) * v, abs(yx) * u + abs(yy) * v
+            steepness = self.tpv.steepness(math.degrees(x), math.degrees(y))
+            reach = (1.0 + steepness) * reach + math.radians(self.tpv.shift)
+            # Directions that the matrix brings near each other may not be turned so far.
+            steepness *= squared / (2.0 * abs(xx * yy - xy * yx))
+        return reach, steepness
 
 
 def tangent_plane(hdu: HduIndex) -> TangentPlane | None:
@@ -126,8 +127,7 @@ def tangent_plane(hdu: HduIndex) -> TangentPlane | None:
     cards = _cards(hdu.image_values) if len(hdu.shape) == 2 else None
     if cards is None or cards.get("NAXIS") != 2 or cards.get("WCSAXES", 2) != 2:
         return None
-    has_sip = any(keyword[0] in "AB" for keyword in cards)
-    kind = _kind(cards, has_sip=has_sip)
+    kind, distortion = _kind(cards)
     matrix = _matrix(cards)
     if kind is None or matrix is None or not cards.keys() >= _NEEDED:
         return None
@@ -137,10 +137,11 @@ def tangent_plane(hdu: HduIndex) -> TangentPlane | None:
     if any(cards.get(f"CUNIT{axis}", "deg") != "deg" for axis in (1, 2)):
         return None
     axes = _axes(cards, kind, lon, lat)
-    sip = _sip(cards) if has_sip else None
-    if axes is None or (has_sip and sip is None):
+    sip = sip_bend(cards) if distortion == "SIP" else None
+    tpv = tpv_bend(cards) if distortion == "TPV" else None
+    if axes is None or (distortion and sip is None and tpv is None):
         return None
-    return TangentPlane(x - 1.0, y - 1.0, matrix, axes, sip)
+    return TangentPlane(x - 1.0, y - 1.0, matrix, axes, sip, tpv)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -173,14 +174,17 @@ def _cards(header: HeaderValues) -> dict[str, Any] | None:
     return found
 
 
-def _kind(cards: dict[str, Any], *, has_sip: bool) -> str | None:
-    """Give the name of the longitude, if both axes are of TAN."""
+def _kind(cards: dict[str, Any]) -> tuple[str | None, str]:
+    """Give the name of the longitude, if both axes are of TAN, and of the distortion."""
     types = (cards.get("CTYPE1", ""), cards.get("CTYPE2", ""))
-    if has_sip:
-        if not all(name.endswith("-SIP") for name in types):
-            return None
-        types = (types[0][:-4], types[1][:-4])
-    return _PAIRS.get(types)
+    has_sip = any(keyword[0] in "AB" for keyword in cards)
+    has_pv = any(keyword.startswith("PV") for keyword in cards)
+    if has_sip and has_pv:
+        return None, ""
+    end, distortion = ("TAN-SIP", "SIP") if has_sip else ("TPV", "TPV") if has_pv else ("TAN", "")
+    if not all(name.endswith(end) for name in types):
+        return None, ""
+    return _PAIRS.get((types[0][: -len(end)], types[1][: -len(end)])), distortion
 
 
 def _matrix(
@@ -231,23 +235,3 @@ def _axes(cards: dict[str, Any], kind: str, lon_deg: float, lat_deg: float) -> F
     if route is None:
         return axes
     return axes @ route.T if isinstance(route, np.ndarray) else None
-
-
-def _sip(cards: dict[str, Any]) -> tuple[Floats, Floats] | None:
-    """Give the polynomials A and B in arrays of one size; terms beyond their order do not count."""
-    orders: dict[str, int] = {
-        name: cards[f"{name}_ORDER"] for name in ("A", "B", "AP", "BP") if f"{name}_ORDER" in cards
-    }
-    if set(orders) not in ({"A", "B"}, {"A", "B", "AP", "BP"}):
-        return None
-    if not all(2 <= order <= _HIGHEST_ORDER for order in orders.values()):
-        return None
-    size = 1 + max(orders["A"], orders["B"])
-    found = {"A": np.zeros((size, size)), "B": np.zeros((size, size))}
-    for keyword, value in cards.items():
-        term = _SIP.match(keyword)
-        if term is not None and term[1] in found:
-            i, j = int(term[2]), int(term[3])
-            if i + j <= orders[term[1]]:
-                found[term[1]][i, j] = value
-    return found["A"], found["B"]
