@@ -107,11 +107,11 @@ def limit_postgres(source: str, place: str) -> dict[str, float]:
         psycopg.connect(place, options=options) as empty,
     ):
         for name in ("files", "obscore"):
-            with full.cursor().copy(f"COPY {name} TO STDOUT (FORMAT BINARY)") as copy:
+            with full.cursor().copy(f"COPY {name} TO STDOUT") as copy:
                 data = b"".join(bytes(part) for part in copy)
             started = time.perf_counter()
             with empty.cursor() as cursor:
-                with cursor.copy(f"COPY {name} FROM STDIN (FORMAT BINARY)") as copy:
+                with cursor.copy(f"COPY {name} FROM STDIN") as copy:
                     copy.write(data)
                 rows = cursor.rowcount
             empty.commit()

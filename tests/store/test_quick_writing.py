@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 
 from obscore.observation import CataloguedFile, Observation
 from obscore.store import rows
+from obscore.store.postgres.spheres import sphere_values, sphere_values_of
 from obscore.store.sqlite.boxes import box_of, boxes_of
 from vodal.errors import UsageError
 from vodal.regions import Circle, Polygon
+
+NUMBER = re.compile(r"[-+0-9.e]+")
 
 angles = st.one_of(st.floats(0, 359.9), st.sampled_from([0.0, 90.0, 180.0, 359.999999]))
 heights = st.one_of(st.floats(-89, 89), st.sampled_from([-89.0, 0.0, 89.0]))
@@ -34,6 +38,19 @@ def observations(draw):
 def test_boxes_of_many_are_those_of_each(some):
     for box, one in zip(boxes_of(some), map(box_of, some), strict=True):
         assert box == one or box == pytest.approx(one, abs=1e-15)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(observations(), max_size=6))
+def test_what_postgres_reads_of_many_is_what_it_reads_of_each(some):
+    for many, one in zip(sphere_values_of(some), map(sphere_values, some), strict=True):
+        assert many.keys() == one.keys()
+        for name, text in one.items():
+            assert (many[name] is None) == (text is None)
+            if text is not None:
+                wanted = [float(number) for number in NUMBER.findall(text)]
+                found = [float(number) for number in NUMBER.findall(many[name])]
+                assert found == pytest.approx(wanted, abs=1e-15)
 
 
 odd = st.sampled_from([math.nan, math.inf, -0.0, 2**31, 2**63, True, "", "\0", "é", "\udcff", "1",

@@ -23,12 +23,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vodal.outlines import ring_of
 from vodal.regions import Circle, Point, Polygon, Range, Region, Shape
 from vodal.sphere import bounding_cap
 from vodal.vectors import Vector, angle, point_of, vector
 
-__all__ = ["EVERYWHERE", "caps_around", "caps_at", "row_cap", "shape_array"]
+__all__ = [
+    "EVERYWHERE",
+    "cap_text",
+    "caps_around",
+    "caps_at",
+    "clean",
+    "row_cap",
+    "shape_array",
+]
 
 _PAD = 1e-7
 """Radians by which every cap is widened (0.02 arcseconds).
@@ -108,8 +119,18 @@ def row_cap(region: Region | None, position: tuple[float, float] | None) -> str 
     radius = math.radians(radius_deg)
     if position is not None:
         radius = max(radius, angle(centre, vector(*position)))
+    return cap_text(centre, radius)
+
+
+def cap_text(centre: Vector, radius: float) -> str:
+    """Write a cap of some radius (in radians), as the spatial index keeps it."""
     radius += _PAD
     return EVERYWHERE if radius > _LIMIT else _scircle(centre, radius)
+
+
+def clean(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give components of vectors as they are kept."""
+    return np.where(np.abs(numbers) < _NEGLIGIBLE, 0.0, numbers)
 
 
 def caps_around(shape: Shape, margin_deg: float = 0.0) -> list[str] | None:

@@ -16,14 +16,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from typing_extensions import override
 
-from obscore.adql.postgres.shapes import row_cap, shape_array
-from obscore.observation import CataloguedFile, Observation
+from obscore.observation import CataloguedFile
 from obscore.store import retraction
 from obscore.store.base import KnownFile, Store
 from obscore.store.blocks import note, note_files
 from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, Connection, connect, translated
+from obscore.store.postgres.spheres import sphere_values_of
 from obscore.store.rows import (
     check_distinct,
     file_values,
@@ -341,7 +341,10 @@ def _insert(connection: Connection, turn: Turn) -> Counter[Combination]:
             row_id += 1
             row = row_values(observation, file, row_id, file_id)
             row["last_modified"] = row["last_modified"] or turn.last_modified(row, file)
-            rows.append(row | _sphere_values(observation))
+            rows.append(row)
+    spheres = sphere_values_of([one for file in files for one in file.observations])
+    for row, values in zip(rows, spheres, strict=True):
+        row.update(values)
     _check_untaken(connection, rows)
     file_rows = [file_values(file, key) for key, file in enumerate(files, first_file)]
     _copy(connection, _FILES, file_rows)
@@ -355,18 +358,6 @@ def _check_untaken(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
     taken = connection.execute(_SQL_TAKEN, {"dids": dids}).fetchone()
     if taken is not None:
         raise UsageError(f"the identifier {taken[0]} is already taken by {taken[1]}")
-
-
-def _sphere_values(observation: Observation) -> dict[str, str | None]:
-    """Give what the spatial functions and the index read, as COPY takes it."""
-    region = observation.region
-    ra, dec = observation.row.get("s_ra"), observation.row.get("s_dec")
-    position = None if ra is None or dec is None else (float(ra), float(dec))
-    numbers = None if region is None else ",".join(map(repr, shape_array(region)))
-    return {
-        "s_region_array": None if numbers is None else f"{{{numbers}}}",
-        "s_cap": row_cap(region, position),
-    }
 
 
 def _copy(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
