@@ -8,6 +8,7 @@
 - `publication` tables that the site has published itself
 - `preparation` a database made ready
 - `published`   publishes tables of the site's own
+- `spheres`     footprints and positions of products, as the index has them
 - `store`       what the assembly line writes to
 - `resolver`    products by identifier and place
 - `deadline`    statements stopped when their time is over; `uploads`: tables that come with a query

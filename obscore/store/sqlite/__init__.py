@@ -5,6 +5,7 @@
 - `loading`   tables of any columns with their R*Tree
 - `publication` tables that the site has published itself; TAP_SCHEMA
 - `writing`   connections that write, and bring a file up to date
+- `boxes`     boxes of products in the R*Tree
 - `store`     what the assembly line writes to
 - `published` publishes tables of the site's own
 - `resolver`  products by identifier and place
