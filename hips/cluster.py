@@ -8,21 +8,19 @@ itself; a task does the same whenever it is done.
 from __future__ import annotations
 
 import pickle
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from typing_extensions import override
 
 from hips.crew import Crew
-from vodal.dask import connect
+from vodal.dask import CONNECT_S, LOOK_S, WORKERS_S, Terms, connect
 from vodal.errors import ServiceUnavailable
 
 __all__ = ["ClusterCrew"]
@@ -30,39 +28,9 @@ __all__ = ["ClusterCrew"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_CONNECT_S: Final = 15.0
-_WORKERS_S: Final = 300.0
-"""How long a cluster may be without workers: some start them only when there is work."""
-_LOOK_S: Final = 5.0
-"""How often the number of workers is asked for."""
-
 
 class _ClusterFailedError(Exception):
     """A task could not be done for a reason that lies in the cluster, not in the task."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """What a worker must have in common with who gives it work."""
-
-    version: str
-    mark: Path
-    """A file in the folder of the HiPS; it goes when the work is broken off."""
-
-    def fault(self) -> str:
-        """Tell in a sentence why the process that asks cannot work; empty if it can."""
-        here = socket.gethostname()
-        if version("skylane") != self.version:
-            return (
-                f"the Dask worker on {here} has Skylane {version('skylane')} and this is "
-                f"{self.version}; install the same version on both"
-            )
-        if not self.mark.exists():
-            return (
-                f"the Dask worker on {here} does not see the folder {self.mark.parent}; "
-                "all machines must have it, and the images, under the same path"
-            )
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +43,7 @@ class _Outcome:
     """Why the worker has not begun it."""
 
 
-def _work(terms: _Terms, packed: bytes) -> _Outcome:
+def _work(terms: Terms, packed: bytes) -> _Outcome:
     """Do a task on a worker, if it is one that can."""
     fault = terms.fault()
     if fault:
@@ -116,8 +84,8 @@ class ClusterCrew(Crew):
         scheduler: str,
         folder: Path,
         *,
-        workers_s: float = _WORKERS_S,
-        connect_s: float = _CONNECT_S,
+        workers_s: float = WORKERS_S,
+        connect_s: float = CONNECT_S,
     ) -> None:
         super().__init__(1)
         self._scheduler, self._workers_s = scheduler, workers_s
@@ -127,7 +95,9 @@ class ClusterCrew(Crew):
         self._pool_of_client = self._client.get_executor(pure=False)
         folder.mkdir(parents=True, exist_ok=True)
         mark = folder.resolve() / f".dask-{uuid.uuid4().hex}"
-        self._terms = _Terms(version("skylane"), mark)
+        self._mark = mark
+        """In the folder of the HiPS; it goes when the work is broken off."""
+        self._terms = Terms.of(mark, f"the folder {mark.parent}")
         self._running: set[Future[Any]] = set()
         self._seen = self._looked = time.monotonic()
         self._threads = 0
@@ -137,7 +107,7 @@ class ClusterCrew(Crew):
     def workers(self) -> int:
         """How many tasks the cluster does at a time now; two at least."""
         now = time.monotonic()
-        if now - self._looked > _LOOK_S or not self._threads:
+        if now - self._looked > LOOK_S or not self._threads:
             self._looked = now
             try:
                 self._threads = sum(self._client.nthreads().values())
@@ -188,7 +158,7 @@ class ClusterCrew(Crew):
         waited = set(futures)
         self._seen = time.monotonic()
         while True:
-            done = wait(waited, timeout=_LOOK_S, return_when=FIRST_COMPLETED).done
+            done = wait(waited, timeout=LOOK_S, return_when=FIRST_COMPLETED).done
             if done or not waited:
                 return done
             _ = self.workers
@@ -210,7 +180,7 @@ class ClusterCrew(Crew):
 
     @override
     def __enter__(self) -> Self:
-        self._terms.mark.touch()
+        self._mark.touch()
         return self
 
     @override
@@ -222,7 +192,7 @@ class ClusterCrew(Crew):
     ) -> None:
         # Without the mark workers do not begin what still waits; what they are at is let end,
         # so that nothing writes to a folder that another build has taken over.
-        self._terms.mark.unlink(missing_ok=True)
+        self._mark.unlink(missing_ok=True)
         if self._threads and self._client.status == "running":
             wait(set(self._running), timeout=self._workers_s)
         self._pool_of_client.shutdown(wait=False)

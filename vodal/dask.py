@@ -1,14 +1,55 @@
-"""The connection to the scheduler of a Dask cluster (the extra ``dask``)."""
+"""Dask clusters (the extra ``dask``): the connection to a scheduler, and what workers must have."""
 
 from __future__ import annotations
 
 import json
+import socket
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vodal.errors import ServiceUnavailable, UsageError
 
-__all__ = ["connect"]
+__all__ = ["CONNECT_S", "LOOK_S", "WORKERS_S", "Terms", "connect"]
+
+CONNECT_S: Final = 15.0
+"""How long a scheduler may take to answer."""
+WORKERS_S: Final = 300.0
+"""How long a cluster may be without workers: some start them only when there is work."""
+LOOK_S: Final = 5.0
+"""How often the number of workers is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a worker must have in common with who gives it work; made by `of`."""
+
+    program: str
+    path: Path | None
+    """That it must see."""
+    what: str
+    """How that is called to people."""
+
+    @classmethod
+    def of(cls, path: Path | None, what: str = "") -> Terms:
+        """Give the terms of this process, for a path that workers must see."""
+        return cls(version("skylane"), path, what or str(path))
+
+    def fault(self) -> str:
+        """Tell in a sentence why the process that asks cannot work; empty if it can."""
+        here = socket.gethostname()
+        if version("skylane") != self.program:
+            return (
+                f"the Dask worker on {here} has Skylane {version('skylane')} and this is"
+                f" {self.program}; install the same version on both"
+            )
+        if self.path is not None and not self.path.exists():
+            return (
+                f"the Dask worker on {here} does not see {self.what}; all machines must have it,"
+                " and the images, under the same path"
+            )
+        return ""
 
 
 def connect(scheduler: str, seconds: float, *, name: str, what: str) -> Any:

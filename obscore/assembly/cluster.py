@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import socket
 import time
 from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,7 +23,7 @@ from obscore.assembly.portion import Portion, read_some, timeout
 from obscore.assembly.readers import Readers, in_parts
 from obscore.assembly.refusal import Refusal
 from obscore.settings import IngestSettings
-from vodal.dask import connect
+from vodal.dask import CONNECT_S, LOOK_S, WORKERS_S, Terms, connect
 from vodal.errors import ServiceUnavailable
 from vodal.storage import LOCAL, Storage
 
@@ -35,42 +32,13 @@ __all__ = ["LOCAL_CLUSTER", "ClusterReaders"]
 LOCAL_CLUSTER: Final = "local"
 """In the place of an address: a cluster that is made on this machine for the run."""
 
-_CONNECT_S: Final = 15.0
-_WORKERS_S: Final = 300.0
-"""How long a cluster may be without workers: some start them only when there is work."""
-_LOOK_S: Final = 5.0
-"""How often the number of workers is asked for."""
 _LEAST_AT_ONCE: Final = 16
 """Portions that a cluster is given at once, though it may have fewer threads yet."""
 _HUNG: Final = 5
 """A portion that takes so many times longer than a file may hangs in a library."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """What a worker must have in common with who gives it work."""
-
-    version: str
-    folder: Path | None
-    """That it must see."""
-
-    def fault(self) -> str:
-        """Tell in a sentence why the process that asks cannot work; empty if it can."""
-        here = socket.gethostname()
-        if version("skylane") != self.version:
-            return (
-                f"the Dask worker on {here} has Skylane {version('skylane')} and this is "
-                f"{self.version}; install the same version on both"
-            )
-        if self.folder is not None and not self.folder.exists():
-            return (
-                f"the Dask worker on {here} does not see {self.folder}; "
-                "all machines must have the files under the same path"
-            )
-        return ""
-
-
-def _read(terms: _Terms, packed: bytes) -> list[Outcome] | str:
+def _read(terms: Terms, packed: bytes) -> list[Outcome] | str:
     """Read files on a worker, if it is one that can; tells why not otherwise."""
     fault = terms.fault()
     if fault:
@@ -109,12 +77,12 @@ class ClusterReaders(Readers):
         storage: Storage = LOCAL,
         *,
         workers: int = 1,
-        workers_s: float = _WORKERS_S,
-        connect_s: float = _CONNECT_S,
+        workers_s: float = WORKERS_S,
+        connect_s: float = CONNECT_S,
     ) -> None:
         self._scheduler, self._limits, self._storage = scheduler, limits, storage
         self._workers, self._workers_s, self._connect_s = max(1, workers), workers_s, connect_s
-        self._terms = _Terms(version("skylane"), folder)
+        self._terms = Terms.of(folder)
         self._at_exit = AsyncExitStack()
         self._client: Any = None
         self._pool: Any = None
@@ -207,7 +175,7 @@ class ClusterReaders(Readers):
         """Wait for a portion; tells whether it came to an end before it must hang."""
         until = time.monotonic() + _HUNG * (self._limits.file_seconds + 60.0)
         while time.monotonic() < until:
-            done, _ = await asyncio.wait({future}, timeout=_LOOK_S)
+            done, _ = await asyncio.wait({future}, timeout=LOOK_S)
             if done:
                 self._seen = time.monotonic()
                 return True
@@ -217,7 +185,7 @@ class ClusterReaders(Readers):
     async def _look(self) -> None:
         """See that the cluster has workers, or had lately."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_S:
+        if now - self._looked < LOOK_S:
             return
         self._looked = now
         if self._client.status not in {"running", "connecting"}:

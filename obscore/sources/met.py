@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
+
+from obscore.sources.scratch import scratch_database
 
 __all__ = ["FirstNames"]
 
@@ -13,16 +14,11 @@ _HALF = 1 << 63
 class FirstNames:
     """Files and folders by device and inode, as a walk meets them.
 
-    For one thread at a time. SQLite keeps a database without a name in a temporary file, and as
-    much of it in memory as its cache takes (2 MB).
+    For one thread at a time.
     """
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        # Lost with the process in any case: nothing is to be brought to the disk.
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute(
+        self._db = scratch_database(
             "CREATE TABLE met (device INTEGER, inode INTEGER, path BLOB,"
             " PRIMARY KEY (device, inode)) WITHOUT ROWID"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+from obscore.sources.scratch import scratch_database
+
 __all__ = ["Round", "Seen"]
 
 _PAGE = 1000
@@ -13,16 +15,11 @@ _PAGE = 1000
 class Seen:
     """The files of a source with the versions they had when they were last met.
 
-    For one thread at a time. SQLite keeps a database without a name in a temporary file, and as
-    much of it in memory as its cache takes (2 MB).
+    For one thread at a time.
     """
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        # Lost with the process in any case: nothing is to be brought to the disk.
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute(
+        self._db = scratch_database(
             "CREATE TABLE seen (number INTEGER PRIMARY KEY, uri TEXT NOT NULL UNIQUE,"
             " version TEXT NOT NULL)"
         )

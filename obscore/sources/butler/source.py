@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator
 from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID
@@ -11,7 +10,7 @@ from lsst.daf.butler import DatasetType
 from typing_extensions import override
 
 from obscore.settings import ObsCoreSettings
-from obscore.sources.base import UNKNOWN_SIZE, Candidate, Facts, Part, Problem, Source
+from obscore.sources.base import UNKNOWN_SIZE, Candidate, Facts, Part, Problem
 from obscore.sources.butler.configuration import Configuration
 from obscore.sources.butler.files import Artifact, artifacts_of
 from obscore.sources.butler.records import Records, record_fields
@@ -19,6 +18,7 @@ from obscore.sources.butler.regions import region_of
 from obscore.sources.butler.repository import Dataset, Repository
 from obscore.sources.butler.rows import RowMaker, Told
 from obscore.sources.butler.templates import MissingError
+from obscore.sources.recorded import RecordedSource
 from vodal.errors import DataError, NotFoundError, SkylaneError, UsageError
 from vodal.regions import Region
 from vodal.storage import LOCAL, FileStat, Storage, is_local, local_path
@@ -26,7 +26,7 @@ from vodal.storage import LOCAL, FileStat, Storage, is_local, local_path
 __all__ = ["ButlerSource"]
 
 
-class ButlerSource(Source):
+class ButlerSource(RecordedSource):
     """The datasets of a Butler that a collection's settings name.
 
     Each walk asks the repository anew. No file is looked at unless rows are made of headers.
@@ -60,7 +60,7 @@ class ButlerSource(Source):
     ) -> None:
         own = settings.collections[collection]
         assert own.butler is not None
-        self._collection = collection
+        super().__init__(collection)
         self._notes = configuration.notes
         self._place, self._keys = own.butler.repository, configuration.keys
         self._key = f"obscore.collections.{collection}.butler"
@@ -70,39 +70,13 @@ class ButlerSource(Source):
 
     @property
     @override
-    def collection(self) -> str:
-        return self._collection
-
-    @property
-    @override
     def place(self) -> str:
         return self._place
-
-    @property
-    @override
-    def is_remote(self) -> bool:
-        # What is catalogued is what the registry says; a file tells nothing of that.
-        return True
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the configuration says and has no effect."""
         return self._notes
-
-    @property
-    @override
-    def is_scattered(self) -> bool:
-        return True
-
-    @property
-    @override
-    def under_uri(self) -> str:
-        return ""
-
-    @property
-    @override
-    def passed_over(self) -> int:
-        return 0
 
     @override
     def holds(self, uri: str) -> bool:
@@ -155,11 +129,6 @@ class ButlerSource(Source):
     @override
     def look(self, uri: str) -> Candidate | Problem | None:
         return next((item for item in self.walk() if item.uri == uri), None)
-
-    @override
-    def quiet_s(self, candidate: Candidate) -> float:
-        # A dataset is registered when its file is whole.
-        return math.inf
 
     @override
     def why_away(self, known: int) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from obscore.sources.base import UNKNOWN_SIZE, Candidate, Part, Problem, Source
+from obscore.sources.base import UNKNOWN_SIZE, Candidate, Part, Problem
 from obscore.sources.fits import file_uri
+from obscore.sources.recorded import RecordedSource
 from obscore.sources.table.place import Base, filler
 from obscore.sources.table.repeats import Met
 from obscore.sources.table.rows import TableRows, file_rows, query_rows
@@ -35,7 +36,7 @@ class _Group:
     parts: list[Part]
 
 
-class TableSource(Source):
+class TableSource(RecordedSource):
     """The files that the rows of a table tell of.
 
     Rows of one file stand one behind the other; they become the parts of one candidate.
@@ -49,39 +50,14 @@ class TableSource(Source):
     """
 
     def __init__(self, settings: TableSettings, collection: str) -> None:
-        self.settings, self._collection = settings, collection
+        super().__init__(collection)
+        self.settings = settings
         self._named: Met | None = None
-
-    @property
-    @override
-    def collection(self) -> str:
-        return self._collection
 
     @property
     @override
     def place(self) -> str:
         return self.settings.path or f"the query of the collection {self._collection}"
-
-    @property
-    @override
-    def is_remote(self) -> bool:
-        # A row is found by reading the table.
-        return True
-
-    @property
-    @override
-    def is_scattered(self) -> bool:
-        return True
-
-    @property
-    @override
-    def under_uri(self) -> str:
-        return ""
-
-    @property
-    @override
-    def passed_over(self) -> int:
-        return 0
 
     @override
     def holds(self, uri: str) -> bool:
@@ -101,11 +77,6 @@ class TableSource(Source):
     @override
     def look(self, uri: str) -> Candidate | Problem | None:
         return next((found for found in self.walk() if found.uri == uri), None)
-
-    @override
-    def quiet_s(self, candidate: Candidate) -> float:
-        # A row is whole when it is there.
-        return float("inf")
 
     @override
     def why_away(self, known: int) -> str:
