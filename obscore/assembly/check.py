@@ -214,7 +214,8 @@ def _timestamps(row: Values, _: Region | None) -> str | None:
 
 def _states_counted(row: Values, _: Region | None) -> str | None:
     value = _number(row, "pol_xel")
-    if value is not None and value > 0 and row.get("pol_states") is None:
+    # One state that has no name is what pipelines write of unpolarized light.
+    if value is not None and value > 1 and row.get("pol_states") is None:
         return f"pol_xel is {value:g}, and pol_states has no value"
     return None
 

@@ -111,7 +111,7 @@ read = cluster_module._read
 
 def test_a_scheduler_that_goes_ends_the_run_with_a_sentence(folder, new_memory_store, monkeypatch):
     made = LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0")
-    monkeypatch.setattr(cluster_module, "_LOOK_S", 0.1)
+    monkeypatch.setattr(cluster_module, "LOOK_S", 0.1)
     closer = threading.Timer(1.0, made.close)
     closer.start()
     with pytest.raises(ServiceUnavailable, match="Dask"):
@@ -125,7 +125,7 @@ async def read_with(readers, portion):
 
 
 def test_a_cluster_without_workers_is_told(folder, monkeypatch):
-    monkeypatch.setattr(cluster_module, "_LOOK_S", 0.1)
+    monkeypatch.setattr(cluster_module, "LOOK_S", 0.1)
     candidate = next(FolderSource(folder).walk())
     portion = [(candidate, rules_for(SETTINGS, "data"))]
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as made:
@@ -152,7 +152,7 @@ def test_workers_that_do_not_see_the_files_are_told(dask_cluster, folder):
 def test_a_scheduler_that_is_none_is_told(
     folder, new_memory_store, scheduler, error, sentence, monkeypatch
 ):
-    monkeypatch.setattr(cluster_module, "_CONNECT_S", 0.5)
+    monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
     with pytest.raises(error, match=sentence):
         run(folder, new_memory_store(), scheduler=scheduler)
 
