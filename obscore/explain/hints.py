@@ -17,7 +17,7 @@ __all__ = ["hints"]
 _SMALL = 100
 """Rows of a table that are read in no time."""
 
-_LONGEST_LIST = 12
+_LONGEST_LIST = 16
 """Columns that a hint names."""
 
 _SKY = frozenset({"CONTAINS", "INTERSECTS", "DISTANCE"})

@@ -243,8 +243,8 @@ def test_a_deadline_is_told_where_the_database_cannot_explain(engine, monkeypatc
 
 
 def test_every_published_name_of_the_store_is_hidden():
-    # The rule above would miss tables that it does not know.
-    for name in tables.PUBLISHED_TABLES - {tables.obscore.name}:
+    # The rule above would miss tables that it does not know. These two are called as they are.
+    for name in tables.PUBLISHED_TABLES - {tables.obscore.name, tables.tombstones.name}:
         assert OURS.search(name), name
 
 
