@@ -24,6 +24,7 @@ from obscore.assembly.line import ingest
 from obscore.assembly.opening import OpeningResolver
 from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.report import json_lines
+from obscore.assembly.rules import RuleBook
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Source, notes_of
 from obscore.sources.choice import configured_sources, source_of, with_folders
@@ -105,13 +106,13 @@ def _ingest(
         )  # fmt: skip
         console.print(f"  Report: {report_path}", soft_wrap=True)
         return
-    store = backend.writer()
+    store, book = backend.writer(), RuleBook(catalogue, storage)
     run = None
     try:
         with json_lines(report_path) as written:
             report = written
             if not dry_run:
-                run = RecordedRun(store, catalogue, "ingest", command_line(), storage)
+                run = RecordedRun(store, book, "ingest", command_line())
                 report = counted(written, run)
             for source in sources:
                 for note in notes_of(source):
@@ -120,7 +121,7 @@ def _ingest(
                     summary = ingest(
                         source, run or store, catalogue, workers=workers, dry_run=dry_run,
                         prune=prune, report=report, progress=progress, storage=storage,
-                        scheduler=scheduler,
+                        scheduler=scheduler, book=book,
                     )  # fmt: skip
                 for line in summary.lines():
                     console.print(f"  {line}")

@@ -17,6 +17,7 @@ from rich.console import Console
 from obscore.assembly.live import LiveLine
 from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.report import Summary, json_lines
+from obscore.assembly.rules import RuleBook
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Source
 from obscore.sources.fits import FolderSource
@@ -64,13 +65,14 @@ def watch_sources(
     def told(summary: Summary, waiting: int) -> None:
         console.print(f"{_now()}  {_line(summary, waiting)}", soft_wrap=True)
 
+    book = RuleBook(settings, storage)
     with _only_one(site.path), json_lines(report_path) as report:
-        store = RecordedRun(backend.writer(), settings, "watch", command_line(), storage)
+        store = RecordedRun(backend.writer(), book, "watch", command_line())
         try:
             line = LiveLine(
                 sources, _watches(sources, settings, notice, poll=poll_seconds is not None),
                 store, settings, workers=workers, prune=prune, report=counted(report, store),
-                told=told, notice=notice, storage=storage,
+                told=told, notice=notice, storage=storage, book=book,
             )  # fmt: skip
             console.print(
                 f"Watching {', '.join(source.place for source in sources)}; stop with Ctrl-C.",

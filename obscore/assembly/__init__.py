@@ -8,7 +8,7 @@
 - `timelimit`     an end to what takes too long
 - `ahead`         headers of files on servers, fetched side by side
 - `survey`        what of a source is new, beside the catalogue
-- `rules`         the settings that hold for a collection, and their digest
+- `rules`         the settings that hold for a collection, and their digest; the book of all
 - `renewal`       files that changed, taken in anew while the site is served
 - `told`          one file: its rows, of what its source tells alone
 - `garbage`       how often Python looks for it meanwhile

@@ -29,7 +29,7 @@ from obscore.assembly.outcome import Outcome
 from obscore.assembly.read import read_each
 from obscore.assembly.readers import PoolReaders, Readers
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
-from obscore.assembly.rules import Rules, rules_for
+from obscore.assembly.rules import RuleBook, Rules
 from obscore.assembly.survey import ANOTHER_NAME, VANISHED, Met, Survey, vanished_message
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
@@ -64,6 +64,7 @@ def ingest(
     report: Reporter | None = None,
     storage: Storage = LOCAL,
     scheduler: str | None = None,
+    book: RuleBook | None = None,
 ) -> Summary:
     """Bring the catalogue to what a source holds.
 
@@ -92,6 +93,8 @@ def ingest(
     scheduler
         Of a Dask cluster whose workers read headers (`obscore.assembly.cluster`), in the place of
         processes of this machine.
+    book
+        Has the rules by the same settings; None for one of the run's own.
 
     Raises
     ------
@@ -100,7 +103,10 @@ def ingest(
     ArchiveError, ServiceUnavailable
         If the store cannot be written, or the cluster fails; what was written before stays.
     """
-    run = _Run(source, store, settings, storage, dry_run=dry_run, progress=progress, report=report)
+    run = _Run(
+        source, store, settings, storage, book or RuleBook(settings, storage),
+        dry_run=dry_run, progress=progress, report=report,
+    )  # fmt: skip
     started = time.monotonic()
     parts = run.parts()
     # No process is started for nothing.
@@ -141,16 +147,16 @@ class _Run:
         store: Store,
         settings: ObsCoreSettings,
         storage: Storage,
+        book: RuleBook,
         *,
         dry_run: bool,
         progress: Progress | None,
         report: Reporter | None,
     ) -> None:
-        self._source, self._store, self._settings = source, store, settings
+        self._source, self._store = source, store
         self._dry_run, self._progress, self._report = dry_run, progress, report
-        self._storage = storage
-        self._rules: dict[str, Rules] = {}
-        self._survey = Survey(source, store, self.rules)
+        self._storage, self._book = storage, book
+        self._survey = Survey(source, store, book.of)
         self._done = 0
         self._is_walked = False
         self.summary = Summary(dry_run=dry_run)
@@ -165,9 +171,7 @@ class _Run:
 
     def rules(self, collection: str) -> Rules:
         """Give the rules of a collection."""
-        if collection not in self._rules:
-            self._rules[collection] = rules_for(self._settings, collection, self._storage)
-        return self._rules[collection]
+        return self._book.of(collection)
 
     def parts(self) -> Iterator[list[Readable]]:
         """Walk the source and tell of what needs no reading; give the rest, some at a time."""

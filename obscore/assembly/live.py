@@ -27,7 +27,7 @@ from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import read_portion, reading_pool
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
-from obscore.assembly.rules import Rules, rules_for
+from obscore.assembly.rules import RuleBook
 from obscore.assembly.survey import Survey
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
@@ -91,6 +91,8 @@ class LiveLine:
         Told what an operator should know.
     storage
         Opens files on servers.
+    book
+        Has the rules by the same settings; None for one of the line's own.
     """
 
     def __init__(
@@ -106,14 +108,15 @@ class LiveLine:
         told: Told = lambda _summary, _waiting: None,
         notice: Callable[[str], None] = lambda _: None,
         storage: Storage = LOCAL,
+        book: RuleBook | None = None,
     ) -> None:
         self._sources = sorted(sources, key=lambda one: -len(one.under_uri))
-        self._watches, self._store, self._settings = watches, store, settings
+        self._watches, self._store = watches, store
         self._limits = settings.ingest
         self._workers = max(1, worker_count(workers, settings))
         self._told, self._notice, self._storage = told, notice, storage
         self._landing = Landing(self._limits)
-        self._rules: dict[str, Rules] = {}
+        self._book = book or RuleBook(settings, storage)
         self._numbers = itertools.count()
         self._line: asyncio.PriorityQueue[tuple[int, int, _Ready | None]]
         self._line = asyncio.PriorityQueue()
@@ -205,7 +208,7 @@ class LiveLine:
         source = scattered or self._home(change.uri) or alone
         if source is None:
             return
-        if source.is_remote and source.collection not in self._rules:
+        if source.is_remote and source.collection not in self._book:
             self._ask_survey(source)  # which has its mapping fetched from the server, in a thread
             return
         if change.kind == "gone":
@@ -254,12 +257,7 @@ class LiveLine:
             self._line.put_nowait((rank, next(self._numbers), ready))
 
     def _skips(self, candidate: Candidate) -> bool:
-        return self._rules_of(candidate.collection).skips(candidate.relative)
-
-    def _rules_of(self, collection: str) -> Rules:
-        if collection not in self._rules:
-            self._rules[collection] = rules_for(self._settings, collection, self._storage)
-        return self._rules[collection]
+        return self._book.of(candidate.collection).skips(candidate.relative)
 
     def _is_news(self, uri: str, what: str) -> bool:
         """Remember what is told of a file; tells whether it was not told lately."""
@@ -342,7 +340,7 @@ class LiveLine:
 
     def _compare(self, source: Source) -> tuple[list[Candidate | Problem], list[str]]:
         """Walk over a source; in a thread."""
-        survey = Survey(source, self._store, self._rules_of)
+        survey = Survey(source, self._store, self._book.of)
         found: list[Candidate | Problem] = []
         for item, verdict, _ in survey.walk():
             if verdict in {"new", "problem"}:
@@ -361,7 +359,7 @@ class LiveLine:
                 return
             await self._outbox.room()
             wanted = [(one, found) for one in taken if (found := self._look(one)) is not None]
-            portion = [(found, self._rules_of(found.collection)) for _, found in wanted]
+            portion = [(found, self._book.of(found.collection)) for _, found in wanted]
             outcomes = await read_portion(pool, portion, self._limits.file_seconds, self._storage)
             for (one, found), outcome in zip(wanted, outcomes, strict=True):
                 lack = lacks(outcome)

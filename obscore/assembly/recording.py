@@ -15,15 +15,13 @@ from typing import Any, TypeVar
 from typing_extensions import override
 
 from obscore.assembly.report import FileReport, Reporter
-from obscore.assembly.rules import Rules, rules_for
+from obscore.assembly.rules import RuleBook, Rules
 from obscore.mapping.rules import rules_of
 from obscore.observation import CataloguedFile
-from obscore.settings import ObsCoreSettings
 from obscore.store.base import KnownFile, Store
 from obscore.store.runs import RunKind, begin_run, keep_mapping, note_run
 from obscore.store.session import Session
 from obscore.store.tombstones import WITHDRAWN, Why
-from vodal.storage import LOCAL, Storage
 
 __all__ = ["RecordedRun", "counted", "rules_text"]
 
@@ -40,23 +38,15 @@ class RecordedRun(Store):
     ----------
     store
         Where all goes.
-    settings
-        Of the catalogue; those of a collection are kept when its first file is written.
+    book
+        The rules that the run goes by; those of a collection are kept when its first file is
+        written.
     kind, command
         Of the run.
-    storage
-        Reads the mapping beside data on a server.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        settings: ObsCoreSettings,
-        kind: RunKind,
-        command: str,
-        storage: Storage = LOCAL,
-    ) -> None:
-        self._store, self._settings, self._storage = store, settings, storage
+    def __init__(self, store: Store, book: RuleBook, kind: RunKind, command: str) -> None:
+        self._store, self._book = store, book
         program = version("skylane")
         begun = _now()
         self.number = store.turn(lambda session: begin_run(session, kind, command, program, begun))
@@ -82,7 +72,7 @@ class RecordedRun(Store):
     def _noted(self, files: Sequence[CataloguedFile]) -> list[CataloguedFile]:
         new = {file.collection for file in files} - self._mappings.keys()
         for collection in sorted(new):
-            text = rules_text(rules_for(self._settings, collection, self._storage))
+            text = rules_text(self._book.of(collection))
             digest = hashlib.sha256(text.encode()).hexdigest()[:20]
             self._store.turn(lambda session: keep_mapping(session, digest, text))  # noqa: B023
             self._mappings[collection] = digest

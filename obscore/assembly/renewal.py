@@ -24,7 +24,7 @@ from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import read_elsewhere, reading_pool
 from obscore.assembly.recording import RecordedRun
 from obscore.assembly.report import FileReport
-from obscore.assembly.rules import Rules, is_told, rules_for
+from obscore.assembly.rules import RuleBook, Rules, is_told
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate
 from obscore.store.base import Backend, KnownFile, Store
@@ -115,10 +115,11 @@ class Renewal(Refresher):
             self._at_work = True
             try:
                 store = await asyncio.to_thread(self._backend.writer)
+                book = RuleBook(self._settings, self._storage)
                 try:
                     async with reading_pool(1, self._settings.ingest) as pool:
                         while one is not None:
-                            await self._renew(store, pool, *one)
+                            await self._renew(store, book, pool, *one)
                             one = None if self._queue.empty() else self._queue.get_nowait()
                 finally:
                     await asyncio.to_thread(store.close)
@@ -128,7 +129,9 @@ class Renewal(Refresher):
                 _LOG.exception("cataloguing a file that changed failed")
             self._at_work = False
 
-    async def _renew(self, store: Store, pool: WarmPool, uri: str, version: str) -> None:
+    async def _renew(
+        self, store: Store, book: RuleBook, pool: WarmPool, uri: str, version: str
+    ) -> None:
         """Read one file and write what it is now."""
         try:
             known = (await asyncio.to_thread(store.known_among, [uri])).get(uri)
@@ -137,17 +140,19 @@ class Renewal(Refresher):
             if is_told(known.mapping_digest):
                 await asyncio.to_thread(self._open_anew, store, known)
                 return
-            candidate, rules = await asyncio.to_thread(self._look, known)
+            candidate, rules = await asyncio.to_thread(self._look, known, book)
             outcome = await read_elsewhere(
                 pool, candidate, rules, self._settings.ingest.file_seconds, self._storage
             )
-            why = await asyncio.to_thread(self._write, store, known, candidate, outcome)
+            why = await asyncio.to_thread(self._write, store, book, known, candidate, outcome)
         except SkylaneError as error:
             why = error.message
         if why:
             _LOG.warning("%s changed since it was catalogued; run 'skylane ingest': %s", uri, why)
 
-    def _write(self, store: Store, known: KnownFile, candidate: Candidate, outcome: Outcome) -> str:
+    def _write(
+        self, store: Store, book: RuleBook, known: KnownFile, candidate: Candidate, outcome: Outcome
+    ) -> str:
         """Write a file if nothing is lost by it; gives why it was not written."""
         file = outcome.file
         if file is None:
@@ -159,9 +164,7 @@ class Renewal(Refresher):
             return ""
         if len(file.observations) < known.products:
             return f"it has {len(file.observations)} products now, and had {known.products}"
-        run = RecordedRun(
-            store, self._settings, "renewal", f"a cutout found {known.uri} changed", self._storage
-        )
+        run = RecordedRun(store, book, "renewal", f"a cutout found {known.uri} changed")
         if run.renew(file, known.version):
             run.count(FileReport(known.uri, candidate.relative, known.collection, "updated"))
             _LOG.info("%s changed, and was catalogued anew", candidate.uri)
@@ -182,7 +185,7 @@ class Renewal(Refresher):
             if store.complete(file, known.version):
                 _LOG.info("%s changed, and was indexed anew", known.uri)
 
-    def _look(self, known: KnownFile) -> tuple[Candidate, Rules]:
+    def _look(self, known: KnownFile, book: RuleBook) -> tuple[Candidate, Rules]:
         """Find what the assembly line needs to read a file.
 
         Raises
@@ -191,13 +194,11 @@ class Renewal(Refresher):
             If the file cannot be looked at, or the line would not make the same of it.
         """
         uri = known.uri
-        rules = rules_for(self._settings, known.collection, self._storage)
+        rules = book.of(known.collection)
         relative = relative_of(uri, rules, known.mapping_digest)
         if relative is None:
             raise DataError("the settings that make its rows changed too")
-        with self._storage.open(uri) as reader:
-            stat = reader.stat()
-        return Candidate(uri, relative, known.collection, stat), rules
+        return Candidate(uri, relative, known.collection, self._storage.stat(uri)), rules
 
 
 def relative_of(uri: str, rules: Rules, digest: str) -> str | None:

@@ -21,7 +21,7 @@ from obscore.assembly.readers import read_elsewhere, reading_pool
 from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Status
-from obscore.assembly.rules import Rules, rules_for
+from obscore.assembly.rules import RuleBook
 from obscore.hook.naming import NamedFile, named_file
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem
@@ -81,7 +81,7 @@ class LandingJobs(Work):
         self._loop = ServiceLoop()
         self._pool: WarmPool | None = None
         self._turns = asyncio.Semaphore(workers)
-        self._rules: dict[str, Rules] = {}
+        self._book = RuleBook(settings, storage)
         self._store: Store | None = None
         self._lock = threading.Lock()
 
@@ -149,9 +149,7 @@ class LandingJobs(Work):
         with self._lock:
             if not runs:
                 what = f"POST /ingest, job {job}"
-                runs.append(
-                    RecordedRun(self._opened(), self._settings, "hook", what, self._storage)
-                )
+                runs.append(RecordedRun(self._opened(), self._book, "hook", what))
             tell = counted(reports.append, runs[0])
             return Delivery(runs[0], tell, self._skips, prune=False).deliver(items).stale
 
@@ -171,13 +169,8 @@ class LandingJobs(Work):
             self._store = self._backend.writer()
         return self._store
 
-    def _rules_of(self, collection: str) -> Rules:
-        if collection not in self._rules:
-            self._rules[collection] = rules_for(self._settings, collection, self._storage)
-        return self._rules[collection]
-
     def _skips(self, candidate: Candidate) -> bool:
-        return self._rules_of(candidate.collection).skips(candidate.relative)
+        return self._book.of(candidate.collection).skips(candidate.relative)
 
     def _without_known(
         self, named: Sequence[NamedFile], reports: list[FileReport]
@@ -192,7 +185,7 @@ class LandingJobs(Work):
                 todo.append(one)
                 continue
             before = known.get(found.uri)
-            rules = self._rules_of(found.collection)
+            rules = self._book.of(found.collection)
             if self._skips(found):
                 reports.append(_about(found, "skipped", "left out by the settings"))
             elif before and rules.is_unchanged(found, before.version, before.mapping_digest):
@@ -251,7 +244,7 @@ class LandingJobs(Work):
         assert self._pool is not None, "the service has started"
         async with self._turns:
             return await read_elsewhere(
-                self._pool, candidate, self._rules_of(candidate.collection),
+                self._pool, candidate, self._book.of(candidate.collection),
                 self._settings.ingest.file_seconds, self._storage,
             )  # fmt: skip
 

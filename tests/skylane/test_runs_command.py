@@ -10,6 +10,7 @@ import pytest
 from astropy.io import fits
 
 from obscore.assembly.recording import RecordedRun
+from obscore.assembly.rules import RuleBook
 from obscore.store.runs import find_run, origin_of
 from skylane.settings import load_settings
 from skylane.site import SiteFolder
@@ -81,7 +82,7 @@ def test_a_row_is_traced_to_its_file_run_and_mapping(site):
 def test_a_run_that_was_killed_has_no_end_and_the_counts_that_it_had(site):
     settings = load_settings(site)
     store = SiteFolder(site).prepare(settings.store).writer()
-    run = RecordedRun(store, settings.obscore, "watch", "skylane ingest --watch")
+    run = RecordedRun(store, RuleBook(settings.obscore), "watch", "skylane ingest --watch")
     assert store.turn(lambda session: find_run(session, run.number)).ended is None
     assert "not yet, or it was killed" in told(site, run.number)["ended"]
     run.end()
