@@ -3,7 +3,6 @@
 In the order data flows:
 
 - `settings`    what can be set
-- `color_settings` the same of a HiPS in colour
 - `choice`      which channels of cubes
 - `names`       paths, NESTED numbers, which way up a tile is
 - `cells`       the sky inside a HEALPix cell
@@ -23,15 +22,9 @@ In the order data flows:
 - `coadd`       mean, median or first of images that overlap
 - `pyramid`     the coarser orders of a shard
 - `stretch`     values to grey levels
-- `color_bands` which HiPS in colour a collection has, and of which bands
-- `color_scale` how their values become colours: chosen once and kept
-- `color`       tiles in colour
 - `encode`      FITS, PNG and JPEG, one by one
 - `formats`     which of them are written
-- `tiles`       the seam: how tiles are kept
-- `tree`        as files
-- `pack`, `packed`  in ZIP files of many
-- `opening`     one or the other
+- `tiles`       how they are kept: as files or in ZIP files of many
 - `records`     what is noted of tiles that are made
 - `shard`       one unit of work: a run of tiles and the orders between
 - `schedule`    decoding and rendering in order
@@ -48,7 +41,7 @@ In the order data flows:
 - `publish`     a folder that takes its name in one step
 - `build`       all of it
 - `butler`      the same as tasks of an LSST pipeline (extra `skylane[butler]`)
-- `composite`   the colour HiPS of several
+- `color`       HiPS in colour of those of several bands
 - `channels`    the channels of cubes, numbered once and kept
 - `cubes`       which HiPS are made of cubes
 - `collection`  the HiPS of a collection: bands, channels of cubes, and colour

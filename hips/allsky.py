@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from hips.encode import CardValue, fits_image, read_fits
 from hips.formats import Encoding, read_picture
 from hips.names import TILE_WIDTH, allsky_path, tile_count
-from hips.opening import open_tiles
 from hips.pyramid import halve
 from hips.stretch import Stretch
+from hips.tiles.opening import open_tiles
 
 __all__ = [
     "ALLSKY_ORDER", "CELL_WIDTH", "allsky_cell", "allsky_picture", "cell_of", "color_cell_of",

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hips.tiles import Found
+from hips.tiles.base import Found
 from vodal.errors import NotFoundError
 from vodal.web.responses import text_error
 

@@ -31,7 +31,6 @@ from hips.images import ImageSource, Planes
 from hips.keywords import BandValues
 from hips.live.images import exposure_of, number_of
 from hips.metadata import progenitor_table, write_metadata
-from hips.opening import open_tiles, tiles_in_the_making
 from hips.part import Share
 from hips.plan import Plan, make_plan
 from hips.progenitors import Progenitors, fingerprint
@@ -43,6 +42,7 @@ from hips.schedule import Made, Rendering
 from hips.settings import HipsSettings
 from hips.stretch import Stretch
 from hips.summary import BuildSummary, Progress, Report, Skipped
+from hips.tiles.opening import open_tiles, tiles_in_the_making
 from vodal.errors import DataError, SkylaneError, UsageError
 from vodal.fits.index import FileIndex
 from vodal.products import Product

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hips.build import build
-from hips.color_bands import bands_of_color, colors_of, middle_wavelength
-from hips.color_settings import ColorSettings
-from hips.composite import build_color
+from hips.color.bands import bands_of_color, colors_of, middle_wavelength
+from hips.color.build import build_color
+from hips.color.settings import ColorSettings
 from hips.crew import Crew
 from hips.cubes import CubeHips, is_cube
 from hips.images import Planes

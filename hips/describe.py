@@ -14,12 +14,12 @@ from hips.encode import read_fits
 from hips.formats import read_picture
 from hips.keywords import Survey, keywords_of
 from hips.names import tile_count
-from hips.opening import open_tiles
 from hips.page import index_page
 from hips.preview import write_preview
 from hips.properties import format_properties, parse_properties
 from hips.settings import HipsSettings
 from hips.stretch import Stretch
+from hips.tiles.opening import open_tiles
 from hips.view import View
 from vodal.errors import DataError
 

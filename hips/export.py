@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hips.media import TILE_EXTENSIONS, shown_files
 from hips.names import MAX_ORDER
-from hips.opening import open_tiles
-from hips.tree import TileTree
+from hips.tiles.opening import open_tiles
+from hips.tiles.tree import TileTree
 from vodal.errors import UsageError
 
 __all__ = ["export_tree"]

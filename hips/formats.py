@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hips.encode import jpeg, png_grey, png_rgba
 from hips.settings import HipsSettings
-from hips.tiles import Tiles
+from hips.tiles.base import Tiles
 
 __all__ = ["Encoding", "decode_picture", "drop_other_formats", "grey_picture", "read_picture"]
 

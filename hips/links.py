@@ -8,8 +8,8 @@ from typing import Final
 
 from typing_extensions import override
 
-from hips.color_bands import colors_of
-from hips.color_settings import ColorSettings
+from hips.color.bands import colors_of
+from hips.color.settings import ColorSettings
 from hips.live.images import number_of
 from hips.properties import parse_properties
 from hips.publish import PLANE, band_of, hips_name

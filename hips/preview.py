@@ -16,7 +16,7 @@ from hips.encode import jpeg, read_fits
 from hips.formats import grey_picture, read_picture
 from hips.frames import Frame, from_icrs
 from hips.names import TILE_ORDER, TILE_WIDTH, deinterleave, pixel_size_arcsec
-from hips.opening import open_tiles
+from hips.tiles.opening import open_tiles
 from hips.view import View
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hips.names import tile_path
-from hips.pack import Directory, Entry, read_directory, take_entry
-from hips.packed import LAYOUT_FILE, pack_path, parse_layout, root_of
 from hips.properties import format_properties, parse_properties
-from hips.tiles import Found
+from hips.tiles.base import Found
+from hips.tiles.pack import Directory, Entry, read_directory, take_entry
+from hips.tiles.packed import LAYOUT_FILE, pack_path, parse_layout, root_of
 from vodal.errors import ChangedError, DataError, NotFoundError, ServiceUnavailable
 from vodal.storage import Storage
 

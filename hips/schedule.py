@@ -17,13 +17,13 @@ from hips.decode import ImageStats, decode, drop_decoded
 from hips.encode import value_cards
 from hips.formats import Encoding
 from hips.images import ImageSource
-from hips.opening import open_tiles
 from hips.plan import Plan, Shard
 from hips.recipe import Recipe
 from hips.records import Record, Records
 from hips.settings import HipsSettings
 from hips.shard import ShardJob, TileWriter, build_shard, shard_inputs
 from hips.summary import Progress
+from hips.tiles.opening import open_tiles
 from hips.upper import UpperJob, build_above, build_upper
 from vodal.errors import DataError, SkylaneError
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator
 
 from hips.choice import ChannelChoice
-from hips.color_settings import ColorSettings, checked_names
+from hips.color.settings import ColorSettings, checked_names
 from hips.live.settings import LiveSettings
 from vodal.errors import UsageError
 from vodal.fits.calibration import MASK_NAMES, ZERO_POINT_KEYWORDS

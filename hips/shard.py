@@ -15,13 +15,13 @@ from hips.decode import ImageCache
 from hips.encode import CardValue, fits_tile, read_fits
 from hips.formats import Encoding
 from hips.frames import Frame
-from hips.opening import open_tiles
 from hips.pyramid import Pyramid
 from hips.recipe import digest_of
 from hips.records import Record, Records
 from hips.stretch import Stretch
 from hips.tile import TileBlock
-from hips.tiles import Tiles, TileSink
+from hips.tiles.base import Tiles, TileSink
+from hips.tiles.opening import open_tiles
 from vodal.resample.block import Sampling
 from vodal.resample.grid import TOUCH_CELLS, pixel_grid
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from hips.allowed import Allowed
-from hips.opening import open_tiles
 from hips.properties import MANDATORY, parse_properties
 from hips.publish import NAME, VERSIONS
 from hips.remote import RemoteHips
 from hips.settings import HipsSettings
-from hips.tiles import Found, Tiles
-from hips.tree import found_file
+from hips.tiles.base import Found, Tiles
+from hips.tiles.opening import open_tiles
+from hips.tiles.tree import found_file
 from vodal.access.asking import Asking
 from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import DataError, NotFoundError, SkylaneError

@@ -12,7 +12,7 @@ from hips.encode import read_fits
 from hips.names import TILE_WIDTH, interleave, tile_path
 from hips.properties import parse_properties
 from hips.recipe import BUILD_FOLDER
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 
 __all__ = ["served_files", "tile_pixels"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from hips.media import caching, media_type, shown_files
-from hips.opening import open_tiles
-from hips.packed import LAYOUT_FILE, PackedTree, pack_digest
 from hips.settings import HipsSettings
+from hips.tiles.opening import open_tiles
+from hips.tiles.packed import LAYOUT_FILE, PackedTree, pack_digest
 from vodal.storage.bucket import Bucket, StoredObject
 
 __all__ = ["Uploaded", "upload"]

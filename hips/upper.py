@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from hips.crew import Crew
 from hips.encode import read_fits
 from hips.names import TILE_WIDTH, child_slices
-from hips.opening import open_tiles
 from hips.pyramid import halve
 from hips.recipe import digest_of
 from hips.records import Record, Records
 from hips.shard import TileWriter
+from hips.tiles.opening import open_tiles
 
 __all__ = ["UpperJob", "build_above", "build_upper"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from hips.export import export_tree
-from hips.opening import open_tiles
 from hips.properties import parse_properties
 from hips.publish import NAME, VERSIONS, staging_free
-from hips.tree import TileTree
+from hips.tiles.opening import open_tiles
+from hips.tiles.tree import TileTree
 from hips.upload import upload
 from skylane.settings import load_settings
 from skylane.site import SiteFolder

@@ -12,11 +12,11 @@ from hips.build import build
 from hips.butler.carton import member, pack, unpack
 from hips.butler.images import ButlerImage
 from hips.crew import Crew
-from hips.packed import LAYOUT_FILE, PACKS
 from hips.part import Share, no_shards
 from hips.publish import staging
 from hips.settings import HipsSettings
 from hips.summary import BuildSummary
+from hips.tiles.packed import LAYOUT_FILE, PACKS
 from vodal.errors import DataError
 from vodal.fits.index import FileIndex
 from vodal.products import Product

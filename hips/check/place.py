@@ -16,9 +16,9 @@ from typing import Final
 from typing_extensions import override
 
 from hips.names import MAX_ORDER, parse_tile_path
-from hips.opening import open_tiles
-from hips.tiles import Tiles
-from hips.tree import TileTree
+from hips.tiles.base import Tiles
+from hips.tiles.opening import open_tiles
+from hips.tiles.tree import TileTree
 from vodal.errors import DataError, NotFoundError, ServiceUnavailable
 
 __all__ = ["FolderPlace", "PackedPlace", "Place", "WebPlace", "open_place"]

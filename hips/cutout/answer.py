@@ -19,9 +19,9 @@ from hips.cutout.request import Cut, CutoutRequest
 from hips.cutout.sample import TileReader, order_for, sample
 from hips.encode import read_fits
 from hips.formats import decode_picture
-from hips.opening import open_tiles
 from hips.properties import parse_properties
-from hips.tiles import Tiles
+from hips.tiles.base import Tiles
+from hips.tiles.opening import open_tiles
 from vodal.errors import DataError, UsageError
 from vodal.pictures.colormaps import colored
 from vodal.pictures.encode import PictureType, encode_picture

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from hips.color_scale import COLOR_FILE, ColorScale, Samples, choose_scale, kept_scale
+from hips.color.scale import COLOR_FILE, ColorScale, Samples, choose_scale, kept_scale
 from hips.encode import read_fits
 from hips.formats import Encoding
 from hips.keywords import Survey

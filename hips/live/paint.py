@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hips.color_scale import ColorScale
+from hips.color.scale import ColorScale
 from hips.formats import Encoding, decode_picture
 
 __all__ = ["paint_allsky", "paint_tile"]
@@ -24,7 +24,7 @@ def paint_tile(
     encoding, extension
         In which format.
     """
-    from hips.color import paint  # noqa: PLC0415 - heavy, and for workers only
+    from hips.color.paint import paint  # noqa: PLC0415 - heavy, and for workers only
     from hips.encode import read_fits  # noqa: PLC0415
 
     pixels = [None if tile is None else read_fits(tile) for tile in tiles]

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hips.color_bands import bands_of_color, colors_of, middle_wavelength
-from hips.color_scale import COLOR_FILE, Mix, kept_scale
-from hips.color_settings import ColorSettings
+from hips.color.bands import bands_of_color, colors_of, middle_wavelength
+from hips.color.scale import COLOR_FILE, Mix, kept_scale
+from hips.color.settings import ColorSettings
 from hips.live.selection import Color, Selection, Selections, of_band
 from hips.publish import band_of
 from hips.settings import HipsSettings

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Final, Protocol
 
-from hips.color_scale import Mix
-from hips.color_settings import ColorSettings
+from hips.color.scale import Mix
+from hips.color.settings import ColorSettings
 from hips.publish import band_of, hips_name, safe_name
 from vodal.access.rules import EVERYTHING, Reach, Rights
 from vodal.errors import ArchiveError, AuthorizationError, NotFoundError, QueryError

@@ -25,7 +25,7 @@ from hips.names import interleave, pixel_size_arcsec, tile_path
 from hips.properties import parse_properties
 from hips.publish import staging
 from hips.settings import HipsSettings
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from vodal.errors import DataError, ServiceUnavailable, UsageError
 from vodal.fits.wcs import pixel_scale_arcsec
 from vodal.testing.skies import make_wcs

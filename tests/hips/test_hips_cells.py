@@ -22,7 +22,7 @@ from hips.names import (
     tile_path,
     xy_of,
 )
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 
 
 def separation_arcsec(ra1, dec1, ra2, dec2):

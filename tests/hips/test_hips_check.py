@@ -23,10 +23,10 @@ from PIL import Image
 from hips.build import build
 from hips.check import Level, check_hips, check_list
 from hips.check.finding import at_most_each, note
-from hips.composite import build_color
+from hips.color.build import build_color
 from hips.encode import png_grey
 from hips.settings import HipsSettings
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from vodal.errors import NotFoundError, ServiceUnavailable
 from vodal.testing.skies import make_wcs
 

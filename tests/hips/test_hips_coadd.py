@@ -17,7 +17,7 @@ from hips.encode import read_fits
 from hips.names import interleave, tile_path
 from hips.properties import parse_properties
 from hips.settings import HipsSettings
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from hips.weights import feather
 from vodal.resample.block import Layout
 from vodal.resample.canvas import Canvas

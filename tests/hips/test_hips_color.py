@@ -22,14 +22,14 @@ from pydantic import ValidationError
 from hips.build import build
 from hips.check import check_hips
 from hips.collection import build_collection
-from hips.color import paint
-from hips.color_scale import COLOR_FILE, ColorScale, Mix, choose_scale
-from hips.color_settings import ColorSettings
-from hips.composite import build_color
+from hips.color.build import build_color
+from hips.color.paint import paint
+from hips.color.scale import COLOR_FILE, ColorScale, Mix, choose_scale
+from hips.color.settings import ColorSettings
 from hips.encode import read_fits
-from hips.opening import open_tiles
 from hips.settings import HipsSettings
-from hips.tree import TileTree
+from hips.tiles.opening import open_tiles
+from hips.tiles.tree import TileTree
 from vodal.errors import UsageError
 from vodal.testing.skies import make_wcs
 

@@ -16,7 +16,7 @@ from hips.cutout.request import parse_cutout
 from hips.names import pixel_size_arcsec, tile_path
 from hips.properties import parse_properties
 from hips.testing import tile_pixels
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from vodal.params import Params
 from vodal.testing.skies import make_wcs
 

@@ -26,7 +26,7 @@ from hips.properties import parse_properties
 from hips.recipe import BUILD_FOLDER
 from hips.settings import HipsSettings
 from hips.testing import served_files
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from vodal.errors import DataError, UsageError
 from vodal.fits.cubes import WAVELENGTH, ChannelAxis
 from vodal.fits.opened import OpenImage

@@ -24,7 +24,7 @@ from hips.names import interleave, pixel_size_arcsec
 from hips.properties import format_properties
 from hips.settings import HipsSettings
 from hips.shelf import Shelf
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from skylane.cli import main
 from vodal.errors import DataError, TooLargeError, UsageError
 from vodal.params import Params

@@ -17,12 +17,12 @@ from hips.collection import build_collection
 from hips.encode import read_fits
 from hips.formats import Encoding
 from hips.names import allsky_path, tile_path
-from hips.opening import open_tiles
 from hips.properties import parse_properties
 from hips.recipe import BUILD_FOLDER, Recipe
 from hips.settings import HipsSettings
 from hips.testing import served_files
-from hips.tree import TileTree
+from hips.tiles.opening import open_tiles
+from hips.tiles.tree import TileTree
 from vodal.testing.skies import make_wcs
 
 ALL = ("webp", "jpeg", "png", "fits")

@@ -14,13 +14,13 @@ from PIL import Image
 
 from hips.build import build
 from hips.check import check_hips
-from hips.composite import build_color
+from hips.color.build import build_color
 from hips.encode import read_fits, tile_cards
 from hips.frames import from_icrs, to_icrs
 from hips.names import interleave, tile_path
-from hips.opening import open_tiles
 from hips.properties import parse_properties
 from hips.settings import HipsSettings
+from hips.tiles.opening import open_tiles
 from vodal.errors import UsageError
 
 PLACES = {"centre": (0.0, 0.0), "pole": (0.0, 90.0), "field": (123.4, -35.0), "kink": (45.0, 41.81)}

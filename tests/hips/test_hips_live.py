@@ -31,7 +31,7 @@ from hips.preview import PreviewGrid
 from hips.properties import parse_properties
 from hips.recipe import Recipe
 from hips.settings import HipsSettings
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from hips.view import View
 from vodal.storage import LOCAL
 from vodal.testing.skies import make_wcs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hips.color_scale import COLOR_FILE, ColorScale
+from hips.color.scale import COLOR_FILE, ColorScale
 from hips.live.palette import Palette
 from hips.live.selection import Selections
 from hips.settings import HipsSettings

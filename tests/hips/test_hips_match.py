@@ -23,7 +23,7 @@ from hips.part import Part
 from hips.recipe import BUILD_FOLDER
 from hips.settings import HipsSettings
 from hips.testing import served_files, tile_pixels
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from vodal.errors import UsageError
 from vodal.storage import LOCAL
 from vodal.testing.skies import make_wcs

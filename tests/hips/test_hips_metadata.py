@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits, votable
 
 from hips.build import build
-from hips.composite import build_color
+from hips.color.build import build_color
 from hips.properties import MANDATORY, RECOMMENDED, parse_properties
 from hips.settings import HipsSettings
 from vodal.testing.skies import make_wcs

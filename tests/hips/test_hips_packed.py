@@ -11,12 +11,12 @@ from astropy.io import fits
 from hips.build import build
 from hips.check import check_hips
 from hips.collection import build_collection
-from hips.opening import open_tiles
-from hips.packed import PackedTree
 from hips.recipe import BUILD_FOLDER
 from hips.settings import HipsSettings
 from hips.testing import served_files
-from hips.tree import TileTree
+from hips.tiles.opening import open_tiles
+from hips.tiles.packed import PackedTree
+from hips.tiles.tree import TileTree
 from vodal.testing.skies import make_wcs
 
 PACKED = HipsSettings(order_shard=1, order=10, storage="packed")

@@ -21,7 +21,7 @@ from hips.check import Level, check_hips
 from hips.encode import read_fits
 from hips.names import tile_path
 from hips.settings import HipsSettings
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from vodal.testing.skies import make_wcs
 
 ORDER = 8

@@ -17,10 +17,10 @@ from hips.build import build
 from hips.check import check_hips
 from hips.export import export_tree
 from hips.names import tile_path
-from hips.opening import open_tiles
 from hips.properties import parse_properties
 from hips.publish import staging
 from hips.settings import HipsSettings
+from hips.tiles.opening import open_tiles
 from hips.upload import upload
 from skylane.testing import call, refused
 from vodal.errors import NotFoundError, ServiceUnavailable, UsageError

@@ -16,13 +16,13 @@ from reproject import reproject_interp
 
 from hips.build import build
 from hips.check import Level, check_hips
-from hips.color_settings import ColorSettings
-from hips.composite import build_color
+from hips.color.build import build_color
+from hips.color.settings import ColorSettings
 from hips.encode import read_fits
 from hips.formats import decode_picture
 from hips.names import TILE_WIDTH, interleave, tile_path
 from hips.settings import HipsSettings
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 
 pytestmark = [
     pytest.mark.realdata,

@@ -16,10 +16,10 @@ from starlette.routing import Mount
 from hips.app import create_app
 from hips.build import build
 from hips.names import tile_path
-from hips.opening import open_tiles
 from hips.properties import parse_properties
 from hips.remote import RemoteHips
 from hips.settings import HipsSettings
+from hips.tiles.opening import open_tiles
 from vodal.storage import LOCAL, Storage, StorageSettings
 from vodal.testing.archive import serve_archive
 from vodal.testing.asgi import AppClient

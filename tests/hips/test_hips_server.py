@@ -23,7 +23,7 @@ from starlette.routing import Mount
 
 from hips.app import create_app
 from hips.build import build
-from hips.composite import build_color
+from hips.color.build import build_color
 from hips.coverage import View, first_view, place_within
 from hips.links import HipsLinks
 from hips.names import deinterleave, tile_path

@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from hips.cells import sky_of
-from hips.color import paint
-from hips.color_scale import ColorScale
+from hips.color.paint import paint
+from hips.color.scale import ColorScale
 from hips.encode import fits_image, fits_tile, jpeg, png_grey, png_rgba, read_fits
 from hips.names import TILE_WIDTH, child_slices
 from hips.pyramid import Pyramid, halve

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from hips.names import tile_path
-from hips.opening import open_tiles, tiles_in_the_making
-from hips.pack import PackWriter, read_directory
-from hips.packed import PackedTree, pack_path, parse_layout, roots_of
-from hips.tree import TileTree
+from hips.tiles.opening import open_tiles, tiles_in_the_making
+from hips.tiles.pack import PackWriter, read_directory
+from hips.tiles.packed import PackedTree, pack_path, parse_layout, roots_of
+from hips.tiles.tree import TileTree
 from vodal.errors import DataError
 
 TOP = 5

@@ -9,11 +9,11 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from PIL import Image
 
-from hips.composite import build_color
+from hips.color.build import build_color
 from hips.encode import read_fits
 from hips.names import TILE_WIDTH, interleave, pixel_size_arcsec, tile_path
 from hips.settings import HipsSettings
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from vodal.fits.wcs import pixel_scale_arcsec
 from vodal.testing.skies import make_wcs
 

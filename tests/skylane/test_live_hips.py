@@ -21,11 +21,11 @@ from mocpy import MOC
 from PIL import Image
 from reproject.hips import hips_as_dask_array
 
-from hips.color import paint
-from hips.color_scale import ColorScale
+from hips.color.paint import paint
+from hips.color.scale import ColorScale
 from hips.encode import read_fits
 from hips.properties import MANDATORY, parse_properties
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from vodal.testing.skies import make_survey
 
 pytestmark = [

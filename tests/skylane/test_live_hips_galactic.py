@@ -19,7 +19,7 @@ from PIL import Image
 from hips.check import Level, check_hips
 from hips.names import tile_path
 from hips.properties import MANDATORY, RECOMMENDED, parse_properties
-from hips.tree import TileTree
+from hips.tiles.tree import TileTree
 from vodal.testing.skies import make_survey
 
 pytestmark = [

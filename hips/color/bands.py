@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from hips.color_settings import ColorSettings
+from hips.color.settings import ColorSettings
 from hips.publish import hips_name
 from vodal.products import Product
 

@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import Final
 
 from hips.allsky import ALLSKY_ORDER, write_allsky_color
-from hips.color import ColorJob, choose_color, paint_tiles
-from hips.color_scale import COLOR_FILE, ColorScale, Mix, kept_scale
-from hips.color_settings import ColorSettings
+from hips.color.paint import ColorJob, choose_color, paint_tiles
+from hips.color.scale import COLOR_FILE, ColorScale, Mix, kept_scale
+from hips.color.settings import ColorSettings
 from hips.crew import Crew
 from hips.describe import Description, first_made, last_release, next_release, write_description
 from hips.formats import Encoding, drop_other_formats
 from hips.frames import Frame
 from hips.metadata import write_metadata
-from hips.opening import open_tiles, tiles_in_the_making
 from hips.properties import Provenance, parse_properties
 from hips.publish import staging
 from hips.recipe import digest_of
 from hips.records import Record, Records, contents
 from hips.settings import HipsSettings
 from hips.summary import BuildSummary, Progress, Report
-from hips.tiles import Tiles
+from hips.tiles.base import Tiles
+from hips.tiles.opening import open_tiles, tiles_in_the_making
 from hips.upper import build_above
 from vodal.errors import DataError, UsageError
 

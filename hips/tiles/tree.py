@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from hips.names import tile_path
-from hips.tiles import Found, Tiles, TileSink
+from hips.tiles.base import Found, Tiles, TileSink
 
 __all__ = ["TileTree", "found_file", "link_or_copy"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from hips.names import BUILD_FOLDER
-from hips.packed import LAYOUT_FILE, PackedTree, parse_layout, roots_of
-from hips.tiles import Tiles
-from hips.tree import TileTree
+from hips.tiles.base import Tiles
+from hips.tiles.packed import LAYOUT_FILE, PackedTree, parse_layout, roots_of
+from hips.tiles.tree import TileTree
 from vodal.errors import DataError
 
 __all__ = ["Kind", "open_tiles", "tiles_in_the_making"]

@@ -11,13 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hips.color_scale import ColorScale, Mix, choose_scale
-from hips.color_settings import ColorSettings
+from hips.color.scale import ColorScale, Mix, choose_scale
+from hips.color.settings import ColorSettings
 from hips.encode import read_fits
 from hips.formats import Encoding
-from hips.opening import open_tiles
 from hips.records import Record, Records
-from hips.tiles import Tiles, TileSink
+from hips.tiles.base import Tiles, TileSink
+from hips.tiles.opening import open_tiles
 from vodal.compiled import kernel
 from vodal.errors import UsageError
 from vodal.pictures.levels import StretchName

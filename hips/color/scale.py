@@ -16,7 +16,7 @@ from typing import Any, Final, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hips.color_settings import ColorSettings
+from hips.color.settings import ColorSettings
 from vodal.pictures.levels import StretchName, find_cuts
 from vodal.pictures.lupton import SOFTENING, Balance, balance_apart, choose_balance
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from hips.names import BUILD_FOLDER, MAX_ORDER, parse_tile_path
-from hips.pack import Directory, PackWriter, read_directory, take_entry
-from hips.tiles import Found, Tiles, TileSink
-from hips.tree import TileTree, link_or_copy
+from hips.tiles.base import Found, Tiles, TileSink
+from hips.tiles.pack import Directory, PackWriter, read_directory, take_entry
+from hips.tiles.tree import TileTree, link_or_copy
 
 __all__ = [
     "LAYOUT_FILE",
@@ -80,7 +80,7 @@ def parse_layout(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class PackedTree:
-    """The tiles of a HiPS in packs (`hips.pack`).
+    """The tiles of a HiPS in packs (`hips.tiles.pack`).
 
     Tiles above the shards are files of their own until `prune` makes packs of them.
     """
@@ -98,7 +98,7 @@ class PackedTree:
         return self.folder / pack_path(root, npix)
 
     def save_layout(self) -> None:
-        """Write down how the tiles are kept, for `hips.opening`."""
+        """Write down how the tiles are kept, for `hips.tiles.opening`."""
         path = self.folder / LAYOUT_FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
