@@ -27,6 +27,7 @@ from vodal.tables.negotiation import is_browser, negotiate
 from vodal.tables.votable import write_error, write_votable
 from vodal.vosi.capabilities import Capability, capability, vosi_capabilities
 from vodal.vosi.routes import vosi_routes
+from vodal.web.etags import listed_tags
 from vodal.web.requests import read_params, site_url
 from vodal.web.responses import error_headers
 
@@ -160,7 +161,7 @@ def file_routes(
         product = await run_sync(find, request.path_params["name"], asking_of(request))
         etag = f'"{previews.key(product)}"'
         headers = {"ETag": etag, "Cache-Control": "public, max-age=3600"}
-        if etag in request.headers.get("if-none-match", ""):
+        if listed_tags(request.headers.get("if-none-match")) & {etag, "*"}:
             return Response(status_code=304, headers=headers)
         return Response(await previews.png(product), media_type="image/png", headers=headers)
 

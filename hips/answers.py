@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from hips.tiles.base import Found
 from vodal.errors import NotFoundError
+from vodal.web.etags import listed_tags
 from vodal.web.responses import text_error
 
 __all__ = ["absent", "found"]
@@ -53,7 +54,7 @@ def found(request: Request, there: Found, kind: str, caching: str) -> Response:
             "Cache-Control": caching,
         }
         wanted = request.headers.get("if-match")
-        if wanted is not None and not _tags(wanted) & {etag, "*"}:
+        if wanted is not None and not listed_tags(wanted) & {etag, "*"}:
             return Response(status_code=412, headers=headers)
         if _has_it(request, etag, changed):
             return Response(status_code=304, headers=headers)
@@ -88,15 +89,11 @@ def _range(request: Request, etag: str, changed: datetime, size: int) -> range |
     return range(int(match[1]), min(last + 1, size))
 
 
-def _tags(listed: str) -> set[str]:
-    return {tag.strip().removeprefix("W/") for tag in listed.split(",")}
-
-
 def _has_it(request: Request, etag: str, changed: datetime) -> bool:
     """Tell whether the client's copy is this one (RFC 9110 section 13.2.2)."""
     known = request.headers.get("if-none-match")
     if known is not None:
-        return bool(_tags(known) & {etag, "*"})
+        return bool(listed_tags(known) & {etag, "*"})
     since = request.headers.get("if-modified-since")
     if since is None:
         return False

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vodal.regions import Polygon
 from vodal.trig import dots, each, vectors
+from vodal.vectors import Vector, cross, dot, vector
 
 __all__ = ["Convex", "ConvexMany", "convex", "convex_many", "farthest_deg"]
 
@@ -31,8 +32,6 @@ _BENT = 1e-3
 _INSIDE = 1e-9
 """Radians that vertices are away from the great circles of other sides."""
 
-_Vector = tuple[float, float, float]
-
 
 @dataclass(frozen=True, slots=True)
 class Convex:
@@ -42,12 +41,12 @@ class Convex:
     """In the canonical form."""
     was_reversed: bool
     """Whether the vertices ran clockwise as seen from inside."""
-    _sides: tuple[_Vector, ...]
+    _sides: tuple[Vector, ...]
     """Normals of the sides' planes, of any length, that point inside."""
 
     def holds(self, ra_deg: float, dec_deg: float) -> bool:
         """Tell whether a position lies clearly inside; it may lie inside where this is false."""
-        x, y, z = _vector(ra_deg, dec_deg)
+        x, y, z = vector(ra_deg, dec_deg)
         return all(a * x + b * y + c * z > 1e-9 for a, b, c in self._sides)
 
 
@@ -59,25 +58,25 @@ def convex(polygon: Polygon) -> Convex | None:
     places = [
         (round(ra * _SCALE) / _SCALE, round(dec * _SCALE) / _SCALE) for ra, dec in polygon.vertices
     ]
-    corners = [_vector(*place) for place in places]
+    corners = [vector(*place) for place in places]
     first = corners[0]
-    if any(_dot(first, one) < _NEAR for one in corners):
+    if any(dot(first, one) < _NEAR for one in corners):
         return None
-    sides = [_cross(corners[at - 1], corners[at]) for at in range(count)]
+    sides = [cross(corners[at - 1], corners[at]) for at in range(count)]
     """Side ``at`` ends at vertex ``at``."""
-    lengths = [math.sqrt(_dot(side, side)) for side in sides]
+    lengths = [math.sqrt(dot(side, side)) for side in sides]
     if min(lengths) < _SHORTEST:
         return None
-    sign = 1.0 if _dot(sides[0], corners[1]) > 0.0 else -1.0
+    sign = 1.0 if dot(sides[0], corners[1]) > 0.0 else -1.0
     for at in range(count):
         # What the side before leaves of the end of the side behind: the sine of their angle.
-        turn = sign * _dot(sides[at], corners[(at + 1) % count])
+        turn = sign * dot(sides[at], corners[(at + 1) % count])
         if turn < _BENT * lengths[at] * lengths[(at + 1) % count]:
             return None
         # All others on its inner side, a side belongs to the hull; so the polygon is the hull.
         least = _INSIDE * lengths[at]
         for ahead in range(2, count - 1):
-            if sign * _dot(sides[at], corners[(at + ahead) % count]) < least:
+            if sign * dot(sides[at], corners[(at + ahead) % count]) < least:
                 return None
     if any(ra >= 360.0 for ra, _ in places):
         return None
@@ -156,17 +155,3 @@ def farthest_deg(
     haversine = half_dec * half_dec + each(math.cos, dec1) * each(math.cos, dec2) * across
     near = np.where(haversine < 0.5, haversine, math.nan)
     return np.asarray(np.degrees(2.0 * each(math.asin, np.sqrt(near))).max(axis=1))
-
-
-def _vector(ra_deg: float, dec_deg: float) -> _Vector:
-    ra, dec = math.radians(ra_deg), math.radians(dec_deg)
-    cosine = math.cos(dec)
-    return cosine * math.cos(ra), cosine * math.sin(ra), math.sin(dec)
-
-
-def _dot(a: _Vector, b: _Vector) -> float:
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-
-
-def _cross(a: _Vector, b: _Vector) -> _Vector:
-    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]

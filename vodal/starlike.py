@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from vodal.vectors import cross, dot, minus, vector
+
 __all__ = ["turn_around", "turn_around_middle"]
 
 _MOST = 64
@@ -79,27 +81,21 @@ def turn_around(plane: Sequence[tuple[float, float]]) -> int:
 
 def _around_middle(places: Sequence[Sequence[float]]) -> list[tuple[float, float]] | None:
     """Project places around their middle, where great circles are straight; x east, y north."""
-    vectors = []
-    sx = sy = sz = 0.0
-    for ra_deg, dec_deg in places:
-        ra, dec = math.radians(ra_deg), math.radians(dec_deg)
-        cosine = math.cos(dec)
-        x, y, z = cosine * math.cos(ra), cosine * math.sin(ra), math.sin(dec)
-        vectors.append((x, y, z))
-        sx, sy, sz = sx + x, sy + y, sz + z
-    length = math.sqrt(sx * sx + sy * sy + sz * sz)
+    corners = [vector(ra_deg, dec_deg) for ra_deg, dec_deg in places]
+    x, y, z = (sum(axis) for axis in zip(*corners, strict=True))
+    length = math.sqrt(x * x + y * y + z * z)
     if length < _NEAR * len(places):
         return None
-    mx, my, mz = sx / length, sy / length, sz / length
-    flat = math.hypot(mx, my)
-    ex, ey = (-my / flat, mx / flat) if flat > 0.0 else (0.0, 1.0)
-    nx, ny, nz = -mz * ey, mz * ex, mx * ey - my * ex
+    middle = x / length, y / length, z / length
+    flat = math.hypot(middle[0], middle[1])
+    east = (-middle[1] / flat, middle[0] / flat, 0.0) if flat > 0.0 else (0.0, 1.0, 0.0)
+    north = cross(middle, east)
     plane = []
-    for x, y, z in vectors:
-        away = x * mx + y * my + z * mz
+    for corner in corners:
+        away = dot(corner, middle)
         if away < _NEAR:
             return None
         # Of differences from the middle, so that small polygons keep their digits.
-        dx, dy, dz = x - mx, y - my, z - mz
-        plane.append(((dx * ex + dy * ey) / away, (dx * nx + dy * ny + dz * nz) / away))
+        off = minus(corner, middle)
+        plane.append((dot(off, east) / away, dot(off, north) / away))
     return plane

@@ -38,6 +38,7 @@ from vodal.access.asking import Asking, asking_of
 from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import ArchiveError, NotFoundError
 from vodal.regions import Circle
+from vodal.web.etags import listed_tags
 from vodal.web.presence import unless_gone
 from vodal.web.threads import in_thread
 
@@ -281,10 +282,7 @@ class LiveHips:
 
     async def _sent(self, request: Request, path: str, make: Making) -> Response:
         """Answer with what is made."""
-        tags = {
-            tag.strip().removeprefix("W/")
-            for tag in request.headers.get("if-none-match", "").split(",")
-        }
+        tags = listed_tags(request.headers.get("if-none-match"))
         tile = await unless_gone(request, threading.Event(), lambda: make(tags.__contains__))
         headers = {"Cache-Control": "no-store"}
         if tile.etag:

@@ -91,7 +91,7 @@ def opened(file: CataloguedFile, storage: Storage = LOCAL) -> CataloguedFile:
         index=index,
         observations=tuple(found),
         modified_unix_s=modified_unix_s,
-        content_type="application/gzip" if index.encoding == "gzip" else "image/fits",
+        content_type=index.content_type,
     )
 
 

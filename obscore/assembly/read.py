@@ -219,7 +219,7 @@ def _catalogued(
         uri=candidate.uri,
         file_name=candidate.relative.rsplit("/", maxsplit=1)[-1],
         collection=candidate.collection,
-        content_type="application/gzip" if index.encoding == "gzip" else "image/fits",
+        content_type=index.content_type,
         modified_unix_s=candidate.stat.modified_unix_s,
         index=index,
         observations=tuple(observations),

@@ -22,6 +22,7 @@ from obscore.store.base import KnownFile, Store
 from obscore.store.runs import RunKind, begin_run, keep_mapping, note_run
 from obscore.store.session import Session
 from obscore.store.tombstones import WITHDRAWN, Why
+from obscore.store.turn import stamp_text
 
 __all__ = ["RecordedRun", "counted", "rules_text"]
 
@@ -175,4 +176,4 @@ def _plain(item: Any) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return stamp_text(datetime.now(UTC))

@@ -16,6 +16,7 @@ from obscore.coverage.maps import CollectionMaps
 from vodal.access.asking import asking_of
 from vodal.access.rules import Rights
 from vodal.errors import MediaTypeError, UsageError
+from vodal.web.etags import listed_tags
 from vodal.web.threads import in_thread
 
 __all__ = ["coverage_routes"]
@@ -37,7 +38,7 @@ def coverage_routes(maps: CollectionMaps) -> list[BaseRoute]:
         if asking.rights == asking.public:
             asking.for_all = True
         headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept"}
-        if _has(request.headers.get("if-none-match", ""), etag):
+        if listed_tags(request.headers.get("if-none-match")) & {etag, "*"}:
             return Response(status_code=304, headers=headers)
         name = (collection or "all").replace('"', "_").encode("ascii", "replace").decode()
         name = "".join(c if c.isprintable() and c not in '/\\"' else "_" for c in name)
@@ -76,11 +77,6 @@ def _form(request: Request) -> Form:
 
 def _is_format(name: str) -> bool:
     return name.upper() in {"FORMAT", "RESPONSEFORMAT"}
-
-
-def _has(given: str, etag: str) -> bool:
-    tags = {tag.strip().removeprefix("W/") for tag in given.split(",")}
-    return etag in tags or given.strip() == "*"
 
 
 class _Documents:

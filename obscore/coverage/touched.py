@@ -8,12 +8,13 @@ taken. So a map holds all of a footprint, and beyond it only cells whose circles
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from obscore.adql.moc.cells import cap, cap_radius_deg
 from obscore.adql.userdefined.healpix import MAX_ORDER
+from obscore.coverage.ranges import Ranges, joined
 from vodal.compiled import compiled
 from vodal.outlines import ring_of
 from vodal.regions import Circle, Polygon, Range, Region
@@ -23,8 +24,6 @@ from vodal.vectors import point_of
 __all__ = ["fitting_order", "touched", "touched_slowly"]
 
 Floats = NDArray[np.float64]
-Ranges = NDArray[np.uint64]
-"""Start and end (not included) of ranges of cells of `MAX_ORDER`, shape (n, 2)."""
 
 _LOWEST = 3
 _PER_RADIUS = 4.0
@@ -33,18 +32,7 @@ _SLACK = 1e-9
 """Radians by which circles of cells are widened."""
 
 
-def _radius(order: int) -> float:
-    """Give the greatest distance of a corner from the centre of its cell, in any cell."""
-    nside = 1 << order
-    z = 1.0 - (1.0 - 1.0 / nside) ** 2 / 3.0
-    turn = math.pi / (4 * nside)
-    across = math.sqrt(5.0) / 3.0
-    first = (across * math.cos(turn), across * math.sin(turn), 2.0 / 3.0)
-    chord = math.dist(first, (math.sqrt(1.0 - z * z), 0.0, z))
-    return 2.0 * math.asin(min(1.0, chord / 2.0)) * (1.0 + 1e-9) + _SLACK
-
-
-_RADII = np.array([_radius(order) for order in range(MAX_ORDER + 1)])
+_RADII = np.radians([cap_radius_deg(order) for order in range(MAX_ORDER + 1)]) + _SLACK
 
 
 def fitting_order(region: Region, highest: int) -> int:
@@ -92,32 +80,20 @@ def touched(region: Region, order: int) -> Ranges:
 def touched_slowly(region: Region, order: int) -> Ranges:
     """Do as `touched`, for regions of any kind, by the predicates of the sphere."""
     found: list[tuple[int, int]] = []
-    pending = [(0, face, 0, 0) for face in range(11, -1, -1)]
+    pending = [(0, face) for face in range(12)]
     while pending:
-        depth, face, x, y = pending.pop()
-        nside = 1 << depth
-        place = point_of(tuple(_center(face, (x + 0.5) / nside, (y + 0.5) / nside)))
-        radius = math.degrees(float(_RADII[depth]))
-        circle = Circle(place.ra_deg, place.dec_deg, min(180.0, radius))
+        depth, cell = pending.pop()
+        place = point_of(cap(depth, cell)[0])
+        radius_deg = min(180.0, math.degrees(float(_RADII[depth])))
+        circle = Circle(place.ra_deg, place.dec_deg, radius_deg)
         if not intersects(region, circle):
             continue
         if depth < order and not contains(region, circle):
-            parts = [(depth + 1, face, 2 * x + a, 2 * y + b) for b in (1, 0) for a in (1, 0)]
-            pending += parts
+            pending += [(depth + 1, 4 * cell + part) for part in range(4)]
             continue
-        start = int(_number(depth, face, x, y)) << 2 * (MAX_ORDER - depth)
-        found.append((start, start + (1 << 2 * (MAX_ORDER - depth))))
-    return _joined(found)
-
-
-def _joined(found: Sequence[tuple[int, int]]) -> Ranges:
-    joined: list[list[int]] = []
-    for start, end in found:
-        if joined and joined[-1][1] == start:
-            joined[-1][1] = end
-        else:
-            joined.append([start, end])
-    return np.array(joined, np.uint64).reshape(-1, 2)
+        shift = 2 * (MAX_ORDER - depth)
+        found.append((cell << shift, (cell + 1) << shift))
+    return joined([np.array(found, np.uint64).reshape(-1, 2)])
 
 
 @compiled

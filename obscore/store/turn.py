@@ -15,7 +15,7 @@ from obscore.store.blocks import note_files
 from obscore.store.session import Session, among
 from obscore.store.tombstones import Why, bury_rest, follow, lift, whole_files, withheld
 
-__all__ = ["Turn", "next_stamp"]
+__all__ = ["Turn", "next_stamp", "stamp_text"]
 
 _OBSCORE, _FILES, _TOMBS = schema.obscore, schema.files, schema.tombstones
 
@@ -55,13 +55,14 @@ def next_stamp(session: Session, now: datetime | None = None) -> str:
         By the clock.
     """
     last = max(filter(None, session(_LAST)[0]), default="")
-    stamp = _written(now or datetime.now(UTC))
+    stamp = stamp_text(now or datetime.now(UTC))
     if stamp <= last:
-        stamp = _written(datetime.fromisoformat(last) + _TICK)
+        stamp = stamp_text(datetime.fromisoformat(last) + _TICK)
     return stamp
 
 
-def _written(moment: datetime) -> str:
+def stamp_text(moment: datetime) -> str:
+    """Write a moment of UTC as a DALI timestamp (DALI 1.1 section 3.3.3), in ms."""
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 

@@ -151,6 +151,11 @@ class FileIndex:
     """``gzip`` if the whole file is compressed; offsets then count in the plain stream."""
     hdus: tuple[HduIndex, ...]
 
+    @property
+    def content_type(self) -> str:
+        """Media type of the file as stored."""
+        return "application/gzip" if self.encoding == "gzip" else "image/fits"
+
     def to_bytes(self) -> bytes:
         """Pack for the database."""
         arrays: list[bytes] = []

@@ -4,6 +4,7 @@
 - `requests`   parameters of the query and of form bodies; the site's address
 - `fetch`      files from other servers, of hosts on a list and of public addresses only
 - `threads`    blocking work off the event loop
+- `etags`      which entity tags a client names
 - `presence`   work for a client that may go away meanwhile
 - `responses`  streams made in threads; errors as text
 - `encoding`   answers compressed on their way

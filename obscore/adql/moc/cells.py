@@ -13,7 +13,7 @@ from obscore.adql.userdefined.healpix import base_position, split
 from vodal.regions import Polygon
 from vodal.vectors import Vector, vector
 
-__all__ = ["cap", "corner", "outline"]
+__all__ = ["cap", "cap_radius_deg", "corner", "outline"]
 
 _FINE_ORDER = 10
 """Order whose cells have sides as good as straight."""
@@ -44,11 +44,11 @@ def cap(order: int, cell: int) -> tuple[Vector, float]:
     face, x, y = split(order, cell)
     nside = 1 << order
     lon, lat = base_position(face, (x + 0.5) / nside, (y + 0.5) / nside)
-    return vector(lon, lat), _radius(order)
+    return vector(lon, lat), cap_radius_deg(order)
 
 
 @lru_cache(maxsize=32)
-def _radius(order: int) -> float:
+def cap_radius_deg(order: int) -> float:
     """Give the greatest distance of a corner from the centre of its cell, in any cell."""
     nside = 1 << order
     z = 1.0 - (1.0 - 1.0 / nside) ** 2 / 3.0
