@@ -134,7 +134,8 @@ def drop(console: Console, site_path: Path, names: Sequence[str]) -> None:
 def export(site_path: Path, name: str | None) -> str:
     """Give published tables as Felis YAML."""
     if name is not None and split_name(name)[0].lower() == "ivoa":
-        return write_declaration(_obscore())
+        with _opened(site_path) as store:
+            return write_declaration(_obscore(store.publication()))
     with _opened(site_path) as store:
         publication = store.publication()
     return write_declaration(_chosen(publication, name))
@@ -164,15 +165,15 @@ def _chosen(publication: Publication, name: str | None) -> DeclaredSchema:
     return schema.only([found.table.name])
 
 
-def _obscore() -> DeclaredSchema:
+def _obscore(publication: Publication) -> DeclaredSchema:
     """Declare ``ivoa.obscore`` as it is, for who wants to have it elsewhere."""
+    items = (*COLUMNS, *(one.item for one in publication.extra))
     columns = tuple(
-        DeclaredColumn(item.column, item.nullable, item.mandatory, item.mandatory)
-        for item in COLUMNS
+        DeclaredColumn(item.column, item.nullable, item.mandatory, item.mandatory) for item in items
     )
     plain = tuple(
         DeclaredIndex(f"obscore_{item.name}", (item.name,))
-        for item in COLUMNS
+        for item in items
         if item.indexed and item.name != "obs_publisher_did"
     )
     spatial = (

@@ -16,9 +16,11 @@ from typing_extensions import override
 
 from obscore.assembly.report import FileReport, Reporter
 from obscore.assembly.rules import RuleBook, Rules
+from obscore.columns import ObsCoreColumn
 from obscore.mapping.rules import rules_of
 from obscore.observation import CataloguedFile
 from obscore.store.base import KnownFile, Store
+from obscore.store.extra import ExtraChanges
 from obscore.store.runs import RunKind, begin_run, keep_mapping, note_run
 from obscore.store.session import Session
 from obscore.store.tombstones import WITHDRAWN, Why
@@ -126,6 +128,14 @@ class RecordedRun(Store):
     @override
     def turn(self, work: Callable[[Session], T]) -> T:
         return self._store.turn(work)
+
+    @override
+    def extra_columns(self) -> tuple[ObsCoreColumn, ...]:
+        return self._store.extra_columns()
+
+    @override
+    def declare(self, columns: Sequence[ObsCoreColumn]) -> ExtraChanges:
+        return self._store.declare(columns)
 
     @override
     def close(self) -> None:

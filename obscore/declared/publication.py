@@ -13,6 +13,7 @@ from obscore.adql.tokens import delimited
 from obscore.declared.check import check_schema
 from obscore.declared.names import split_name
 from obscore.declared.tables import DeclaredIndex, DeclaredSchema, DeclaredTable
+from obscore.store.extra import StoredColumn, stored_columns
 from vodal.errors import NotFoundError, UsageError
 
 __all__ = [
@@ -78,6 +79,8 @@ class Publication:
     schemas: tuple[DeclaredSchema, ...] = ()
     tables: tuple[PublishedTable, ...] = ()
     """Of all schemas, in their order."""
+    extra: tuple[StoredColumn, ...] = ()
+    """Columns that were added to ``ivoa.obscore``, in their order."""
 
     def find(self, schema: str, table: str) -> PublishedTable | None:
         """Give a table, by its names as they are spelt."""
@@ -126,6 +129,7 @@ def publication_of(
     revision: int,
     schemas: Iterable[Sequence[Any]],
     tables: Iterable[Sequence[Any]],
+    extra: Iterable[Sequence[Any]],
 ) -> Publication:
     """Make a publication of the rows of the store's tables.
 
@@ -137,6 +141,8 @@ def publication_of(
         Name, description and utype.
     tables
         Schema, number, declaration, rows, loaded, token.
+    extra
+        Number and declaration of the columns added to ``ivoa.obscore``.
     """
     made = [
         PublishedTable(
@@ -155,7 +161,7 @@ def publication_of(
     ]
     by_name = {item.names: item for item in made}
     ordered = tuple(by_name[group.name, table.name] for group in groups for table in group.tables)
-    return Publication(revision, tuple(groups), ordered)
+    return Publication(revision, tuple(groups), ordered, stored_columns(extra))
 
 
 def _order(table: DeclaredTable) -> tuple[bool, int, str]:

@@ -3,6 +3,7 @@
 - `schema`   the tables, declared once; the version of the layout
 - `facets`   how many products there are of each combination of the columns with few values
 - `rows`     files and products as rows of the tables
+- `extra`    columns that the site adds to ``ivoa.obscore``
 - `products` rows of the tables as products
 - `places`   which columns of an uploaded table tell where on the sky a row lies
 - `cells`    the memory of a batch that compiled code fills

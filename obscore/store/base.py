@@ -15,12 +15,14 @@ import pyarrow as pa
 
 from obscore.adql import TableDef, Translated
 from obscore.adql.schema import Schema
+from obscore.columns import ObsCoreColumn
 from obscore.declared.publication import Publication
 from obscore.declared.rows import DeclaredRows
 from obscore.declared.tables import DeclaredSchema
 from obscore.explain.explanation import Explanation
 from obscore.observation import CataloguedFile
 from obscore.store.blocks import Placed
+from obscore.store.extra import ExtraChanges
 from obscore.store.pace import Pace
 from obscore.store.session import Session
 from obscore.store.tombstones import WITHDRAWN, Why
@@ -212,6 +214,29 @@ class Store(Protocol):
         ----------
         work
             Gives the result.
+        """
+        ...
+
+    def extra_columns(self) -> tuple[ObsCoreColumn, ...]:
+        """Give the columns that were added to ``ivoa.obscore``, in their order."""
+        ...
+
+    def declare(self, columns: Sequence[ObsCoreColumn]) -> ExtraChanges:
+        """Bring the added columns of ``ivoa.obscore``, and TAP_SCHEMA, to what is declared.
+
+        One that is declared no more goes with its values; so do those of one that has another type
+        or unit now. Where one is added, all files count as changed, so that the next run fills it.
+        Nothing is written if all is as it is declared.
+
+        Parameters
+        ----------
+        columns
+            All of them, in their order.
+
+        Raises
+        ------
+        ServiceUnavailable
+            If queries have read the table all the while; nothing is changed then.
         """
         ...
 

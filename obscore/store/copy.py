@@ -64,6 +64,9 @@ def copy_catalogue(
             f"the target holds {len(there)} files already; go on with a copy that was interrupted"
             " with --resume"
         )
+    if target.declare(source.extra_columns()).added and there:
+        # They lack the values of these.
+        there = target.known_files()
     done = files = products = 0
     uri = ""
     while page := source.files_after(uri, _PAGE):

@@ -8,10 +8,21 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, Update, bindparam, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from obscore.columns import ObsCoreColumn
 from obscore.observation import CataloguedFile, Observation, Value
+from obscore.store.extra import StoredColumn
 from obscore.store.schema import STORED_COLUMNS
 from vodal.errors import UsageError
 from vodal.fits.index import FileIndex
@@ -34,7 +45,7 @@ __all__ = [
     "update_hdus",
 ]
 
-_LARGEST = {"int": 2**31 - 1, "long": 2**63 - 1}
+_LARGEST = {"boolean": 1, "short": 2**15 - 1, "int": 2**31 - 1, "long": 2**63 - 1}
 """Of the integer types, as VOTable and the databases have them."""
 
 
@@ -124,9 +135,22 @@ def hdus_of(text: str) -> tuple[tuple[int, ...], str]:
 
 
 def row_values(
-    observation: Observation, file: CataloguedFile, row_id: int, file_id: int
+    observation: Observation,
+    file: CataloguedFile,
+    row_id: int,
+    file_id: int,
+    extra: Sequence[StoredColumn] = (),
 ) -> dict[str, Any]:
     """Give a product's row of ``obscore``; ``last_modified`` only if the product has it, as a copy.
+
+    Parameters
+    ----------
+    observation, file
+        The product and what holds it.
+    row_id, file_id
+        Their keys.
+    extra
+        The columns that the site has added.
 
     Raises
     ------
@@ -145,7 +169,10 @@ def row_values(
     region = observation.region
     shape = None if region is None else shape_to_bytes(region)
     own = (row_id, file_id, hdus_text(observation), shape)
-    return dict(zip(_OWN_NAMES, (*own, *values), strict=True))
+    row: dict[str, Any] = dict(zip(_OWN_NAMES, (*own, *values), strict=True))
+    for one in extra:
+        row[one.physical] = _checked(given(one.name), one.item, file)
+    return row
 
 
 def _are_sound(values: Sequence[Value]) -> bool:
@@ -224,12 +251,12 @@ def _coerced(value: Value, datatype: str) -> Value:
     if value is None:
         return None
     match datatype:
-        case "int" | "long":
+        case "boolean" | "short" | "int" | "long":
             whole = int(value)
             if abs(whole) > _LARGEST[datatype]:
                 raise OverflowError(datatype)
             return whole
-        case "double":
+        case "float" | "double":
             number = float(value)
             return None if math.isnan(number) else number
         case _:
@@ -305,7 +332,9 @@ def opened_values(file: CataloguedFile, version: str) -> dict[str, Any]:
     return {"of": file.uri, "before": version, **{f"new_{name}": values[name] for name in names}}
 
 
-def select_rows_of(obscore: Table, is_wanted: ColumnElement[bool]) -> Select[Any]:
+def select_rows_of(
+    obscore: Table, is_wanted: ColumnElement[bool], extra: Sequence[StoredColumn] = ()
+) -> Select[Any]:
     """Give the statement for the products of some files, for `files_of`."""
     return (
         select(
@@ -313,6 +342,7 @@ def select_rows_of(obscore: Table, is_wanted: ColumnElement[bool]) -> Select[Any
             obscore.c.hdus,
             obscore.c.s_region_shape,
             *(obscore.c[name] for name in _ROW_NAMES),
+            *(literal_column(one.physical) for one in extra),
         )
         .where(is_wanted)
         .order_by(obscore.c.id)
@@ -320,15 +350,18 @@ def select_rows_of(obscore: Table, is_wanted: ColumnElement[bool]) -> Select[Any
 
 
 def files_of(
-    files: Iterable[Sequence[Any]], products: Iterable[Sequence[Any]]
+    files: Iterable[Sequence[Any]],
+    products: Iterable[Sequence[Any]],
+    extra: Sequence[StoredColumn] = (),
 ) -> list[CataloguedFile]:
     """Make files of the rows of `select_files_after` and those of `select_rows_of`."""
     observations: dict[int, list[Observation]] = {}
+    names = (*_ROW_NAMES, *(one.name for one in extra))
     for file_id, hdus, shape, *values in products:
         region = None if shape is None else shape_from_bytes(shape)
         observations.setdefault(file_id, []).append(
             Observation(
-                dict(zip(_ROW_NAMES, values, strict=True)),
+                dict(zip(names, values, strict=True)),
                 None if isinstance(region, Point) else region,
                 *hdus_of(hdus),
             )

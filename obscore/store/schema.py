@@ -43,6 +43,8 @@ __all__ = [
     "SCHEMA_VERSION",
     "STORED_COLUMNS",
     "ddl",
+    "extra_columns",
+    "extra_name",
     "facets",
     "files",
     "footprint_blocks",
@@ -63,7 +65,7 @@ __all__ = [
     "tombstones",
 ]
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Of the layout below; kept in the file as ``user_version`` and compared when it is opened."""
 
 APPLICATION_ID = 0x534B594C
@@ -298,8 +300,8 @@ publication = Table(
     Column("numbers", _LONG, nullable=False),
     sqlite_strict=True,
 )
-"""One row, with the ``id`` 1, once a site has published tables of its own: how often that changed,
-and the last number that was given to the rows of one."""
+"""One row, with the ``id`` 1, once a site has published tables of its own, or added columns: how
+often that changed, and the last number that was given to the rows of a table, or to a column."""
 
 published_schemas = Table(
     "published_schemas",
@@ -328,6 +330,26 @@ The rows of one are in the table `published_name` of its ``number``, a new one w
 loaded; ``token`` tells them from any others.
 """
 
+extra_columns = Table(
+    "extra_columns",
+    METADATA,
+    Column("number", _LONG, primary_key=True, autoincrement=False),
+    Column("place", _INT, nullable=False),
+    Column("declaration", _TEXT, nullable=False),
+    sqlite_strict=True,
+)
+"""The columns that a site has added to ``ivoa.obscore`` (`obscore.store.extra`), by their place.
+
+The values of one are in the column `extra_name` of ``obscore``, which is made and removed with its
+row here. No number is given twice, so that no query that was translated before reads another's.
+"""
+
+
+def extra_name(number: int) -> str:
+    """Give the name of the column of ``obscore`` that holds the values of an added one."""
+    return f"extra_{number}"
+
+
 PUBLISHED_TABLES: frozenset[str] = frozenset(
     table.name
     for table in (
@@ -342,6 +364,7 @@ PUBLISHED_TABLES: frozenset[str] = frozenset(
         publication,
         published_schemas,
         published_tables,
+        extra_columns,
     )
 ) | {RTREE}
 """What a user's query may read, beside the tables of `PUBLISHED_NAME`."""

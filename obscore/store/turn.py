@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, literal_column, select
 
 from obscore.observation import CataloguedFile
 from obscore.store import schema
 from obscore.store.blocks import note_files
+from obscore.store.extra import StoredColumn, read_extra
 from obscore.store.session import Session, among
 from obscore.store.tombstones import Why, bury_rest, follow, lift, whole_files, withheld
 
@@ -27,15 +29,23 @@ _CONTENT = tuple(
     [item.name for item in schema.STORED_COLUMNS if item.name != "last_modified"]
     + ["s_region_shape"]
 )
-_FORMER = (
-    select(
-        _OBSCORE.c.last_modified,
-        _FILES.c.version,
-        *(_OBSCORE.c[name] for name in _CONTENT),
+
+
+@lru_cache(maxsize=16)
+def _former(extra: tuple[StoredColumn, ...]) -> Select[Any]:
+    """Give the statement for what products of files are, with the columns that the site added."""
+    return (
+        select(
+            _OBSCORE.c.last_modified,
+            _FILES.c.version,
+            *(_OBSCORE.c[name] for name in _CONTENT),
+            *(literal_column(one.physical) for one in extra),
+        )
+        .join(_FILES, _OBSCORE.c.file_id == _FILES.c.id)
+        .where(among(_FILES.c.uri, "uris"))
     )
-    .join(_FILES, _OBSCORE.c.file_id == _FILES.c.id)
-    .where(among(_FILES.c.uri, "uris"))
-)
+
+
 _DID_AT = _CONTENT.index("obs_publisher_did")
 _TICK = timedelta(milliseconds=1)
 _REPLACED = Why("withdrawn", "its file does not hold it any more")
@@ -77,6 +87,8 @@ class Turn:
     """Identifiers of what is not."""
     replaced: tuple[str, ...]
     """URIs of all files that are to be deleted before."""
+    extra: tuple[StoredColumn, ...]
+    """The columns that the site has added."""
     _stamp: str
     _former: Mapping[str, tuple[str, tuple[Any, ...]]]
 
@@ -96,8 +108,10 @@ class Turn:
             URIs of files that are to go when these come.
         """
         uris = tuple({file.uri: None for file in files} | dict.fromkeys(instead_of))
+        extra = read_extra(session)
         former = {
-            row[2 + _DID_AT]: (row[0], (row[1], *row[2:])) for row in session(_FORMER, uris=uris)
+            row[2 + _DID_AT]: (row[0], (row[1], *row[2:]))
+            for row in session(_former(extra), uris=uris)
         }
         kept, refused = _admitted(session, files)
         dids = [one.did for file in kept for one in file.observations]
@@ -106,7 +120,7 @@ class Turn:
             note_files(session, uris)
             bury_rest(session, uris, dids, stamp, _REPLACED)
         lift(session, dids)
-        return cls(session, kept, refused, uris, stamp, former)
+        return cls(session, kept, refused, uris, extra, stamp, former)
 
     def last_modified(self, row: Mapping[str, Any], file: CataloguedFile) -> str:
         """Tell when a product's row changed.
@@ -117,7 +131,8 @@ class Turn:
         former = self._former.get(row["obs_publisher_did"])
         if former is None:
             return self._stamp
-        content = (file.version, *(row[name] for name in _CONTENT))
+        names = (*_CONTENT, *(one.physical for one in self.extra))
+        content = (file.version, *(row[name] for name in names))
         return former[0] if former[1] == content else self._stamp
 
 

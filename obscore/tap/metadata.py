@@ -19,11 +19,12 @@ from obscore.columns import COLUMNS, ObsCoreColumn
 from obscore.declared.publication import NOTHING, Publication, column_defs
 from obscore.declared.tables import DeclaredKey, DeclaredSchema, DeclaredTable
 from obscore.store import schema as store
+from obscore.store.extra import column_def
 from obscore.tap.tap_schema import KEYS, TAP_TABLES
 from vodal.tables.columns import Column
 from vodal.vosi.tableset import ForeignKey, TableColumn, TableDescription, TableSchema
 
-__all__ = ["LINKS_PATH", "PUBLISHED", "encode_id", "tableset", "tap_schema_rows"]
+__all__ = ["LINKS_PATH", "PUBLISHED", "encode_id", "own_tables", "tableset", "tap_schema_rows"]
 
 DATALINK_FORMAT = "application/x-votable+xml;content=datalink"
 """Media type of a DataLink document, spelt as pyvo compares it: without a blank."""
@@ -112,13 +113,21 @@ _TOMBSTONES = TableDef(
 )  # fmt: skip
 
 PUBLISHED = Schema((_OBSCORE, *TAP_TABLES, _TOMBSTONES))
-"""The tables that a query can name."""
+"""The tables of the program that a query can name, as they are where a site adds no column."""
 
 _SCHEMAS = {
     "ivoa": "Tables whose form the International Virtual Observatory Alliance defines",
     "TAP_SCHEMA": "Tables that describe the tables of this service",
     "skylane": "What this service tells of itself",
 }
+
+
+def own_tables(beside: Publication = NOTHING) -> Schema:
+    """Give the tables of the program, with the columns that the site has added to them."""
+    if not beside.extra:
+        return PUBLISHED
+    columns = (*_OBSCORE.columns, *map(column_def, beside.extra))
+    return Schema((replace(_OBSCORE, columns=columns), *PUBLISHED.tables[1:]))
 
 
 def tap_schema_rows(beside: Publication = NOTHING) -> dict[Table, Sequence[dict[str, object]]]:
@@ -129,7 +138,7 @@ def tap_schema_rows(beside: Publication = NOTHING) -> dict[Table, Sequence[dict[
     beside
         What the site has published beside the program's own tables.
     """
-    schemas, tables, columns = _own_rows()
+    schemas, tables, columns = _own_rows(own_tables(beside))
     keys: list[dict[str, object]] = [
         {
             "key_id": key,
@@ -178,18 +187,20 @@ def tap_schema_rows(beside: Publication = NOTHING) -> dict[Table, Sequence[dict[
     }
 
 
-def _own_rows() -> tuple[list[dict[str, object]], list[dict[str, object]], list[dict[str, object]]]:
+def _own_rows(
+    own: Schema,
+) -> tuple[list[dict[str, object]], list[dict[str, object]], list[dict[str, object]]]:
     """Make the rows of schemas, tables and columns for the program's own tables."""
     schemas = [
         _schema_row(name, text, None, place) for place, (name, text) in enumerate(_SCHEMAS.items())
     ]
     tables = [
         _table_row(table.schema, table.full_name, table.description, table.utype, place)
-        for place, table in enumerate(PUBLISHED.tables)
+        for place, table in enumerate(own.tables)
     ]
     columns = [
         _column_row(table.full_name, item, place)
-        for table in PUBLISHED.tables
+        for table in own.tables
         for place, item in enumerate(table.columns)
     ]
     return schemas, tables, columns
@@ -272,7 +283,7 @@ def tableset(beside: Publication = NOTHING) -> tuple[TableSchema, ...]:
             description=text,
             tables=tuple(
                 _table_description(table.full_name, table, table.columns, _own_keys(table))
-                for table in PUBLISHED.tables
+                for table in own_tables(beside).tables
                 if table.schema == name
             ),
         )

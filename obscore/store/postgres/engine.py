@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -30,7 +31,7 @@ from obscore.store.postgres.rows import ResultRows
 from obscore.store.postgres.uploads import declare_uploads, loaded
 from obscore.tap.access import with_access_urls
 from obscore.tap.batches import make_schema
-from obscore.tap.metadata import PUBLISHED
+from obscore.tap.metadata import own_tables
 from vodal.errors import (
     ArchiveError,
     QueryError,
@@ -86,6 +87,10 @@ _TOO_MUCH = (
 )
 
 
+_GONE_COLUMN = re.compile(rf"\b{tables.extra_name(0)[:-1]}\d+")
+"""A column that was added to ``ivoa.obscore``, in an error that says that it is not there."""
+
+
 class PostgresEngine(QueryEngine):
     """Runs queries in PostgreSQL. Safe to call from several threads.
 
@@ -127,7 +132,9 @@ class PostgresEngine(QueryEngine):
         known = self._published
         if known is None or known.beside is not beside:
             tables = (table_def(item) for item in beside.tables)
-            self._published = known = Published(beside, _as_kept(PUBLISHED.with_tables(tables)))
+            self._published = known = Published(
+                beside, _as_kept(own_tables(beside).with_tables(tables))
+            )
         return known
 
     @override
@@ -298,12 +305,8 @@ def _explained(address: Address, sql: str) -> Iterator[None]:
             "the query needs more memory or disk than the database has; restrict it to a smaller"
             " part of the sky or fewer rows"
         ) from None
-    except psycopg.errors.UndefinedTable as error:
-        if tables.PUBLISHED_NAME.search(str(error)) is None:
-            raise translation(error, address) from None
-        raise ReplacedError(
-            "a table of this query was published anew at this moment; ask again"
-        ) from None
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise _gone(error, address) from None
     except psycopg.errors.NumericValueOutOfRange:
         raise QueryError("a computation left the range of the database's numbers") from None
     except psycopg.errors.ReadOnlySqlTransaction:
@@ -318,3 +321,10 @@ def _explained(address: Address, sql: str) -> Iterator[None]:
         raise ArchiveError(
             "the database failed on this query; the service's log tells why"
         ) from None
+
+
+def _gone(error: psycopg.Error, address: Address) -> SkylaneError:
+    """Give our error for a table or column that is not there."""
+    if tables.PUBLISHED_NAME.search(str(error)) is None and not _GONE_COLUMN.search(str(error)):
+        return translation(error, address)
+    return ReplacedError("a table of this query was published anew at this moment; ask again")

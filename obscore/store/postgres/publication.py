@@ -17,6 +17,7 @@ from obscore.declared.publication import (
     publication_of,
 )
 from obscore.store import schema
+from obscore.store.extra import SELECT_EXTRA
 from obscore.store.postgres import tables
 from obscore.store.postgres.loading import spatial_index
 from obscore.store.postgres.pool import Address, Connection, connect, translated
@@ -54,6 +55,7 @@ _SQL_TABLES = tables.sql(
         _TABLES.c.token,
     )
 )
+_SQL_EXTRA = tables.sql(SELECT_EXTRA)
 
 
 def read_revision(connection: Connection) -> int:
@@ -65,8 +67,8 @@ def read_revision(connection: Connection) -> int:
 def read_publication(connection: Connection) -> Publication:
     """Read what is published; in a transaction, so that it is of one moment."""
     revision = read_revision(connection)
-    schemas = connection.execute(_SQL_SCHEMAS).fetchall()
-    return publication_of(revision, schemas, connection.execute(_SQL_TABLES).fetchall())
+    found = (connection.execute(sql).fetchall() for sql in (_SQL_SCHEMAS, _SQL_TABLES, _SQL_EXTRA))
+    return publication_of(revision, *found)
 
 
 def table_def(item: PublishedTable) -> TableDef:

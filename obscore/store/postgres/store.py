@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, TypeVar, cast
 
@@ -16,13 +17,22 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from typing_extensions import override
 
+from obscore.columns import ObsCoreColumn
 from obscore.observation import CataloguedFile
 from obscore.store import retraction
 from obscore.store.base import KnownFile, Store
 from obscore.store.blocks import note, note_files
+from obscore.store.extra import (
+    Dialect,
+    ExtraChanges,
+    StoredColumn,
+    declare_columns,
+    read_extra,
+)
 from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, Connection, connect, translated
+from obscore.store.postgres.publication import update_tap_schema
 from obscore.store.postgres.spheres import sphere_values_of
 from obscore.store.rows import (
     check_distinct,
@@ -85,11 +95,7 @@ _SQL_FILES_AFTER = f"{tables.sql(select_files_after(_FILES))} LIMIT %(limit)s"
 _SQL_FILE_AT = tables.sql(select_files(_FILES).where(_FILES.c.uri == bindparam("uri")))
 _SQL_COMPLETE = tables.sql(update_file(_FILES))
 _SQL_HDUS = tables.sql(update_hdus(_OBSCORE))
-_SQL_ROWS_OF = tables.sql(
-    select_rows_of(
-        _OBSCORE, cast("Any", _OBSCORE.c.file_id == any_(bindparam("ids", type_=ARRAY(BIGINT))))
-    )
-)
+_OF_FILES = cast("Any", _OBSCORE.c.file_id == any_(bindparam("ids", type_=ARRAY(BIGINT))))
 _SQL_DOOMED_FACETS = tables.sql(
     select(*_COUNTED, func.count()).where(_OBSCORE.c.file_id.in_(_FILE_IDS)).group_by(*_COUNTED)
 )
@@ -115,6 +121,34 @@ _SQL_DROP_FACET = tables.sql(
         _FACETS.c.key == bindparam("key"), _FACETS.c.products == bindparam("none")
     )
 )
+
+
+_TEXT = 'text COLLATE "C"'
+_DIALECT = Dialect(
+    {
+        "boolean": "bigint", "short": "bigint", "int": "bigint", "long": "bigint",
+        "float": "float8", "double": "float8", "char": _TEXT,
+    },
+    "NULLS FIRST",
+)  # fmt: skip
+_LOCK_TRIES, _LOCK_PAUSE_S = 20, 0.5
+_SQL_LOCK_SOON = "SET LOCAL lock_timeout = '1s'"
+"""Whoever waits for a table to be his alone has all others wait behind him."""
+
+
+class _HeldError(ServiceUnavailable):
+    """Others read a table that is to be changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the columns of ivoa.obscore cannot be changed while long queries read it; try again"
+            " when they are done"
+        )
+
+
+@lru_cache(maxsize=16)
+def _sql_rows_of(extra: tuple[StoredColumn, ...]) -> str:
+    return tables.sql(select_rows_of(_OBSCORE, _OF_FILES, extra))
 
 
 class PostgresStore(Store):
@@ -173,8 +207,7 @@ class PostgresStore(Store):
             # Both statements see the same moment.
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             files = connection.execute(_SQL_FILES_AFTER, {"uri": uri, "limit": limit}).fetchall()
-            ids = [row[0] for row in files]
-            return files_of(files, connection.execute(_SQL_ROWS_OF, {"ids": ids}).fetchall())
+            return _with_products(connection, files)
 
         return self._run(read)
 
@@ -209,8 +242,7 @@ class PostgresStore(Store):
         def read(connection: Connection) -> list[CataloguedFile]:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             files = connection.execute(_SQL_FILE_AT, {"uri": uri}).fetchall()
-            ids = [row[0] for row in files]
-            return files_of(files, connection.execute(_SQL_ROWS_OF, {"ids": ids}).fetchall())
+            return _with_products(connection, files)
 
         found = self._run(read)
         return found[0] if found else None
@@ -254,6 +286,30 @@ class PostgresStore(Store):
     @override
     def turn(self, work: Callable[[Session], T]) -> T:
         return self._in_turn(lambda _, session: work(session))
+
+    @override
+    def extra_columns(self) -> tuple[ObsCoreColumn, ...]:
+        return self._run(
+            lambda connection: tuple(one.item for one in read_extra(session_of(connection)))
+        )
+
+    @override
+    def declare(self, columns: Sequence[ObsCoreColumn]) -> ExtraChanges:
+        def bring_about(connection: Connection, session: Session) -> ExtraChanges:
+            connection.execute(_SQL_LOCK_SOON)
+            try:
+                changes = declare_columns(session, columns, _DIALECT)
+            except psycopg.errors.LockNotAvailable:
+                raise _HeldError from None
+            if changes != ExtraChanges():
+                update_tap_schema(connection)
+            return changes
+
+        for _ in range(_LOCK_TRIES):
+            with contextlib.suppress(_HeldError):
+                return self._in_turn(bring_about)
+            time.sleep(_LOCK_PAUSE_S)
+        raise _HeldError
 
     @override
     def close(self) -> None:
@@ -314,6 +370,12 @@ def session_of(connection: Connection) -> Session:
     return runner(tables.sql, execute, lists=True)
 
 
+def _with_products(connection: Connection, files: Sequence[Sequence[Any]]) -> list[CataloguedFile]:
+    ids, extra = [row[0] for row in files], read_extra(session_of(connection))
+    products = connection.execute(_sql_rows_of(extra), {"ids": ids}).fetchall()
+    return files_of(files, products, extra)
+
+
 def _replace(connection: Connection, turn: Turn) -> frozenset[str]:
     """Write the files of a turn; gives what was withheld."""
     removed = _delete(connection, list(turn.replaced))
@@ -339,7 +401,7 @@ def _insert(connection: Connection, turn: Turn) -> Counter[Combination]:
     for file_id, file in enumerate(files, first_file):
         for observation in file.observations:
             row_id += 1
-            row = row_values(observation, file, row_id, file_id)
+            row = row_values(observation, file, row_id, file_id, turn.extra)
             row["last_modified"] = row["last_modified"] or turn.last_modified(row, file)
             rows.append(row)
     spheres = sphere_values_of([one for file in files for one in file.observations])
@@ -348,7 +410,7 @@ def _insert(connection: Connection, turn: Turn) -> Counter[Combination]:
     _check_untaken(connection, rows)
     file_rows = [file_values(file, key) for key, file in enumerate(files, first_file)]
     _copy(connection, _FILES, file_rows)
-    _copy(connection, _OBSCORE, rows)
+    _copy(connection, _OBSCORE, rows, turn.extra)
     note(turn.session, (row["id"] for row in rows))
     return count_rows(rows)
 
@@ -360,8 +422,13 @@ def _check_untaken(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
         raise UsageError(f"the identifier {taken[0]} is already taken by {taken[1]}")
 
 
-def _copy(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    names = [column.name for column in table.columns]
+def _copy(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    extra: Sequence[StoredColumn] = (),
+) -> None:
+    names = [*(column.name for column in table.columns), *(one.physical for one in extra)]
     quoted = ", ".join(f'"{name}"' for name in names)
     with (
         connection.cursor() as cursor,

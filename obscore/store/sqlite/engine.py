@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from obscore.explain.counting import RowCounter
 from obscore.explain.explanation import Explanation
 from obscore.store.base import Published, QueryEngine
 from obscore.store.pace import Pace
-from obscore.store.schema import published_name
+from obscore.store.schema import extra_name, published_name
 from obscore.store.sqlite.plan import read_plan
 from obscore.store.sqlite.publication import PublicationLook, table_def
 from obscore.store.sqlite.readers import ReaderPool, watch, watch_long
@@ -30,7 +31,7 @@ from obscore.store.sqlite.rows import Rows, TupleRows, column_rows
 from obscore.store.sqlite.uploads import attached, declare_uploads
 from obscore.tap.access import with_access_urls
 from obscore.tap.batches import make_schema
-from obscore.tap.metadata import PUBLISHED, encode_id
+from obscore.tap.metadata import encode_id, own_tables
 from vodal.errors import (
     ArchiveError,
     DeadlineError,
@@ -65,6 +66,9 @@ _FRESH_S = 0.25
 
 _GONE = f"no such table: {published_name(0)[:-1]}"
 """How SQLite says that the rows of a published table are no longer there."""
+
+_GONE_COLUMN = re.compile(rf"no such column: .*\b{extra_name(0)[:-1]}\d+")
+"""How it says that a column which was added to ``ivoa.obscore`` is not."""
 
 
 def prepare_reader(connection: apsw.Connection) -> None:
@@ -120,7 +124,7 @@ class SqliteEngine(QueryEngine):
         self._looked_s = now
         if known is None or known.beside is not beside:
             tables = (table_def(item) for item in beside.tables)
-            self._published = known = Published(beside, PUBLISHED.with_tables(tables))
+            self._published = known = Published(beside, own_tables(beside).with_tables(tables))
         return known
 
     @override
@@ -229,7 +233,7 @@ def _explained(sql: str) -> Iterator[None]:
         raise ServiceUnavailable("the store is locked; try again in a few seconds") from None
     except (apsw.Error, MemoryError, ValueError, TypeError) as error:
         sentence = str(error).lower()
-        if sentence.startswith(_GONE):
+        if sentence.startswith(_GONE) or _GONE_COLUMN.match(sentence):
             raise ReplacedError(
                 "a table of this query was published anew at this moment; ask again"
             ) from None

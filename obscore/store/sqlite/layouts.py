@@ -148,11 +148,26 @@ def _add_blocks(connection: apsw.Connection) -> None:
     )
 
 
+def _add_extra_columns(connection: apsw.Connection) -> None:
+    """Layout 6 keeps columns that a site adds."""
+    connection.execute(
+        """
+        CREATE TABLE extra_columns (
+            number INTEGER NOT NULL,
+            place INTEGER NOT NULL,
+            declaration TEXT NOT NULL,
+            PRIMARY KEY (number)
+        ) STRICT
+        """
+    )
+
+
 _STEPS: dict[int, Callable[[apsw.Connection], None]] = {
     1: _count_facets,
     2: _add_publication,
     3: _add_lifecycle,
     4: _add_blocks,
+    5: _add_extra_columns,
 }
 """By the layout that each begins with."""
 

@@ -18,6 +18,7 @@ from obscore.declared.publication import (
     publication_of,
 )
 from obscore.store import schema
+from obscore.store.extra import SELECT_EXTRA
 from obscore.store.sqlite.loading import spatial_index
 from obscore.store.sqlite.readers import fetch, file_id, open_reader
 from obscore.tap.metadata import tap_schema_rows
@@ -51,6 +52,7 @@ _SQL_TABLES = schema.sql(
         _TABLES.c.token,
     )
 )
+_SQL_EXTRA = schema.sql(SELECT_EXTRA)
 
 
 def read_revision(connection: apsw.Connection) -> int:
@@ -62,7 +64,8 @@ def read_revision(connection: apsw.Connection) -> int:
 def read_publication(connection: apsw.Connection) -> Publication:
     """Read what is published; in a transaction, so that it is of one moment."""
     revision = read_revision(connection)
-    return publication_of(revision, fetch(connection, _SQL_SCHEMAS), fetch(connection, _SQL_TABLES))
+    found = (fetch(connection, sql) for sql in (_SQL_SCHEMAS, _SQL_TABLES, _SQL_EXTRA))
+    return publication_of(revision, *found)
 
 
 def table_def(item: PublishedTable) -> TableDef:

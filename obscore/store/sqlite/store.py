@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +16,18 @@ from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from typing_extensions import override
 
+from obscore.columns import ObsCoreColumn
 from obscore.observation import CataloguedFile
 from obscore.store import retraction, schema
 from obscore.store.base import KnownFile, Store
 from obscore.store.blocks import note, note_files
+from obscore.store.extra import (
+    Dialect,
+    ExtraChanges,
+    StoredColumn,
+    declare_columns,
+    read_extra,
+)
 from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
 from obscore.store.rows import (
     check_distinct,
@@ -36,6 +45,7 @@ from obscore.store.rows import (
 )
 from obscore.store.session import Session, among, runner
 from obscore.store.sqlite.boxes import boxes_of
+from obscore.store.sqlite.publication import update_tap_schema
 from obscore.store.sqlite.readers import fetch
 from obscore.store.sqlite.writing import open_writer, transaction, translated
 from obscore.store.tombstones import WITHDRAWN, Why, bury_rest
@@ -71,13 +81,8 @@ _SQL_FILES_AFTER = f"{schema.sql(select_files_after(_FILES))} LIMIT :limit"
 _SQL_FILE_AT = schema.sql(select_files(_FILES).where(_FILES.c.uri == bindparam("uri")))
 _SQL_COMPLETE = schema.sql(update_file(_FILES))
 _SQL_HDUS = schema.sql(update_hdus(_OBSCORE))
-_SQL_ROWS_OF = schema.sql(
-    select_rows_of(
-        _OBSCORE,
-        _OBSCORE.c.file_id.in_(
-            select(func.json_each(bindparam("ids")).table_valued("value").c.value)
-        ),
-    )
+_OF_FILES = _OBSCORE.c.file_id.in_(
+    select(func.json_each(bindparam("ids")).table_valued("value").c.value)
 )
 _SQL_VERSION = schema.sql(select(_FILES.c.version).where(_FILES.c.uri == bindparam("uri")))
 _SQL_DELETE_BOXES = f"DELETE FROM {schema.RTREE} WHERE id IN ({schema.sql(_DOOMED)})"  # noqa: S608
@@ -85,7 +90,6 @@ _SQL_DELETE_BOXES_OF = f"DELETE FROM {schema.RTREE} WHERE id IN ({schema.sql(_NA
 _SQL_DELETE_ROWS = schema.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FILE_IDS)))
 _SQL_DELETE_FILES = schema.sql(delete(_FILES).where(_FILES.c.uri.in_(select(_URIS.c.value))))
 _SQL_INSERT_FILE = schema.sql(insert(_FILES))
-_SQL_INSERT_ROW = schema.sql(insert(_OBSCORE))
 _SQL_INSERT_BOX = f"INSERT INTO {schema.RTREE} VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _COUNTED = tuple(_OBSCORE.c[name] for name in FACET_NAMES)
 _SQL_DOOMED_FACETS = schema.sql(
@@ -114,6 +118,28 @@ _SQL_TAKEN = schema.sql(
         )
     )
 )
+
+
+_DIALECT = Dialect(
+    {
+        "boolean": "INTEGER", "short": "INTEGER", "int": "INTEGER", "long": "INTEGER",
+        "float": "REAL", "double": "REAL", "char": "TEXT",
+    },
+    "",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=16)
+def _sql_rows_of(extra: tuple[StoredColumn, ...]) -> str:
+    return schema.sql(select_rows_of(_OBSCORE, _OF_FILES, extra))
+
+
+@lru_cache(maxsize=16)
+def _sql_insert_row(extra: tuple[StoredColumn, ...]) -> str:
+    names = [*_OBSCORE.columns.keys(), *(one.physical for one in extra)]
+    columns = ", ".join(f'"{name}"' for name in names)
+    values = ", ".join(f":{name}" for name in names)
+    return f"INSERT INTO {_OBSCORE.name} ({columns}) VALUES ({values})"  # noqa: S608
 
 
 class SqliteStore(Store):
@@ -169,8 +195,7 @@ class SqliteStore(Store):
     def files_after(self, uri: str, limit: int) -> list[CataloguedFile]:
         with self._lock, translated(self.path), self._reading():
             files = fetch(self._connection, _SQL_FILES_AFTER, {"uri": uri, "limit": limit})
-            ids = json.dumps([row[0] for row in files])
-            return files_of(files, fetch(self._connection, _SQL_ROWS_OF, {"ids": ids}))
+            return self._with_products(files)
 
     @override
     def write(
@@ -196,8 +221,7 @@ class SqliteStore(Store):
     def file_at(self, uri: str) -> CataloguedFile | None:
         with self._lock, translated(self.path), self._reading():
             files = fetch(self._connection, _SQL_FILE_AT, {"uri": uri})
-            ids = json.dumps([row[0] for row in files])
-            found = files_of(files, fetch(self._connection, _SQL_ROWS_OF, {"ids": ids}))
+            found = self._with_products(files)
         return found[0] if found else None
 
     @override
@@ -236,9 +260,26 @@ class SqliteStore(Store):
             return work(session)
 
     @override
+    def extra_columns(self) -> tuple[ObsCoreColumn, ...]:
+        with self._lock, translated(self.path):
+            return tuple(one.item for one in read_extra(self._session))
+
+    @override
+    def declare(self, columns: Sequence[ObsCoreColumn]) -> ExtraChanges:
+        with self._in_turn() as session:
+            changes = declare_columns(session, columns, _DIALECT)
+            if changes != ExtraChanges():
+                update_tap_schema(self._connection)
+        return changes
+
+    @override
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def _with_products(self, files: Sequence[Sequence[Any]]) -> list[CataloguedFile]:
+        ids, extra = json.dumps([row[0] for row in files]), read_extra(self._session)
+        return files_of(files, fetch(self._connection, _sql_rows_of(extra), {"ids": ids}), extra)
 
     @contextmanager
     def _in_turn(self) -> Iterator[Session]:
@@ -282,7 +323,7 @@ class SqliteStore(Store):
         for file_id, file in enumerate(files, first_file):
             for observation in file.observations:
                 row_id += 1
-                row = row_values(observation, file, row_id, file_id)
+                row = row_values(observation, file, row_id, file_id, turn.extra)
                 row["last_modified"] = row["last_modified"] or turn.last_modified(row, file)
                 rows.append(row)
         boxes = boxes_of([observation for file in files for observation in file.observations])
@@ -291,7 +332,7 @@ class SqliteStore(Store):
             _SQL_INSERT_FILE,
             (file_values(file, key) for key, file in enumerate(files, first_file)),
         )
-        connection.executemany(_SQL_INSERT_ROW, rows)
+        connection.executemany(_sql_insert_row(turn.extra), rows)
         connection.executemany(
             _SQL_INSERT_BOX,
             [(row["id"], *box) for row, box in zip(rows, boxes, strict=True) if box is not None],
