@@ -3,6 +3,7 @@
 - `settings`  ``skylane.toml`` and the environment -> one frozen value
 - `site`      settings -> stores, pools and the services mounted on one Starlette site
 - `access`    who may see what: the rules, and who finds out who asks
+- `listening` the port, and how many clients may have connections, for how long
 - `servers`   several server processes of one site, and what they count together
 - `portal`    the page at ``/``
 - `demo`      a synthetic survey from nothing to a running site

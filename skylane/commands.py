@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -30,19 +29,18 @@ from obscore.sources.base import Source, notes_of
 from obscore.sources.choice import configured_sources, source_of, with_folders
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
+from skylane.listening import connection_limits, guarded, listen
 from skylane.progress import step
 from skylane.runs import command_line
 from skylane.servers import METRICS_VARIABLE
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
 from skylane.watching import watch_sources
-from vodal.errors import SettingsError, UsageError
+from vodal.errors import UsageError
 from vodal.storage import Storage
 
 __all__ = ["build_hips", "demo", "ingest_folders", "init", "serve"]
 
-_KEEPALIVE_S = 30
-"""Between signs of life that are asked of a client."""
 _HUNG_S = 30
 """A server process, of several, that gives no sign of life for so long is replaced; not sooner, as
 it may be starting on a busy machine. Meanwhile the first process heeds no signal."""
@@ -231,33 +229,6 @@ def init(console: Console, site_path: Path) -> None:
     console.print(f"Wrote {path}")
 
 
-def _listen(host: str, port: int, stall_limit_s: float) -> socket.socket:
-    """Take the port, so that a taken one is told before anything is loaded."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio looks at the protocol's number to turn Nagle's algorithm off: without it each answer
-    # waits 40 ms for the client's acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Accepted connections have it from here. The kernel drops what a client does not accept;
-        # a server that closes such a connection would wait for the client first.
-        limit_ms = max(1, round(1000 * stall_limit_s))
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
-        # So are clients that vanished while their request, or we, had nothing to send.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise SettingsError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port"
-        ) from None
-    listener.set_inheritable(True)
-    return listener
-
-
 def serve(
     console: Console,
     site_path: Path,
@@ -273,12 +244,13 @@ def serve(
     site.prepare(settings.store)
     host = host or settings.server.host
     port = settings.server.port if port is None else port
-    listener = _listen(host, port, settings.server.stall_limit_s)
+    listener = listen(host, port, settings.server.stall_limit_s)
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
     url = settings.server.public_url or f"http://{shown}:{listener.getsockname()[1]}"
     count = workers or settings.server.workers
     _announce(console, url, settings, site_path, examples=examples)
     os.environ[SITE_VARIABLE] = str(site_path.resolve())
+    limits = connection_limits(settings.server)
     config = uvicorn.Config(
         "skylane.site:create_app_from_environment",
         factory=True,
@@ -286,6 +258,7 @@ def serve(
         log_level="warning",
         access_log=False,
         ws="none",
+        http=guarded(limits),
         # The app does it, by server.trusted_proxies.
         proxy_headers=False,
         timeout_graceful_shutdown=10,

@@ -51,6 +51,17 @@ class ServerSettings(Settings):
     stall_limit_s: float = Field(default=60.0, gt=0.0, le=86_400.0)
     """Seconds that a client may accept nothing at all of an answer; then the connection is dropped,
     with what waits for it. Slow clients that take a little now and then are served. On Linux."""
+    request_limit_s: float = Field(default=30.0, gt=0.0, le=3600.0)
+    """Seconds in which a client must send the head of a request once it can, and again its body;
+    then the connection is ended (status 408). How long the answer takes does not count."""
+    body_bytes_per_s: float = Field(default=500.0, ge=1.0)
+    """For each so many bytes of a body there is a second more, so that slow lines may upload."""
+    max_head_bytes: int = Field(default=65_536, ge=4096, le=16 * 1024 * 1024)
+    """Of a request's URL and headers together (status 431)."""
+    max_connections: int = Field(default=10_000, ge=10)
+    """Connections that a server process has at a time, and half of the files that it may have open
+    at most (``ulimit -Hn``). Beyond that, the one that waits longest for its client to send a
+    request is ended for a new one."""
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses and networks of the proxies in front, whose X-Forwarded-For and X-Forwarded-Proto
     are believed: they tell whose request it is. ``*`` believes everyone."""

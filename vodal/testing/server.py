@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
+
+from vodal.web.connections import ConnectionLimits, Connections, GuardedProtocol
 
 __all__ = ["RunningServer", "serve"]
 
@@ -41,8 +46,15 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serve(app: ASGIApp) -> Iterator[RunningServer]:
+def serve(app: ASGIApp, limits: ConnectionLimits | None = None) -> Iterator[RunningServer]:
     """Run an app in a thread on a free port of the loopback, until the block ends.
+
+    Parameters
+    ----------
+    app
+        ASGI.
+    limits
+        What clients may take; by default what a site lets them.
 
     Raises
     ------
@@ -53,10 +65,12 @@ def serve(app: ASGIApp) -> Iterator[RunningServer]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
+        made = partial(GuardedProtocol, among=Connections(limits or ConnectionLimits()))
         config = uvicorn.Config(
             app,
             log_level="warning",
             ws="none",
+            http=cast("type[asyncio.Protocol]", made),
             lifespan="auto",
             access_log=False,
             timeout_graceful_shutdown=5,

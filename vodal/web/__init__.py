@@ -1,5 +1,6 @@
 """What every web service of the suite does alike.
 
+- `connections` how long a request may take to come, and how many may wait
 - `multipart`  form bodies with files, which go straight to disk
 - `requests`   parameters of the query and of form bodies; the site's address
 - `fetch`      files from other servers, of hosts on a list and of public addresses only
