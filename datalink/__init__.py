@@ -6,6 +6,7 @@ In the order data flows:
 - `semantics`    the terms of DataLink's core vocabulary
 - `names`        identifiers as one segment of a URL's path
 - `collect`      the links of products, asked from every `LinkMaker`; ``#this`` and ``#preview``
+- `capabilities` what the service says it can
 - `document`     links as a table with its service descriptors
 - `descriptors`  what a TAP answer says about its products' links
 - `conditions`   conditional requests and byte ranges (RFC 9110)

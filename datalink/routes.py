@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from datalink.capabilities import LINKS_TYPE, links_capabilities
 from datalink.collect import collect, fault
 from datalink.document import STANDARD_ID, LinksTable
 from datalink.files import file_response
@@ -25,16 +26,13 @@ from vodal.storage import LOCAL, Storage
 from vodal.tables.formats import Format
 from vodal.tables.negotiation import is_browser, negotiate
 from vodal.tables.votable import write_error, write_votable
-from vodal.vosi.capabilities import Capability, capability, vosi_capabilities
+from vodal.vosi.capabilities import Capability
 from vodal.vosi.routes import vosi_routes
 from vodal.web.etags import listed_tags
 from vodal.web.requests import read_params, site_url
 from vodal.web.responses import error_headers
 
 __all__ = ["file_routes", "links_error", "links_routes", "write_links"]
-
-LINKS_TYPE = "application/x-votable+xml;content=datalink"
-"""Media type of a {links} answer, to the letter as pyvo compares it."""
 
 
 def _write_links(table: LinksTable, chosen: Format | None) -> tuple[str, bytes]:
@@ -117,17 +115,8 @@ def links_routes(
         )
         return Response(document, media_type=media_type, headers={"Vary": "Accept"})
 
-    def capabilities(request: Request) -> list[Capability]:
-        service_url = f"{site_url(request, public_url)}/datalink"
-        links = capability(
-            STANDARD_ID,
-            f"{service_url}/links",
-            use="base",
-            version="1.1",
-            query_types=("GET", "POST"),
-            result_type=LINKS_TYPE,
-        )
-        return [links, *vosi_capabilities(service_url)]
+    def capabilities(request: Request) -> tuple[Capability, ...]:
+        return links_capabilities(f"{site_url(request, public_url)}/datalink")
 
     return [Route("/links", get_links, methods=["GET", "POST"]), *vosi_routes(capabilities)]
 

@@ -57,6 +57,7 @@ In the order data flows:
 - `behind`      from a tile or a point to its images
 - `live`        HiPS that nobody builds: tiles made on demand
 - `archive`     what the server is given of the archive
+- `capabilities` what the server is, for registries
 - `routes`, `archive_routes`, `app`  the server
 - `testing`     what tests compare
 

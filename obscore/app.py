@@ -51,6 +51,7 @@ def create_apps(
     registry: CollectorRegistry | None = None,
     public: Rights = EVERYTHING,
     rights_of_job: JobRights = all_rights,
+    moc_path: str | None = None,
 ) -> Apps:
     """Make the services.
 
@@ -75,6 +76,8 @@ def create_apps(
         What everybody may see, and so examples.
     rights_of_job
         Gives the rights that a job runs with.
+    moc_path
+        Where the site serves coverage maps, for capabilities; None where it does not.
     """
     limits = settings or TapSettings()
     engine = backend.engine(
@@ -99,7 +102,7 @@ def create_apps(
         has_jobs=jobs is not None,
     )
     routes = TapRoutes(
-        runner, limits, sync, public_url, None if jobs is None else jobs.settings, public
+        runner, limits, sync, public_url, None if jobs is None else jobs.settings, public, moc_path
     ).routes()
     if jobs is not None:
         # Connections of their own, so that synchronous queries never wait for long ones.
@@ -136,5 +139,5 @@ def create_apps(
         max_body_bytes=limits.uploads.max_bytes + 2 * MAX_FORM_BYTES,
     )
     tap.router.lifespan_context = lifespan
-    sia = service_app(sia_routes(runner, limits, sync, public_url), render=sia_error)
+    sia = service_app(sia_routes(runner, limits, sync, public_url, moc_path), render=sia_error)
     return Apps(tap, sia)

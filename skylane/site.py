@@ -32,9 +32,11 @@ from hips.archive import Archive
 from hips.links import HipsLinks
 from obscore.assembly.opening import OpeningResolver
 from obscore.assembly.renewal import Renewal
-from obscore.coverage.app import create_coverage_app
+from obscore.coverage.app import create_coverage_app, make_maps
+from obscore.coverage.maps import CollectionMaps
 from obscore.hook.app import create_hook_app, hook_job_settings
 from obscore.hook.routes import PATHS as HOOK_PATHS
+from obscore.settings import ObsCoreSettings
 from obscore.store.base import Backend
 from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
@@ -61,6 +63,9 @@ __all__ = ["ANNOTATORS", "SITE_VARIABLE", "SiteFolder", "create_app", "create_ap
 
 ANNOTATORS: Final = (DatalinkAnnotator(), SodaAnnotator())
 """Describe the site's services in tables of its products."""
+
+MOC_PATH: Final = "/moc"
+"""Where coverage maps are."""
 
 SITE_VARIABLE = "SKYLANE_SITE"
 """Names the site's folder to server processes that are started anew."""
@@ -110,6 +115,10 @@ class SiteFolder:
         from vodal.uws.postgres import PostgresJobs  # noqa: PLC0415 - the driver is an extra
 
         return Runner(PostgresJobs(store.url, store.schema_name), folders, settings)
+
+    def maps(self, settings: ObsCoreSettings, backend: Backend) -> CollectionMaps:
+        """Make what gives the coverage maps of collections."""
+        return make_maps(backend, settings.moc, settings.moc_orders, self.cache)
 
     @property
     def signing_key(self) -> Path:
@@ -186,6 +195,7 @@ def create_app(
         registry=registry,
         public=access.public,
         rights_of_job=access.of_job,
+        moc_path=MOC_PATH,
     )
     services = {
         "/tap": tables.tap,
@@ -230,7 +240,7 @@ def create_app(
                 refresher=renewal,
             ),
         ),
-        "/moc": create_coverage_app(backend=backend, settings=settings.obscore, cache=site.cache),
+        MOC_PATH: create_coverage_app(site.maps(settings.obscore, backend)),
         **access.services,
     }
 

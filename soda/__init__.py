@@ -68,6 +68,7 @@ In the order data flows:
 - `stitch`    several images on one grid of pixels
 - `times`     when the time axes of datasets are, for examples
 - `examples`  requests to start from
+- `capabilities` what the service says it can
 - `routes`    the service's resources
 - `app`       the service
 

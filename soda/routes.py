@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from soda.capabilities import soda_capabilities
 from soda.examples import SiteExamples, examples_page
 from soda.finding import Finder
 from soda.formats import accepted_format
-from soda.links import ASYNC_ID, STANDARD_ID
 from soda.many import ManyCutouts
 from soda.metrics import CutoutMetrics
 from soda.one import OneCutout
@@ -27,7 +27,7 @@ from vodal.access.asking import asking_of
 from vodal.errors import MultiValuedParamNotSupported
 from vodal.pool import WarmPool
 from vodal.vosi.availability import Availability
-from vodal.vosi.capabilities import Capability, capability, vosi_capabilities
+from vodal.vosi.capabilities import Capability
 from vodal.vosi.routes import vosi_routes
 from vodal.web.presence import unless_gone
 from vodal.web.requests import read_params, site_url
@@ -43,27 +43,6 @@ def _single(asked: CutoutParams) -> tuple[str, Selection]:
             f"{error}; MULTI=mef, MULTI=tar or MULTI=zip puts several cutouts into one answer, a"
             " job (/async) makes one result of each, and /stitched one image of several datasets"
         ) from None
-
-
-def _capabilities(service: str, *, has_jobs: bool, has_catalogue: bool) -> tuple[Capability, ...]:
-    def cutting(standard_id: str | None, resource: str, version: str | None) -> Capability:
-        return capability(
-            standard_id,
-            f"{service}/{resource}",
-            role=None if standard_id is None else "std",
-            query_types=("GET", "POST"),
-            result_type="image/fits",
-            version=version,
-        )
-
-    made = [*vosi_capabilities(service), cutting(STANDARD_ID, "sync", "1.0")]
-    if has_jobs:
-        made.append(cutting(ASYNC_ID, "async", "1.0"))
-    if has_catalogue:
-        made.append(cutting(None, "stitched", None))
-        examples = f"{service}/examples"
-        made.append(capability("ivo://ivoa.net/std/DALI#examples", examples, role=None))
-    return tuple(made)
 
 
 def soda_routes(
@@ -115,7 +94,9 @@ def soda_routes(
 
     def capabilities(request: Request) -> Sequence[Capability]:
         service = f"{site_url(request, public_url)}/soda"
-        return _capabilities(service, has_jobs=has_jobs, has_catalogue=site_examples is not None)
+        return soda_capabilities(
+            service, has_jobs=has_jobs, has_catalogue=site_examples is not None
+        )
 
     async def examples(_: Request) -> Response:
         assert site_examples is not None

@@ -12,7 +12,6 @@ from obscore.coverage.kept import KeptBlocks
 from obscore.coverage.maps import CollectionMaps
 from obscore.coverage.routes import coverage_routes
 from obscore.coverage.settings import CoverageSettings
-from obscore.settings import ObsCoreSettings
 from obscore.store.base import Backend
 from vodal.diskcache import DiskCache
 from vodal.web.app import service_app
@@ -42,19 +41,14 @@ def make_maps(
     return CollectionMaps(footprints, KeptBlocks(footprints, settings, orders, kept), settings)
 
 
-def create_coverage_app(*, backend: Backend, settings: ObsCoreSettings, cache: Path) -> Starlette:
-    """Make the service.
+def create_coverage_app(maps: CollectionMaps) -> Starlette:
+    """Make the service; it closes the maps when it ends.
 
     Parameters
     ----------
-    backend
-        The store.
-    settings
-        Of the catalogue.
-    cache
-        The site's folder of what can be made again.
+    maps
+        From `make_maps`.
     """
-    maps = make_maps(backend, settings.moc, settings.moc_orders, cache)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from obscore.coverage.ranges import Ranges, coarsened, joined
+from obscore.coverage.extents import Extent, extent_of
+from obscore.coverage.ranges import NOTHING, Ranges, coarsened, joined
 from obscore.coverage.settings import CoverageSettings
 from obscore.store.base import Footprints
 from obscore.store.blocks import Placed
@@ -28,7 +29,7 @@ from vodal.regions import Point, shape_from_bytes
 
 __all__ = ["Block", "KeptBlocks"]
 
-_FORM = 1
+_FORM = 2
 """Raised when other maps are made of the same footprints."""
 _EXTENSION = "moc"
 
@@ -44,6 +45,10 @@ class Block:
     not."""
     until: str | None = None
     """The next release date, with which ``released`` is out of date; None for never."""
+    extents: Mapping[str, Extent] = field(default_factory=dict)
+    """By collection, of all rows, also of those without a footprint."""
+    released_extents: Mapping[str, Extent | None] = field(default_factory=dict)
+    """Of the rows of ``released``; None where there are none."""
 
     def to_bytes(self) -> bytes:
         """Give the block's bytes for a file."""
@@ -53,6 +58,11 @@ class Block:
             for collection, ranges in maps.items():
                 head[name].append((collection, len(ranges)))
                 arrays.append(ranges)
+        for name, extents in (("extents", self.extents), ("shown", self.released_extents)):
+            head[name] = {
+                collection: None if one is None else one.to_json()
+                for collection, one in extents.items()
+            }
         return b"\n".join(
             [json.dumps(head).encode(), b"".join(part.astype("<u8").tobytes() for part in arrays)]
         )
@@ -63,7 +73,7 @@ class Block:
 
         Raises
         ------
-        ValueError, KeyError
+        ValueError, KeyError, TypeError
             If they are no block.
         """
         text, _, packed = data.partition(b"\n")
@@ -79,7 +89,12 @@ class Block:
             found.append(maps)
         if at != len(numbers):
             raise ValueError("not a block")
-        return cls(found[0], found[1], head["until"])
+        extents = {name: Extent.from_json(value) for name, value in head["extents"].items()}
+        shown = {
+            name: None if value is None else Extent.from_json(value)
+            for name, value in head["shown"].items()
+        }
+        return cls(found[0], found[1], head["until"], extents, shown)
 
 
 class KeptBlocks:
@@ -131,7 +146,7 @@ class KeptBlocks:
         if data is not None:
             try:
                 found = Block.from_bytes(data)
-            except (ValueError, KeyError):
+            except (ValueError, KeyError, TypeError):
                 found = None
             if found is not None and (found.until is None or now < found.until):
                 return found
@@ -140,31 +155,41 @@ class KeptBlocks:
         return made
 
     def _made(self, rows: Sequence[Placed], now: str) -> Block:
+        every: dict[str, list[tuple[Placed, Ranges]]] = {}
+        until: list[str] = []
+        for row in rows:
+            every.setdefault(row.collection, []).append((row, self._cells(row)))
+            date = row.release_date
+            if date is not None and date > now and not is_released(date, now):
+                until.append(date)
+        shown = {
+            name: [pair for pair in pairs if is_released(pair[0].release_date, now)]
+            for name, pairs in every.items()
+        }
+        later = [name for name, pairs in every.items() if len(shown[name]) < len(pairs)]
+        return Block(
+            {name: made for name, pairs in every.items() if len(made := self._map(pairs))},
+            {name: self._map(shown[name]) for name in later},
+            min(until, default=None),
+            {name: extent_of(row for row, _ in pairs) for name, pairs in every.items()},
+            {
+                name: extent_of(row for row, _ in shown[name]) if shown[name] else None
+                for name in later
+            },
+        )
+
+    def _cells(self, row: Placed) -> Ranges:
+        """Give the cells that a row's footprint touches; none of a position alone."""
         # Compiled code, which a server loads where it is first needed.
         from obscore.coverage.touched import fitting_order, touched  # noqa: PLC0415
 
-        every: dict[str, list[Ranges]] = {}
-        released: dict[str, list[Ranges]] = {}
-        later: set[str] = set()
-        until: list[str] = []
-        for row in rows:
-            region = shape_from_bytes(row.shape)
-            if isinstance(region, Point):
-                continue
-            order = self._orders.get(row.collection, self._settings.order)
-            if order is None:
-                order = fitting_order(region, self._settings.max_order)
-            cells = touched(region, order)
-            every.setdefault(row.collection, []).append(cells)
-            if is_released(row.release_date, now):
-                released.setdefault(row.collection, []).append(cells)
-            else:
-                later.add(row.collection)
-                if row.release_date is not None and row.release_date > now:
-                    until.append(row.release_date)
-        most = self._settings.max_ranges
-        return Block(
-            {name: coarsened(joined(parts), most) for name, parts in every.items()},
-            {name: coarsened(joined(released.get(name, [])), most) for name in later},
-            min(until, default=None),
+        region = None if row.shape is None else shape_from_bytes(row.shape)
+        if region is None or isinstance(region, Point):
+            return NOTHING
+        order = self._orders.get(row.collection, self._settings.order)
+        return touched(
+            region, fitting_order(region, self._settings.max_order) if order is None else order
         )
+
+    def _map(self, pairs: Sequence[tuple[Placed, Ranges]]) -> Ranges:
+        return coarsened(joined([cells for _, cells in pairs]), self._settings.max_ranges)

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from dataclasses import dataclass
 
+from obscore.coverage.extents import Extent, united
 from obscore.coverage.kept import Block, KeptBlocks
 from obscore.coverage.ranges import Ranges, coarsened, joined
 from obscore.coverage.settings import CoverageSettings
@@ -105,6 +106,24 @@ class CollectionMaps:
                     self._joined.popitem(last=False)
         return kept
 
+    def extents(self, rights: Rights) -> dict[str, Extent]:
+        """Give what each collection covers, by name, as far as somebody may know.
+
+        A collection of which somebody may know no image is not there; one without footprints is.
+
+        Raises
+        ------
+        ServiceUnavailable
+            As of `find`.
+        """
+        found: dict[str, list[Extent]] = {}
+        for block in self._current().blocks.values():
+            for name in block.extents:
+                part = _extent(block, name, rights.known(name))
+                if part is not None:
+                    found.setdefault(name, []).append(part)
+        return {name: united(parts) for name, parts in sorted(found.items())}
+
     def close(self) -> None:
         """Stop what is being made, and release the connections."""
         self._closed = True
@@ -167,3 +186,10 @@ def _part(block: Block, name: str, reach: Reach) -> Ranges | None:
     if reach is Reach.RELEASED:
         return block.released.get(name, block.maps.get(name))
     return block.maps.get(name) if reach is Reach.ALL else None
+
+
+def _extent(block: Block, name: str, reach: Reach) -> Extent | None:
+    """Give what a block has of a collection, as `_part`; None if that is nothing."""
+    if reach is Reach.RELEASED and name in block.released_extents:
+        return block.released_extents[name]
+    return None if reach is Reach.NONE else block.extents.get(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from obscore.coverage.capability import coverage_capability
 from obscore.sia.parameters import PARAMETERS, Parameter
 from vodal.links import InputParam, ServiceDescriptor
 from vodal.vosi.capabilities import Capability, Interface, vosi_capabilities
@@ -57,13 +58,15 @@ def _input(item: Parameter, options: tuple[str, ...]) -> InputParam:
     )
 
 
-def sia_capabilities(service_url: str) -> tuple[Capability, ...]:
+def sia_capabilities(service_url: str, moc_url: str | None = None) -> tuple[Capability, ...]:
     """Make the capabilities of the service.
 
     Parameters
     ----------
     service_url
         Where it is mounted, without a trailing slash.
+    moc_url
+        Where coverage maps are served, without a trailing slash, if they are.
 
     Notes
     -----
@@ -77,4 +80,5 @@ def sia_capabilities(service_url: str) -> tuple[Capability, ...]:
         query_types=("GET", "POST"),
         result_type="application/x-votable+xml",
     )
-    return (Capability(STANDARD_ID, (interface,)), *vosi_capabilities(service_url))
+    maps = () if moc_url is None else (coverage_capability(moc_url),)
+    return (Capability(STANDARD_ID, (interface,)), *vosi_capabilities(service_url), *maps)

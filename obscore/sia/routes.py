@@ -24,7 +24,7 @@ from vodal.tables.negotiation import is_browser
 from vodal.tables.votable import write_error
 from vodal.vosi.availability import Availability
 from vodal.vosi.routes import vosi_routes
-from vodal.web.requests import service_url
+from vodal.web.requests import service_url, site_url
 from vodal.web.responses import error_headers
 
 __all__ = ["sia_error", "sia_routes"]
@@ -62,6 +62,7 @@ def sia_routes(
     settings: TapSettings,
     sync: SyncQueries,
     public_url: str | None = None,
+    moc_path: str | None = None,
 ) -> list[BaseRoute]:
     """Give the routes, relative to where the service is mounted.
 
@@ -75,6 +76,8 @@ def sia_routes(
         Gives queries their turns, and answers them.
     public_url
         Where clients see the site, if not by the Host header.
+    moc_path
+        Where the site serves coverage maps, if it does.
     """
     choices = Choices(runner)
     up_since = datetime.now(UTC)
@@ -100,7 +103,10 @@ def sia_routes(
     return [
         Route("/query", query, methods=["GET", "POST"]),
         *vosi_routes(
-            lambda request: sia_capabilities(service_url(request, public_url)),
+            lambda request: sia_capabilities(
+                service_url(request, public_url),
+                None if moc_path is None else site_url(request, public_url) + moc_path,
+            ),
             availability=availability,
         ),
     ]

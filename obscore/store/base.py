@@ -430,7 +430,7 @@ class ClosingCatalogue(Catalogue, Protocol):
 
 
 class Footprints(Protocol):
-    """Reads all footprints, block by block of rows. Safe to call from several threads."""
+    """Reads what all rows cover, block by block. Safe to call from several threads."""
 
     def changed(self, after: int = 0) -> list[tuple[int, int]]:
         """Give the blocks that changed after a revision, each with its revision, by number.
@@ -443,7 +443,7 @@ class Footprints(Protocol):
         ...
 
     def of_block(self, block: int) -> list[Placed]:
-        """Give the rows of a block that have a footprint; none for a block that is empty now."""
+        """Give the rows of a block; none for one that is empty now."""
         ...
 
     def close(self) -> None:
@@ -485,7 +485,7 @@ class Backend(Protocol):
         ...
 
     def footprints(self) -> Footprints:
-        """Read all footprints."""
+        """Read what all rows cover."""
         ...
 
     def engine(self, *, connections: int, wait_s: float, batch_rows: int) -> QueryEngine:

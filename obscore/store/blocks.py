@@ -39,13 +39,19 @@ _NAMED = select(_OBSCORE.c.id).where(among(_OBSCORE.c.obs_publisher_did, "dids")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A row that has a footprint."""
+    """A row, as far as what it covers of the sky, of time and of wavelengths."""
 
     collection: str
-    shape: bytes
-    """As `vodal.regions.shape_from_bytes` takes it."""
+    shape: bytes | None
+    """As `vodal.regions.shape_from_bytes` takes it; None without a footprint."""
     release_date: str | None
     """``obs_release_date``."""
+    time_mjd: tuple[float | None, float | None]
+    """``t_min`` and ``t_max``."""
+    wavelength_m: tuple[float | None, float | None]
+    """``em_min`` and ``em_max``."""
+    origin: tuple[str | None, str | None]
+    """``facility_name`` and ``instrument_name``."""
 
 
 def note(session: Session, ids: Iterable[int]) -> None:
@@ -87,14 +93,18 @@ def select_blocks(blocks: Table) -> Select[Any]:
 
 
 def select_placed(obscore: Table) -> Select[Any]:
-    """Give the statement for the rows with a footprint from ``low`` to below ``high``."""
+    """Give the statement for the rows from ``low`` to below ``high``."""
     return select(
-        obscore.c.obs_collection, obscore.c.s_region_shape, obscore.c.obs_release_date
-    ).where(
-        obscore.c.id >= bindparam("low"),
-        obscore.c.id < bindparam("high"),
-        obscore.c.s_region_shape.is_not(None),
-    )
+        obscore.c.obs_collection,
+        obscore.c.s_region_shape,
+        obscore.c.obs_release_date,
+        obscore.c.t_min,
+        obscore.c.t_max,
+        obscore.c.em_min,
+        obscore.c.em_max,
+        obscore.c.facility_name,
+        obscore.c.instrument_name,
+    ).where(obscore.c.id >= bindparam("low"), obscore.c.id < bindparam("high"))
 
 
 def block_rows(block: int) -> dict[str, int]:
@@ -104,4 +114,14 @@ def block_rows(block: int) -> dict[str, int]:
 
 def placed_of(rows: Iterable[tuple[Any, ...]]) -> list[Placed]:
     """Make values of the rows of `select_placed`."""
-    return [Placed(str(name), bytes(shape), date) for name, shape, date in rows]
+    return [
+        Placed(
+            str(name),
+            None if shape is None else bytes(shape),
+            date,
+            (t_min, t_max),
+            (em_min, em_max),
+            (facility, instrument),
+        )
+        for name, shape, date, t_min, t_max, em_min, em_max, facility, instrument in rows
+    ]

@@ -6,6 +6,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from obscore.adql.functions import GEOMETRY_FUNCTIONS
 from obscore.adql.userdefined.catalogue import user_features
+from obscore.coverage.capability import coverage_capability
 from obscore.tap.settings import TapSettings
 from vodal.tables.formats import FORMATS
 from vodal.uploads.settings import UploadSettings
@@ -119,7 +120,10 @@ def _upload_limits(settings: UploadSettings) -> list[Element]:
 
 
 def tap_capabilities(
-    service_url: str, settings: TapSettings, jobs: JobSettings | None = None
+    service_url: str,
+    settings: TapSettings,
+    jobs: JobSettings | None = None,
+    moc_url: str | None = None,
 ) -> tuple[Capability, ...]:
     """Make the capabilities of the service.
 
@@ -131,6 +135,8 @@ def tap_capabilities(
         Its limits.
     jobs
         Limits of asynchronous queries; None where there are none.
+    moc_url
+        Where coverage maps are served, without a trailing slash, if they are.
     """
     access = Capability(
         "ivo://ivoa.net/std/TAP",
@@ -139,4 +145,5 @@ def tap_capabilities(
         details=tuple(_details(settings, jobs)),
     )
     examples = capability("ivo://ivoa.net/std/DALI#examples", f"{service_url}/examples", role=None)
-    return (access, *vosi_capabilities(service_url, tables=True), examples)
+    maps = () if moc_url is None else (coverage_capability(moc_url),)
+    return (access, *vosi_capabilities(service_url, tables=True), examples, *maps)

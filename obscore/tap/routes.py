@@ -23,8 +23,9 @@ from vodal.tables.negotiation import is_browser
 from vodal.tables.votable import write_error
 from vodal.uws.settings import JobSettings
 from vodal.vosi.availability import Availability
+from vodal.vosi.capabilities import Capability
 from vodal.vosi.routes import vosi_routes
-from vodal.web.requests import service_url
+from vodal.web.requests import service_url, site_url
 from vodal.web.responses import error_headers
 
 __all__ = ["TapRoutes", "votable_error"]
@@ -64,6 +65,8 @@ class TapRoutes:
         Limits of asynchronous queries, if there are any.
     public
         What examples may show.
+    moc_path
+        Where the site serves coverage maps, if it does.
     """
 
     def __init__(
@@ -74,12 +77,14 @@ class TapRoutes:
         public_url: str | None = None,
         jobs: JobSettings | None = None,
         public: Rights = EVERYTHING,
+        moc_path: str | None = None,
     ) -> None:
         self._runner = runner
         self._settings = settings
         self._sync = sync
         self._public_url = public_url
         self._jobs = jobs
+        self._moc_path = moc_path
         self._site_examples = SiteExamples(runner, public)
         self._up_since = datetime.now(UTC)
 
@@ -90,13 +95,17 @@ class TapRoutes:
             Route("/sync", self._sync.answer, methods=["GET", "POST"]),
             Route("/examples", self._examples, methods=["GET"]),
             *vosi_routes(
-                lambda request: tap_capabilities(
-                    service_url(request, self._public_url), self._settings, self._jobs
-                ),
+                self._capabilities,
                 availability=self._availability,
                 tables=lambda: tableset(self._runner.published().beside),
             ),
         ]
+
+    def _capabilities(self, request: Request) -> tuple[Capability, ...]:
+        url, moc_url = service_url(request, self._public_url), None
+        if self._moc_path is not None:
+            moc_url = site_url(request, self._public_url) + self._moc_path
+        return tap_capabilities(url, self._settings, self._jobs, moc_url)
 
     async def _page(self, _: Request) -> Response:
         return Response(await run_sync(self._written_page), media_type="text/html")

@@ -18,7 +18,6 @@ from obscore.coverage.kept import Block
 from obscore.coverage.ranges import coarsened, finest_order, joined, within
 from obscore.coverage.settings import CoverageSettings
 from obscore.coverage.touched import fitting_order, touched
-from obscore.settings import ObsCoreSettings
 from obscore.store.tombstones import Why
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.access.asking import SCOPE_KEY, Asking
@@ -41,9 +40,6 @@ EXTRA = [
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def backend(request, make_backend):
     return make_backend(request.param, [*FILES, *EXTRA])
-
-
-PATIENT = ObsCoreSettings.model_validate({"moc": {"wait_limit_s": 300.0}})
 
 
 def maps_of(backend, folder, **given):
@@ -222,7 +218,7 @@ def test_what_is_released_meanwhile_comes_into_the_map(guarded, tmp_path, monkey
 def client(make_backend, tmp_path_factory):
     backend = make_backend("sqlite", [*FILES, *EXTRA])
     folder = tmp_path_factory.mktemp("cache")
-    app = create_coverage_app(backend=backend, settings=PATIENT, cache=folder)
+    app = create_coverage_app(maps_of(backend, folder))
     return AppClient(app)
 
 
@@ -271,7 +267,7 @@ def test_faults_of_requests_are_sentences(client):
 
 
 def test_rights_of_who_asks_are_heeded(guarded, tmp_path):
-    app = create_coverage_app(backend=guarded, settings=PATIENT, cache=tmp_path)
+    app = create_coverage_app(maps_of(guarded, tmp_path))
     rules = AccessRules(None, {"dated": DATED, "closed": CLOSED})
     seen = []
 

@@ -51,7 +51,7 @@ DOCUMENTS = {
             *vosi_capabilities("http://x", tables=True),
         )
     ),
-    "tap-capabilities": capabilities_document(tap_capabilities("http://x/tap", TapSettings())),
+    "tap-capabilities": capabilities_document(tap_capabilities("http://x/tap", TapSettings(), moc_url="http://x/moc")),
     "tables": tableset_document(tableset()),
     "tables-min": tableset_document(tableset(), "min"),
     "tables-nasty": tableset_document(NASTY_SET),

@@ -6,20 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-__all__ = ["Capability", "Interface", "capabilities_document", "capability", "vosi_capabilities"]
+__all__ = [
+    "NAMESPACES",
+    "Capability",
+    "Interface",
+    "capabilities_document",
+    "capability",
+    "capability_elements",
+    "vosi_capabilities",
+]
 
-_NAMESPACES = {
-    "xmlns:vosi": "http://www.ivoa.net/xml/VOSICapabilities/v1.0",
+NAMESPACES = {
     "xmlns:vr": "http://www.ivoa.net/xml/VOResource/v1.0",
     "xmlns:vs": "http://www.ivoa.net/xml/VODataService/v1.1",
     "xmlns:tr": "http://www.ivoa.net/xml/TAPRegExt/v1.0",
+    "xmlns:vg": "http://www.ivoa.net/xml/VORegistry/v1.0",
     "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
 }
+"""Those whose types the elements of capabilities name, which some element around must declare."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One way to reach a capability: a ``vs:ParamHTTP`` interface."""
+    """One way to reach a capability."""
 
     access_url: str
     use: str = "full"
@@ -33,6 +42,8 @@ class Interface:
     """Media type of the answer."""
     params: tuple[Element, ...] = ()
     """``param`` elements of VODataService, if the interface declares its parameters."""
+    xsi_type: str = "vs:ParamHTTP"
+    """Another type has neither query types nor result type nor parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +57,8 @@ class Capability:
     """A subtype of the registry extensions, such as ``tr:TableAccess``."""
     details: tuple[Element, ...] = field(default=())
     """The elements that the subtype adds after the interfaces."""
+    description: str | None = None
+    """Where no standard tells what it is."""
 
 
 def capability(
@@ -94,7 +107,7 @@ def vosi_capabilities(service_url: str, *, tables: bool = False) -> tuple[Capabi
 
 
 def _interface_element(interface: Interface, security: Sequence[str]) -> Element:
-    element = Element("interface", {"xsi:type": "vs:ParamHTTP"})
+    element = Element("interface", {"xsi:type": interface.xsi_type})
     if interface.role is not None:
         element.set("role", interface.role)
     if interface.version is not None:
@@ -113,6 +126,33 @@ def _interface_element(interface: Interface, security: Sequence[str]) -> Element
     return element
 
 
+def capability_elements(
+    capabilities: Sequence[Capability], security: Sequence[str] = ()
+) -> list[Element]:
+    """Make the ``capability`` elements of VOResource.
+
+    Parameters
+    ----------
+    capabilities
+        Of a service.
+    security
+        How one can be known to it, beside remaining unknown.
+    """
+    made = []
+    for item in capabilities:
+        element = Element("capability")
+        if item.standard_id is not None:
+            element.set("standardID", item.standard_id)
+        if item.xsi_type is not None:
+            element.set("xsi:type", item.xsi_type)
+        if item.description is not None:
+            SubElement(element, "description").text = item.description
+        element.extend(_interface_element(one, security) for one in item.interfaces)
+        element.extend(item.details)
+        made.append(element)
+    return made
+
+
 def capabilities_document(
     capabilities: Sequence[Capability], security: Sequence[str] = ()
 ) -> bytes:
@@ -120,19 +160,13 @@ def capabilities_document(
 
     Parameters
     ----------
-    capabilities
-        Of the service.
-    security
-        How one can be known to it, beside remaining unknown.
+    capabilities, security
+        As of `capability_elements`.
     """
-    root = Element("vosi:capabilities", _NAMESPACES)
-    for item in capabilities:
-        element = SubElement(root, "capability")
-        if item.standard_id is not None:
-            element.set("standardID", item.standard_id)
-        if item.xsi_type is not None:
-            element.set("xsi:type", item.xsi_type)
-        element.extend(_interface_element(one, security) for one in item.interfaces)
-        element.extend(item.details)
+    root = Element(
+        "vosi:capabilities",
+        {"xmlns:vosi": "http://www.ivoa.net/xml/VOSICapabilities/v1.0", **NAMESPACES},
+    )
+    root.extend(capability_elements(capabilities, security))
     document: bytes = tostring(root, encoding="UTF-8", xml_declaration=True)
     return document

@@ -15,6 +15,7 @@ __all__ = [
     "TableColumn",
     "TableDescription",
     "TableSchema",
+    "schema_elements",
     "table_document",
     "tableset_document",
 ]
@@ -118,14 +119,22 @@ def _fill_table(element: Element, table: TableDescription, detail: Detail) -> No
         _texts(foreign, description=key.description)
 
 
-def tableset_document(schemas: Sequence[TableSchema], detail: Detail = "max") -> bytes:
-    """Write the document of all tables as UTF-8 XML."""
-    root = Element("vosi:tableset", _NAMESPACES)
+def schema_elements(schemas: Sequence[TableSchema], detail: Detail = "max") -> list[Element]:
+    """Make the ``schema`` elements of a ``vs:TableSet``."""
+    made = []
     for schema in schemas:
-        group = SubElement(root, "schema")
+        group = Element("schema")
         _texts(group, name=schema.name, description=schema.description, utype=schema.utype)
         for table in schema.tables:
             _fill_table(SubElement(group, "table"), table, detail)
+        made.append(group)
+    return made
+
+
+def tableset_document(schemas: Sequence[TableSchema], detail: Detail = "max") -> bytes:
+    """Write the document of all tables as UTF-8 XML."""
+    root = Element("vosi:tableset", _NAMESPACES)
+    root.extend(schema_elements(schemas, detail))
     document: bytes = tostring(root, encoding="UTF-8", xml_declaration=True)
     return document
 

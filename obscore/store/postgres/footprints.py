@@ -19,7 +19,7 @@ _SQL_PLACED = tables.sql(select_placed(tables.obscore))
 
 
 class PostgresFootprints(Footprints):
-    """Reads footprints. Safe to call from several threads.
+    """Reads what rows cover. Safe to call from several threads.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ _SQL_PLACED = schema.sql(select_placed(schema.obscore))
 
 
 class SqliteFootprints(Footprints):
-    """Reads footprints. Safe to call from several threads.
+    """Reads what rows cover. Safe to call from several threads.
 
     Parameters
     ----------
