@@ -10,7 +10,16 @@ In the order data flows:
 - `document`     links as a table with its service descriptors
 - `descriptors`  what a TAP answer says about its products' links
 - `conditions`   conditional requests and byte ranges (RFC 9110)
-- `files`        a file as the client asked for it: whole, in ranges, or not again
+- `content`      what is sent: bytes of a known number, made of parts
+- `files`        the file of a product as it is stored
+- `form`         which HDUs of it a client asks for, and whether uncompressed
+- `layout`       which bytes make up such a file
+- `gunzipping`   the plain stream of a gzip, read as it is decompressed
+- `slabs`        in which slabs a tile-compressed image is unpacked
+- `process`      the process in which pixels are decoded
+- `unpacking`    tile-compressed images unpacked there
+- `forms`        contents in every form
+- `delivery`     a content as the client asked for it: whole, in ranges, or not again
 - `picture`      a small picture of an image
 - `preview`      pictures made in a process of their own, kept on disk
 - `routes`       ``/datalink`` and ``/files``

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+from datalink.forms import Forms
 from datalink.preview import Previews
+from datalink.process import DecodingProcess
 from datalink.routes import file_routes, links_error, links_routes
 from datalink.settings import DatalinkSettings
 from vodal.links import LinkMaker
@@ -51,7 +53,7 @@ def create_files_app(
 ) -> Starlette:
     """Make the retrieval of files and their previews; it belongs under ``/files``.
 
-    Its lifespan must be run by whoever mounts it: it ends the process that makes previews.
+    Its lifespan must be run by whoever mounts it: it ends the process that decodes images.
 
     Parameters
     ----------
@@ -66,7 +68,9 @@ def create_files_app(
     storage
         Opens the products' files.
     """
-    previews = Previews(resolver, settings, cache / "previews", storage)
+    process = DecodingProcess(settings)
+    previews = Previews(resolver, settings, cache / "previews", process, storage)
+    forms = Forms(resolver, storage, process)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -74,5 +78,6 @@ def create_files_app(
             yield
         finally:
             await previews.close()
+            await process.close()
 
-    return service_app(file_routes(resolver, previews, storage), lifespan=lifespan)
+    return service_app(file_routes(resolver, previews, forms), lifespan=lifespan)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
+from datalink.process import DecodingProcess
 from datalink.settings import DatalinkSettings
 from vodal.diskcache import DiskCache
 from vodal.errors import NotFoundError
-from vodal.pool import WarmPool
 from vodal.products import Product, Resolver
 from vodal.storage import LOCAL, Storage
 
@@ -21,8 +21,7 @@ __all__ = ["Previews"]
 class Previews:
     """Makes previews in a process of its own and keeps them.
 
-    The process starts with the first preview, so that a site that shows none has none. Belongs to
-    the event loop that uses it.
+    Belongs to the event loop that uses it.
 
     Parameters
     ----------
@@ -32,6 +31,8 @@ class Previews:
         Size, limits.
     folder
         Where pictures are kept; may be deleted at any time.
+    process
+        Makes them.
     storage
         Opens the products' files.
     """
@@ -41,14 +42,14 @@ class Previews:
         resolver: Resolver,
         settings: DatalinkSettings,
         folder: Path,
+        process: DecodingProcess,
         storage: Storage = LOCAL,
     ) -> None:
         self._storage = storage
         self._resolver = resolver
         self._settings = settings
         self._kept = DiskCache(folder, settings.preview_cache_bytes)
-        self._pool: WarmPool | None = None
-        self._starting = asyncio.Lock()
+        self._process = process
         self._making: dict[str, asyncio.Task[bytes]] = {}
 
     def key(self, product: Product) -> str:
@@ -85,8 +86,7 @@ class Previews:
         from datalink.picture import make_preview  # noqa: PLC0415
 
         index = await run_sync(self._resolver.index, product)
-        pool = await self._started()
-        data = await pool.run(
+        data = await self._process.run(
             make_preview,
             product.uri,
             index,
@@ -97,24 +97,7 @@ class Previews:
         await run_sync(self._kept.put, key, "png", data)
         return data
 
-    async def _started(self) -> WarmPool:
-        async with self._starting:
-            if self._pool is None:
-                pool = WarmPool(
-                    1,
-                    preload=("datalink.picture",),
-                    deadline_s=self._settings.preview_deadline_s,
-                    memory_limit_bytes=self._settings.preview_memory_bytes,
-                    name="preview",
-                )
-                await pool.start()
-                self._pool = pool
-            return self._pool
-
     async def close(self) -> None:
-        """Stop the process."""
+        """Make no more of them."""
         for task in tuple(self._making.values()):
             task.cancel()
-        if self._pool is not None:
-            await self._pool.stop()
-            self._pool = None

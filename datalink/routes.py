@@ -11,8 +11,11 @@ from starlette.routing import BaseRoute, Route
 
 from datalink.capabilities import LINKS_TYPE, links_capabilities
 from datalink.collect import collect, fault
+from datalink.content import Share
+from datalink.delivery import deliver
 from datalink.document import STANDARD_ID, LinksTable
-from datalink.files import file_response
+from datalink.form import Form
+from datalink.forms import Forms
 from datalink.names import decode_segment
 from datalink.preview import Previews
 from datalink.settings import DatalinkSettings
@@ -22,7 +25,6 @@ from vodal.errors import SkylaneError
 from vodal.links import Link, LinkMaker
 from vodal.params import Params
 from vodal.products import Product, Resolver, absent
-from vodal.storage import LOCAL, Storage
 from vodal.tables.formats import Format
 from vodal.tables.negotiation import is_browser, negotiate
 from vodal.tables.votable import write_error, write_votable
@@ -121,14 +123,13 @@ def links_routes(
     return [Route("/links", get_links, methods=["GET", "POST"]), *vosi_routes(capabilities)]
 
 
-def file_routes(
-    resolver: Resolver, previews: Previews, storage: Storage = LOCAL
-) -> list[BaseRoute]:
+def file_routes(resolver: Resolver, previews: Previews, forms: Forms) -> list[BaseRoute]:
     """Make ``/{name}`` and ``/preview/{name}``; a name is made by `datalink.names`.
 
     An identifier that is percent-encoded instead is understood too, where servers on the way
     let it pass.
     """
+    share = Share()
 
     def find(segment: str, asking: Asking) -> Product:
         decoded = decode_segment(segment)
@@ -143,8 +144,9 @@ def file_routes(
         raise absent(known, dids[0], f"there is no product {dids[0]}")
 
     async def get_file(request: Request) -> Response:
+        form = Form.of(await read_params(request))
         product = await run_sync(find, request.path_params["name"], asking_of(request))
-        return await file_response(request, product, storage)
+        return await deliver(request, await forms.content(product, form), share)
 
     async def get_preview(request: Request) -> Response:
         product = await run_sync(find, request.path_params["name"], asking_of(request))

@@ -28,6 +28,7 @@ from soda.origin import origin_cards
 from soda.plan import Section
 from soda.selection import Interval, Selection
 from soda.steps import changed_card, stepped_cards
+from vodal.fits.bareprimary import is_of_pixels
 from vodal.fits.headers import text_cards, value_card
 from vodal.fits.index import HduIndex
 from vodal.regions import shape_text
@@ -164,14 +165,8 @@ def primary_cards(hdu: HduIndex, provenance: Provenance) -> list[str]:
     kept = _kept_of(hdu)
     if hdu.shape:
         # Its own image is not part of the cutout, nor are the coordinates of that.
-        kept = [card for card in kept if not _of_pixels(card[:8].rstrip())]
+        kept = [card for card in kept if not is_of_pixels(card[:8].rstrip())]
     return [*_structure(None, (), primary=True, extend=True), *kept, *provenance.cards()]
-
-
-def _of_pixels(keyword: str) -> bool:
-    shifted = _SHIFTED.match(keyword) or _COORDINATE.match(keyword)
-    scaled = keyword in {"BSCALE", "BZERO", "BLANK", "BUNIT", "WCSAXES", "EXTNAME", "EXTVER"}
-    return bool(shifted or scaled or re.match(r"(CD|PC|PV|PS|LTM)\d+_\d+[A-Z]?$", keyword))
 
 
 def cut_cards(

@@ -54,6 +54,11 @@ class MemoryResolver(Resolver):
         return self.add(did, path, hdus=group_planes(index)[0].hdus, **changes)
 
 
+@pytest.fixture(scope="session")
+def make_resolver():
+    return MemoryResolver
+
+
 @pytest.fixture
 def resolver():
     return MemoryResolver()

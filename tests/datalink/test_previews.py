@@ -21,6 +21,7 @@ from datalink.app import create_files_app
 from datalink.collect import PreviewLinkMaker
 from datalink.picture import make_preview, shrink, stretch
 from datalink.preview import Previews
+from datalink.process import DecodingProcess
 from datalink.settings import DatalinkSettings
 from vodal.errors import DataError
 from vodal.fits.opening import open_pixels
@@ -183,12 +184,14 @@ def test_a_damaged_file_is_an_error_in_words(resolver, tmp_path):
     os.utime(path, ns=times)
 
     async def run():
-        previews = Previews(resolver, DatalinkSettings(), tmp_path / "cache")
+        process = DecodingProcess(DatalinkSettings())
+        previews = Previews(resolver, DatalinkSettings(), tmp_path / "cache", process)
         try:
             with pytest.raises(DataError):
                 await previews.png(product)
         finally:
             await previews.close()
+            await process.close()
 
     asyncio.run(run())
 
@@ -205,11 +208,13 @@ def test_many_who_ask_at_once_have_it_made_once(resolver, tmp_path):
             return resolver.index(wanted)
 
     async def run():
-        previews = Previews(Counting(), DatalinkSettings(), tmp_path / "cache")
+        process = DecodingProcess(DatalinkSettings())
+        previews = Previews(Counting(), DatalinkSettings(), tmp_path / "cache", process)
         try:
             return await asyncio.gather(*(previews.png(product) for _ in range(10)))
         finally:
             await previews.close()
+            await process.close()
 
     assert len(set(asyncio.run(run()))) == 1
     assert len(asked) == 1

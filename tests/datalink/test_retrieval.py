@@ -21,7 +21,7 @@ from starlette.routing import Mount
 
 from datalink.app import create_files_app
 from datalink.collect import FileLinkMaker
-from datalink.files import content_disposition
+from datalink.delivery import content_disposition
 from datalink.names import encode_segment
 from datalink.settings import DatalinkSettings
 from vodal.products import Product, Resolver

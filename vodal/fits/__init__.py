@@ -35,5 +35,6 @@ In the order data flows:
 - `opened`      the image plane of a product, or a plane of a cube, opened to be resampled
 - `calibration` zero point, unit and mask bits that headers tell
 - `headers`     header cards and blocks, written
+- `bareprimary` a primary header without the image of the file's own
 - `quiet`       silence for libraries that warn of what is handled
 """
