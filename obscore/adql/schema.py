@@ -31,6 +31,8 @@ class ColumnDef:
     """Column of the table of whose values alone ``sql`` makes this one's, for who would rather
     make them of a whole column of a result (`Translated.made`)."""
     indexed: bool = False
+    any_case: bool = False
+    """Whether there is an index of ``LOWER`` of it too."""
     nullable: bool = True
     """Whether a row may be without a value."""
     principal: bool = False

@@ -9,7 +9,7 @@ from obscore.adql import bound as b
 from obscore.adql.grouping import uses, values_in
 from obscore.adql.schema import TableDef
 
-__all__ = ["Demand", "Parts", "grounded", "indexed_part", "parts_of", "physical_name"]
+__all__ = ["Demand", "Parts", "grounded", "indexed_part", "lowered", "parts_of", "physical_name"]
 
 _RANGES = frozenset({"=", "<", ">", "<=", ">="})
 
@@ -312,3 +312,15 @@ def _sought(condition: b.Condition) -> Iterator[tuple[b.Use, tuple[b.Value, ...]
     for value, others in candidates:
         if isinstance(value, b.Use):
             yield value, others
+        elif (use := lowered(value)) is not None:
+            yield use, others
+
+
+def lowered(value: b.Value) -> b.Use | None:
+    """Give the column of which a value is ``LOWER``, if there is an index of that."""
+    match value:
+        case b.Function("LOWER", (b.Use() as use,)):
+            definition = use.field.definition
+            return use if definition is not None and definition.any_case else None
+        case _:
+            return None

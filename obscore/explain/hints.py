@@ -9,7 +9,7 @@ from obscore.adql.grouping import uses, values_in
 from obscore.adql.schema import TableDef
 from obscore.adql.tokens import delimited
 from obscore.adql.wording import Wording
-from obscore.explain.demands import Demand, Parts
+from obscore.explain.demands import Demand, Parts, lowered
 from obscore.explain.explanation import Finding, Reading
 
 __all__ = ["hints"]
@@ -130,6 +130,8 @@ def _of_values(condition: b.Condition, words: Wording) -> Iterator[str]:
                     f"a range of {ra} or {dec} uses no index; a region does:"
                     f" CONTAINS(POINT('ICRS', {ra}, {dec}), CIRCLE('ICRS', ra, dec, radius)) = 1"
                 )
+            continue
+        if lowered(value) is not None:
             continue
         indexed = [use for use in uses(value) if _has_index(use)]
         if indexed and not isinstance(value, b.Literal):

@@ -1,6 +1,7 @@
 """Where the rows are kept.
 
 - `schema`   the tables, declared once; the version of the layout
+- `expectations` what SQLite's planner is told to expect of the rows
 - `facets`   how many products there are of each combination of the columns with few values
 - `rows`     files and products as rows of the tables
 - `extra`    columns that the site adds to ``ivoa.obscore``

@@ -23,6 +23,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    func,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -30,6 +31,7 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import TypeEngine
 
 from obscore.columns import COLUMNS, ObsCoreColumn
+from obscore.store.expectations import EXPECTATIONS
 
 __all__ = [
     "APPLICATION_ID",
@@ -65,7 +67,7 @@ __all__ = [
     "tombstones",
 ]
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Of the layout below; kept in the file as ``user_version`` and compared when it is opened."""
 
 APPLICATION_ID = 0x534B594C
@@ -134,6 +136,8 @@ obscore = Table(
 for _item in STORED_COLUMNS:
     if _item.indexed and _item.name != "obs_publisher_did":
         Index(f"ix_obscore_{_item.name}", obscore.c[_item.name])
+# Simple Image Access takes identifiers without regard to case.
+Index("ix_obscore_lower_obs_publisher_did", func.lower(obscore.c.obs_publisher_did))
 
 FACET_COLUMNS: tuple[ObsCoreColumn, ...] = tuple(item for item in STORED_COLUMNS if item.facet)
 """The columns with few distinct values, which the table ``facets`` counts."""
@@ -403,7 +407,7 @@ def ddl() -> tuple[str, ...]:
             sql(CreateIndex(index))
             for index in sorted(table.indexes, key=lambda item: str(item.name))
         )
-    return (*statements, _RTREE_DDL)
+    return (*statements, _RTREE_DDL, *EXPECTATIONS)
 
 
 def layout_digest() -> str:

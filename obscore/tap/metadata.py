@@ -55,6 +55,7 @@ def _obscore_column(item: ObsCoreColumn) -> ColumnDef:
         sql=_MADE_COLUMNS.get(item.name),
         made_of="obs_publisher_did" if item.name == "access_url" else None,
         indexed=item.indexed or item.name in {"s_ra", "s_dec", "s_region"},
+        any_case=item.name == "obs_publisher_did",
         nullable=item.nullable,
         principal=item.mandatory,
         std=item.mandatory,

@@ -107,7 +107,7 @@ def test_the_page_says_what_the_database_does(explain, targets, page):
 
 OURS = re.compile(
     r"\bt\d+\b|\bw\d+\b|c1|hidden_|_rtree|rowid|s_region_shape|s_region_array|s_cap|"
-    r"publi(?:shed_|cation)|tap_upload_|tap_schema_|ix_|sky_|adql_|\bfacets\b|products|"
+    r"extra_columns|publi(?:shed_|cation)|tap_upload_|tap_schema_|ix_|sky_|adql_|\bfacets\b|products|"
     r"json_each|B-TREE|SCAN|SEARCH|Seq Scan|Hash "
 )
 

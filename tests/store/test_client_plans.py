@@ -9,12 +9,16 @@ import os
 import re
 from pathlib import Path
 
+import apsw
 import pyarrow as pa
 import pytest
 
+from obscore.sia.request import read_request
 from obscore.store.postgres.engine import PostgresEngine
 from obscore.tap.metadata import PUBLISHED
+from obscore.tap.settings import TapSettings
 from obscore.testing import make_catalogue
+from vodal.params import Params
 from vodal.tables.columns import Column
 from vodal.tables.uploads import UploadedTable
 
@@ -270,3 +274,66 @@ def test_no_second_index_is_read_for_a_wide_condition(large_engine, upload, quer
 def test_a_narrow_condition_is_looked_up_before_a_wide_region(large_engine, upload):
     query = f"{ROWS} INTERSECTS(s_region, CIRCLE(10.68, 41.27, 30.0)) = 1 AND obs_id = 'x'"
     assert any("obs_id" in step for step in steps_of(large_engine, query, upload))
+
+
+# Each index takes its time with each row; those that cannot serve are left out.
+MANY_ROWS = {
+    "sqlite": """
+        PRAGMA synchronous = off;
+        DROP INDEX ix_obscore_t_min;
+        DROP INDEX ix_obscore_t_max;
+        DROP INDEX ix_obscore_obs_id;
+        DROP INDEX ix_obscore_target_name;
+        DROP INDEX ix_obscore_last_modified;
+        DROP INDEX ix_obscore_instrument_name;
+        WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10000)
+        INSERT INTO obscore (id, file_id, hdus, calib_level, obs_collection, obs_id,
+            obs_publisher_did, dataproduct_type, em_min, em_max)
+        SELECT o.id + n * 100, o.file_id, o.hdus, 2, o.obs_collection, o.obs_id || n,
+            o.obs_publisher_did || '-' || n, 'image', 5e-7, 6e-7 FROM obscore AS o, n
+        """,
+    "postgres": """
+        DROP INDEX ix_obscore_s_cap, ix_obscore_t_min, ix_obscore_t_max, ix_obscore_obs_id,
+            ix_obscore_target_name, ix_obscore_last_modified, ix_obscore_instrument_name;
+        INSERT INTO obscore (id, file_id, hdus, calib_level, obs_collection, obs_id,
+            obs_publisher_did, dataproduct_type, em_min, em_max)
+        SELECT o.id + n * 100, o.file_id, o.hdus, 2, o.obs_collection, o.obs_id || n,
+            o.obs_publisher_did || '-' || n, 'image', 5e-7, 6e-7
+        FROM obscore AS o, generate_series(1, 10000) AS n
+        """,
+}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def engine_of_many(request, make_backend):
+    """Give a store of a hundred thousand images, most of them alike in all but their names."""
+    backend = make_backend(request.param, list(make_catalogue(10, half_width_deg=0.1)))
+    if request.param == "sqlite":
+        connection = apsw.Connection(str(backend.path))
+        connection.execute(MANY_ROWS["sqlite"])
+        connection.close()
+    engine = backend.engine(connections=1, wait_s=20.0, batch_rows=10_000)
+    if request.param == "postgres":
+        with engine._pool.connection() as connection:
+            connection.execute("RESET ROLE; SET default_transaction_read_only = off")
+            connection.execute(MANY_ROWS["postgres"])
+            connection.execute("ANALYZE")
+            connection.close()
+    yield engine
+    engine.close()
+
+
+@pytest.mark.xdist_group("plans-of-many")
+def test_identifiers_of_image_access_are_looked_up_in_any_case(engine_of_many, upload):
+    is_postgres = isinstance(engine_of_many, PostgresEngine)
+    for count in (1, 3, 50) if is_postgres else (1, 3, 50, 1000):
+        for more in ((), (("BAND", "5.5e-7"),), (("COLLECTION", "synthetic"),)):
+            ids = [("ID", f"IVO://Skylane.TEST/Synthetic?{number}") for number in range(count)]
+            query = read_request(Params([*ids, *more]), TapSettings()).query
+            steps = steps_of(engine_of_many, query, upload)
+            assert any("ix_obscore_lower_obs_publisher_did" in step for step in steps), (
+                count,
+                more,
+                steps,
+            )
+            assert not any("Seq Scan" in step or "SCAN" in step for step in steps), steps

@@ -71,7 +71,7 @@ def test_an_older_store_becomes_as_one_made_anew(version, tmp_path):
     uris = "(SELECT id, uri, size, version, modified, mapping_digest, run_id FROM files)"
     kept = ", ".join(f'"{one.name}"' for one in schema.obscore.c if one.name != "last_modified")
     products = f"(SELECT {kept} FROM obscore)"
-    for table in (uris, products, boxes, "facets", "tap_schema_columns"):
+    for table in (uris, products, boxes, "facets", "tap_schema_columns", "sqlite_stat1"):
         assert sorted(read(old, f"SELECT * FROM {table}"), key=repr) == sorted(
             read(new, f"SELECT * FROM {table}"), key=repr
         ), table

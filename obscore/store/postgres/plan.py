@@ -17,7 +17,9 @@ __all__ = ["read_plan"]
 Node = Mapping[str, Any]
 
 _COLUMNS = """
-SELECT i.relname, a.attname FROM pg_class AS i JOIN pg_attribute AS a ON a.attrelid = i.oid
+SELECT i.relname, CASE a.attname WHEN 'lower' THEN regexp_replace(i.relname, '^.*_lower_', '')
+    ELSE a.attname END
+FROM pg_class AS i JOIN pg_attribute AS a ON a.attrelid = i.oid
 WHERE i.relkind IN ('i', 'I') AND i.relname = ANY(%(names)s) AND a.attnum > 0
 """
 

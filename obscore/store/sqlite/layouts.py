@@ -162,12 +162,34 @@ def _add_extra_columns(connection: apsw.Connection) -> None:
     )
 
 
+def _add_lower_did(connection: apsw.Connection) -> None:
+    """Layout 7 finds identifiers without regard to case, and tells the planner what to expect."""
+    connection.execute(
+        """
+        CREATE INDEX ix_obscore_lower_obs_publisher_did ON obscore (lower(obs_publisher_did));
+        ANALYZE sqlite_schema;
+        DELETE FROM sqlite_stat1 WHERE tbl = 'obscore';
+        INSERT INTO sqlite_stat1 VALUES
+            ('obscore', 'ix_obscore_dataproduct_type', '1000000 100000'),
+            ('obscore', 'ix_obscore_em_max', '1000000 100000'),
+            ('obscore', 'ix_obscore_em_min', '1000000 100000'),
+            ('obscore', 'ix_obscore_facility_name', '1000000 100000'),
+            ('obscore', 'ix_obscore_filter', '1000000 100000'),
+            ('obscore', 'ix_obscore_instrument_name', '1000000 100000'),
+            ('obscore', 'ix_obscore_lower_obs_publisher_did', '1000000 1'),
+            ('obscore', 'ix_obscore_obs_collection', '1000000 100000'),
+            ('obscore', 'sqlite_autoindex_obscore_1', '1000000 1')
+        """
+    )
+
+
 _STEPS: dict[int, Callable[[apsw.Connection], None]] = {
     1: _count_facets,
     2: _add_publication,
     3: _add_lifecycle,
     4: _add_blocks,
     5: _add_extra_columns,
+    6: _add_lower_did,
 }
 """By the layout that each begins with."""
 

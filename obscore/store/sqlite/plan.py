@@ -107,7 +107,10 @@ class _Reader:
                 # The smallest or the largest value, at the end of an index.
                 return Access(alias, depth, (column,), end=True)
             return Access(alias, depth, along=column)
-        columns = dict.fromkeys(_COLUMN.findall(found["terms"]))
+        terms = found["terms"]
+        if column is not None and column.startswith("lower_"):
+            terms = terms.replace("<expr>", column.removeprefix("lower_"))
+        columns = dict.fromkeys(_COLUMN.findall(terms))
         # Nothing but the look-ups of the spatial index asks for the key of rows.
         spatial = "rowid" in columns
         columns.pop("rowid", None)
