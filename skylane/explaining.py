@@ -110,15 +110,10 @@ def _show(console: Console, origins: FileOrigins) -> None:
         if product.columns:
             console.print(_table(product))
         _remarks(console, product.notes)
-        if product.refusal is not None and len(origins.products) > 1:
-            refusal = product.refusal
-            console.print(
-                f"left out: {refusal.reason}: {refusal.message}", style="red", markup=False
-            )
+        if len(origins.products) > 1:
+            _refused(console, "left out", product.refusal)
     _remarks(console, origins.notes)
-    if origins.refusal is not None:
-        refusal = origins.refusal
-        console.print(f"refused: {refusal.reason}: {refusal.message}", style="red", markup=False)
+    _refused(console, "refused", origins.refusal)
 
 
 def _remarks(console: Console, notes: Sequence[str]) -> None:

@@ -6,16 +6,16 @@ import getpass
 import os
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 
 from obscore.sources.fits import file_uri
-from obscore.store.base import Backend, Store
+from obscore.store.base import Store
 from obscore.store.retraction import products_of, retracted_of, undo
 from obscore.store.tombstones import Why
-from obscore.tap.query import QueryRunner
-from obscore.tap.settings import TapSettings
+from skylane.searching import ConditionSearch
 from skylane.settings import load_settings
 from skylane.site import SiteFolder
 from vodal.errors import UsageError
@@ -80,7 +80,8 @@ def retract(
             return
         dids = list(dict.fromkeys(_named(store, named, retracted=False)))
         if where is not None:
-            dids = list(dict.fromkeys([*dids, *_meeting(backend, settings.tap, where)]))
+            with closing(ConditionSearch(backend, settings.tap)) as among:
+                dids = list(dict.fromkeys([*dids, *among.search(where, None, _ANY)]))
         _tell(console, dids)
         if dry_run:
             console.print(f"{_count(len(dids))} would be retracted; nothing was done")
@@ -124,17 +125,6 @@ def _named(store: Store, named: Sequence[str], *, retracted: bool) -> Iterator[s
                 f"nothing called '{name[:200]}' {what}; give an obs_publisher_did or a file"
             )
         yield from found
-
-
-def _meeting(backend: Backend, settings: TapSettings, where: str) -> list[str]:
-    engine = backend.engine(connections=1, wait_s=30.0, batch_rows=settings.batch_rows)
-    runner = QueryRunner(engine, settings)
-    try:
-        query = f"SELECT obs_publisher_did FROM ivoa.obscore WHERE {where}"  # noqa: S608 - ADQL
-        stream = runner.run(query, _ANY, "")
-        return [did for batch in stream.batches for did in batch.column(0).to_pylist()]
-    finally:
-        runner.close()
 
 
 def _lines(path: Path) -> Iterator[str]:

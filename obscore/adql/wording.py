@@ -8,13 +8,18 @@ from obscore.adql import bound as b
 from obscore.adql.tokens import delimited
 from vodal.regions import Circle, Point, Polygon, Shape, shape_text
 
-__all__ = ["Wording"]
+__all__ = ["Wording", "text_literal"]
 
 _LONGEST_TEXT = 60
 """Characters of a text or a map that are repeated."""
 
 _LONGEST_LIST = 5
 """Members of a list that are repeated."""
+
+
+def text_literal(text: str) -> str:
+    """Write a text as ADQL has it in a query, in quotes (ADQL 2.1 section 2.1.4)."""
+    return "'{}'".format(text.replace("'", "''"))
 
 
 class Wording:
@@ -136,7 +141,7 @@ def _literal(value: float | str | None) -> str:
             return "NULL"
         case str():
             short = value if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]}..."
-            return "'{}'".format(short.replace("'", "''"))
+            return text_literal(short)
         case _:
             return repr(value)
 

@@ -54,12 +54,8 @@ class Choices:
             f"SELECT {listed}, COUNT(*) AS n FROM ivoa.obscore"  # noqa: S608 - ADQL
             f" WHERE dataproduct_type IN ({kinds}) GROUP BY {listed}"
         )
-        stream = self._runner.run(query, _MOST_ROWS, "", limit_s=_LIMIT_S, rights=rights)
-        try:
-            rows = [row for batch in stream.batches for row in batch.to_pylist()]
-        finally:
-            stream.close()
-        if stream.overflow:
+        rows = self._runner.rows(query, _MOST_ROWS + 1, limit_s=_LIMIT_S, rights=rights)
+        if len(rows) > _MOST_ROWS:
             return {}
         values = {
             name: sorted({str(row[column]) for row in rows if row[column] is not None})

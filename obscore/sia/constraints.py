@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from obscore.adql.wording import text_literal
 from obscore.sia.parameters import TYPES, Parameter
 from vodal.errors import UsageError
 from vodal.fits.stokes import CANONICAL
@@ -59,7 +60,7 @@ def condition(parameter: Parameter, values: Sequence[str]) -> str:
         case "states":
             found = [_state(parameter, value) for value in values]
         case "identifier":
-            listed = ", ".join(f"LOWER({_literal(value)})" for value in values)
+            listed = ", ".join(f"LOWER({text_literal(value)})" for value in values)
             found = [f"LOWER({parameter.columns[0]}) IN ({listed})"]
         case "text":
             found = [_texts(parameter, values)]
@@ -71,13 +72,9 @@ def condition(parameter: Parameter, values: Sequence[str]) -> str:
     return "(" + " OR ".join(found) + ")"
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _region(parameter: Parameter, value: str) -> str:
     shape = parse_pos(value, parameter.name)
-    return f"1 = INTERSECTS(REGION({_literal(shape_text(shape))}), {parameter.columns[0]})"
+    return f"1 = INTERSECTS(REGION({text_literal(shape_text(shape))}), {parameter.columns[0]})"
 
 
 def _interval(parameter: Parameter, value: str) -> tuple[float, float]:
@@ -123,7 +120,7 @@ def _texts(parameter: Parameter, values: Sequence[str]) -> str:
                 raise UsageError(
                     f"DPTYPE takes {' or '.join(TYPES)} here, not '{value[:40]}'; /tap finds others"
                 )
-    return f"{parameter.columns[0]} IN ({', '.join(_literal(value) for value in values)})"
+    return f"{parameter.columns[0]} IN ({', '.join(text_literal(value) for value in values)})"
 
 
 def _level(parameter: Parameter, value: str) -> int:
@@ -139,4 +136,4 @@ def _formats(parameter: Parameter, values: Sequence[str]) -> str:
     }
     if asked & FITS_TYPES:
         asked |= {DATALINK}
-    return f"{parameter.columns[0]} IN ({', '.join(map(_literal, sorted(asked)))})"
+    return f"{parameter.columns[0]} IN ({', '.join(map(text_literal, sorted(asked)))})"

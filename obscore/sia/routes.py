@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -22,7 +20,6 @@ from vodal.params import Params
 from vodal.tables.html import write_error_page
 from vodal.tables.negotiation import is_browser
 from vodal.tables.votable import write_error
-from vodal.vosi.availability import Availability
 from vodal.vosi.routes import vosi_routes
 from vodal.web.requests import service_url, site_url
 from vodal.web.responses import error_headers
@@ -80,7 +77,6 @@ def sia_routes(
         Where the site serves coverage maps, if it does.
     """
     choices = Choices(runner)
-    up_since = datetime.now(UTC)
 
     async def query(request: Request) -> Response:
         base = service_url(request, public_url)
@@ -93,13 +89,6 @@ def sia_routes(
 
         return await sync.answer_as(request, read, describe)
 
-    def availability() -> Availability:
-        try:
-            runner.check()
-        except SkylaneError as error:
-            return Availability(available=False, up_since=up_since, notes=(str(error),))
-        return Availability(available=True, up_since=up_since)
-
     return [
         Route("/query", query, methods=["GET", "POST"]),
         *vosi_routes(
@@ -107,6 +96,6 @@ def sia_routes(
                 service_url(request, public_url),
                 None if moc_path is None else site_url(request, public_url) + moc_path,
             ),
-            availability=availability,
+            availability=runner.availability,
         ),
     ]

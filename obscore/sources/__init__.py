@@ -3,6 +3,7 @@
 - `base`  the seam `Source`
 - `choice`  the source that the settings ask for
 - `recorded`  what sources have in common that go by the records of others
+- `trees`  the same of those that give all below a place
 - `table`  tables of products, in files or databases
 - `fits`  folders of FITS files
 - `servers`  what those on servers have in common
@@ -16,8 +17,8 @@
 - `inotify`  by the kernel's events, in folders of local disks
 - `writers`  whether a file is open for writing, as the kernel knows
 - `polling`  by walks, in sources of any kind
-- `seen`  what walks have met, for that; `met`: under which names, in a walk over folders; both in a
-  `scratch` database
+- `seen`  what walks have met, for that; `met`: under which names, in a walk over folders
+- `scratch`  the database in which these three, with `marks`, are kept
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from obscore.sources.own import own_source
 from obscore.sources.servers import ServerSource, canonical_url, is_address
 from obscore.sources.table.settings import TableSettings
 from obscore.sources.table.source import TableSource
+from obscore.sources.trees import TreeSource
 from vodal.errors import UsageError
 from vodal.storage import LOCAL, Storage
 
@@ -192,7 +193,7 @@ def with_folders(settings: ObsCoreSettings, sources: Iterable[object]) -> ObsCor
             own = collections.get(source.collection, CollectionSettings())
             if own.table is None:
                 collections[source.collection] = own.model_copy(update={"table": source.settings})
-        if isinstance(source, FolderSource | ServerSource) and not source.is_scattered:
+        if isinstance(source, TreeSource) and not source.is_scattered:
             own = collections.get(source.collection, CollectionSettings())
             if own.folder is None:
                 folder = {"folder": str(source.root)}

@@ -12,8 +12,9 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from typing_extensions import override
 
-from obscore.sources.base import Candidate, Problem, Source
+from obscore.sources.base import Candidate, Problem
 from obscore.sources.met import FirstNames
+from obscore.sources.trees import TreeSource
 from vodal.errors import UsageError
 from vodal.storage import FileStat, local_path
 
@@ -44,7 +45,7 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(FITS_SUFFIXES)
 
 
-class FolderSource(Source):
+class FolderSource(TreeSource):
     """The FITS files of a folder and of the folders in it.
 
     Hidden files and folders are left out. Symbolic links are followed, each folder and file once,
@@ -65,6 +66,8 @@ class FolderSource(Source):
         If ``start`` is not below ``root``.
     """
 
+    root: Path
+
     def __init__(
         self, root: Path, *, collection: str | None = None, start: Path | None = None
     ) -> None:
@@ -72,14 +75,8 @@ class FolderSource(Source):
         self.start = Path(os.path.abspath(start or root))  # noqa: PTH100
         if not self.start.is_relative_to(self.root):
             raise UsageError(f"{self.start} is not below {self.root}")
-        self._collection = collection or self.root.name or "files"
+        super().__init__(collection or self.root.name or "files")
         self._linked: dict[tuple[int, int], str] = {}
-        self._passed_over = 0
-
-    @property
-    @override
-    def collection(self) -> str:
-        return self._collection
 
     @property
     @override
@@ -90,16 +87,6 @@ class FolderSource(Source):
     @override
     def is_remote(self) -> bool:
         return False
-
-    @property
-    @override
-    def is_scattered(self) -> bool:
-        return False
-
-    @property
-    @override
-    def passed_over(self) -> int:
-        return self._passed_over
 
     @property
     @override

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 
+from obscore.sources.scratch import scratch_database
 from vodal.storage import FileStat
 
 __all__ = ["Marks"]
@@ -19,10 +19,7 @@ class Marks:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute(
+        self._db = scratch_database(
             "CREATE TABLE marks (uri TEXT PRIMARY KEY, mark TEXT NOT NULL, size INTEGER NOT NULL,"
             " version TEXT NOT NULL, modified REAL NOT NULL) WITHOUT ROWID"
         )

@@ -10,12 +10,13 @@ from urllib.parse import quote, unquote
 
 from typing_extensions import override
 
-from obscore.sources.base import Candidate, Problem, Source
+from obscore.sources.base import Candidate, Problem
 from obscore.sources.fits import is_image_name
+from obscore.sources.trees import TreeSource
 from vodal.errors import NotFoundError, SkylaneError, UsageError
 from vodal.storage import FileStat, Storage
 
-__all__ = ["ServerSource", "is_address"]
+__all__ = ["ServerSource", "canonical_url", "is_address", "is_there"]
 
 
 def is_address(text: str) -> bool:
@@ -23,7 +24,18 @@ def is_address(text: str) -> bool:
     return re.match(r"(?i)(s3|https?)://", text) is not None
 
 
-class ServerSource(Source):
+def is_there(uri: str, storage: Storage) -> bool:
+    """Tell whether a file is there, or may be, where nothing can be learnt of it now."""
+    try:
+        storage.stat(uri)
+    except NotFoundError:
+        return False
+    except SkylaneError:
+        return True  # nobody else takes its place
+    return True
+
+
+class ServerSource(TreeSource):
     """The FITS files below a place on a server.
 
     Hidden names, and all in folders with hidden names, are left out, as of folders on disks.
@@ -45,6 +57,8 @@ class ServerSource(Source):
         If ``start`` is not below ``root``.
     """
 
+    root: str
+
     def __init__(
         self, root: str, storage: Storage, *, collection: str | None = None, start: str = ""
     ) -> None:
@@ -54,14 +68,8 @@ class ServerSource(Source):
             self.start += "/"
         if not self.start.startswith(self.root):
             raise UsageError(f"{self.start} is not below {self.root}")
-        self._collection = collection or self._name(self.root[:-1]) or "files"
+        super().__init__(collection or self._name(self.root[:-1]) or "files")
         self._storage = storage
-        self._passed_over = 0
-
-    @property
-    @override
-    def collection(self) -> str:
-        return self._collection
 
     @property
     @override
@@ -75,18 +83,8 @@ class ServerSource(Source):
 
     @property
     @override
-    def is_scattered(self) -> bool:
-        return False
-
-    @property
-    @override
     def under_uri(self) -> str:
         return self.start
-
-    @property
-    @override
-    def passed_over(self) -> int:
-        return self._passed_over
 
     @abstractmethod
     @override
@@ -98,13 +96,7 @@ class ServerSource(Source):
 
     @override
     def exists(self, uri: str) -> bool:
-        try:
-            self._storage.stat(uri)
-        except NotFoundError:
-            return False
-        except SkylaneError:
-            return True  # nothing is known: nobody else takes its place
-        return True
+        return is_there(uri, self._storage)
 
     @override
     def look(self, uri: str) -> Candidate | Problem | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from obscore.adql.schema import Schema
+from obscore.adql.wording import text_literal
 from obscore.tap.holdings import Holdings, Place, answers, look
 from obscore.tap.metadata import PUBLISHED
 from obscore.tap.query import QueryRunner
@@ -46,10 +47,6 @@ class Example:
 
 def _number(value: float, digits: int = 5) -> str:
     return f"{value:.{digits}f}".rstrip("0").rstrip(".") or "0"
-
-
-def _literal(text: str) -> str:
-    return "'{}'".format(text.replace("'", "''"))
 
 
 # The frame 'ICRS' is there for the parsers of ADQL 2.0 in clients; ADQL 2.1 needs none.
@@ -202,9 +199,9 @@ ORDER BY n DESC""",
         "SELECT DISTINCT instrument_name\nFROM ivoa.obscore",
     )
     if held.collection is not None:
-        chosen = f"obs_collection = {_literal(held.collection)}"
+        chosen = f"obs_collection = {text_literal(held.collection)}"
         if held.filter is not None:
-            chosen += f" AND filter = {_literal(held.filter)}"
+            chosen += f" AND filter = {text_literal(held.filter)}"
         yield Example(
             "latest",
             "The latest images of a collection",
@@ -230,7 +227,7 @@ ORDER BY t_min""",
             "observation",
             "All products of one observation",
             "By its identifier.",
-            f"SELECT *\nFROM ivoa.obscore\nWHERE obs_id = {_literal(held.obs_id)}",
+            f"SELECT *\nFROM ivoa.obscore\nWHERE obs_id = {text_literal(held.obs_id)}",
         )
 
 

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from obscore.tap.query import QueryRunner
+from obscore.adql.wording import text_literal
+from obscore.tap.query import QueryRunner, Row
 from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import SkylaneError
 
@@ -39,8 +38,6 @@ _PREFERRED = (
     "",
 )
 """What the rows should have; the first of these of which there are any."""
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +76,10 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value.isprintable() and len(value) < 200 else None
 
 
-def _literal(text: str) -> str:
-    return "'{}'".format(text.replace("'", "''"))
-
-
-def _rows(runner: QueryRunner, query: str, count: int, rights: Rights) -> list[Row]:
-    stream = runner.run(query, count, "", limit_s=_LIMIT_S, rights=rights)
-    try:
-        return [row for batch in stream.batches for row in batch.to_pylist()]
-    finally:
-        stream.close()
-
-
 def answers(runner: QueryRunner, query: str, rights: Rights = EVERYTHING) -> bool:
     """Tell whether a query gives a row within a moment."""
     try:
-        return bool(_rows(runner, query, 1, rights))
+        return bool(runner.rows(query, 1, limit_s=_LIMIT_S, rights=rights))
     except SkylaneError:
         return False
 
@@ -107,10 +92,10 @@ def look(runner: QueryRunner, rights: Rights = EVERYTHING) -> Holdings | None:
     SkylaneError
         If the store does not answer.
     """
-    kinds = _rows(runner, _KINDS, 50, rights)
+    kinds = runner.rows(_KINDS, 50, limit_s=_LIMIT_S, rights=rights)
     if not kinds:
         return None
-    extent = _rows(runner, _EXTENT, 1, rights)[0]
+    extent = runner.rows(_EXTENT, 1, limit_s=_LIMIT_S, rights=rights)[0]
     most = next((row for row in kinds if _text(row["filter"]) is not None), kinds[0])
     collection = _text(most["obs_collection"])
     band = _text(most["filter"])
@@ -139,10 +124,10 @@ def _examined(runner: QueryRunner, collection: str, band: str | None, rights: Ri
         if "{filter}" in preferred and band is None:
             continue
         query = (_ROWS + preferred).format(
-            collection=_literal(collection), filter=_literal(band or "")
+            collection=text_literal(collection), filter=text_literal(band or "")
         )
         with contextlib.suppress(SkylaneError):
-            rows = _rows(runner, query, _PLACES, rights)
+            rows = runner.rows(query, _PLACES, limit_s=_LIMIT_S, rights=rights)
             if rows:
                 return rows
     return []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -21,8 +23,9 @@ from vodal.ahead import read_ahead
 from vodal.errors import AuthorizationError, DeadlineError, QueryError, ReplacedError, SkylaneError
 from vodal.tables.columns import ResultStream, with_ids
 from vodal.tables.uploads import UploadedTable
+from vodal.vosi.availability import Availability
 
-__all__ = ["QueryRunner"]
+__all__ = ["QueryRunner", "Row"]
 
 _WHY_LIMIT_S = 0.5
 """Seconds for counting rows, after a query's time was over."""
@@ -34,6 +37,10 @@ _USUAL = "it computes too much; restrict it to a smaller part of the sky or fewe
 
 _HINTS = 2
 """Hints that an error holds; an explanation holds all."""
+
+
+Row = Mapping[str, Any]
+"""By the names of the columns."""
 
 
 class QueryRunner:
@@ -58,6 +65,7 @@ class QueryRunner:
         self._filtered = FilteredSchemas()
         self._settings = settings
         self._otherwise = otherwise
+        self._up_since = datetime.now(UTC)
 
     @property
     def young(self) -> int | None:
@@ -160,6 +168,32 @@ class QueryRunner:
 
         stream.batches = read_ahead(_cut(rows(), stream, max_rows))
         return stream
+
+    def rows(
+        self,
+        query: str,
+        max_rows: int,
+        *,
+        limit_s: float | None = None,
+        rights: Rights = EVERYTHING,
+    ) -> list[Row]:
+        """Give the rows of a query that has few.
+
+        Parameters
+        ----------
+        query, max_rows, limit_s, rights
+            As for `run`.
+
+        Raises
+        ------
+        SkylaneError
+            If the query is wrong, or the store does not answer in time.
+        """
+        stream = self.run(query, max_rows, "", limit_s=limit_s, rights=rights)
+        try:
+            return [row for batch in stream.batches for row in batch.to_pylist()]
+        finally:
+            stream.close()
 
     def _told(
         self,
@@ -272,15 +306,13 @@ class QueryRunner:
         schema = self._filtered.of(known.schema, visible)
         return schema.with_tables(self._engine.declare(uploads)) if uploads else schema
 
-    def check(self) -> None:
-        """See that the store answers.
-
-        Raises
-        ------
-        SkylaneError
-            If it does not.
-        """
-        self._engine.check()
+    def availability(self) -> Availability:
+        """Tell whether the store answers."""
+        try:
+            self._engine.check()
+        except SkylaneError as error:
+            return Availability(available=False, up_since=self._up_since, notes=(str(error),))
+        return Availability(available=True, up_since=self._up_since)
 
     def close(self) -> None:
         """Release the connections."""

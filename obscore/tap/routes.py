@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +20,6 @@ from vodal.tables.html import write_error_page
 from vodal.tables.negotiation import is_browser
 from vodal.tables.votable import write_error
 from vodal.uws.settings import JobSettings
-from vodal.vosi.availability import Availability
 from vodal.vosi.capabilities import Capability
 from vodal.vosi.routes import vosi_routes
 from vodal.web.requests import service_url, site_url
@@ -86,7 +83,6 @@ class TapRoutes:
         self._jobs = jobs
         self._moc_path = moc_path
         self._site_examples = SiteExamples(runner, public)
-        self._up_since = datetime.now(UTC)
 
     def routes(self) -> list[BaseRoute]:
         """Give the routes, relative to where the service is mounted."""
@@ -96,7 +92,7 @@ class TapRoutes:
             Route("/examples", self._examples, methods=["GET"]),
             *vosi_routes(
                 self._capabilities,
-                availability=self._availability,
+                availability=self._runner.availability,
                 tables=lambda: tableset(self._runner.published().beside),
             ),
         ]
@@ -122,10 +118,3 @@ class TapRoutes:
     async def _examples(self, _: Request) -> Response:
         page = examples_page(await run_sync(self._site_examples.examples))
         return Response(page, media_type="application/xhtml+xml")
-
-    def _availability(self) -> Availability:
-        try:
-            self._runner.check()
-        except SkylaneError as error:
-            return Availability(available=False, up_since=self._up_since, notes=(str(error),))
-        return Availability(available=True, up_since=self._up_since)

@@ -19,7 +19,8 @@ from obscore.sources.butler.repository import Dataset, Repository
 from obscore.sources.butler.rows import RowMaker, Told
 from obscore.sources.butler.templates import MissingError
 from obscore.sources.recorded import RecordedSource
-from vodal.errors import DataError, NotFoundError, SkylaneError, UsageError
+from obscore.sources.servers import is_there
+from vodal.errors import DataError, SkylaneError, UsageError
 from vodal.regions import Region
 from vodal.storage import LOCAL, FileStat, Storage, is_local, local_path
 
@@ -85,16 +86,7 @@ class ButlerSource(RecordedSource):
 
     @override
     def exists(self, uri: str) -> bool:
-        if is_local(uri):
-            return local_path(uri).exists()
-        try:
-            with self._storage.open(uri) as reader:
-                reader.stat()
-        except NotFoundError:
-            return False
-        except SkylaneError:
-            return True
-        return True
+        return is_there(uri, self._storage)
 
     @override
     def walk(self) -> Iterator[Candidate | Problem]:
@@ -232,8 +224,7 @@ class ButlerSource(RecordedSource):
             return FileStat(UNKNOWN_SIZE if size_bytes is None else size_bytes, version, 0.0)
         try:
             if not is_local(uri):
-                with self._storage.open(uri) as reader:
-                    return reader.stat()
+                return self._storage.stat(uri)
             about = local_path(uri).stat()
         except SkylaneError as error:
             return Problem(uri, "unreadable", error.message)
