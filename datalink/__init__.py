@@ -19,9 +19,11 @@ In the order data flows:
 - `process`      the process in which pixels are decoded
 - `unpacking`    tile-compressed images unpacked there
 - `forms`        contents in every form
+- `redirecting`  files on other servers, fetched from there
 - `delivery`     a content as the client asked for it: whole, in ranges, or not again
 - `picture`      a small picture of an image
 - `preview`      pictures made in a process of their own, kept on disk
+- `bulk`         many files as one archive that can be gone on with
 - `routes`       ``/datalink`` and ``/files``
 - `app`          the two apps
 """

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
+from datalink.bulk.lists import KeptLists
+from datalink.bulk.routes import bulk_routes
+from datalink.bulk.sums import KeptSums
+from datalink.content import Share
 from datalink.forms import Forms
 from datalink.preview import Previews
 from datalink.process import DecodingProcess
@@ -16,9 +20,13 @@ from datalink.settings import DatalinkSettings
 from vodal.links import LinkMaker
 from vodal.products import Resolver
 from vodal.storage import LOCAL, Storage
-from vodal.web.app import service_app
+from vodal.uploads.tables import TableUploads
+from vodal.web.app import MAX_BODY_BYTES, service_app
 
 __all__ = ["create_files_app", "create_links_app"]
+
+_FORM_BYTES = 1 << 20
+"""Of a form besides the table in it."""
 
 
 def create_links_app(
@@ -48,7 +56,7 @@ def create_files_app(
     settings: DatalinkSettings,
     *,
     cache: Path,
-    public_url: str | None = None,  # noqa: ARG001 - every app is made with it; no URL is told here
+    public_url: str | None = None,
     storage: Storage = LOCAL,
 ) -> Starlette:
     """Make the retrieval of files and their previews; it belongs under ``/files``.
@@ -71,6 +79,21 @@ def create_files_app(
     process = DecodingProcess(settings)
     previews = Previews(resolver, settings, cache / "previews", process, storage)
     forms = Forms(resolver, storage, process)
+    share = Share()
+    bulk = settings.bulk
+    uploads = TableUploads(bulk.uploads, section="datalink.bulk.uploads")
+    routes = [
+        *bulk_routes(
+            resolver,
+            KeptLists(cache / "lists", bulk.list_days),
+            KeptSums(cache / "sums", storage),
+            uploads,
+            bulk,
+            share,
+            public_url,
+        ),
+        *file_routes(resolver, previews, forms, share, settings),
+    ]
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -79,5 +102,7 @@ def create_files_app(
         finally:
             await previews.close()
             await process.close()
+            await uploads.close()
 
-    return service_app(file_routes(resolver, previews, forms), lifespan=lifespan)
+    most = max(MAX_BODY_BYTES, bulk.uploads.max_bytes + _FORM_BYTES)
+    return service_app(routes, max_body_bytes=most, lifespan=lifespan)

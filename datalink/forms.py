@@ -46,7 +46,8 @@ class Forms:
     """
 
     def __init__(self, resolver: Resolver, storage: Storage, process: DecodingProcess) -> None:
-        self._resolver, self._storage, self._process = resolver, storage, process
+        self.storage = storage
+        self._resolver, self._process = resolver, process
 
     async def content(self, product: Product, form: Form = STORED) -> Content:
         """Open a product's file in a form.
@@ -63,14 +64,14 @@ class Forms:
             If the file cannot be read, or not now.
         """
         if form == STORED:
-            return await run_sync(stored_content, product, self._storage)
+            return await run_sync(stored_content, product, self.storage)
         return await run_sync(self._opened, product, form)
 
     def _opened(self, product: Product, form: Form) -> Content:
         index, reader = self._found(self._resolver.ready(product), form)
         try:
             chosen = form.chosen(index)
-            source = _Source(product, index, reader, self._storage, self._process)
+            source = _Source(product, index, reader, self.storage, self._process)
             parts = [source.part(one) for one in lay_out(index, chosen, plain=form.plain)]
             stat = reader.stat()
         except BaseException:
@@ -93,17 +94,17 @@ class Forms:
         chosen = form.chosen(index)
         try:
             if index.encoding and not (form.plain and _any_compressed(index, chosen)):
-                reader = self._storage.open(product.uri, index.version)
+                reader = self.storage.open(product.uri, index.version)
             else:
                 # Tiles are read in any order, which the stream of a gzip does not allow.
-                reader = open_pixels(product.uri, index, chosen, storage=self._storage)
+                reader = open_pixels(product.uri, index, chosen, storage=self.storage)
             try:
                 reader.stat()
             except BaseException:
                 reader.__exit__(None, None, None)
                 raise
         except ChangedError:
-            return open_scanned(product.uri, storage=self._storage)
+            return open_scanned(product.uri, storage=self.storage)
         return index, reader
 
 

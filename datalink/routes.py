@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
@@ -14,10 +15,11 @@ from datalink.collect import collect, fault
 from datalink.content import Share
 from datalink.delivery import deliver
 from datalink.document import STANDARD_ID, LinksTable
-from datalink.form import Form
+from datalink.form import STORED, Form
 from datalink.forms import Forms
 from datalink.names import decode_segment
 from datalink.preview import Previews
+from datalink.redirecting import redirect_to
 from datalink.settings import DatalinkSettings
 from vodal.access.asking import Asking, asking_of
 from vodal.access.seen import check_had, known_to
@@ -25,6 +27,7 @@ from vodal.errors import SkylaneError
 from vodal.links import Link, LinkMaker
 from vodal.params import Params
 from vodal.products import Product, Resolver, absent
+from vodal.storage import is_local
 from vodal.tables.formats import Format
 from vodal.tables.negotiation import is_browser, negotiate
 from vodal.tables.votable import write_error, write_votable
@@ -123,13 +126,18 @@ def links_routes(
     return [Route("/links", get_links, methods=["GET", "POST"]), *vosi_routes(capabilities)]
 
 
-def file_routes(resolver: Resolver, previews: Previews, forms: Forms) -> list[BaseRoute]:
+def file_routes(
+    resolver: Resolver,
+    previews: Previews,
+    forms: Forms,
+    share: Share,
+    settings: DatalinkSettings,
+) -> list[BaseRoute]:
     """Make ``/{name}`` and ``/preview/{name}``; a name is made by `datalink.names`.
 
     An identifier that is percent-encoded instead is understood too, where servers on the way
     let it pass.
     """
-    share = Share()
 
     def find(segment: str, asking: Asking) -> Product:
         decoded = decode_segment(segment)
@@ -145,7 +153,21 @@ def file_routes(resolver: Resolver, previews: Previews, forms: Forms) -> list[Ba
 
     async def get_file(request: Request) -> Response:
         form = Form.of(await read_params(request))
-        product = await run_sync(find, request.path_params["name"], asking_of(request))
+        asking = asking_of(request)
+        product = await run_sync(find, request.path_params["name"], asking)
+        if form == STORED and not is_local(product.uri):
+            elsewhere = await run_sync(
+                partial(
+                    redirect_to,
+                    product,
+                    request.method,
+                    forms.storage,
+                    settings,
+                    for_all=asking.public.may_have(product),
+                )
+            )
+            if elsewhere is not None:
+                return elsewhere
         return await deliver(request, await forms.content(product, form), share)
 
     async def get_preview(request: Request) -> Response:

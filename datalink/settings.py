@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
+from datalink.bulk.settings import BulkSettings
 from vodal.settings import Settings
 
 __all__ = ["DatalinkSettings"]
@@ -22,3 +25,11 @@ class DatalinkSettings(Settings):
     """Seconds that the making of a preview may take, waiting included."""
     preview_memory_bytes: int = Field(default=2 << 30, ge=1 << 28)
     """Writable memory of the process that makes previews, its libraries included."""
+    remote_files: Literal["stream", "redirect"] = "stream"
+    """How files on other servers reach clients: ``stream`` through this one; ``redirect`` (307)
+    from the store itself, by a URL signed for who may have the file. To HTTP servers, which sign
+    nothing, and public buckets it leads only where everybody may have the file."""
+    redirect_life_s: int = Field(default=300, ge=10, le=604_800)
+    """Seconds that such a signed URL lives. A download that has begun goes on beyond that; the
+    redirect itself is never kept (``no-store``)."""
+    bulk: BulkSettings = BulkSettings()

@@ -30,7 +30,6 @@ from skylane.progress import step
 from skylane.settings import SiteSettings, load_settings
 from skylane.site import SiteFolder
 from soda.app import make_pool
-from soda.archives import ARCHIVES
 from soda.cut import file_source
 from soda.earlier import Earlier
 from soda.finding import Finder
@@ -39,6 +38,7 @@ from soda.ledger import FILES, LOG, logged
 from soda.outcomes import Status
 from soda.packing import Packing
 from soda.source import Source
+from vodal.archives import ARCHIVES
 from vodal.errors import NotFoundError, SkylaneError, UsageError
 from vodal.fits.index import FileIndex
 from vodal.products import Catalogue, Product, Resolver

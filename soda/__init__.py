@@ -47,7 +47,6 @@ In the order data flows:
 - `inputs`    the parameters as descriptors tell them
 - `links`     rows and descriptors for DataLink and TAP
 - `outcomes`  what became of each of several cutouts
-- `archives`  tar and zip, written piece by piece
 - `groups`    several cutouts in one FITS file
 - `ordering`  rows put in order on disk
 - `worklist`  the cutouts of a job, in the order in which they are made

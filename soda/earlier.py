@@ -13,11 +13,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from soda.archives import Archive
 from soda.bulk import Made
 from soda.ledger import logged
 from soda.outcomes import Outcome, Status
 from soda.worklist import Item, Worklist
+from vodal.archives import Archive
 from vodal.errors import ArchiveError
 from vodal.uws.results import disk_errors
 

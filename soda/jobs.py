@@ -13,7 +13,6 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from typing_extensions import override
 
-from soda.archives import ARCHIVES
 from soda.batches import Batches
 from soda.bulk import BulkWork, Made
 from soda.combined import Combined, CombinedCutouts, read_combined
@@ -41,6 +40,7 @@ from soda.settings import SodaSettings
 from soda.targets import Targets, rows_of
 from soda.worklist import Item, Worklist, WorklistWriter, list_items
 from vodal.access.seen import had_by
+from vodal.archives import ARCHIVES
 from vodal.errors import (
     ArchiveError,
     ServiceUnavailable,

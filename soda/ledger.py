@@ -19,9 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Self
 
-from soda.archives import Archive, Entry
 from soda.outcomes import Outcome, Status
 from soda.worklist import Worklist
+from vodal.archives import Archive, Entry
 from vodal.errors import TooLargeError
 from vodal.uws.results import StoppedError, disk_errors
 from vodal.uws.tasks import Task

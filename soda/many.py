@@ -18,7 +18,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from soda.archives import ARCHIVES, Archive, Entry
 from soda.finding import Finder
 from soda.groups import MOST_GROUPS, check_groupable, grouped
 from soda.metrics import CutoutMetrics
@@ -39,6 +38,7 @@ from soda.selection import Selection
 from soda.settings import SodaSettings
 from soda.worker import make_cutout
 from vodal.access.rules import EVERYTHING, Rights
+from vodal.archives import ARCHIVES, Archive, Entry
 from vodal.errors import ServiceUnavailable, SkylaneError, TooLargeError, UsageError
 from vodal.outcomes import outcome_of
 from vodal.pool import WarmPool

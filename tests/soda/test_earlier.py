@@ -7,11 +7,11 @@ from hashlib import sha256
 
 import pytest
 
-from soda.archives import ARCHIVES
 from soda.earlier import Earlier
 from soda.outcomes import Outcome, Status
 from soda.selection import Selection
 from soda.worklist import Item, Worklist, list_items
+from vodal.archives import ARCHIVES
 from vodal.errors import ArchiveError
 
 COUNT = 12

@@ -30,10 +30,10 @@ from soda_files import (
 )
 from test_soda_service import served
 
-from soda.archives import Entry, TarArchive, ZipArchive
 from soda.groups import grouped
 from soda.metrics import STEPS
 from soda.outcomes import Outcome, Status
+from vodal.archives import Entry, StreamedZip, TarArchive, ZipArchive
 from vodal.testing.skies import make_wcs
 
 
@@ -275,12 +275,12 @@ def test_answers_beyond_the_limit_are_told_to_come_back(site, products):
 @settings(max_examples=60, deadline=None)
 def test_archives_hold_what_was_put_in(files):
     files = [(name.strip("./") or "x", data) for name, data in files]
-    for archive in (TarArchive(1.7e9), ZipArchive(1.7e9)):
+    for archive in (TarArchive(1.7e9), ZipArchive(1.7e9), StreamedZip(1.7e9)):
         out, entries = bytearray(), []
         for name, data in files:
             crc = zipfile.crc32(data)
             entries.append(Entry(name, len(data), crc, len(out)))
-            out += archive.head(name, len(data), crc) + data + archive.tail(len(data))
+            out += archive.head(name, len(data), crc) + data + archive.tail(len(data), crc)
         out += b"".join(archive.end(entries, len(out)))
         if archive.extension == "tar":
             assert list(tar_files(out).items()) == files
@@ -306,16 +306,18 @@ def test_a_zip_of_more_files_than_its_first_form_can_count(tmp_path):
         subprocess.run(["unzip", "-tqq", path], check=True)
 
 
-def test_a_zip_beyond_four_gigabytes(tmp_path):
-    archive, path = ZipArchive(1.7e9), tmp_path / "large.zip"
+@pytest.mark.parametrize("form", [ZipArchive, StreamedZip])
+def test_a_zip_beyond_four_gigabytes(tmp_path, form):
+    archive, path = form(1.7e9), tmp_path / "large.zip"
     size = (1 << 32) + 7
     crc = 0
     with path.open("wb") as file:
         file.write(archive.head("hole", size, 0xDEADBEEF))
         file.seek(size, 1)
+        file.write(archive.tail(size, 0xDEADBEEF))
         offset = file.tell()
         crc = zipfile.crc32(b"after")
-        file.write(archive.head("after", 5, crc) + b"after")
+        file.write(archive.head("after", 5, crc) + b"after" + archive.tail(5, crc))
         end = file.tell()
         entries = [Entry("hole", size, 0xDEADBEEF, 0), Entry("after", 5, crc, offset)]
         for piece in archive.end(entries, end):

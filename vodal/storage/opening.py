@@ -120,6 +120,34 @@ class Storage:
             return stat_local(local_path(uri))
         return self._servers().stat(uri)
 
+    def lent_url(self, uri: str, method: str, life_s: int, *, for_all: bool) -> str | None:
+        """Give a URL by which a client fetches a file from where it lies; None if there is none.
+
+        Objects of S3 have one that is signed and expires. Files of HTTP servers and of public
+        buckets have their own, which is given away only if everybody may have it.
+
+        Parameters
+        ----------
+        uri
+            Of the file.
+        method
+            ``GET`` or ``HEAD``, for which it is signed.
+        life_s
+            Seconds for which a signature holds.
+        for_all
+            Whether everybody may have the file.
+
+        Raises
+        ------
+        DataError
+            If it lies where the settings do not let it be read.
+        ServiceUnavailable
+            If there are no credentials now.
+        """
+        if is_local(uri):
+            return None
+        return self._servers().lent_url(uri, method, life_s, for_all=for_all)
+
     def objects(self, uri: str) -> Iterator[tuple[str, FileStat]]:
         """Give the objects below ``s3://bucket/prefix/``, as `vodal.storage.objects.listed`."""
         return self._servers().objects(uri)

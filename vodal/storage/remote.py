@@ -75,6 +75,13 @@ class Remote:
         team = self._team(self._manners)
         return HttpReader(_name(uri), lambda: address, self._files, team, version, head_bytes)
 
+    def lent_url(self, uri: str, method: str, life_s: int, *, for_all: bool) -> str | None:
+        """Give a URL for a client, as `vodal.storage.Storage.lent_url`."""
+        if uri.lower().startswith("s3:"):
+            return self._buckets.lent(uri, method, life_s, for_all=for_all)
+        self._allowed(uri)
+        return uri.partition("#")[0] if for_all else None
+
     def stat(self, uri: str) -> FileStat:
         """Give size, version and time of change of a file, by a request for its first byte."""
         with self.open(uri, None, head_bytes=1) as reader:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlsplit
 
 from vodal.errors import DataError, ServiceUnavailable, SettingsError
@@ -102,6 +102,14 @@ class Buckets:
 
         return sign
 
+    def lent(self, uri: str, method: str, life_s: int, *, for_all: bool) -> str | None:
+        """Give a URL of an object for a client, as `vodal.storage.Storage.lent_url`."""
+        bucket, key = split_s3(uri)
+        self.check(bucket)
+        if self._settings.anonymous:
+            return self._plain(bucket, key) if for_all else None
+        return self._signed(bucket, key, "HEAD" if method == "HEAD" else "GET", life_s)
+
     def _plain(self, bucket: str, key: str) -> str:
         path = quote(key, safe="/-_.~")
         if self._settings.virtual_hosted:
@@ -109,14 +117,16 @@ class Buckets:
             return f"{scheme}://{bucket}.{host}/{path}"
         return f"{self.endpoint}/{bucket}/{path}"
 
-    def _signed(self, bucket: str, key: str) -> str:
+    def _signed(
+        self, bucket: str, key: str, method: Literal["GET", "HEAD"] = "GET", life_s: int = _VALID_S
+    ) -> str:
         try:
             from obstore import sign  # noqa: PLC0415 - an extra
             from obstore.exceptions import BaseError  # noqa: PLC0415
         except ImportError:
             raise SettingsError("signed requests to S3 need obstore; install skylane[s3]") from None
         try:
-            return str(sign(self.store(bucket), "GET", key, timedelta(seconds=_VALID_S)))
+            return str(sign(self.store(bucket), method, key, timedelta(seconds=life_s)))
         except BaseError:
             # What obstore says may hold parts of credentials.
             raise ServiceUnavailable(

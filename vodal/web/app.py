@@ -47,7 +47,7 @@ _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": (
         "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, "
-        "If-Range, Range, X-Requested-With"
+        "If-Range, If-Unmodified-Since, Range, X-Requested-With"
     ),
     "Access-Control-Max-Age": "86400",
 }

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from typing_extensions import override
 
-__all__ = ["ARCHIVES", "Archive", "Entry", "TarArchive", "ZipArchive"]
+__all__ = ["ARCHIVES", "STREAMED", "Archive", "Entry", "StreamedZip", "TarArchive", "ZipArchive"]
 
 _TAR_BLOCK = 512
 _MAX_16, _MAX_32 = 0xFFFF, 0xFFFFFFFF
@@ -42,8 +42,8 @@ class Archive(Protocol):
         """Give what precedes a file's bytes."""
         ...
 
-    def tail(self, size_bytes: int) -> bytes:
-        """Give what follows a file's bytes."""
+    def tail(self, size_bytes: int, crc32: int = 0) -> bytes:
+        """Give what follows a file's bytes; its length depends on their number alone."""
         ...
 
     def end(self, entries: Iterable[Entry], offset_bytes: int) -> Iterator[bytes]:
@@ -80,7 +80,7 @@ class TarArchive(Archive):
         return info.tobuf(tarfile.PAX_FORMAT)
 
     @override
-    def tail(self, size_bytes: int) -> bytes:
+    def tail(self, size_bytes: int, crc32: int = 0) -> bytes:
         return bytes(-size_bytes % _TAR_BLOCK)
 
     @override
@@ -100,6 +100,8 @@ class ZipArchive(Archive):
     """
 
     media_type, extension = "application/zip", "zip"
+    _flags = 0x800
+    """Names are UTF-8."""
 
     def __init__(self, modified_unix_s: float) -> None:
         now = time.gmtime(max(modified_unix_s, 315532800.0))  # 1980, where its calendar begins
@@ -109,7 +111,7 @@ class ZipArchive(Archive):
     def _common(self, crc32: int, sizes: int, name: bytes, extra: bytes) -> bytes:
         """Give what both headers of an entry have: version needed, UTF-8 name, stored."""
         return struct.pack(
-            "<5H3I2H", 45, 0x800, 0, self._time, self._date, crc32, sizes, sizes,
+            "<5H3I2H", 45, self._flags, 0, self._time, self._date, crc32, sizes, sizes,
             len(name), len(extra),
         )  # fmt: skip
 
@@ -122,7 +124,7 @@ class ZipArchive(Archive):
         return b"PK\x03\x04" + common + encoded + extra
 
     @override
-    def tail(self, size_bytes: int) -> bytes:
+    def tail(self, size_bytes: int, crc32: int = 0) -> bytes:
         return b""
 
     def _listed(self, entry: Entry) -> bytes:
@@ -155,5 +157,32 @@ class ZipArchive(Archive):
         )
 
 
+class StreamedZip(ZipArchive):
+    """A zip whose checksums follow each file, so that it can be begun before they are known.
+
+    Bit 3 and the data descriptor of sections 4.4.4 and 4.3.9. What reads a zip by the list at its
+    end sees no difference; what reads it front to back cannot tell where a stored file ends.
+    """
+
+    _flags = 0x808
+
+    @override
+    def head(self, name: str, size_bytes: int, crc32: int = 0) -> bytes:
+        encoded, extra = name.encode(), b""
+        if size_bytes >= _MAX_32:
+            extra = struct.pack("<2H2Q", 1, 16, 0, 0)
+        common = self._common(0, _MAX_32 if extra else 0, encoded, extra)
+        return b"PK\x03\x04" + common + encoded + extra
+
+    @override
+    def tail(self, size_bytes: int, crc32: int = 0) -> bytes:
+        form = "<I2Q" if size_bytes >= _MAX_32 else "<3I"
+        return b"PK\x07\x08" + struct.pack(form, crc32, size_bytes, size_bytes)
+
+
 ARCHIVES: dict[str, Callable[[float], Archive]] = {"tar": TarArchive, "zip": ZipArchive}
-"""By the value of MULTI."""
+"""By the value of MULTI; checksums are known before."""
+
+STREAMED: dict[str, Callable[[float], Archive]] = {"tar": TarArchive, "zip": StreamedZip}
+"""Those that can be begun before checksums are known; all but `Archive.tail` and `Archive.end` have
+0 for them."""
