@@ -142,19 +142,12 @@ def test_workers_that_do_not_see_the_files_are_told(dask_cluster, folder):
         asyncio.run(read_with(readers, portion))
 
 
-@pytest.mark.parametrize(
-    ("scheduler", "error", "sentence"),
-    [
-        ("nonsense", UsageError, "'nonsense' is neither the address"),
-        ("tcp://127.0.0.1:9", ServiceUnavailable, "no Dask scheduler answers at tcp"),
-    ],
-)
-def test_a_scheduler_that_is_none_is_told(
-    folder, new_memory_store, scheduler, error, sentence, monkeypatch
-):
-    monkeypatch.setattr(cluster_module, "CONNECT_S", 0.5)
-    with pytest.raises(error, match=sentence):
-        run(folder, new_memory_store(), scheduler=scheduler)
+def test_a_scheduler_that_is_none_is_told(folder, new_memory_store):
+    with pytest.raises(UsageError, match="'nonsense' is neither the address"):
+        run(folder, new_memory_store(), scheduler="nonsense")
+    readers = ClusterReaders("tcp://127.0.0.1:9", SETTINGS.ingest, folder, connect_s=0.5)
+    with pytest.raises(ServiceUnavailable, match="no Dask scheduler answers at tcp"):
+        asyncio.run(read_with(readers, []))
 
 
 def test_time_is_up_in_threads_too():

@@ -135,7 +135,7 @@ def test_an_interrupted_walk_tells_of_nothing_that_is_gone(shelf):
 
 def test_the_running_line_follows_a_source_on_a_server(shelf, make_backend, image_writer):
     """Its files are read when they are met, changed facts make new rows, and what goes is told."""
-    limits = {"poll_seconds": 0.05, "settle_seconds": 30.0, "incomplete_seconds": 0.2}
+    limits = {"poll_seconds": 0.05, "settle_seconds": 1.0, "incomplete_seconds": 0.2}
     mapping = {"obs_id": "fact:visit"}
     settings = ObsCoreSettings.model_validate({"ingest": limits, "mapping": mapping})
     reports, notices = list[FileReport](), list[str]()
