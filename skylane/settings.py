@@ -21,6 +21,7 @@ from obscore.settings import ObsCoreSettings
 from obscore.store.settings import StoreSettings
 from obscore.tap.settings import TapSettings
 from skylane.portal.settings import PortalSettings
+from skylane.registry.settings import RegistrySettings
 from soda.settings import SodaSettings
 from vodal.errors import SettingsError
 from vodal.settings import Settings
@@ -88,6 +89,7 @@ class SiteSettings(Settings):
     storage: StorageSettings = StorageSettings()
     hips: HipsSettings = HipsSettings()
     portal: PortalSettings = PortalSettings()
+    registry: RegistrySettings = RegistrySettings()
 
 
 def load_settings(site: Path, environ: Mapping[str, str] | None = None) -> SiteSettings:

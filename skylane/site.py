@@ -42,11 +42,13 @@ from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
 from skylane.access import SiteAccess, name_of
 from skylane.portal.routes import portal_routes
+from skylane.registry.app import create_registry_app
 from skylane.searching import ConditionSearch
 from skylane.servers import METRICS_VARIABLE, SharedMetrics, end_with_supervisor
 from skylane.settings import SiteSettings, load_settings
 from skylane.workers import PRELOAD, warm_up
 from soda.links import SodaAnnotator, SodaLinkMaker
+from vodal.access.rules import Rights
 from vodal.errors import SettingsError, SkylaneError
 from vodal.storage import Storage
 from vodal.tables import binary
@@ -119,6 +121,11 @@ class SiteFolder:
     def maps(self, settings: ObsCoreSettings, backend: Backend) -> CollectionMaps:
         """Make what gives the coverage maps of collections."""
         return make_maps(backend, settings.moc, settings.moc_orders, self.cache)
+
+    @property
+    def registry(self) -> Path:
+        """Dates of the records for the Registry, SQLite."""
+        return self.path / "registry.db"
 
     @property
     def signing_key(self) -> Path:
@@ -240,7 +247,7 @@ def create_app(
                 refresher=renewal,
             ),
         ),
-        MOC_PATH: create_coverage_app(site.maps(settings.obscore, backend)),
+        **_described(site, settings, backend, access.public),
         **access.services,
     }
 
@@ -310,6 +317,17 @@ def create_app(
         middleware=[Middleware(Compression, mode=compression), *access.middleware],
         lifespan=lifespan,
     )
+
+
+def _described(
+    site: SiteFolder, settings: SiteSettings, backend: Backend, public: Rights
+) -> dict[str, Starlette]:
+    """Make what tells others what the site covers: coverage maps, records for the Registry."""
+    maps = site.maps(settings.obscore, backend)
+    return {
+        MOC_PATH: create_coverage_app(maps),
+        "/registry": create_registry_app(settings, backend, maps, public, site.registry),
+    }
 
 
 def _hook(

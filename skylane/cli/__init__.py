@@ -3,6 +3,7 @@
 - `frame`   what all commands have in common
 - `root`    those in no group: ``demo``, ``init``, ``ingest``, ``serve``, ``query``, ``cut``
 - `coverage`  ``moc``
+- `registry`  ``registry``
 - `runs`    ``runs`` and ``where-from``
 - `hips`, `store`, `jobs`, `tables`, `mapping`  a group each
 
@@ -17,6 +18,7 @@ from skylane.cli.coverage import moc
 from skylane.cli.hips import hips_group
 from skylane.cli.jobs import jobs_group
 from skylane.cli.mapping import mapping_group
+from skylane.cli.registry import registry
 from skylane.cli.root import main
 from skylane.cli.runs import runs_group, where_from
 from skylane.cli.store import store_group
@@ -27,4 +29,5 @@ __all__ = ["main"]
 for _group in (hips_group, jobs_group, mapping_group, runs_group, store_group, table_group):
     main.add_command(_group)
 main.add_command(moc)
+main.add_command(registry)
 main.add_command(where_from)

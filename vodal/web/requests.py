@@ -19,7 +19,7 @@ from vodal.web.multipart import (
     read_multipart,
 )
 
-__all__ = ["MAX_FIELDS", "read_form", "read_params", "service_url", "site_url"]
+__all__ = ["MAX_FIELDS", "read_form", "read_pairs", "read_params", "service_url", "site_url"]
 
 _HOST = re.compile(
     r"(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?"
@@ -88,6 +88,18 @@ async def read_params(request: Request) -> Params:
     return params
 
 
+async def read_pairs(request: Request) -> list[tuple[str, str]]:
+    """Read the parameters of a request as they are, for standards whose names have a case.
+
+    Raises
+    ------
+    UsageError, MediaTypeError, TooLargeError
+        As `read_params`.
+    """
+    pairs, _ = await _read(request, None)
+    return pairs
+
+
 async def read_form(
     request: Request, target: FileTarget | None
 ) -> tuple[Params, Sequence[FilePart]]:
@@ -105,6 +117,13 @@ async def read_form(
     UsageError, MediaTypeError, TooLargeError
         As `read_params`, and if there are too many files or bytes.
     """
+    pairs, files = await _read(request, target)
+    return Params(pairs), files
+
+
+async def _read(
+    request: Request, target: FileTarget | None
+) -> tuple[list[tuple[str, str]], Sequence[FilePart]]:
     pairs = _pairs(request.scope["query_string"], "query")
     files: Sequence[FilePart] = ()
     if request.method not in {"GET", "HEAD"}:
@@ -125,7 +144,7 @@ async def read_form(
         if "\0" in name or "\0" in value:
             # Databases and C libraries behind would cut the text there in silence.
             raise UsageError("parameters may not hold a NUL character")
-    return Params(pairs), files
+    return pairs, files
 
 
 def site_url(request: Request, public_url: str | None) -> str:
