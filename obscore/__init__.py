@@ -5,6 +5,7 @@ In the order data flows:
 - `columns`      the columns of ``ivoa.obscore`` as data
 - `observation`  what the assembly line makes of a file
 - `mapping`      what users write to set columns: rules, bands, presets
+- `extra`        columns that a site adds, as its settings declare them
 - `sources`      what there is to catalogue
 - `assembly`     headers, footprint, byte offsets: one row a product
 - `hook`         where a pipeline tells of the files that it has written

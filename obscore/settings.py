@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
 from obscore.coverage.settings import CoverageSettings
+from obscore.extra import ExtraColumns
 from obscore.mapping.band import Bands
 from obscore.mapping.document import Presets
-from obscore.mapping.rules import ColumnMapping, FileRule
+from obscore.mapping.rules import ColumnMapping, FileRule, refuse_other_columns
 from obscore.sources.butler.settings import ButlerSettings
 from obscore.sources.table.settings import TableSettings
 from vodal.access.rules import AccessRule
@@ -154,6 +156,8 @@ class ObsCoreSettings(Settings):
     Register one before you publish: identifiers are for ever."""
     collections: dict[str, CollectionSettings] = Field(default_factory=dict)
     """By name. A folder that belongs to none makes a collection of the folder's name."""
+    columns: ExtraColumns = Field(default_factory=dict)
+    """Columns that ``ivoa.obscore`` has beside those of ObsCore, by name, in their order."""
     mapping: ColumnMapping = ColumnMapping()
     """Rules for all collections; a collection's own go before them."""
     bands: Bands = Field(default_factory=dict)
@@ -161,6 +165,25 @@ class ObsCoreSettings(Settings):
     table."""
     ingest: IngestSettings = IngestSettings()
     moc: CoverageSettings = CoverageSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_columns(cls, given: Any) -> Any:
+        """Refuse rules of columns that there are not."""
+        if not isinstance(given, Mapping):
+            return given
+        columns, collections = given.get("columns"), given.get("collections")
+        known = tuple(columns) if isinstance(columns, Mapping) else ()
+        given = refuse_other_columns(given, known)
+        if isinstance(collections, Mapping):
+            # A Butler's configuration may declare more, which is known when it is read.
+            given["collections"] = {
+                name: one
+                if isinstance(one, Mapping) and "butler" in one
+                else refuse_other_columns(one, known)
+                for name, one in collections.items()
+            }
+        return given
 
     @property
     def moc_orders(self) -> dict[str, int]:

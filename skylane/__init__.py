@@ -2,6 +2,7 @@
 
 - `settings`  ``skylane.toml`` and the environment -> one frozen value
 - `site`      settings -> stores, pools and the services mounted on one Starlette site
+- `columns`   those that the settings add to ``ivoa.obscore``, brought into the store
 - `access`    who may see what: the rules, and who finds out who asks
 - `listening` the port, and how many clients may have connections, for how long
 - `servers`   several server processes of one site, and what they count together

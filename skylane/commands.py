@@ -27,6 +27,7 @@ from obscore.assembly.rules import RuleBook
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Source, notes_of
 from obscore.sources.choice import configured_sources, source_of, with_folders
+from skylane.columns import declare_columns
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
 from skylane.listening import connection_limits, guarded, listen
@@ -36,7 +37,7 @@ from skylane.servers import METRICS_VARIABLE
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
 from skylane.watching import watch_sources
-from vodal.errors import UsageError
+from vodal.errors import SettingsError, UsageError
 from vodal.storage import Storage
 
 __all__ = ["build_hips", "demo", "ingest_folders", "init", "serve"]
@@ -94,6 +95,8 @@ def _ingest(
     catalogue = with_folders(settings.obscore, sources)
     site = SiteFolder(site_path)
     backend = site.prepare(settings.store)
+    if not dry_run:
+        declare_columns(console, backend, catalogue)
     site.reports.mkdir(exist_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     report_path = report_path or site.reports / f"ingest-{stamp}.jsonl"
@@ -241,7 +244,12 @@ def serve(
     """Serve a site until it is told to stop."""
     settings = load_settings(site_path)
     site = SiteFolder(site_path)
-    site.prepare(settings.store)
+    backend = site.prepare(settings.store)
+    try:
+        declare_columns(console, backend, settings.obscore)
+    except SettingsError as error:
+        # What a Butler's configuration adds is known where that is ingested.
+        console.print(f"  note: {error.message}", style="yellow", markup=False)
     host = host or settings.server.host
     port = settings.server.port if port is None else port
     listener = listen(host, port, settings.server.stall_limit_s)

@@ -20,6 +20,8 @@ from soda.parameters import PARAMETERS
 __all__ = ["settings_file", "settings_page", "with_parameters"]
 
 _WIDTH = 96
+_OF_RULES = frozenset({"ColumnMapping", "ColumnRule"})
+"""Settings that are told of apart."""
 
 
 def _model_of(field: FieldInfo) -> type[BaseModel] | None:
@@ -58,9 +60,9 @@ def _sections(
     for name, field in model.model_fields.items():
         section = _model_of(field)
         many = _many_of(field)
-        if section is not None and section.__name__ != "ColumnMapping":
+        if section is not None and section.__name__ not in _OF_RULES:
             yield from _sections(section, (*path, name))
-        elif many is not None and many.__name__ != "ColumnRule":
+        elif many is not None and section is None and many.__name__ != "ColumnRule":
             listed = get_origin(field.annotation) is tuple
             yield from _sections(many, (*path, f"{name}[]") if listed else (*path, name, "<name>"))
 
@@ -68,7 +70,8 @@ def _sections(
 def _plain_fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         section = _model_of(field)
-        if (section is None or section.__name__ == "ColumnMapping") and (_many_of(field) is None):
+        of_rules = section is not None and section.__name__ in _OF_RULES
+        if of_rules or (section is None and _many_of(field) is None):
             yield name, field
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from obscore.assembly.extra import declared_columns
 from obscore.assembly.rules import Rules, rules_for
+from obscore.columns import COLUMNS, ObsCoreColumn
 from obscore.mapping.document import BESIDE, preset, preset_names, preset_text, read_document
 from obscore.mapping.lookup import with_tables, with_tables_of_files
 from obscore.mapping.rules import FileRule, rules_of
@@ -34,14 +36,19 @@ def show(name: str) -> str:
 def check(console: Console, site: Path, paths: Sequence[Path]) -> None:
     """Check mapping files, or what holds for each collection of a site, and tell what is set."""
     if paths:
+        columns = {item.name: item for item in (*COLUMNS, *_extra(site))}
         for path in paths:
             is_beside = path.name == BESIDE
             document = read_document(path, beside=is_beside)
             place = f"{path}: "
-            with_tables(document.mapping, f"{place}mapping.", path.parent, inside=is_beside)
-            with_tables_of_files(document.files, f"{place}files.", path.parent, inside=is_beside)
-            columns = set(rules_of(document.mapping)) | _columns(document.files)
-            _tell(console, str(path), columns, len(document.files), len(document.bands))
+            with_tables(
+                document.mapping, f"{place}mapping.", path.parent, inside=is_beside, columns=columns
+            )
+            with_tables_of_files(
+                document.files, f"{place}files.", path.parent, inside=is_beside, columns=columns
+            )
+            names = set(rules_of(document.mapping)) | _columns(document.files)
+            _tell(console, str(path), names, len(document.files), len(document.bands))
         return
     whole = load_settings(site)
     settings, storage = whole.obscore, Storage(whole.storage)
@@ -51,6 +58,11 @@ def check(console: Console, site: Path, paths: Sequence[Path]) -> None:
         rules = rules_for(settings, name, storage)
         _tell(console, name, _set_by(rules), sum(len(one.files) for one in rules.layers),
               sum(len(one) for one in rules.bands))  # fmt: skip
+
+
+def _extra(site: Path) -> tuple[ObsCoreColumn, ...]:
+    """Give the columns that the site adds, if there is one."""
+    return declared_columns(load_settings(site).obscore)
 
 
 def _columns(rules: Iterable[FileRule]) -> set[str]:

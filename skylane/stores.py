@@ -12,6 +12,7 @@ from obscore.store.choice import make_backend
 from obscore.store.copy import copy_catalogue
 from obscore.store.copytables import copy_tables
 from obscore.store.settings import StoreSettings
+from skylane.columns import declare_columns
 from skylane.progress import step
 from skylane.settings import load_settings
 from skylane.site import SiteFolder
@@ -40,13 +41,15 @@ def upgrade(console: Console, site_path: Path) -> None:
     site = SiteFolder(site_path)
     before = site.backend(settings.store).info()
     with step(console, "Bringing the store up to date"):
-        after = site.prepare(settings.store).info()
+        backend = site.prepare(settings.store)
+        after = backend.info()
     if before.layout is None:
         console.print(f"  made with layout {after.layout}: {after.place}", soft_wrap=True)
     elif before.layout == after.layout:
         console.print(f"  layout {after.layout} is the newest")
     else:
         console.print(f"  from layout {before.layout} to {after.layout}")
+    declare_columns(console, backend, settings.obscore)
 
 
 def copy(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from obscore.assembly.read import read_file
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.rules import Rules
 from obscore.assembly.trace import Look, Trace
-from obscore.columns import COLUMNS
+from obscore.columns import COLUMNS, ObsCoreColumn
 from obscore.observation import Value
 from obscore.sources.base import Candidate
 from vodal.storage import LOCAL, Storage
@@ -88,7 +88,7 @@ def explain_file(candidate: Candidate, rules: Rules, storage: Storage = LOCAL) -
     """
     traces: list[Trace] = []
     outcome = read_file(candidate, rules, storage, traces)
-    products = tuple(origins_of(trace) for trace in traces)
+    products = tuple(origins_of(trace, rules.columns.values()) for trace in traces)
     told = {note for product in products for note in product.notes}
     told |= {f"{product.label}: {note}" for product in products for note in product.notes}
     notes = outcome.file.notes if outcome.file is not None else ()
@@ -98,14 +98,22 @@ def explain_file(candidate: Candidate, rules: Rules, storage: Storage = LOCAL) -
     )  # fmt: skip
 
 
-def origins_of(trace: Trace) -> ProductOrigins:
-    """Tell of one product what its trace has."""
-    columns = tuple(_columns(trace)) if trace.row else ()
+def origins_of(trace: Trace, items: Iterable[ObsCoreColumn] = COLUMNS) -> ProductOrigins:
+    """Tell of one product what its trace has.
+
+    Parameters
+    ----------
+    trace
+        Of the product.
+    items
+        The columns that its row can have.
+    """
+    columns = tuple(_columns(trace, items)) if trace.row else ()
     return ProductOrigins(trace.label, columns, tuple(trace.notes), trace.refusal)
 
 
-def _columns(trace: Trace) -> Iterator[ColumnOrigin]:
-    for item in COLUMNS:
+def _columns(trace: Trace, items: Iterable[ObsCoreColumn]) -> Iterator[ColumnOrigin]:
+    for item in items:
         name = item.name
         value, place = trace.row.get(name), trace.places.get(name, "")
         by_rule = name in trace.given

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from obscore.assembly.context import Subject
-from obscore.assembly.rules import PlacedRule
+from obscore.assembly.extra import fitting, truth
+from obscore.assembly.rules import PlacedRule, Rules
 from obscore.assembly.time import possible_mjd, time_scale
 from obscore.assembly.trace import Look
 from obscore.assembly.units import conversion
-from obscore.columns import COLUMNS
+from obscore.columns import COLUMN_NAMES, COLUMNS
 from obscore.mapping.dates import read_moment
 from obscore.mapping.expressions import ExpressionError, Scalar, evaluate, parse
 from obscore.mapping.rules import FILE_FACTS, OTHERS, RESERVED, TIMES, ColumnRule
@@ -20,20 +22,26 @@ from obscore.mapping.values import as_number, plain
 from obscore.observation import Value
 from obscore.sources.base import Facts
 from vodal.fits.timescale import to_utc
+from vodal.tables.columns import Column
 
 __all__ = ["apply_mapping", "rules_by_name"]
 
-_COLUMNS = {item.name: item for item in COLUMNS}
-_BY_NAME = {name: ColumnRule(fact=(name,)) for name in _COLUMNS if name not in RESERVED}
 _BY_SOURCE = "the source's column of this name"
 _PLAIN = {name: float if item.column.datatype == "double" else int for name, item in
-          _COLUMNS.items() if item.column.datatype != "char"}  # fmt: skip
+          ((one.name, one) for one in COLUMNS) if item.column.datatype != "char"}  # fmt: skip
+_CORE = frozenset(COLUMN_NAMES)
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def rules_by_name(facts: Facts) -> dict[str, ColumnRule]:
+@lru_cache(maxsize=4096)
+def _by_name(name: str) -> ColumnRule:
+    return ColumnRule(fact=(name,))
+
+
+def rules_by_name(facts: Facts, rules: Rules) -> dict[str, ColumnRule]:
     """Give the rules by which a fact with the name of a column is the column's value."""
-    return {name: _BY_NAME[name] for name in facts if name in _BY_NAME}
+    columns = rules.columns
+    return {name: _by_name(name) for name in facts if name in columns and name not in RESERVED}
 
 
 def apply_mapping(context: Subject, mapping: Mapping[str, PlacedRule]) -> dict[str, Value]:
@@ -51,7 +59,7 @@ def apply_mapping(context: Subject, mapping: Mapping[str, PlacedRule]) -> dict[s
     """
     row: dict[str, Value] = {}
     facts, units = context.facts, context.candidate.units
-    by_name = rules_by_name(facts)
+    by_name = rules_by_name(facts, context.rules)
     for name in {**by_name, **mapping}:
         placed = mapping.get(name)
         if placed is None and context.trace is None and name not in units:
@@ -70,11 +78,17 @@ def apply_mapping(context: Subject, mapping: Mapping[str, PlacedRule]) -> dict[s
 
 
 def _apply(context: Subject, name: str, rule: ColumnRule) -> Value:
-    found = _convert(context, name, rule, _find(context, name, rule))
+    item = context.rules.columns[name].column
+    found = _convert(context, item, rule, _find(context, name, rule))
     if found is None and rule.default is not None:
         context.used(how="the default")
-        return _typed(name, rule.default)
-    return found
+        found = _typed(item, rule.default)
+    if found is None or name in _CORE:
+        return found
+    value, fault = fitting(found, item)
+    if fault:
+        context.note(f"mapping of {name}: {fault}")
+    return value
 
 
 def _traced(context: Subject, name: str, placed: PlacedRule) -> Value:
@@ -191,13 +205,18 @@ def stem(name: str) -> str:
     return re.sub(r"(?i)(\.(fits?|fts))?(\.(fz|gz|bz2|z))*$", "", name) or name
 
 
-def _convert(context: Subject, name: str, rule: ColumnRule, found: object) -> Value:
+def _convert(context: Subject, item: Column, rule: ColumnRule, found: object) -> Value:
     """Bring what was found to the column's type and unit."""
-    item = _COLUMNS[name].column
+    name = item.name
     if found is None:
         return None
     if item.datatype == "char":
         return " ".join(plain(found).split()) or None
+    if item.datatype == "boolean":
+        value = truth(found)
+        if value is None:
+            context.note(f"mapping of {name}: '{str(found)[:40]}' is neither true nor false")
+        return value
     if name in TIMES and isinstance(found, str) and as_number(found) is None:
         moment = read_moment(found)
         if moment is None:
@@ -208,20 +227,27 @@ def _convert(context: Subject, name: str, rule: ColumnRule, found: object) -> Va
     if number is None:
         context.note(f"mapping of {name}: '{str(found)[:40]}' is no number")
         return None
+    number = _scaled(context, item, rule, number)
+    if number is None:
+        return None
+    return _in_utc(context, name, rule, number) if name in TIMES else _typed(item, number)
+
+
+def _scaled(context: Subject, item: Column, rule: ColumnRule, number: float) -> float | None:
+    """Bring a number to the column's unit; None if that cannot be."""
+    name = item.name
     number = number * (1.0 if rule.factor is None else rule.factor) + (rule.offset or 0.0)
     if rule.factor is not None or rule.offset is not None:
         context.say(f"by factor and offset: {number:.10g}")
     unit = rule.unit or _declared_unit(context, rule)
-    if unit:
-        context.say(f"{number:.10g} {unit}")
-        try:
-            number = conversion(unit, item.unit or "", spectral=name in {"em_min", "em_max"})(
-                number
-            )
-        except (ValueError, ZeroDivisionError):
-            context.note(f"mapping of {name}: {number:g} {unit} cannot be converted")
-            return None
-    return _in_utc(context, name, rule, number) if name in TIMES else _typed(name, number)
+    if not unit:
+        return number
+    context.say(f"{number:.10g} {unit}")
+    try:
+        return conversion(unit, item.unit or "", spectral=name in {"em_min", "em_max"})(number)
+    except (ValueError, ZeroDivisionError):
+        context.note(f"mapping of {name}: {number:g} {unit} cannot be converted")
+        return None
 
 
 def _in_utc(context: Subject, name: str, rule: ColumnRule, mjd: float) -> float | None:
@@ -243,12 +269,14 @@ def _declared_unit(context: Subject, rule: ColumnRule) -> str | None:
     return None if name is None else context.candidate.units.get(name)
 
 
-def _typed(name: str, value: object) -> Value:
+def _typed(item: Column, value: object) -> Value:
     """Give a checked constant or a number in the column's type."""
-    datatype = _COLUMNS[name].column.datatype
+    datatype = item.datatype
+    if datatype == "boolean":
+        return truth(value)
     if datatype == "char" or isinstance(value, str):
         return str(value) if datatype == "char" else read_moment(str(value))
     number = as_number(value)
     if number is None:
         return None
-    return round(number) if datatype in {"int", "long"} else number
+    return round(number) if datatype in {"short", "int", "long"} else number

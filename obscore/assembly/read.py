@@ -271,7 +271,7 @@ def _product(
     except RegionFaultError as error:
         return Refusal(f"row:region:{error.fault}", error.message)
     row["s_region"] = shape_text(region)
-    broken = check(row, region)
+    broken = check(rules.core(row), region)
     if broken is not None:
         return Refusal(f"row:{broken.rule}", broken.message)
     return Observation(row, region, group.hdus), [*context.notes, *doubts(row)]

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
 from typing_extensions import override
 
+from obscore.assembly.extra import columns_of
+from obscore.columns import COLUMNS, ObsCoreColumn
 from obscore.mapping.band import BandSettings
 from obscore.mapping.document import (
     BESIDE,
@@ -25,7 +27,8 @@ from obscore.mapping.document import (
     read_document,
 )
 from obscore.mapping.lookup import with_tables, with_tables_of_files
-from obscore.mapping.rules import ColumnRule, FileRule, rules_of
+from obscore.mapping.rules import ColumnMapping, ColumnRule, FileRule, rules_of
+from obscore.observation import Value
 from obscore.settings import CollectionSettings, ObsCoreSettings
 from obscore.sources.base import Candidate, Facts, Part
 from obscore.sources.servers import is_address
@@ -36,8 +39,12 @@ __all__ = ["Layer", "PlacedRule", "RuleBook", "Rules", "is_told", "rules_for"]
 
 _LINE_VERSION = 4
 """Raised when the line makes other rows of the same files, so that they are read anew."""
+_CORE = {item.name: item for item in COLUMNS}
 _TOLD = "told:"
 """Begins the digests of files whose rows are made of what the source tells."""
+
+
+Columns = Mapping[str, ObsCoreColumn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,8 @@ class Rules:
     """Whether footprints outline the pixels that have a value, not the array."""
     no_data: tuple[int | str, ...] = ()
     """Bits of masks whose pixels have none."""
+    extra: tuple[ObsCoreColumn, ...] = ()
+    """Columns that rows can have beside those of ObsCore."""
     _merged: dict[tuple[tuple[int, ...], ...], tuple[dict[str, PlacedRule], str]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -112,6 +121,17 @@ class Rules:
     @override
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_merged": {}}
+
+    @cached_property
+    def columns(self) -> dict[str, ObsCoreColumn]:
+        """All columns that rows can have, by name."""
+        return _CORE | {item.name: item for item in self.extra}
+
+    def core(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Give a row without the columns that are not ObsCore's."""
+        if not self.extra:
+            return row
+        return {name: value for name, value in row.items() if name in _CORE}
 
     @property
     def bands(self) -> tuple[dict[str, BandSettings], ...]:
@@ -208,12 +228,15 @@ def rules_for(settings: ObsCoreSettings, collection: str, storage: Storage = LOC
         If the server with the data does not answer now.
     """
     own = settings.collections.get(collection) or CollectionSettings()
-    layers = [_site_layer(settings, collection, own)]
+    extra = columns_of(settings, collection)
+    columns = _CORE | extra
+    layers = [_site_layer(settings, collection, own, columns)]
     levels = [own.calib_level] if "calib_level" in own.model_fields_set else []
-    for document, layer in _documents(own, storage):
+    for document, layer in _documents(own, storage, columns):
         layers.append(layer)
         levels += [] if document.calib_level is None else [document.calib_level]
     calib_level = (*levels, own.calib_level)[0]
+    layers.append(_declared_layer(settings, columns))
     told = {
         "version": _LINE_VERSION,
         "bands_table": _bands_digest(),
@@ -229,10 +252,15 @@ def rules_for(settings: ObsCoreSettings, collection: str, storage: Storage = LOC
     outlines_valid = own.footprint == "valid"
     if outlines_valid:
         told["valid"] = own.no_data
+    if extra:
+        told["columns"] = [
+            [name, item.column.datatype, item.column.unit, item.column.xtype]
+            for name, item in sorted(extra.items())
+        ]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return Rules(
         settings.authority, collection, calib_level, tuple(layers), digest, own.reads_headers,
-        outlines_valid, own.no_data,
+        outlines_valid, own.no_data, tuple(extra.values()),
     )  # fmt: skip
 
 
@@ -272,55 +300,73 @@ class RuleBook:
         return rules
 
 
-def _site_layer(settings: ObsCoreSettings, collection: str, own: CollectionSettings) -> Layer:
+def _site_layer(
+    settings: ObsCoreSettings, collection: str, own: CollectionSettings, columns: Columns
+) -> Layer:
     key = f"obscore.collections.{collection}."
-    everywhere = with_tables(settings.mapping, "obscore.mapping.", Path())
+    everywhere = with_tables(settings.mapping, "obscore.mapping.", Path(), columns=columns)
     mapping = _placed(rules_of(everywhere), "obscore.mapping.")
-    its = with_tables(own.mapping, f"{key}mapping.", Path())
+    its = with_tables(own.mapping, f"{key}mapping.", Path(), columns=columns)
     mapping |= _placed(rules_of(its), f"{key}mapping.")
     place = f"{key}files."
-    file_rules = with_tables_of_files(own.files, place, Path())
+    file_rules = with_tables_of_files(own.files, place, Path(), columns=columns)
     return Layer(mapping, file_rules, place, _lower(settings.bands))
 
 
+def _declared_layer(settings: ObsCoreSettings, columns: Columns) -> Layer:
+    """Give the rules that added columns are declared with; all others go before them."""
+    rules = {name: one.rule for name, one in settings.columns.items() if one.rule is not None}
+    place = "obscore.columns."
+    mapping = with_tables(ColumnMapping(**rules), place, Path(), columns=columns)
+    placed = rules_of(mapping).items()
+    return Layer({name: PlacedRule(rule, f"{place}{name}.rule") for name, rule in placed})
+
+
 def _documents(
-    own: CollectionSettings, storage: Storage
+    own: CollectionSettings, storage: Storage, columns: Columns
 ) -> Iterator[tuple[MappingDocument, Layer]]:
     """Give the mapping file, then the presets that it or the settings name, each once."""
     names = list(own.preset)
-    for document, layer in _mapping_file(own, storage):
+    for document, layer in _mapping_file(own, storage, columns):
         yield document, layer
         names += document.preset
     for name in dict.fromkeys(names):
-        yield preset(name), _layer(f"preset {name}", preset(name), None)
+        yield preset(name), _layer(f"preset {name}", preset(name), columns, None)
 
 
 def _mapping_file(
-    own: CollectionSettings, storage: Storage
+    own: CollectionSettings, storage: Storage, columns: Columns
 ) -> Iterator[tuple[MappingDocument, Layer]]:
     """Give the file that the collection names, or the one beside its data, if there is any."""
     if own.mapping_file is not None:
         path = Path(own.mapping_file)
         document = read_document(path)
-        yield document, _layer(str(path), document, path.parent)
+        yield document, _layer(str(path), document, columns, path.parent)
     elif own.folder is not None and is_address(own.folder):
         fetched = fetch_document(own.folder, storage)
         if fetched is not None:
             url, document = fetched
-            yield document, _layer(url, document, None)
+            yield document, _layer(url, document, columns, None)
     elif own.folder is not None and Path(own.folder, BESIDE).exists():
         path = Path(own.folder, BESIDE)
         document = read_document(path, beside=True)
-        yield document, _layer(str(path), document, path.parent, inside=True)
+        yield document, _layer(str(path), document, columns, path.parent, inside=True)
 
 
 def _layer(
-    place: str, document: MappingDocument, folder: Path | None, *, inside: bool = False
+    place: str,
+    document: MappingDocument,
+    columns: Columns,
+    folder: Path | None,
+    *,
+    inside: bool = False,
 ) -> Layer:
     key = f"{place}: mapping."
-    mapping = with_tables(document.mapping, key, folder, inside=inside)
+    mapping = with_tables(document.mapping, key, folder, inside=inside, columns=columns)
     files_key = f"{place}: files."
-    file_rules = with_tables_of_files(document.files, files_key, folder, inside=inside)
+    file_rules = with_tables_of_files(
+        document.files, files_key, folder, inside=inside, columns=columns
+    )
     return Layer(_placed(rules_of(mapping), key), file_rules, files_key, _lower(document.bands))
 
 

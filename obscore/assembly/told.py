@@ -155,7 +155,7 @@ def _product(
     row |= given
     if trace is not None:
         trace.row, trace.given, trace.notes = row, dict(told.given), told.notes
-    broken = check(row, None if _is_inside(row, plain) else region)
+    broken = check(rules.core(row), None if _is_inside(row, plain) else region)
     if broken is not None:
         return Refusal(f"row:{broken.rule}", broken.message)
     return Observation(row, region, (), part.hdu), [*told.notes, *doubts(row)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
-from obscore.columns import COLUMNS
+from obscore.columns import COLUMNS, ObsCoreColumn
 from obscore.mapping.rules import ColumnMapping, FileRule, check_rule, rules_of
 from obscore.mapping.values import as_number
 from vodal.errors import SettingsError
@@ -13,11 +14,16 @@ from vodal.errors import SettingsError
 __all__ = ["with_tables", "with_tables_of_files"]
 
 _LARGEST_BYTES = 1_000_000
-_COLUMNS = {item.name: item for item in COLUMNS}
+_COLUMNS: Mapping[str, ObsCoreColumn] = {item.name: item for item in COLUMNS}
 
 
 def with_tables(
-    mapping: ColumnMapping, place: str, folder: Path | None, *, inside: bool = False
+    mapping: ColumnMapping,
+    place: str,
+    folder: Path | None,
+    *,
+    inside: bool = False,
+    columns: Mapping[str, ObsCoreColumn] = _COLUMNS,
 ) -> ColumnMapping:
     """Put the tables that rules name as files into the rules.
 
@@ -31,18 +37,27 @@ def with_tables(
         Relative paths start here; None where files cannot be named.
     inside
         Whether files must lie in the folder: whoever may write there shall not read others.
+    columns
+        All columns that there are, by name.
 
     Raises
     ------
     SettingsError
         If a file cannot be read or is no such table, or has values that the column cannot take;
-        names rule and file.
+        names rule and file. If there is no such column, or it cannot take what the rule gives.
     """
     update = {}
     for name, rule in rules_of(mapping).items():
+        key = f"{place}{name}"
+        if name not in columns:
+            raise SettingsError(f"{key}: unknown key")
+        if name not in _COLUMNS:
+            try:
+                check_rule(columns[name], rule)
+            except ValueError as error:
+                raise SettingsError(f"{key}: {error}") from None
         if rule.table_file is None:
             continue
-        key = f"{place}{name}"
         if folder is None:
             raise SettingsError(
                 f"{key}: a table_file lies on a disk, as its mapping does; give a table"
@@ -51,12 +66,12 @@ def with_tables(
         if inside and not path.resolve().is_relative_to(folder.resolve()):
             raise SettingsError(f"{key}: {path} does not lie beside the mapping")
         values: dict[str, str | float] = dict(_read(path, rule.table_column, key))
-        if _COLUMNS[name].column.datatype != "char":
+        if columns[name].column.datatype not in {"char", "boolean"}:
             numbers = {text: as_number(value) for text, value in values.items()}
             values |= {text: number for text, number in numbers.items() if number is not None}
         full = rule.model_copy(update={"table": values, "table_file": None, "table_column": None})
         try:
-            check_rule(_COLUMNS[name], full)
+            check_rule(columns[name], full)
         except ValueError as error:
             raise SettingsError(f"{key}: {path}: {error}") from None
         update[name] = full
@@ -64,14 +79,23 @@ def with_tables(
 
 
 def with_tables_of_files(
-    rules: tuple[FileRule, ...], place: str, folder: Path | None, *, inside: bool = False
+    rules: tuple[FileRule, ...],
+    place: str,
+    folder: Path | None,
+    *,
+    inside: bool = False,
+    columns: Mapping[str, ObsCoreColumn] = _COLUMNS,
 ) -> tuple[FileRule, ...]:
     """Do the same for rules for some files; see `with_tables`."""
     return tuple(
         rule.model_copy(
             update={
                 "mapping": with_tables(
-                    rule.mapping, f"{place}{number}.mapping.", folder, inside=inside
+                    rule.mapping,
+                    f"{place}{number}.mapping.",
+                    folder,
+                    inside=inside,
+                    columns=columns,
                 )
             }
         )

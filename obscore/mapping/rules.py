@@ -15,14 +15,22 @@ Everything is checked when rules are loaded, and a fault is named by its key pat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from obscore.columns import COLUMNS, ObsCoreColumn
+from obscore.columns import COLUMN_NAMES, COLUMNS, ObsCoreColumn
 from obscore.mapping.expressions import Kind, kind_of, names_in, parse
 from vodal.settings import Settings
 
@@ -36,6 +44,7 @@ __all__ = [
     "ColumnRule",
     "FileRule",
     "check_rule",
+    "refuse_other_columns",
     "rules_of",
 ]
 
@@ -206,9 +215,12 @@ def check_rule(item: ObsCoreColumn, rule: ColumnRule | None) -> ColumnRule | Non
         return None
     if item.name in RESERVED:
         raise ValueError(f"the column cannot be set: {RESERVED[item.name]}")
-    number = item.column.datatype != "char"
-    if not number and (rule.unit, rule.factor, rule.offset) != (None, None, None):
-        raise ValueError("the column is a text; unit, factor and offset are for numbers")
+    if _kind_of_column(item) != "number" and (rule.unit, rule.factor, rule.offset) != (
+        None, None, None,
+    ):  # fmt: skip
+        raise ValueError(
+            f"the column is a {_kind_of_column(item)}; unit, factor and offset are for numbers"
+        )
     if rule.scale is not None and item.name not in TIMES:
         raise ValueError("scale is for t_min and t_max")
     if rule.table is not None and rule.table_file is not None:
@@ -225,9 +237,24 @@ def check_rule(item: ObsCoreColumn, rule: ColumnRule | None) -> ColumnRule | Non
     return rule
 
 
+def _kind_of_column(item: ObsCoreColumn) -> str:
+    match item.column.datatype:
+        case "char":
+            return "text"
+        case "boolean":
+            return "truth value"
+        case _:
+            return "number"
+
+
 def _check_kind(item: ObsCoreColumn, kind: Kind) -> None:
     """Check what an expression gives against its column, as far as it can be told."""
-    number = item.column.datatype != "char"
+    wanted = _kind_of_column(item)
+    number = wanted == "number"
+    if wanted == "truth value":
+        if kind in {"text", "number"}:
+            raise ValueError(f"the column is a {wanted}, and the expression is a {kind}")
+        return
     if kind == "truth":
         raise ValueError(
             f"the column is a {'number' if number else 'text'}, and the expression is a condition;"
@@ -243,10 +270,17 @@ def _check_constant(item: ObsCoreColumn, constant: Any, *, scaled: bool) -> None
     if item.column.datatype == "char":
         if not isinstance(constant, str):
             raise ValueError(f"the column is a text, and {constant!r} is none")
+    elif item.column.datatype == "boolean":
+        if not isinstance(constant, bool):
+            raise ValueError(f"the column is true or false, and {constant!r} is neither")
     elif isinstance(constant, bool) or not isinstance(constant, int | float):
         if not (item.name in TIMES and isinstance(constant, str)):
             raise ValueError(f"the column is a number, and {constant!r} is none")
-    elif item.column.datatype in {"int", "long"} and constant != int(constant) and not scaled:
+    elif (
+        item.column.datatype in {"short", "int", "long"}
+        and constant != int(constant)
+        and not scaled
+    ):
         raise ValueError(f"the column is a whole number, and {constant!r} is none")
     if item.name == "calib_level" and constant not in range(5):
         raise ValueError(f"calib_level is 0, 1, 2, 3 or 4, not {constant!r}")
@@ -261,6 +295,47 @@ def _check_unit(item: ObsCoreColumn, unit: str) -> None:
     conversion(unit, item.column.unit or "", spectral=item.name in {"em_min", "em_max"})
 
 
+class _Unknown:
+    """Stands for the value of a key that is no column."""
+
+
+def _refuse_unknown(value: Any) -> Any:
+    if isinstance(value, _Unknown):
+        raise PydanticCustomError("extra_forbidden", "Extra inputs are not permitted")
+    return value
+
+
+class _OpenMapping(Settings):
+    model_config = ConfigDict(extra="allow")
+
+    __pydantic_extra__: dict[str, Annotated[ColumnRule, BeforeValidator(_refuse_unknown)]] = Field(
+        init=False
+    )
+
+
+def refuse_other_columns(given: Any, known: Collection[str]) -> Any:
+    """Have the mappings of a layer of settings refuse what is no column, by its key.
+
+    Parameters
+    ----------
+    given
+        What is to be validated, with a ``mapping``, ``files`` or neither.
+    known
+        Names of columns beside those of ObsCore.
+    """
+    if not isinstance(given, Mapping):
+        return given
+    changed = dict(given)
+    if isinstance(given.get("mapping"), Mapping):
+        changed["mapping"] = {
+            name: value if name in COLUMN_NAMES or name in known else _Unknown()
+            for name, value in given["mapping"].items()
+        }
+    if isinstance(given.get("files"), list | tuple):
+        changed["files"] = [refuse_other_columns(one, known) for one in given["files"]]
+    return changed
+
+
 if TYPE_CHECKING:
 
     class ColumnMapping(Settings):
@@ -268,8 +343,8 @@ if TYPE_CHECKING:
 else:
     ColumnMapping = create_model(
         "ColumnMapping",
-        __base__=Settings,
-        __doc__="Rules by column name of ``ivoa.obscore``.",
+        __base__=_OpenMapping,
+        __doc__="Rules by column name of ``ivoa.obscore``, columns that the site adds among them.",
         **{
             item.name: (
                 Annotated[ColumnRule | None, AfterValidator(partial(check_rule, item))],

@@ -31,11 +31,22 @@ MAPPINGS = (
      "t_exptime": {"fact": "t_exptime", "unit": "min"}, "obs_id": "fact:t_min",
      "filter": {"fact": "filter", "table": {"r": "SDSS r"}},
      "s_pixel_scale": {"expr": "{fact:seeing} * 2 + 1"}},
+    {"airmass": {"fact": "seeing", "factor": 2.0}, "good": "expr:{fact:seeing} > 1",
+     "night": "n{fact:kind}", "chip": {"fact": "mjd", "default": 7}},
 )  # fmt: skip
+EXTRA = {
+    "airmass": {"datatype": "double"}, "seeing": {"datatype": "float", "unit": "arcsec"},
+    "kind": {"datatype": "char"}, "mjd": {"datatype": "long"}, "night": {"datatype": "char"},
+    "good": {"datatype": "boolean"}, "chip": {"datatype": "short"},
+    "ended": {"datatype": "char", "xtype": "timestamp", "rule": "fact:obs_release_date"},
+}  # fmt: skip
 RULES = [
     rules_for(
         ObsCoreSettings.model_validate(
-            {"collections": {"raw": {"headers": False, "mapping": mapping}}}
+            {
+                "columns": EXTRA if "good" in mapping else {},
+                "collections": {"raw": {"headers": False, "mapping": mapping}},
+            }
         ),
         "raw",
     )

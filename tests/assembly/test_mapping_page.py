@@ -44,7 +44,9 @@ def examples_of(section):
     return [textwrap.dedent(block) for block in blocks]
 
 
-@pytest.mark.parametrize("section", ["Collections", "Rules", "Expressions", "Bands"])
+@pytest.mark.parametrize(
+    "section", ["Collections", "Rules", "Expressions", "Columns of your own", "Bands"]
+)
 def test_examples_load(section):
     data = tomllib.loads("".join(examples_of(section)))
     assert ObsCoreSettings.model_validate(data["obscore"])

@@ -51,12 +51,33 @@ def test_the_form_of_a_registry_with_a_live_table_is_read_too(tmp_path):
     assert note == f"{names} of the configuration have no effect"
 
 
+def test_what_is_no_column_of_obscore_is_added(tmp_path):
+    lsst = {
+        "lsst_visit": {"template": "{visit}", "type": "int", "doc": "Number of\n the visit"},
+        "em_filter_name": "i", "good": True, "depth": 1,
+    }  # fmt: skip
+    raw = {**LEAST["dataset_types"]["raw"], "extra_columns": {
+        "lsst_run": {"template": "{run}", "length": 8}, "depth": 2.5,
+    }}  # fmt: skip
+    given = {**LEAST, "dataset_types": {"raw": raw}, "extra_columns": lsst}
+    found = read(tmp_path, given)
+    assert found.notes == ()
+    assert {name: (one.column.datatype, one.column.description)
+            for name, one in found.columns.items()} == {
+        "lsst_visit": ("long", "Number of the visit"), "good": ("boolean", None),
+        "depth": ("double", None), "lsst_run": ("char", None),
+    }  # fmt: skip
+    raw["extra_columns"]["good"] = "yes"
+    with pytest.raises(SettingsError, match="good is boolean for one dataset type and char"):
+        read(tmp_path, given)
+
+
 def test_what_has_no_place_here_is_noted_by_name(tmp_path):
     raw = {**LEAST["dataset_types"]["raw"], "datalink_url_fmt": "https://x/{id}",
-           "extra_columns": {"obs_title": "a", "lsst_run": {"template": "{run}"}}}  # fmt: skip
+           "extra_columns": {"obs_title": "a", "access_url": {"template": "{run}"}}}  # fmt: skip
     notes = read(tmp_path, {**LEAST, "dataset_types": {"raw": raw},
-                            "extra_columns": {"lsst_visit": 1}}).notes  # fmt: skip
-    assert "ivoa.obscore has no column lsst_run, lsst_visit here" in notes[0]
+                            "extra_columns": {"Visit": 1}}).notes  # fmt: skip
+    assert "Visit, access_url cannot be set in ivoa.obscore here; left out" in notes[0]
     assert "obs_title" not in notes[0]
     assert "datalink_url_fmt" in notes[1]
 

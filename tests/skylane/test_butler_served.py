@@ -33,7 +33,10 @@ dataset_types:
     dataproduct_type: image
     calib_level: 2
     obs_id_fmt: "{records[visit].name}"
-    extra_columns: {lsst_visit: {template: "{visit}", type: int}}
+    extra_columns: {lsst_visit: {template: "{visit}", type: int, doc: Number of the visit}}
+extra_columns:
+  lsst_detector: {template: "{detector}", type: int}
+  survey_year: 1
 """
 SETTINGS = """
 [obscore]
@@ -103,7 +106,7 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def url(site, cli):
     said, lines = site.ingest()
-    assert "ivoa.obscore has no column lsst_visit here" in said
+    assert "new columns lsst_detector, lsst_visit, survey_year" in said
     assert statuses(lines) == {"added": 4}
     assert statuses(lines, "others") == {"added": 1}
     process, url = cli.start(site.folder)
@@ -127,6 +130,24 @@ def test_rows_can_be_queried_by_place_and_by_what_the_registry_says(site, url):
     assert float(row["t_exptime"]) == 31.0
     assert int(row["access_estsize"]) == -(-path.stat().st_size // 1000)
     assert row["access_url"].startswith(url)
+    assert (row["lsst_visit"], row["lsst_detector"], row["survey_year"]) == ("101", "2", "1")
+
+
+def test_columns_that_the_configuration_adds_are_published(site, url):
+    rows = site.query(url, """
+        SELECT lsst_visit, COUNT(*) AS n FROM ivoa.obscore WHERE lsst_detector IS NOT NULL
+        GROUP BY lsst_visit ORDER BY lsst_visit""")  # fmt: skip
+    assert [(row["lsst_visit"], row["n"]) for row in rows] == [("", "2"), ("101", "2")]
+    told = site.query(url, """
+        SELECT column_name, datatype, description FROM TAP_SCHEMA.columns
+        WHERE table_name = 'ivoa.obscore' AND column_name LIKE 'lsst%'
+        ORDER BY column_index""")  # fmt: skip
+    assert [tuple(row.values()) for row in told] == [
+        ("lsst_detector", "long", ""), ("lsst_visit", "long", "Number of the visit"),
+    ]  # fmt: skip
+    # Files of other collections have none.
+    query = "SELECT survey_year FROM ivoa.obscore WHERE obs_collection = 'others'"
+    assert site.query(url, query) == [{"survey_year": ""}]
 
 
 def test_a_cutout_has_the_pixels_of_the_dataset(site, url):

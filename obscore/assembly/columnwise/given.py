@@ -18,19 +18,21 @@ from obscore.assembly.columnwise.block import Block, Column
 from obscore.assembly.context import Subject
 from obscore.assembly.mapping import apply_mapping, rules_by_name
 from obscore.assembly.units import converted
-from obscore.columns import COLUMNS
+from obscore.columns import COLUMN_NAMES
 from obscore.mapping.rules import FILE_FACTS, ColumnRule
 from obscore.observation import Value
 
 __all__ = ["give"]
 
-_ITEMS = {item.name: item.column for item in COLUMNS}
+_CORE = frozenset(COLUMN_NAMES)
+_QUICK = frozenset({"char", "long", "double"})
+"""Types of added columns that take what is of their kind; of others each value is looked at."""
 _BY_PATH = re.compile(rf"\{{({'|'.join(FILE_FACTS)})\}}")
 
 
 def give(block: Block) -> None:
     """Set the columns that rules give, and those that facts are named as."""
-    by_name = rules_by_name(dict.fromkeys(block.facts))
+    by_name = rules_by_name(dict.fromkeys(block.facts), block.rules)
     for name in {**by_name, **block.mapping}:
         placed = block.mapping.get(name)
         rule = by_name[name] if placed is None else placed.rule
@@ -53,7 +55,10 @@ def _plain(block: Block, name: str, rule: ColumnRule, *, is_last: bool) -> Colum
         return None
     if rule.table is not None or rule.scale not in {None, "utc"} or rule.default is not None:
         return None
-    cells, datatype = block.facts[names[0]], _ITEMS[name].datatype
+    item = block.rules.columns[name].column
+    cells, datatype = block.facts[names[0]], item.datatype
+    if name not in _CORE and (datatype not in _QUICK or item.xtype is not None):
+        return None
     types = set(map(type, cells)) - {type(None)}
     if datatype == "char":
         if not types <= {str}:
@@ -115,7 +120,9 @@ def _scaled(
         return numbers
     try:
         spectral = name in {"em_min", "em_max"}
-        return converted(numbers, unit, _ITEMS[name].unit or "", spectral=spectral)
+        return converted(
+            numbers, unit, block.rules.columns[name].column.unit or "", spectral=spectral
+        )
     except ValueError:
         return np.full(len(numbers), math.nan)
 

@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from obscore.assembly.check import COUNTS, NEEDED, NOT_NEGATIVE, ORDERED, TEXT_RULES
 from obscore.assembly.columnwise.block import Block
 from obscore.assembly.doubts import LONGEST_M, NOT_ZERO, SHORTEST_M, is_known_ucd
-from obscore.columns import COLUMNS
 
 __all__ = ["is_doubtful", "leave_unsound"]
 
-_DATATYPES = {item.name: item.column.datatype for item in COLUMNS}
 _SOME_S = 1.0
 """So much longer than from start to end an exposure may be without a doubt."""
 
@@ -20,8 +18,8 @@ _SOME_S = 1.0
 def leave_unsound(block: Block) -> None:
     """Leave the rows that may break a rule; the position is held against the footprint apart."""
     for name, column in block.columns.items():
-        datatype = _DATATYPES[name]
-        if datatype == "double":
+        datatype = block.rules.columns[name].column.datatype
+        if datatype in {"float", "double"}:
             block.leave(np.isinf(block.number(name)))
         elif datatype == "char":
             odd = {word for word in set(column) if word is not None and not _is_printable(word)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,16 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from obscore.columns import COLUMN_NAMES
+from obscore.columns import COLUMN_NAMES, ObsCoreColumn
+from obscore.extra import Datatype, ExtraColumn, check_column_name
 from obscore.mapping.rules import RESERVED
-from obscore.sources.butler.settings import ButlerSettings, ExtraColumns, ObsCoreKeys
+from obscore.observation import Value
+from obscore.sources.butler.settings import (
+    ButlerSettings,
+    ExtraColumns,
+    ExtraColumnSettings,
+    ObsCoreKeys,
+)
 from obscore.sources.butler.templates import parse_template
 from vodal.errors import SettingsError
 
@@ -27,6 +35,9 @@ _PLUGINS = {
     "lsst.daf.butler.registry.obscore.pgsphere.PgSphereObsCorePlugin",
 }
 """Spatial plugins whose columns are a database's form of ``s_region``, which every store has."""
+_TYPES: dict[str, Datatype] = {
+    "bool": "boolean", "int": "long", "float": "double", "string": "char",
+}  # fmt: skip
 _LSST_NAMES = {"em_filter_name": "filter"}
 
 
@@ -37,12 +48,19 @@ class Configuration:
     keys: ObsCoreKeys
     notes: tuple[str, ...]
     """What is said in it and has no effect here."""
+    columns: Mapping[str, ObsCoreColumn]
+    """Those that it adds to ObsCore's, by name."""
 
 
 def column_of(name: str) -> str | None:
-    """Give the column here of one of LSST's; None if there is none that can be set."""
+    """Give the column here of one of LSST's; None if there can be none that is set."""
     name = _LSST_NAMES.get(name, name)
-    return name if name in COLUMN_NAMES and name not in RESERVED else None
+    if name in COLUMN_NAMES:
+        return None if name in RESERVED else name
+    try:
+        return check_column_name(name)
+    except ValueError:
+        return None
 
 
 def configuration_of(settings: ButlerSettings, key: str) -> Configuration:
@@ -84,7 +102,7 @@ def configuration_of(settings: ButlerSettings, key: str) -> Configuration:
             f"{path}: dataset_type_constraints.{strays[0]} is of no type in dataset_types"
         )
     _check_templates(keys, path)
-    return Configuration(keys, (*notes, *_without_column(keys)))
+    return Configuration(keys, (*notes, *_without_column(keys)), _added(keys, path))
 
 
 def _read(name: str, path: str) -> dict[str, Any]:
@@ -152,6 +170,49 @@ def _column_templates(columns: ExtraColumns | None, place: str) -> dict[str, str
     }
 
 
+def _added(keys: ObsCoreKeys, path: str) -> dict[str, ObsCoreColumn]:
+    """Give the columns that the configuration adds to ObsCore's.
+
+    Raises
+    ------
+    SettingsError
+        If one is of two types.
+    """
+    columns: dict[str, ExtraColumn] = {}
+    for given in (keys.extra_columns, *(one.extra_columns for one in keys.dataset_types.values())):
+        for key, value in (given or {}).items():
+            name = column_of(key)
+            if name is None or name in COLUMN_NAMES:
+                continue
+            datatype, doc = _type_of(value)
+            there = columns.get(name)
+            if there is not None and there.datatype != datatype:
+                if {there.datatype, datatype} != {"long", "double"}:
+                    raise SettingsError(
+                        f"{path}: extra_columns.{key} is {there.datatype} for one dataset type and"
+                        f" {datatype} for another"
+                    )
+                datatype = "double"
+            doc = doc or (there.description if there is not None else "")
+            columns[name] = ExtraColumn(datatype=datatype, description=" ".join(doc.split()))
+    return {name: one.item(name) for name, one in columns.items()}
+
+
+def _type_of(value: Value | ExtraColumnSettings) -> tuple[Datatype, str]:
+    """Give the type of a column's values, and what it is said to be."""
+    match value:
+        case ExtraColumnSettings():
+            return _TYPES[value.type], value.doc or ""
+        case bool():
+            return "boolean", ""
+        case int():
+            return "long", ""
+        case float():
+            return "double", ""
+        case _:
+            return "char", ""
+
+
 def _without_column(keys: ObsCoreKeys) -> list[str]:
     """Name what the configuration gives to columns that ``ivoa.obscore`` does not have here."""
     names = set(keys.extra_columns or ())
@@ -160,7 +221,7 @@ def _without_column(keys: ObsCoreKeys) -> list[str]:
     strays = sorted(name for name in names if column_of(name) is None)
     notes = []
     if strays:
-        notes.append(f"ivoa.obscore has no column {', '.join(strays)} here; they are left out")
+        notes.append(f"{', '.join(strays)} cannot be set in ivoa.obscore here; left out")
     if any(kind.datalink_url_fmt for kind in keys.dataset_types.values()):
         notes.append("datalink_url_fmt has no effect: access_url is the DataLink of this site")
     return notes

@@ -40,7 +40,7 @@ class ExtraColumnSettings(Settings):
     length: int | None = None
     """Has no effect: texts are of any length."""
     doc: str | None = None
-    """Has no effect: the columns have their descriptions."""
+    """What the column holds, where it is none of ObsCore's."""
 
 
 ExtraColumns = dict[str, StrictBool | StrictInt | StrictFloat | StrictStr | ExtraColumnSettings]
@@ -125,8 +125,8 @@ class ObsCoreKeys(Settings):
     """Template of ``obs_publisher_did``: ``"ivo://org.example/images?repo=main&id={id}"``. By
     default the site's authority, the collection's name and ``?id=`` with the dataset's UUID."""
     extra_columns: ExtraColumns | None = None
-    """Constants and templates by column. Of columns that ``ivoa.obscore`` does not have here a
-    note is given."""
+    """Constants and templates by column. Columns that ObsCore does not have are added to
+    ``ivoa.obscore``."""
     spectral_ranges: dict[str, tuple[float | None, float | None]] = Field(default_factory=dict)
     """``em_min`` and ``em_max`` in m by physical filter or band; the filter goes before the band.
     What is not among them is looked up in the table of bands."""

@@ -1,0 +1,78 @@
+"""Columns that a site adds: declared, filled, changed and taken away by its commands."""
+
+from __future__ import annotations
+
+import pytest
+
+from skylane.testing import call, refused
+from vodal.testing.skies import make_survey
+
+SETTINGS = """
+[obscore.columns.airmass]
+datatype = "double"
+ucd = "obs.airMass"
+rule = { keyword = "AIRMASS", default = 1.5 }
+"""
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Give a site's folder beside a folder of two exposures, which are catalogued."""
+    make_survey(tmp_path / "night", exposures=2, size=64, seed=5)
+    folder = tmp_path / "site"
+    call("ingest", tmp_path / "night", "--workers", 0, "--site", folder)
+    return folder
+
+
+def test_columns_come_and_go_with_the_settings(site, tmp_path):
+    def ingest():
+        return call("ingest", tmp_path / "night", "--workers", 0, "--site", site)
+
+    def airmasses():
+        query = "SELECT airmass, COUNT(*) FROM ivoa.obscore GROUP BY airmass"
+        return call("query", query, "--format", "csv", "--site", site).split()[1:]
+
+    (site / "skylane.toml").write_text(SETTINGS)
+    # Before a run, the store alone is brought to what is declared.
+    said = call("store", "upgrade", "--site", site)
+    assert "ivoa.obscore has the new column airmass" in said
+    assert "The next ingest makes the rows of all files anew" in said
+    assert airmasses() == [",2"]
+    assert "2 updated" in ingest()
+    assert airmasses() == ["1.5,2"]
+    assert "2 unchanged" in ingest()
+
+    (site / "skylane.toml").write_text(SETTINGS.replace("ucd", 'description = "Of air"\nucd'))
+    assert "describes otherwise the column airmass" in ingest()
+    assert airmasses() == ["1.5,2"]
+    exported = call("table", "export", "ivoa.obscore", "--site", site)
+    assert "description: Of air" in exported
+
+    (site / "skylane.toml").write_text("")
+    said = ingest()
+    assert "ivoa.obscore has no longer the column airmass" in said
+    assert "airmass" in refused("query", "SELECT airmass FROM ivoa.obscore", "--site", site)
+
+    # As it was: what the run before made of the same settings is not taken for these rows.
+    (site / "skylane.toml").write_text(SETTINGS)
+    assert "2 updated" in ingest()
+    assert airmasses() == ["1.5,2"]
+
+
+def test_a_dry_run_adds_no_column_and_tells_its_values(site, tmp_path):
+    (site / "skylane.toml").write_text(SETTINGS)
+    told = call("ingest", tmp_path / "night", "--dry-run", "--explain", "--site", site)
+    assert "airmass" in told
+    assert "obscore.columns.airmass.rule" in told
+    call("ingest", tmp_path / "night", "--dry-run", "--workers", 0, "--site", site)
+    assert "airmass" in refused("query", "SELECT airmass FROM ivoa.obscore", "--site", site)
+
+
+def test_faults_are_said_before_anything_is_done(site, tmp_path):
+    (site / "skylane.toml").write_text("[obscore.columns.s_ra]\ndatatype = 'double'")
+    said = refused("ingest", tmp_path / "night", "--site", site)
+    assert "obscore.columns.s_ra" in said
+    assert "ivoa.obscore has a column s_ra already" in said
+    (site / "skylane.toml").write_text("[obscore.mapping]\nairmass = 'keyword:AIRMASS'")
+    said = refused("ingest", tmp_path / "night", "--site", site)
+    assert "obscore.mapping.airmass: unknown key" in said
