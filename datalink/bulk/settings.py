@@ -7,7 +7,16 @@ from pydantic import Field
 from vodal.settings import Settings
 from vodal.uploads.settings import UploadSettings
 
-__all__ = ["BulkSettings"]
+__all__ = ["BulkSettings", "ListUploadSettings"]
+
+
+class ListUploadSettings(UploadSettings):
+    """Tables of identifiers."""
+
+    max_tables: int = Field(default=1, ge=0)
+    """Tables that one request may bring. 0 takes no uploads at all."""
+    max_bytes: int = Field(default=16_000_000, ge=1)
+    """Bytes of all files that one request brings, as they are sent, and of one that is fetched."""
 
 
 class BulkSettings(Settings):
@@ -19,5 +28,4 @@ class BulkSettings(Settings):
     """Bytes of the files of one archive together; more is refused (413)."""
     list_days: float = Field(default=7.0, gt=0.0)
     """Days that a list is kept after its last use; its archive can be gone on with for so long."""
-    uploads: UploadSettings = UploadSettings(max_tables=1, max_bytes=16_000_000)
-    """Tables of identifiers."""
+    uploads: ListUploadSettings = ListUploadSettings()
