@@ -5,7 +5,9 @@ In the order data flows:
 - `settings`     limits and the size of previews
 - `semantics`    the terms of DataLink's core vocabulary
 - `names`        identifiers as one segment of a URL's path
-- `collect`      the links of products, asked from every `LinkMaker`; ``#this`` and ``#preview``
+- `makers`       who makes the rows
+- `faults`       what goes wrong as a row that says so
+- `collect`      the links of products, asked from every maker
 - `capabilities` what the service says it can
 - `document`     links as a table with its service descriptors
 - `descriptors`  what a TAP answer says about its products' links
@@ -22,7 +24,7 @@ In the order data flows:
 - `redirecting`  files on other servers, fetched from there
 - `delivery`     a content as the client asked for it: whole, in ranges, or not again
 - `picture`      a small picture of an image
-- `preview`      pictures made in a process of their own, kept on disk
+- `preview`      pictures of three sizes made in a process of their own, kept on disk
 - `bulk`         many files as one archive that can be gone on with
 - `routes`       ``/datalink`` and ``/files``
 - `app`          the two apps

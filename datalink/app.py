@@ -17,7 +17,7 @@ from datalink.preview import Previews
 from datalink.process import DecodingProcess
 from datalink.routes import file_routes, links_error, links_routes
 from datalink.settings import DatalinkSettings
-from vodal.links import LinkMaker
+from vodal.links import BatchLinkMaker, LinkMaker
 from vodal.products import Resolver
 from vodal.storage import LOCAL, Storage
 from vodal.uploads.tables import TableUploads
@@ -31,7 +31,7 @@ _FORM_BYTES = 1 << 20
 
 def create_links_app(
     resolver: Resolver,
-    makers: Sequence[LinkMaker],
+    makers: Sequence[LinkMaker | BatchLinkMaker],
     settings: DatalinkSettings,
     public_url: str | None = None,
 ) -> Starlette:

@@ -84,10 +84,18 @@ _TABLE = (
         lambda k, _: k.link_authorized,
         "boolean",
     ),
+    # Extensions: Firefly names and orders the members of a grid of images by these.
+    _column("label", None, "Short name of what comes", lambda k, _: k.label),
+    _column(
+        "bandpass_name",
+        "meta.id;instr.filter",
+        "Filter of the image that comes",
+        lambda k, _: k.bandpass_name,
+    ),
 )
 
 COLUMNS: tuple[Column, ...] = tuple(item.column for item in _TABLE)
-"""Columns of every {links} answer."""
+"""Columns of every {links} answer; the last two are extensions."""
 
 
 @dataclass(slots=True)

@@ -1,10 +1,11 @@
-"""Previews: made in a process of their own when first asked for, and kept on disk."""
+"""Pictures of three sizes: made in a process of their own when first asked for, and kept."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 from anyio.to_thread import run_sync
 
@@ -15,7 +16,10 @@ from vodal.errors import NotFoundError
 from vodal.products import Product, Resolver
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["Previews"]
+__all__ = ["PictureSize", "Previews"]
+
+PictureSize = Literal["preview", "preview-image", "thumbnail"]
+"""As in the path of its address."""
 
 
 class Previews:
@@ -48,17 +52,22 @@ class Previews:
         self._storage = storage
         self._resolver = resolver
         self._settings = settings
+        self._pixels: dict[PictureSize, int] = {
+            "preview": settings.preview_pixels,
+            "preview-image": settings.preview_image_pixels,
+            "thumbnail": settings.thumbnail_pixels,
+        }
         self._kept = DiskCache(folder, settings.preview_cache_bytes)
         self._process = process
         self._making: dict[str, asyncio.Task[bytes]] = {}
 
-    def key(self, product: Product) -> str:
+    def key(self, product: Product, size: PictureSize = "preview") -> str:
         """Give what identifies the picture of a product as its file is now."""
-        parts = (product.did, product.version, str(self._settings.preview_pixels))
+        parts = (product.did, product.version, str(self._pixels[size]))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
-    async def png(self, product: Product) -> bytes:
-        """Give the picture of a product.
+    async def png(self, product: Product, size: PictureSize = "preview") -> bytes:
+        """Give the picture of a product, no larger than the image itself.
 
         Raises
         ------
@@ -67,18 +76,20 @@ class Previews:
         ServiceUnavailable
             If too many wait or its making takes too long.
         """
-        key = self.key(product)
+        key = self.key(product, size)
         kept = await run_sync(self._kept.get, key, "png")
         if kept is not None:
             return kept
         task = self._making.get(key)
         if task is None:
             # One making for all who ask meanwhile; it goes on if the first of them goes away.
-            task = self._making[key] = asyncio.create_task(self._make(product, key))
+            task = self._making[key] = asyncio.create_task(
+                self._make(product, key, self._pixels[size])
+            )
             task.add_done_callback(lambda _: self._making.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _make(self, product: Product, key: str) -> bytes:
+    async def _make(self, product: Product, key: str, pixels: int) -> bytes:
         product = await run_sync(self._resolver.ready, product)
         if not product.hdus:
             raise NotFoundError("the product has no image to show")
@@ -91,7 +102,7 @@ class Previews:
             product.uri,
             index,
             product.hdus[0],
-            self._settings.preview_pixels,
+            pixels,
             self._storage,
         )
         await run_sync(self._kept.put, key, "png", data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import get_args
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
@@ -11,20 +12,21 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from datalink.capabilities import LINKS_TYPE, links_capabilities
-from datalink.collect import collect, fault
+from datalink.collect import collect
 from datalink.content import Share
 from datalink.delivery import deliver
 from datalink.document import STANDARD_ID, LinksTable
+from datalink.faults import fault
 from datalink.form import STORED, Form
 from datalink.forms import Forms
 from datalink.names import decode_segment
-from datalink.preview import Previews
+from datalink.preview import PictureSize, Previews
 from datalink.redirecting import redirect_to
 from datalink.settings import DatalinkSettings
 from vodal.access.asking import Asking, asking_of
 from vodal.access.seen import check_had, known_to
 from vodal.errors import SkylaneError
-from vodal.links import Link, LinkMaker
+from vodal.links import BatchLinkMaker, Link, LinkMaker
 from vodal.params import Params
 from vodal.products import Product, Resolver, absent
 from vodal.storage import is_local
@@ -37,7 +39,7 @@ from vodal.web.etags import listed_tags
 from vodal.web.requests import read_params, site_url
 from vodal.web.responses import error_headers
 
-__all__ = ["file_routes", "links_error", "links_routes", "write_links"]
+__all__ = ["answer_links", "file_routes", "links_error", "links_routes", "write_links"]
 
 
 def _write_links(table: LinksTable, chosen: Format | None) -> tuple[str, bytes]:
@@ -89,34 +91,76 @@ def links_error(_request: Request, error: SkylaneError) -> Response:
     )
 
 
+def answer_links(
+    dids: Sequence[str],
+    params: Params,
+    resolver: Resolver,
+    makers: Sequence[LinkMaker | BatchLinkMaker],
+    settings: DatalinkSettings,
+    *,
+    base_url: str,
+    accept: str = "",
+    asking: Asking | None = None,
+) -> tuple[str, bytes]:
+    """Give media type and document of the links of identifiers, each of them once.
+
+    Parameters
+    ----------
+    dids
+        The identifiers.
+    params
+        Of the request: RESPONSEFORMAT and MAXREC count.
+    resolver, makers
+        Find products and make their rows.
+    settings
+        Limits.
+    base_url
+        Where the client sees the site.
+    accept
+        The header, by which a browser gets a page.
+    asking
+        Who asks.
+
+    Raises
+    ------
+    UsageError
+        If a parameter is wrong.
+    """
+    chosen = _chosen_format(params, accept)
+    max_rows = params.integer("MAXREC")
+    table = LinksTable(overflow=len(dids) > settings.max_ids)
+    for links in collect(dids[: settings.max_ids], resolver, makers, base_url, asking):
+        # Never cut between the rows of one identifier (DataLink 1.1 section 2.1.4).
+        if max_rows is not None and len(table) + len(links) > max_rows:
+            table.overflow = True
+            break
+        table.add(links)
+    return _write_links(table, chosen)
+
+
 def links_routes(
     resolver: Resolver,
-    makers: Sequence[LinkMaker],
+    makers: Sequence[LinkMaker | BatchLinkMaker],
     settings: DatalinkSettings,
     public_url: str | None,
 ) -> list[BaseRoute]:
     """Make ``/links`` and its VOSI resources."""
 
-    def answer(
-        dids: Sequence[str], params: Params, base_url: str, accept: str, asking: Asking
-    ) -> tuple[str, bytes]:
-        chosen = _chosen_format(params, accept)
-        max_rows = params.integer("MAXREC")
-        table = LinksTable(overflow=len(dids) > settings.max_ids)
-        for links in collect(dids[: settings.max_ids], resolver, makers, base_url, asking):
-            # Never cut between the rows of one identifier (DataLink 1.1 section 2.1.4).
-            if max_rows is not None and len(table) + len(links) > max_rows:
-                table.overflow = True
-                break
-            table.add(links)
-        return _write_links(table, chosen)
-
     async def get_links(request: Request) -> Response:
         params = await read_params(request)
         dids = list(dict.fromkeys(params.all("ID")))
-        base_url = site_url(request, public_url)
         media_type, document = await run_sync(
-            answer, dids, params, base_url, request.headers.get("accept", ""), asking_of(request)
+            partial(
+                answer_links,
+                dids,
+                params,
+                resolver,
+                makers,
+                settings,
+                base_url=site_url(request, public_url),
+                accept=request.headers.get("accept", ""),
+                asking=asking_of(request),
+            )
         )
         return Response(document, media_type=media_type, headers={"Vary": "Accept"})
 
@@ -133,7 +177,7 @@ def file_routes(
     share: Share,
     settings: DatalinkSettings,
 ) -> list[BaseRoute]:
-    """Make ``/{name}`` and ``/preview/{name}``; a name is made by `datalink.names`.
+    """Make ``/{name}`` and the pictures of each size; a name is made by `datalink.names`.
 
     An identifier that is percent-encoded instead is understood too, where servers on the way
     let it pass.
@@ -170,15 +214,19 @@ def file_routes(
                 return elsewhere
         return await deliver(request, await forms.content(product, form), share)
 
-    async def get_preview(request: Request) -> Response:
+    async def get_picture(request: Request, size: PictureSize) -> Response:
         product = await run_sync(find, request.path_params["name"], asking_of(request))
-        etag = f'"{previews.key(product)}"'
+        etag = f'"{previews.key(product, size)}"'
         headers = {"ETag": etag, "Cache-Control": "public, max-age=3600"}
         if listed_tags(request.headers.get("if-none-match")) & {etag, "*"}:
             return Response(status_code=304, headers=headers)
-        return Response(await previews.png(product), media_type="image/png", headers=headers)
+        data = await previews.png(product, size)
+        return Response(data, media_type="image/png", headers=headers)
 
     return [
-        Route("/preview/{name:path}", get_preview, methods=["GET"]),
+        *(
+            Route(f"/{size}/{{name:path}}", partial(get_picture, size=size), methods=["GET"])
+            for size in get_args(PictureSize)
+        ),
         Route("/{name:path}", get_file, methods=["GET"]),
     ]

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from datalink.bulk.settings import BulkSettings
 from vodal.settings import Settings
 
-__all__ = ["DatalinkSettings"]
+__all__ = ["DatalinkSettings", "MakerSettings"]
+
+
+class MakerSettings(Settings):
+    """A maker of links that is the site's own; see docs/howto/links.md."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    class_: str = Field(alias="class", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """``package.module:Class``, as Python imports it."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Handed to the class by their names."""
+    seconds: float = Field(default=2.0, gt=0.0, le=60.0)
+    """That it may take for all products of a request; then the answer goes out without its rows."""
 
 
 class DatalinkSettings(Settings):
@@ -18,9 +31,14 @@ class DatalinkSettings(Settings):
     max_ids: int = Field(default=1000, ge=1)
     """Identifiers answered in one request; the others are told as an overflow. Clients ask on."""
     preview_pixels: int = Field(default=512, ge=16, le=4096)
-    """Longest side of a preview."""
+    """Longest side of a preview (``#preview``)."""
+    preview_image_pixels: int = Field(default=1024, ge=16, le=4096)
+    """Longest side of the larger picture (``#preview-image``)."""
+    thumbnail_pixels: int = Field(default=128, ge=16, le=4096)
+    """Longest side of a thumbnail (``#thumbnail``)."""
     preview_cache_bytes: int = Field(default=1 << 30, ge=0)
-    """Disk space for previews; the oldest go when it is full. A preview takes about 200 kB."""
+    """Disk space for pictures of all sizes; the oldest go when it is full. A preview takes about
+    200 kB."""
     preview_deadline_s: float = Field(default=60.0, gt=0.0)
     """Seconds that the making of a preview may take, waiting included."""
     preview_memory_bytes: int = Field(default=2 << 30, ge=1 << 28)
@@ -33,3 +51,5 @@ class DatalinkSettings(Settings):
     """Seconds that such a signed URL lives. A download that has begun goes on beyond that; the
     redirect itself is never kept (``no-store``)."""
     bulk: BulkSettings = BulkSettings()
+    makers: tuple[MakerSettings, ...] = ()
+    """Makers of links of the site's own, whose rows come after all others."""

@@ -25,11 +25,9 @@ import datalink.app
 import hips.app
 import obscore.app
 import soda.app
-from datalink.collect import FileLinkMaker, PreviewLinkMaker
 from datalink.descriptors import DatalinkAnnotator
 from datalink.routes import write_links
 from hips.archive import Archive
-from hips.links import HipsLinks
 from obscore.assembly.opening import OpeningResolver
 from obscore.assembly.renewal import Renewal
 from obscore.coverage.app import create_coverage_app, make_maps
@@ -41,13 +39,14 @@ from obscore.store.base import Backend
 from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
 from skylane.access import SiteAccess, name_of
+from skylane.links import create_makers
 from skylane.portal.routes import portal_routes
 from skylane.registry.app import create_registry_app
 from skylane.searching import ConditionSearch
 from skylane.servers import METRICS_VARIABLE, SharedMetrics, end_with_supervisor
 from skylane.settings import SiteSettings, load_settings
 from skylane.workers import PRELOAD, warm_up
-from soda.links import SodaAnnotator, SodaLinkMaker
+from soda.links import SodaAnnotator
 from vodal.access.rules import Rights
 from vodal.errors import SettingsError, SkylaneError
 from vodal.storage import Storage
@@ -186,12 +185,7 @@ def create_app(
     resolver = OpeningResolver(backend, storage)
     renewal = Renewal(backend, settings.obscore, storage)
     searcher = ConditionSearch(backend, settings.tap)
-    makers = (
-        FileLinkMaker(),
-        PreviewLinkMaker(),
-        SodaLinkMaker(),
-        HipsLinks(site.hips, settings.hips.color),
-    )
+    makers = create_makers(site.hips, settings)
     tables = obscore.app.create_apps(
         backend=backend,
         settings=settings.tap,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache, lru_cache
 
 from soda.filters import Extent, extent_of
 from soda.parameters import Parameter, Resource, of_resource
@@ -21,12 +22,23 @@ from vodal.sphere import bounding_cap
 
 __all__ = ["dataset_inputs", "generic_inputs"]
 
+_OF_DATASETS = frozenset({"ID", "CIRCLE", "POLYGON", "BAND", "TIME", "POL"})
+"""Parameters that are told with values of the dataset."""
+
 _Limits = Mapping[str, tuple[str | None, str | None]]
 """Minimum and maximum by the parameter's name."""
 
 
-def dataset_inputs(product: Product, resource: Resource = "sync") -> tuple[InputParam, ...]:
-    """Give the parameters that a dataset can be asked with, and their limits."""
+def dataset_inputs(product: Product, *resources: Resource) -> tuple[tuple[InputParam, ...], ...]:
+    """Give the parameters that a dataset can be asked with, and their limits.
+
+    Parameters
+    ----------
+    product
+        The dataset.
+    *resources
+        What is asked; one tuple is given for each.
+    """
     extent = extent_of(product)
     limits = _limits(product.region, extent)
     unknown = {
@@ -38,16 +50,33 @@ def dataset_inputs(product: Product, resource: Resource = "sync") -> tuple[Input
         )
         if not known
     }
-    inputs = []
-    for one in _told(resource):
-        made = _input(one, limits)
-        if one.name == "ID":
-            made = replace(made, value=product.did)
-        elif one.name == "POL":
-            made = replace(made, options=extent.states)
-        if one.name not in unknown:
-            inputs.append(made)
-    return tuple(inputs)
+    # What two resources take alike is one value, and so is written once.
+    own: dict[int, InputParam] = {}
+
+    def of_dataset(one: Parameter, general: InputParam) -> InputParam:
+        if one.name not in _OF_DATASETS:
+            return general
+        made = own.get(id(one))
+        if made is None:
+            match one.name:
+                case "ID":
+                    made = replace(general, value=product.did)
+                case "POL":
+                    made = replace(general, options=extent.states)
+                case _:
+                    least, most = limits[one.name]
+                    made = replace(general, minimum=least, maximum=most)
+            own[id(one)] = made
+        return made
+
+    return tuple(
+        tuple(
+            of_dataset(one, general)
+            for one, general in _of_any(resource)
+            if one.name not in unknown
+        )
+        for resource in resources
+    )
 
 
 def generic_inputs(identifier: str, resource: Resource = "sync") -> tuple[InputParam, ...]:
@@ -60,21 +89,23 @@ def generic_inputs(identifier: str, resource: Resource = "sync") -> tuple[InputP
     resource
         What is asked.
     """
-    made = (_input(one, {}) for one in _told(resource))
-    return tuple(replace(one, ref=identifier) if one.name == "ID" else one for one in made)
+    return tuple(
+        replace(one, ref=identifier) if one.name == "ID" else one for _, one in _of_any(resource)
+    )
 
 
-def _told(resource: Resource) -> tuple[Parameter, ...]:
-    """Give the parameters that descriptors tell, the dataset's first."""
+@lru_cache
+def _of_any(resource: Resource) -> tuple[tuple[Parameter, InputParam], ...]:
+    """Give the parameters that descriptors tell, the dataset's first, as they are for all."""
     told = [one for one in of_resource(resource) if one.told]
-    return tuple(sorted(told, key=lambda one: one.name != "ID"))
+    return tuple((one, _general(one)) for one in sorted(told, key=lambda one: one.name != "ID"))
 
 
-def _input(one: Parameter, limits: _Limits) -> InputParam:
+@cache
+def _general(one: Parameter) -> InputParam:
     meaning = one.meaning.replace("`", "")
-    least, most = limits.get(one.name, (None, None))
-    if one.datatype == "int":
-        least, most = (None if end is None else f"{end:.0f}" for end in (one.least, one.most))
+    ends = (one.least, one.most) if one.datatype == "int" else (None, None)
+    least, most = (None if end is None else f"{end:.0f}" for end in ends)
     return InputParam(
         one.name,
         datatype=one.datatype,

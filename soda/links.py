@@ -68,7 +68,7 @@ class SodaLinkMaker(LinkMaker):
 
     @override
     def links(self, product: Product, base_url: str) -> Iterable[Link]:
-        inputs = dataset_inputs(product)
+        inputs, of_stitched = dataset_inputs(product, "sync", "stitched")
         cutout, jobs = (
             replace(one, access_url=base_url + one.access_url, inputs=inputs)
             for one in (_CUTOUT, _JOBS)
@@ -93,7 +93,7 @@ class SodaLinkMaker(LinkMaker):
             service = replace(
                 _STITCHED,
                 access_url=base_url + _STITCHED.access_url,
-                inputs=dataset_inputs(product, "stitched"),
+                inputs=of_stitched,
             )
             made.append(
                 Link(

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from vodal.products import Product
+from typing_extensions import override
+
+from vodal.access.rules import EVERYTHING, Rights
+from vodal.products import Product, Resolver
 from vodal.tables.columns import Column
 
-__all__ = ["Annotator", "InputParam", "Link", "LinkMaker", "ServiceDescriptor"]
+__all__ = [
+    "Annotator",
+    "Asked",
+    "BatchLinkMaker",
+    "InputParam",
+    "Link",
+    "LinkMaker",
+    "ServiceDescriptor",
+]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InputParam:
-    """One PARAM of a descriptor's ``inputParams`` group."""
+    """One PARAM of a descriptor's ``inputParams`` group.
+
+    Who writes it keeps the text with it: most are the same for all datasets.
+    """
 
     name: str
     datatype: str = "char"
@@ -47,17 +61,24 @@ class ServiceDescriptor:
     content_type: str | None = None
     resource_identifier: str | None = None
 
+    @override
+    def __hash__(self) -> int:
+        # Not of all parameters, of which there are many: the first names the dataset.
+        return hash((self.id, self.access_url, self.inputs[:1]))
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """One row of a ``{links}`` answer.
 
-    Exactly one of ``access_url``, ``service`` and ``error_message`` is given.
+    Exactly one of ``access_url``, ``service`` and ``error_message`` is given, or ``leads_to``
+    alone: the link is then to the file of that product.
     """
 
     did: str
+    """Of the product that was asked for."""
     semantics: str
-    """A term of the DataLink core vocabulary with its ``#``."""
+    """A term of the DataLink core vocabulary with its ``#``, or the URI of another's."""
     access_url: str | None = None
     service: ServiceDescriptor | None = None
     error_message: str | None = None
@@ -70,10 +91,24 @@ class Link:
     local_semantics: str | None = None
     link_auth: str | None = None
     link_authorized: bool | None = None
+    label: str | None = None
+    """Short name in a menu or above an image; Firefly shows it."""
+    bandpass_name: str | None = None
+    """The filter of the image that it leads to; Firefly orders images of a field by it."""
+    leads_to: str | None = None
+    """``obs_publisher_did`` of another product that it leads to. Who may not know of that product
+    does not get the row, and who may not have it is told so. What is left out here is that
+    product's: address, media type, length, description, filter."""
+    open_to_all: bool = False
+    """Whether whoever may know of the product may follow it, as documentation; by default it takes
+    the right to have the product that it leads to."""
 
 
 class LinkMaker(Protocol):
-    """Makes the links of one kind for a product; an extension point."""
+    """Makes the links of one kind for a product; an extension point (docs/howto/links.md).
+
+    It is called from several threads at once.
+    """
 
     def links(self, product: Product, base_url: str) -> Iterable[Link]:
         """Give the rows for one product.
@@ -85,6 +120,34 @@ class LinkMaker(Protocol):
         base_url
             Where the site is seen by the client, without a trailing slash.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Products whose links are asked for together."""
+
+    products: Sequence[Product]
+    """Those that are there and that who asks may know of, in the order asked for."""
+    base_url: str
+    """Where the site is seen by the client, without a trailing slash."""
+    resolver: Resolver
+    """Finds what who asks may know of."""
+    rights: Rights = EVERYTHING
+    """Of who asks."""
+    public: Rights = EVERYTHING
+    """Of who is not known."""
+
+
+@runtime_checkable
+class BatchLinkMaker(Protocol):
+    """Makes the links of one kind for many products at once, where looking one by one is slow.
+
+    An object with `links_of` is asked by that alone. It is called from several threads at once.
+    """
+
+    def links_of(self, asked: Asked) -> Mapping[str, Sequence[Link]]:
+        """Give the rows of each product, by its identifier; of those that have none, nothing."""
         ...
 
 

@@ -10,7 +10,7 @@ from vodal.errors import NotFoundError
 from vodal.fits.planes import group_planes
 from vodal.fits.scan import scan_file
 from vodal.products import Product, Resolver
-from vodal.storage import stat_local
+from vodal.storage import local_path, stat_local
 
 
 @dataclass
@@ -28,6 +28,9 @@ class MemoryResolver(Resolver):
             return self.indexes[product.did]
         except KeyError:
             raise NotFoundError(f"{product.did} was withdrawn") from None
+
+    def path_of(self, did):
+        return local_path(self.products[did].uri)
 
     def add(self, did, path, **changes):
         """Catalogue a file; ``changes`` are fields of `Product`."""

@@ -22,9 +22,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from datalink.app import create_files_app, create_links_app
-from datalink.collect import FileLinkMaker, PreviewLinkMaker
 from datalink.descriptors import DatalinkAnnotator
 from datalink.document import COLUMNS, STANDARD_ID
+from datalink.makers.file import FileLinkMaker
+from datalink.makers.preview import PreviewLinkMaker
 from datalink.semantics import CORE_TERMS, is_semantics
 from datalink.settings import DatalinkSettings
 from vodal.errors import AuthorizationError, DataError, ServiceUnavailable
@@ -36,6 +37,7 @@ from vodal.testing.asgi import AppClient
 from vodal.testing.server import serve
 
 UNKNOWN = "ivo://example.org/survey?nothing"
+SEMANTICS = ["#this", "#preview", "#preview-image", "#thumbnail", "#cutout"]
 
 
 class CutoutMaker:
@@ -106,19 +108,21 @@ def overflowed(answer):
     return b'<INFO name="QUERY_STATUS" value="OVERFLOW">' in answer.content
 
 
-def test_a_product_has_its_file_a_preview_and_one_cutout(client, dids, survey_resolver):
+def test_a_product_has_its_file_pictures_and_one_cutout(client, dids, survey_resolver):
     product = survey_resolver.products[dids[0]]
-    this, preview, cutout = rows(get(client, dids[:1]))
-    assert [row["semantics"] for row in (this, preview, cutout)] == [
-        "#this", "#preview", "#cutout",
-    ]  # fmt: skip
-    assert {row["ID"] for row in (this, preview, cutout)} == {product.did}
+    table = rows(get(client, dids[:1]))
+    assert list(table["semantics"]) == SEMANTICS
+    assert set(table["ID"]) == {product.did}
+    this, preview, larger, thumbnail, cutout = table
     assert this["access_url"].startswith("http://testserver/files/")
     assert this["content_type"] == "image/fits"
     assert this["content_length"] == product.size_bytes
     assert this["content_qualifier"] == "#image"
     assert preview["access_url"].startswith("http://testserver/files/preview/")
-    assert preview["content_type"] == "image/png"
+    assert larger["access_url"].startswith("http://testserver/files/preview-image/")
+    assert thumbnail["access_url"].startswith("http://testserver/files/thumbnail/")
+    for picture in (preview, larger, thumbnail):
+        assert picture["content_type"] == "image/png"
     assert cutout["service_def"] == "soda-sync"
 
 
@@ -170,7 +174,7 @@ def test_rows_of_many_ids_come_together_in_the_order_asked(client, dids):
     asked = [dids[2], UNKNOWN, dids[0], dids[2]]
     for answer in (get(client, asked), client.post("/datalink/links", data={"ID": asked})):
         got = [row["ID"] for row in rows(answer)]
-        assert got == [dids[2]] * 3 + [UNKNOWN] + [dids[0]] * 3
+        assert got == [dids[2]] * 5 + [UNKNOWN] + [dids[0]] * 5
 
 
 def test_an_unknown_id_is_a_row_not_an_error(client):
@@ -195,10 +199,10 @@ def test_more_ids_than_the_limit_overflow_between_ids(survey_resolver, dids):
     assert not overflowed(get(client, dids[:3]))
 
 
-@pytest.mark.parametrize(("maxrec", "ids"), [(0, 0), (1, 0), (3, 1), (5, 1), (6, 2), (100, 2)])
+@pytest.mark.parametrize(("maxrec", "ids"), [(0, 0), (1, 0), (5, 1), (9, 1), (10, 2), (99, 2)])
 def test_maxrec_never_cuts_inside_an_id(client, dids, maxrec, ids):
     answer = get(client, dids[:2], f"&MAXREC={maxrec}")
-    assert len(rows(answer)) == 3 * ids
+    assert len(rows(answer)) == 5 * ids
     assert overflowed(answer) == (ids < 2)
 
 
@@ -356,7 +360,7 @@ def server(survey_resolver, tmp_path):
 @pytest.mark.usefixtures("pyvo_sockets")
 def test_pyvo_follows_links_to_the_file(server, dids, survey_resolver):
     results = DatalinkResults.from_result_url(f"{server}/datalink/links?{ids_of(dids[:1])}")
-    assert [row.semantics for row in results] == ["#this", "#preview", "#cutout"]
+    assert [row.semantics for row in results] == SEMANTICS
     (this,) = results.bysemantics("#this", include_narrower=False)
     assert this.content_type == "image/fits"
     assert this.getdataset().read() == httpx.get(this.access_url).content
@@ -376,7 +380,7 @@ def test_pyvo_asks_in_batches_until_it_has_all(server, dids):
         warnings.simplefilter("ignore")  # the overflow that tells the size of a batch
         found = [link["ID"] for links in results.iter_datalinks() for link in links]
     # pyvo sorts each batch by identifier.
-    assert sorted(found) == sorted(did for did in dids for _ in range(3))
+    assert sorted(found) == sorted(did for did in dids for _ in range(5))
 
 
 @pytest.mark.stilts

@@ -6,6 +6,7 @@ import asyncio
 import io
 import math
 import os
+import shutil
 import threading
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from datalink.app import create_files_app
-from datalink.collect import PreviewLinkMaker
+from datalink.makers.preview import PreviewLinkMaker
 from datalink.picture import make_preview, shrink, stretch
 from datalink.preview import Previews
 from datalink.process import DecodingProcess
@@ -148,13 +149,18 @@ def test_what_is_no_image_is_a_data_error(tmp_path):
 
 
 def test_previews_of_the_survey_come_over_http_and_are_kept(survey_resolver, tmp_path):
-    files = create_files_app(survey_resolver, DatalinkSettings(preview_pixels=64), cache=tmp_path)
+    limits = DatalinkSettings(preview_pixels=64, thumbnail_pixels=32)
+    files = create_files_app(survey_resolver, limits, cache=tmp_path)
     app = Starlette(
         routes=[Mount("/files", files)], lifespan=lambda _: files.router.lifespan_context(files)
     )
     (did, product), *_ = survey_resolver.products.items()
     with serve(app) as running:
-        (link,) = PreviewLinkMaker().links(product, running.url)
+        link, larger, thumbnail = PreviewLinkMaker().links(product, running.url)
+        for other, size in ((larger, (256, 256)), (thumbnail, (32, 32))):
+            picture = Image.open(io.BytesIO(httpx.get(other.access_url, timeout=60).content))
+            assert picture.size == size
+        shutil.rmtree(tmp_path / "previews")
         answer = httpx.get(link.access_url, timeout=60)
         assert answer.status_code == 200
         assert answer.headers["content-type"] == link.content_type == "image/png"

@@ -20,8 +20,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from datalink.app import create_files_app
-from datalink.collect import FileLinkMaker
 from datalink.delivery import content_disposition
+from datalink.makers.file import FileLinkMaker
 from datalink.names import encode_segment
 from datalink.settings import DatalinkSettings
 from vodal.products import Product, Resolver

@@ -29,6 +29,9 @@ __all__ = [
 _INVALID = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML 1.0 cannot carry in any form."""
 
+_PLAIN = re.compile(r"[ !#-%'-;=?-~]*")
+"""Text that is written as it is: ASCII but for the signs below."""
+
 _ESCAPES = str.maketrans(
     {
         "&": "&amp;",
@@ -45,6 +48,8 @@ _ESCAPES = str.maketrans(
 
 def escape(text: str) -> str:
     """Make text fit for content and attribute values; characters XML cannot carry become ``?``."""
+    if _PLAIN.fullmatch(text):
+        return text
     return _INVALID.sub("?", text).translate(_ESCAPES)
 
 
@@ -146,6 +151,14 @@ def _values(param: InputParam) -> str:
 
 
 def _input(param: InputParam) -> str:
+    """Write a PARAM; the text is kept with it."""
+    kept: str | None = param.__dict__.get("_markup")
+    if kept is None:
+        kept = param.__dict__["_markup"] = _written(param)
+    return kept
+
+
+def _written(param: InputParam) -> str:
     about = "" if param.description is None else element("DESCRIPTION", escape(param.description))
     return element(
         "PARAM",
