@@ -72,7 +72,7 @@ def _plain_fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
         section = _model_of(field)
         of_rules = section is not None and section.__name__ in _OF_RULES
         if of_rules or (section is None and _many_of(field) is None):
-            yield name, field
+            yield field.alias or name, field
 
 
 def _default(field: FieldInfo) -> str | None:
@@ -97,7 +97,9 @@ def settings_file() -> str:
         fields = list(_plain_fields(model))
         if not fields or not path:
             continue
-        lines.append(("# " if "<name>" in path else "") + _heading(path))
+        # Neither is there by default: tables of the user's names, and lists.
+        several = "<name>" in path or path[-1].endswith("[]")
+        lines.append(("# " if several else "") + _heading(path))
         for name, field in fields:
             text = " ".join((field.description or "").split())
             lines += [f"# {line}" for line in textwrap.wrap(text, _WIDTH)]

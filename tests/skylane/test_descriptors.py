@@ -14,6 +14,7 @@ from astropy.io import fits
 from PIL import Image
 from pyvo.dal.adhoc import DatalinkQuery
 
+from datalink.testing import links_faults
 from soda.parameters import of_resource
 
 pytestmark = [
@@ -133,12 +134,7 @@ def test_stilts_finds_no_fault_in_them(site, rows, tmp_path):
     url = httpx.URL(
         f"{site.url}/datalink/links", params={"ID": list(rows["obs_publisher_did"][:2])}
     )
-    done = subprocess.run(
-        ["stilts", "datalinklint", f"votable={url}"],
-        capture_output=True, text=True, check=False, timeout=240,
-    )  # fmt: skip
-    report = done.stdout + done.stderr
-    assert "Errors: 0; Warnings: 0" in report, report
+    assert links_faults(str(url)) == []
     table = tmp_path / "answer.vot"
     answer = httpx.get(
         f"{site.url}/tap/sync", params={"LANG": "ADQL", "QUERY": "SELECT TOP 2 * FROM ivoa.obscore"}
