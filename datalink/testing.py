@@ -23,8 +23,8 @@ def links_faults(url: str) -> list[str]:
     """
     if shutil.which("stilts") is None:
         pytest.skip("the stilts command is not installed")
-    done = subprocess.run(
-        ["stilts", "datalinklint", "maxrepeat=1000", f"votable={url}"],
+    done = subprocess.run(  # noqa: S603 - of tests
+        ["stilts", "datalinklint", "maxrepeat=1000", f"votable={url}"],  # noqa: S607
         capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     lines = (done.stdout + done.stderr).splitlines()

@@ -17,6 +17,8 @@ import pyvo
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from datalink.testing import links_faults
+
 pytestmark = [
     pytest.mark.xdist_group("site"),
     # Warnings of the clients about themselves are not ours to mend.
