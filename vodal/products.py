@@ -9,21 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from itertools import islice
+from typing import Final, Literal, Protocol
 
 from vodal.errors import GoneError, NotFoundError
 from vodal.fits.index import FileIndex
-from vodal.regions import Circle, Point, Region
+from vodal.regions import Circle, Point, Region, shape_from_bytes, shape_to_bytes
 from vodal.sphere import contains
 
 __all__ = [
+    "NEIGHBOUR_COLUMNS",
     "Catalogue",
     "CollectionSummary",
     "Departed",
+    "Near",
+    "Neighbour",
     "Product",
     "Refresher",
     "Resolver",
     "absent",
+    "neighbour_of",
 ]
 
 _NEAR_DEG = 1e-6
@@ -84,6 +89,53 @@ class Departed:
 _WENT = {"retracted": "retracted", "vanished": "removed", "withdrawn": "withdrawn"}
 
 
+NEIGHBOUR_COLUMNS: Final = (
+    "obs_publisher_did", "obs_collection", "obs_release_date", "dataproduct_type", "calib_level",
+    "obs_id", "target_name", "instrument_name", "facility_name", "proposal_id", "filter", "em_min",
+    "t_min", "t_max", "s_ra", "s_dec", "s_fov",
+)  # fmt: skip
+"""What is read of a `Neighbour`'s row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A product near another, as far as it takes to choose among many."""
+
+    obscore: Mapping[str, object]
+    """The `NEIGHBOUR_COLUMNS` of its row."""
+    shape: bytes | None
+    """Its footprint as `vodal.regions.shape_to_bytes` writes it."""
+
+    @property
+    def did(self) -> str:
+        """``obs_publisher_did``."""
+        return str(self.obscore["obs_publisher_did"])
+
+    @property
+    def collection(self) -> str:
+        """``obs_collection``."""
+        return str(self.obscore["obs_collection"])
+
+    @property
+    def region(self) -> Region | None:
+        """Footprint; read anew each time."""
+        region = None if self.shape is None else shape_from_bytes(self.shape)
+        return None if isinstance(region, Point) else region
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What neighbours are looked for."""
+
+    shape: Region | Point
+    """That their footprint may meet."""
+    collection: str
+    band: str | None = None
+    """Their ``filter``; any by default."""
+    other_than: str | None = None
+    """What their ``filter``, which has to be known, is not."""
+
+
 @dataclass(frozen=True, slots=True)
 class CollectionSummary:
     """What a collection holds."""
@@ -92,6 +144,15 @@ class CollectionSummary:
     products: int
     bands: tuple[str, ...]
     """Distinct filter names, shortest wavelength first."""
+
+
+def neighbour_of(product: Product) -> Neighbour:
+    """Give what is known of a product as a neighbour."""
+    return Neighbour(
+        {name: product.obscore.get(name) for name in NEIGHBOUR_COLUMNS}
+        | {"obs_publisher_did": product.did, "obs_collection": product.collection},
+        None if product.region is None else shape_to_bytes(product.region),
+    )
 
 
 class Resolver(Protocol):
@@ -213,6 +274,32 @@ class Catalogue(Protocol):
             near = Circle(place.ra_deg, place.dec_deg, _NEAR_DEG)
             found = self.products(collection, near)
             yield tuple(one for one in found if one.region and contains(one.region, place))
+
+    def near(self, places: Sequence[Near], limit: int) -> list[list[Neighbour]]:
+        """Give for each place products whose footprint may meet it, in no order.
+
+        A store looks in an index of boxes or circles around footprints: who needs to know that one
+        meets the place has to look at it. Footprints of more than a hemisphere are left out.
+
+        Parameters
+        ----------
+        places
+            Some hundred at once.
+        limit
+            How many at most of each place; where there are more it is any of them.
+        """
+        return [
+            [
+                neighbour_of(one)
+                for one in islice(self.products(place.collection, place.shape), limit)
+                if place.band in {None, one.obscore.get("filter")}
+                and (
+                    place.other_than is None
+                    or one.obscore.get("filter") not in {None, place.other_than}
+                )
+            ]
+            for place in places
+        ]
 
     def sample(self, kind: str, count: int) -> list[Product]:
         """Give a few products that have a footprint, quickly however many there are.

@@ -7,12 +7,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnClause, Select, Table, bindparam, func, literal_column, select
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
 
 from obscore.store import schema
 from obscore.store.rows import hdus_of
 from vodal.fits.index import FileIndex
-from vodal.products import CollectionSummary, Departed, Product
+from vodal.products import NEIGHBOUR_COLUMNS, CollectionSummary, Departed, Neighbour, Product
 from vodal.regions import Point, shape_from_bytes
 from vodal.sphere import contains
 
@@ -22,6 +31,8 @@ __all__ = [
     "IndexCache",
     "departed_of",
     "located",
+    "neighbour_columns",
+    "neighbour_from",
     "product_of",
     "row_id",
     "select_collections",
@@ -66,6 +77,16 @@ def select_products(files: Table, obscore: Table) -> Select[Any]:
         obscore.c.s_region_shape,
         *(obscore.c[name] for name in _ROW_NAMES),
     ).join(files, obscore.c.file_id == files.c.id)
+
+
+def neighbour_columns(obscore: Table) -> tuple[ColumnElement[Any], ...]:
+    """Give the columns whose values `neighbour_from` takes, of a database's table."""
+    return (*(obscore.c[name] for name in NEIGHBOUR_COLUMNS), obscore.c.s_region_shape)
+
+
+def neighbour_from(values: Sequence[Any]) -> Neighbour:
+    """Make a neighbour of the values of `neighbour_columns`."""
+    return Neighbour(dict(zip(NEIGHBOUR_COLUMNS, values, strict=False)), values[-1])
 
 
 def row_id(values: Sequence[Any]) -> int:

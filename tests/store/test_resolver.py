@@ -10,7 +10,7 @@ from obscore.store.postgres.resolver import SQL_SAMPLE as POSTGRES_SAMPLE
 from obscore.store.sqlite.resolver import SQL_SAMPLE as SQLITE_SAMPLE
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.errors import ArchiveError, NotFoundError
-from vodal.products import Catalogue, CollectionSummary
+from vodal.products import Catalogue, CollectionSummary, Near
 from vodal.regions import Circle, Point, Polygon, Range
 from vodal.sphere import contains, intersects
 
@@ -93,6 +93,46 @@ def test_many_places_are_looked_up_as_each_alone(sky, places, name):
         assert found == [
             [one.did for one in observations if contains(one.region, place)] for place in places
         ]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    sought=st.lists(
+        st.builds(
+            Near,
+            st.one_of(points, near_points, st.builds(Circle, ra, dec, st.floats(0.01, 2.0))),
+            st.sampled_from(["synthetic", "absent"]),
+            st.sampled_from([None, "g", "r"]),
+            st.sampled_from([None, "g", "i"]),
+        ),
+        max_size=8,
+    )
+)
+def test_neighbours_are_all_that_meet_a_place_and_few_others(sky, sought):
+    catalogue, observations = sky
+    sought = [
+        *sought,
+        Near(Point(observations[0].row["s_ra"], observations[0].row["s_dec"]), "synthetic"),
+    ]
+    for place, near in zip(sought, catalogue.near(sought, 1000), strict=True):
+        # Those of more than a hemisphere may be left out.
+        slowly = [
+            one
+            for one in Catalogue.near(catalogue, [place], 1000)[0]
+            if not one.did.startswith("ivo://wide")
+        ]
+        found = [one for one in near if not one.did.startswith("ivo://wide")]
+        met = {one.did for one in found if intersects(one.region, place.shape)}
+        assert met == {one.did for one in slowly}
+        by_did = {one.did: one for one in found}
+        for one in slowly:
+            assert by_did[one.did] == one
+        for one in found:
+            assert one.collection == place.collection
+            assert place.band in {None, one.obscore["filter"]}
+            assert place.other_than is None or one.obscore["filter"] not in {None, place.other_than}
+    assert len(catalogue.near(sought[-1:], 1)[0]) == 1
+    assert catalogue.near([], 5) == []
 
 
 def test_a_thousand_places_in_one_look(sky):

@@ -18,7 +18,7 @@ from pydantic import model_validator
 from typing_extensions import override
 
 from vodal.access.identity import Identity
-from vodal.products import Departed, Product
+from vodal.products import Departed, Neighbour, Product
 from vodal.settings import Settings
 
 __all__ = ["EVERYTHING", "AccessRule", "AccessRules", "Reach", "Rights", "is_released", "now_text"]
@@ -117,7 +117,7 @@ class Rights:
         """Tell which images of a collection somebody may have."""
         return self._by_name.get(collection, self.others)[1]
 
-    def may_know(self, product: Product) -> bool:
+    def may_know(self, product: Product | Neighbour) -> bool:
         """Tell whether somebody may know of an image."""
         return _reaches(self.known(product.collection), product.obscore.get("obs_release_date"))
 

@@ -20,6 +20,8 @@ from obscore.store.products import (
     IndexCache,
     departed_of,
     located,
+    neighbour_columns,
+    neighbour_from,
     product_of,
     row_id,
     select_collections,
@@ -31,7 +33,15 @@ from obscore.store.products import (
 )
 from vodal.errors import NotFoundError
 from vodal.fits.index import FileIndex
-from vodal.products import Catalogue, CollectionSummary, Departed, Product, Resolver
+from vodal.products import (
+    Catalogue,
+    CollectionSummary,
+    Departed,
+    Near,
+    Neighbour,
+    Product,
+    Resolver,
+)
 from vodal.regions import Point, Region
 from vodal.sphere import intersects
 
@@ -84,6 +94,19 @@ _SQL_IN_CAPS = {
     True: tables.sql(text(f"{_IN_CAPS} WHERE obs_collection = :collection")),
 }
 """By whether a collection is given."""
+
+
+_SQL_NEAR = tables.sql(
+    text(
+        f"SELECT places.number, found.* FROM unnest(CAST(:caps AS scircle[])"  # noqa: S608
+        ", CAST(:collections AS text[]), CAST(:bands AS text[]), CAST(:others AS text[]))"
+        " WITH ORDINALITY AS places (cap, collection, band, other, number) CROSS JOIN LATERAL"
+        f" (SELECT {', '.join(str(column) for column in neighbour_columns(_OBSCORE))} FROM obscore"
+        " WHERE s_cap && places.cap AND obscore.obs_collection = places.collection"
+        " AND (places.band IS NULL OR obscore.filter = places.band)"
+        " AND (places.other IS NULL OR obscore.filter <> places.other) LIMIT :most) AS found"
+    )
+)
 
 
 class _Reader:
@@ -227,6 +250,26 @@ class PostgresCatalogue(Catalogue):
                 for keys in near[number - 1 : number] if number <= len(places) else near:
                     keys.append(key)
         return located(places, near, self._products)
+
+    @override
+    def near(self, places: Sequence[Near], limit: int) -> list[list[Neighbour]]:
+        found: list[list[Neighbour]] = [[] for _ in places]
+        # Each cap's own; what is in no text of the database is in no row.
+        sought = [
+            (number, caps[0], place)
+            for number, place in enumerate(places)
+            if (caps := caps_around(place.shape)) is not None and _is_text(place.collection)
+        ]
+        values = {
+            "caps": [cap for _, cap, _ in sought],
+            "collections": [place.collection for *_, place in sought],
+            "bands": [place.band for *_, place in sought],
+            "others": [place.other_than for *_, place in sought],
+            "most": limit,
+        }
+        for number, *row in self._reader.fetch(_SQL_NEAR, values) if sought else ():
+            found[sought[number - 1][0]].append(neighbour_from(row))
+        return found
 
     def _products(self, keys: Sequence[int]) -> dict[int, Product]:
         rows = self._reader.fetch(_SQL_BY_ID, {"keys": list(keys)})

@@ -18,6 +18,8 @@ from obscore.store.products import (
     IndexCache,
     departed_of,
     located,
+    neighbour_columns,
+    neighbour_from,
     product_of,
     row_id,
     select_collections,
@@ -30,11 +32,21 @@ from obscore.store.products import (
 from obscore.store.sqlite.readers import ReaderPool, fetch
 from vodal.errors import NotFoundError
 from vodal.fits.index import FileIndex
-from vodal.products import Catalogue, CollectionSummary, Departed, Product, Resolver
+from vodal.products import (
+    Catalogue,
+    CollectionSummary,
+    Departed,
+    Near,
+    Neighbour,
+    Product,
+    Resolver,
+)
 from vodal.regions import Point, Region
 from vodal.sphere import bounding_cap, cap_box, intersects
 
 __all__ = ["SQL_SAMPLE", "SqliteCatalogue", "SqliteResolver"]
+
+_BOX = ("xmin", "xmax", "ymin", "ymax", "zmin", "zmax")
 
 _FILES, _OBSCORE = schema.files, schema.obscore
 _KEYS = func.json_each(bindparam("keys")).table_valued("value").c.value
@@ -75,6 +87,16 @@ _SQL_IN_BOXES = {
     ),
 }
 """By whether a collection is given."""
+_SQL_NEAR = (
+    f"SELECT {', '.join(str(column) for column in neighbour_columns(_OBSCORE))}"  # noqa: S608
+    f" FROM (SELECT id FROM {schema.RTREE} WHERE xmax >= :xmin AND xmin <= :xmax AND ymax >= :ymin"
+    " AND ymin <= :ymax AND zmax >= :zmin AND zmin <= :zmax LIMIT :looked) AS tree"
+    " CROSS JOIN obscore ON obscore.id = tree.id WHERE obscore.obs_collection = :collection"
+    " AND (:band IS NULL OR obscore.filter = :band)"
+    " AND (:other IS NULL OR obscore.filter <> :other) LIMIT :limit"
+)
+_LOOKED_AT = 4000
+"""Rows around a place that are looked at for neighbours: a few milliseconds' worth."""
 _SQL_IDS = {
     (False, False): schema.sql(_IDS),
     (True, False): schema.sql(_IDS.where(_IN_COLLECTION)),
@@ -187,8 +209,7 @@ class SqliteCatalogue(Catalogue):
             values["collection"] = collection
         if region is not None:
             box = cap_box(*bounding_cap(region))
-            names = ("xmin", "xmax", "ymin", "ymax", "zmin", "zmax")
-            values.update(zip(names, box, strict=True))
+            values.update(zip(_BOX, box, strict=True))
         statement = _SQL_IDS[collection is not None, region is not None]
         with self._pool.reader() as (connection, _):
             return array("q", (row[0] for row in connection.execute(statement, values)))
@@ -211,6 +232,23 @@ class SqliteCatalogue(Catalogue):
             for place, key in connection.execute(_SQL_IN_BOXES[collection is not None], values):
                 near[place].append(key)
         return located(places, near, self._products)
+
+    @override
+    def near(self, places: Sequence[Near], limit: int) -> list[list[Neighbour]]:
+        found = []
+        with self._pool.reader() as (connection, _):
+            for place in places:
+                box = cap_box(*bounding_cap(place.shape))
+                values = {
+                    **dict(zip(_BOX, box, strict=True)),
+                    "collection": place.collection,
+                    "band": place.band,
+                    "other": place.other_than,
+                    "looked": _LOOKED_AT,
+                    "limit": limit,
+                }
+                found.append([neighbour_from(row) for row in connection.execute(_SQL_NEAR, values)])
+        return found
 
     def _products(self, keys: Sequence[int]) -> dict[int, Product]:
         with self._pool.reader() as (connection, _):
