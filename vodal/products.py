@@ -288,18 +288,17 @@ class Catalogue(Protocol):
         limit
             How many at most of each place; where there are more it is any of them.
         """
-        return [
-            [
-                neighbour_of(one)
-                for one in islice(self.products(place.collection, place.shape), limit)
-                if place.band in {None, one.obscore.get("filter")}
-                and (
-                    place.other_than is None
-                    or one.obscore.get("filter") not in {None, place.other_than}
-                )
-            ]
-            for place in places
-        ]
+        return [list(islice(self._near(place), limit)) for place in places]
+
+    def _near(self, place: Near) -> Iterator[Neighbour]:
+        shape = place.shape
+        if isinstance(shape, Point):
+            shape = Circle(shape.ra_deg, shape.dec_deg, _NEAR_DEG)
+        for one in self.products(place.collection, shape):
+            band = one.obscore.get("filter")
+            fits = place.band in {None, band} and band != place.other_than
+            if fits and (place.other_than is None or band is not None):
+                yield neighbour_of(one)
 
     def sample(self, kind: str, count: int) -> list[Product]:
         """Give a few products that have a footprint, quickly however many there are.
