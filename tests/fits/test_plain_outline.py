@@ -145,6 +145,57 @@ def test_places_are_those_of_wcslib(
         assert_same(found, hdu)
 
 
+@settings(max_examples=120, deadline=None)
+@given(
+    ra=st.floats(0, 360), dec=st.floats(-80, 80), angle=st.floats(0, 6.3),
+    steps=st.tuples(*[st.sampled_from([-3e-4, -1e-4, 1e-4, 2e-4])] * 2),
+    form=st.sampled_from(["PC", "PC of the diagonal", "PC left out", "CROTA", "CD"]),
+    distortion=st.sampled_from(["", "SIP", "TPV"]), order=st.integers(2, 5),
+    bend=st.sampled_from([1e-4, 0.03]), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_steps_matrices_and_turns_mean_what_astropy_reads(
+    ra: float, dec: float, angle: float, steps: tuple[float, float], form: str, distortion: str,
+    order: int, bend: float, seed: int,
+) -> None:  # fmt: skip
+    nx, ny = 60, 40
+    cards: dict[str, Any] = linear(ra, dec, 1e-4, angle, pc=True) | {
+        "CDELT1": steps[0], "CDELT2": steps[1],
+    }  # fmt: skip
+    if distortion == "SIP":
+        cards |= sip(order, bend, seed, 60.0)
+    elif distortion == "TPV":
+        # wcslib (8.2) bends before CDELT scales: in pixels, where there is no CD.
+        cards |= tpv(order, bend, seed, 0.02 if form == "CD" else 120.0)
+    pairs = ("1_1", "1_2", "2_1", "2_2")
+    match form:
+        case "CD":
+            for pair in pairs:
+                cards[f"CD{pair}"] = steps[int(pair[0]) - 1] * cards.pop(f"PC{pair}")
+            cards |= {"CDELT1": None, "CDELT2": None}
+        case "PC of the diagonal":
+            cards |= {"PC1_2": None, "PC2_1": None, "PC1_1": 0.5, "PC2_2": 1.5}
+        case "PC left out" | "CROTA":
+            cards |= {f"PC{pair}": None for pair in pairs}
+            if form == "CROTA":
+                cards |= {"CROTA1": 0.0, "CROTA2": float(np.degrees(angle))}
+    hdu = image(cards, nx, ny)
+    found = quick(hdu) or footprint(load_wcs(hdu), nx, ny)
+    header = fits.Header({key: value for key, value in cards.items() if value is not None})
+    wcs = WCS(header)
+    wanted = wcs.all_pix2world([[(nx - 1) / 2, (ny - 1) / 2]], 0)[0]
+    off = np.abs(np.array([found.ra_deg, found.dec_deg]) - wanted)
+    assert min(off[0], 360.0 - off[0]) < 1e-9
+    assert off[1] < 1e-9
+    assert isinstance(found.region, Polygon)
+    corners = wcs.all_pix2world([[-0.5, -0.5], [nx - 0.5, -0.5], [nx - 0.5, ny - 0.5],
+                                 [-0.5, ny - 0.5]], 0)  # fmt: skip
+    vertices = np.array(found.region.vertices)
+    for corner in corners:
+        apart = np.abs(vertices - corner)
+        apart[:, 0] = np.minimum(apart[:, 0], 360.0 - apart[:, 0])
+        assert apart.max(axis=1).min() < 1e-9
+
+
 ODD: list[dict[str, Any]] = [
     {"CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN"}, {"CTYPE1": "DEC--TAN", "CTYPE2": "RA---TAN"},
     {"CTYPE2": "DEC--SIN"}, {"CTYPE1": "GLON-TAN"}, {"CTYPE1": "RA---TAN-SIP"}, {"CTYPE2": None},
