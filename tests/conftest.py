@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,12 @@ from obscore.store.choice import make_backend as choose_backend
 from obscore.store.settings import StoreSettings
 from vodal.testing.postgres import Cluster, cluster, find_programs
 from vodal.testing.skies import Survey, make_survey
+
+
+def pytest_configure() -> None:
+    """Let Python keep what it compiles: tests start hundreds of processes that load the same."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def _real_images() -> Path | None:
