@@ -4,7 +4,9 @@
 - `site`      settings -> stores, pools and the services mounted on one Starlette site
 - `columns`   those that the settings add to ``ivoa.obscore``, brought into the store
 - `access`    who may see what: the rules, and who finds out who asks
+- `policies`  what pages may load and do in a browser
 - `listening` the port, and how many clients may have connections, for how long
+- `log`       entries that no client can forge, without secrets
 - `servers`   several server processes of one site, and what they count together
 - `portal`    the page at ``/``
 - `demo`      a synthetic survey from nothing to a running site

@@ -52,7 +52,7 @@ class SiteAccess:
         access = settings.access
         collections = settings.obscore.collections.items()
         own = {name: one.access for name, one in collections if one.access is not None}
-        self.rules = AccessRules(access.others, own)
+        self.rules = AccessRules(access.others, own, access.admins)
         self._settings, self._public_url = access, settings.server.public_url
         self._authenticators: tuple[Authenticator, ...] = ()
         self._signer: SignedUrls | None = None
@@ -82,7 +82,12 @@ class SiteAccess:
             return []
         return [
             Middleware(
-                Authentication, self._authenticators, self.rules, self._settings, HOOK_PATHS[:1]
+                Authentication,
+                self._authenticators,
+                self.rules,
+                self._settings,
+                HOOK_PATHS[:1],
+                public_url=self._public_url,
             )
         ]
 

@@ -31,6 +31,7 @@ from skylane.columns import declare_columns
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
 from skylane.listening import connection_limits, guarded, listen
+from skylane.log import LOG_SETTINGS
 from skylane.progress import step
 from skylane.runs import command_line
 from skylane.servers import METRICS_VARIABLE
@@ -263,6 +264,7 @@ def serve(
         "skylane.site:create_app_from_environment",
         factory=True,
         workers=count,
+        log_config=LOG_SETTINGS,
         log_level="warning",
         access_log=False,
         ws="none",

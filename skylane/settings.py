@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -38,6 +38,10 @@ PREFIX = "SKYLANE_"
 _NOT_SETTINGS = {"SKYLANE_SITE", "SKYLANE_METRICS", "SKYLANE_TEST_DATA"}
 """Names with the prefix that are no settings: the site's folder, where its server processes find
 each other, the tests' real files."""
+
+
+Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.*:\[\]-]+$")]
+"""Scheme, host and port."""
 
 
 class ServerSettings(Settings):
@@ -69,6 +73,19 @@ class ServerSettings(Settings):
     public_url: str | None = None
     """Where clients see the site (``https://archive.example.org/sky``), without a trailing slash.
     By default taken from each request."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that a request's Host header may have, without ports; ``*.example.org`` for all below
+    one. Others get status 400. By default any: what it says is repeated in links, where
+    ``public_url`` is not set."""
+    framed_by: tuple[Origin, ...] = ()
+    """Origins (``https://portal.example.org``) whose pages may show pages of the site in frames;
+    the site itself always may."""
+    script_hosts: tuple[Origin, ...] = ()
+    """Origins of which pages of HiPS may load scripts, beside the site itself and the one of
+    ``hips.aladin_lite_url``: for the ``index.html`` of HiPS that were made elsewhere."""
+    hsts_s: int = Field(default=0, ge=0)
+    """Seconds for which browsers that came by HTTPS shall come by nothing else
+    (Strict-Transport-Security); 0 says nothing of it. 31536000 is a year."""
     compression: CompressionMode = "always"
     """Who gets texts and tables compressed, of those who say that they take them so: ``always``
     all, ``remote`` all but clients on the server's own machine, ``never`` none, where a proxy in

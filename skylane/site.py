@@ -40,6 +40,7 @@ from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
 from skylane.access import SiteAccess, name_of
 from skylane.links import create_makers
+from skylane.policies import protection
 from skylane.portal.routes import portal_routes
 from skylane.registry.app import create_registry_app
 from skylane.searching import ConditionSearch
@@ -308,7 +309,11 @@ def create_app(
             Route("/metrics", metrics),
             *portal_routes(settings.portal),
         ],
-        middleware=[Middleware(Compression, mode=compression), *access.middleware],
+        middleware=[
+            protection(settings),
+            Middleware(Compression, mode=compression),
+            *access.middleware,
+        ],
         lifespan=lifespan,
     )
 

@@ -225,6 +225,45 @@ def test_it_is_the_peer_that_is_trusted_and_not_the_address_it_forwards(peer, is
     assert found == ([Identity("ada")] if is_trusted else [None])
 
 
+@pytest.mark.parametrize(
+    ("said", "is_taken"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://site"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.org"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "https://other.site"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "https://portal.example"}, True),
+        ({"Origin": "http://site"}, True),
+        ({"Origin": "https://public.example"}, True),
+        ({"Origin": "http://site.evil.org"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "http://["}, False),
+        ({"Origin": ""}, False),
+    ],
+)
+def test_pages_of_other_sites_do_not_act_for_users_of_a_proxy(said, is_taken):
+    settings = AccessSettings(
+        proxy=ProxySettings(user_header="X-User", origins=("https://portal.example",)),
+        oidc=SETTINGS.oidc,
+    )
+    app = service_app([Route("/a", _echo, methods=["GET", "POST", "DELETE"])])
+    rules, knows = AccessRules(), [ProxyHeaders(settings.proxy, ("127.0.0.1",))]
+    wrapped = AppClient(
+        Authentication(app, knows, rules, settings, public_url="https://public.example/sky")
+    )
+    headers = {"Host": "site", **said}
+    for method in ("POST", "DELETE"):
+        answer = wrapped.request(method, "/a", headers={**headers, "X-User": "ada"})
+        assert answer.status_code == (200 if is_taken else 403)
+        if is_taken:
+            assert answer.json()["name"] == "ada"
+        # Who is not known by a proxy may come from anywhere, as pages with tokens of their own do.
+        assert wrapped.request(method, "/a", headers=headers).status_code == 200
+    assert wrapped.get("/a", headers={**headers, "X-User": "ada"}).json()["name"] == "ada"
+
+
 @pytest.mark.parametrize("proxies", [("*",), ("localhost",), ("10.0.0.0/33",)])
 def test_a_proxy_of_no_address_cannot_be_trusted_with_users(proxies):
     with pytest.raises(ValueError, match="does not appear to be"):

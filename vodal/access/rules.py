@@ -7,7 +7,7 @@ pixels). Who may have it may know of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -143,15 +143,21 @@ class AccessRules:
         For collections without a rule of their own.
     collections
         Rules by the collection's name.
+    admins
+        Groups whose members may have all.
     """
 
     def __init__(
-        self, others: AccessRule | None = None, collections: Mapping[str, AccessRule] | None = None
+        self,
+        others: AccessRule | None = None,
+        collections: Mapping[str, AccessRule] | None = None,
+        admins: Collection[str] = (),
     ) -> None:
         self._others = others or AccessRule()
         self._collections = dict(collections or {})
         rules = [self._others, *self._collections.values()]
-        self._groups = frozenset(name for rule in rules for name in rule.groups)
+        self._admins = frozenset(admins)
+        self._groups = frozenset(name for rule in rules for name in rule.groups) | self._admins
         self._of_groups = lru_cache(maxsize=1024)(self._given)
 
     @property
@@ -170,6 +176,8 @@ class AccessRules:
         return self._of_groups(identity.groups & self._groups)
 
     def _given(self, groups: frozenset[str]) -> Rights:
+        if not groups.isdisjoint(self._admins):
+            return EVERYTHING
         return Rights(
             tuple((name, _pair(rule, groups)) for name, rule in self._collections.items()),
             _pair(self._others, groups),

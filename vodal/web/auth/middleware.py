@@ -15,6 +15,8 @@ from vodal.access.rules import AccessRules
 from vodal.errors import AuthenticationError, AuthorizationError, SkylaneError
 from vodal.web.auth.base import Authenticator
 from vodal.web.auth.challenge import challenges, security_methods
+from vodal.web.auth.origins import check_origin
+from vodal.web.auth.proxy import ProxyHeaders
 from vodal.web.auth.settings import AccessSettings
 from vodal.web.auth.signed import SignedUrls, site_path
 
@@ -36,6 +38,8 @@ class Authentication:
         For challenges.
     elsewhere
         Paths with tokens of their own, and all below them: there nobody is asked.
+    public_url
+        Where browsers see the site, if not by the Host header.
     """
 
     def __init__(
@@ -45,9 +49,12 @@ class Authentication:
         rules: AccessRules,
         settings: AccessSettings,
         elsewhere: Sequence[str] = (),
+        *,
+        public_url: str | None = None,
     ) -> None:
         self._app, self._settings = app, settings
         self._elsewhere = tuple(elsewhere)
+        self._public_url = public_url
         self._authenticators = tuple(authenticators)
         self._rules = rules
         self._public = rules.rights(ANONYMOUS)
@@ -82,6 +89,8 @@ class Authentication:
                 known = await one.identity(request)
                 if known is not None:
                     asking.identity, asking.signed = known, isinstance(one, SignedUrls)
+                    if isinstance(one, ProxyHeaders):
+                        check_origin(request, self._public_url, self._settings.proxy.origins)
                     break
         except AuthenticationError as error:
             # Status 401 is for who can be told how to do better.

@@ -72,6 +72,9 @@ class ProxySettings(Settings):
     clients send under this name. Empty: none is believed."""
     groups_header: str = ""
     """Header with the groups, with commas between them."""
+    origins: tuple[str, ...] = ()
+    """Origins (``https://portal.example.org``) of other sites whose pages may start, change and
+    delete what is of a user who is logged in; the site's own always may."""
 
 
 class AccessSettings(Settings):
@@ -86,6 +89,8 @@ class AccessSettings(Settings):
     """Seconds for which it can hold at most."""
     oidc: OidcSettings = OidcSettings()
     proxy: ProxySettings = ProxySettings()
+    admins: tuple[str, ...] = ()
+    """Groups whose members may have and know of all images, whatever the rules say."""
     others: AccessRule = AccessRule()
     """The rule of collections without one of their own (`obscore.collections.<name>.access`)."""
 
