@@ -128,6 +128,28 @@ def test_a_click_on_a_footprint_shows_metadata_links_and_a_cutout(page, site):
     _picture(page, "footprint")
 
 
+def test_the_coverage_of_a_collection_is_drawn_and_taken_away(page, site):
+    def choose(name):
+        page.execute_script(
+            "const s = document.getElementById('coverage'); s.value = arguments[0];"
+            "s.dispatchEvent(new Event('change'))", name,
+        )  # fmt: skip
+
+    offered = page.find_element(By.ID, "coverage").find_elements(By.TAG_NAME, "option")
+    assert [option.text for option in offered] == ["not drawn", "demo"]
+    page.execute_script("window.skylane.state.aladin.setFoV(3)")
+    choose("demo")
+    _wait(page, "document.getElementById('status').textContent.includes('demo covers')")
+    assert page.find_element(By.ID, "coverage-file").get_attribute("href") == f"{site.url}/moc/demo"
+    moc = "window.skylane.state.coverage"
+    _wait(page, f"{moc}.skyFraction() > 0")
+    assert page.execute_script(f"return {moc}.contains(150.1, 2.2) && !{moc}.contains(150.1, 9)")
+    _picture(page, "coverage")
+    choose("")
+    assert page.execute_script(f"return {moc} === null")
+    page.execute_script("window.skylane.state.aladin.setFoV(0.3)")
+
+
 def test_a_wrong_position_is_told(page):
     page.execute_script("document.getElementById('position').value = 'here'")
     page.find_element(By.CSS_SELECTOR, "#search button[type=submit]").click()

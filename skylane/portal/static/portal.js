@@ -1,7 +1,9 @@
 // The portal page: a sky, a search, footprints, and for a chosen image its metadata, links, cutout.
 
 import { drawImage, readImage } from "./fits.js";
-import { cutoutUrl, fetchHipsList, fetchLinks, queryTap } from "./services.js";
+import {
+  coverageUrl, cutoutUrl, fetchCollections, fetchHipsList, fetchLinks, queryTap,
+} from "./services.js";
 import { contains, parseRegion, separation } from "./sphere.js";
 
 const MAX_ROWS = 500;
@@ -13,7 +15,9 @@ const COLUMNS = [
   ["instrument_name", "instrument", String],
 ];
 const byId = (id) => document.getElementById(id);
-const state = { aladin: null, overlay: null, chosenOverlay: null, rows: [], chosen: null, at: null };
+const state = {
+  aladin: null, overlay: null, chosenOverlay: null, coverage: null, rows: [], chosen: null, at: null,
+};
 
 function say(text, isError = false) {
   byId("status").textContent = text;
@@ -229,6 +233,37 @@ function chooseSurvey(survey) {
   );
 }
 
+const ALL = "all images";
+
+/** Draw the coverage map of a collection, or of all; an empty name takes it away. */
+function showCoverage(choice) {
+  const url = coverageUrl(choice === ALL ? "" : choice);
+  byId("coverage-file").href = url;
+  if (!state.aladin) return;
+  if (state.coverage) state.aladin.removeOverlay(state.coverage);
+  state.coverage = null;
+  if (!choice) return;
+  const moc = window.A.MOCFromURL(
+    url,
+    { name: `coverage of ${choice}`, color: "#7ee2a8", opacity: 0.25, fill: true, perimeter: true },
+    () => say(`The part of the sky that ${choice === ALL ? "all images cover" : `${choice} covers`}.`),
+    () => say(`The coverage of ${choice} could not be read; perhaps it is being made.`, true),
+  );
+  state.coverage = moc;
+  state.aladin.addMOC(moc);
+}
+
+function offerCoverage(collections) {
+  const names = collections.length > 1 ? [ALL, ...collections] : collections;
+  const select = byId("coverage");
+  select.append(
+    ...names.map((name) =>
+      Object.assign(document.createElement("option"), { value: name, textContent: name }),
+    ),
+  );
+  select.addEventListener("change", () => showCoverage(select.value));
+}
+
 async function startSky(surveys) {
   let aladinLite;
   try {
@@ -290,6 +325,7 @@ async function start() {
       (b.dataproduct_subtype === "color") - (a.dataproduct_subtype === "color"));
   });
   offerSurveys(surveys);
+  await attempt(async () => offerCoverage(await fetchCollections()));
   try {
     await startSky(surveys);
   } catch (error) {

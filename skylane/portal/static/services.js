@@ -77,6 +77,17 @@ export function cutoutUrl(accessUrl, did, ra, dec, radius) {
   return `${accessUrl}?${new URLSearchParams({ ID: did, CIRCLE: `${ra} ${dec} ${radius}` })}`;
 }
 
+/** Give the names of the collections that there are. */
+export async function fetchCollections() {
+  const query = "SELECT obs_collection, COUNT(*) AS images FROM ivoa.obscore GROUP BY obs_collection";
+  return (await queryTap(query)).map((row) => row.obs_collection).sort();
+}
+
+/** Give the URL of the coverage map of a collection, or of all. */
+export function coverageUrl(collection) {
+  return new URL(`moc/${encodeURIComponent(collection)}`, document.baseURI).href;
+}
+
 /** Read the site's list of HiPS: one object of properties each. */
 export async function fetchHipsList() {
   const answer = await fetch("hips/list");
