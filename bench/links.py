@@ -86,8 +86,9 @@ def measure(url: str, dids: Sequence[str], repeat: int) -> None:
 def profile(site: SiteFolder, dids: Sequence[str], size: int = 50) -> None:
     """Make answers in this process, and tell what they take and where the time goes."""
     settings = load_settings(site.path)
-    makers = create_makers(site.hips, settings)
-    resolver = site.backend(settings.store).resolver()
+    backend = site.backend(settings.store)
+    resolver, catalogue = backend.resolver(), backend.catalogue()
+    makers = create_makers(site.hips, settings, resolver, catalogue)
     some = list(islice(batches(dids, size), 40))
 
     def answer(ids: Sequence[str]) -> None:

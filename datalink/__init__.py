@@ -7,6 +7,7 @@ In the order data flows:
 - `names`        identifiers as one segment of a URL's path
 - `makers`       who makes the rows
 - `faults`       what goes wrong as a row that says so
+- `beside`       files beside images that the rules of a site tell of
 - `collect`      the links of products, asked from every maker
 - `capabilities` what the service says it can
 - `document`     links as a table with its service descriptors

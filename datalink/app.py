@@ -66,7 +66,8 @@ def create_files_app(
     Parameters
     ----------
     resolver
-        Finds the products; nothing else on the disk can be reached.
+        Finds the products; nothing else on the disk can be reached but what the rules of links
+        tell of files beside theirs.
     settings
         Size and limits of previews.
     cache

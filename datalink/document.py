@@ -137,7 +137,12 @@ class LinksTable:
             self._given[service] = name
             # Validators want the names in a document to be unique as well.
             suffix = name.removeprefix(stem)
-            self.services.append(replace(service, id=name, name=service.name + suffix))
+            renamed = (
+                service
+                if not suffix and name == service.id
+                else replace(service, id=name, name=service.name + suffix)
+            )
+            self.services.append(renamed)
         return name
 
     def stream(self) -> ResultStream:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from datalink.beside import BesideFiles
 from datalink.capabilities import LINKS_TYPE, links_capabilities
 from datalink.collect import collect
 from datalink.content import Share
@@ -177,23 +178,14 @@ def file_routes(
     share: Share,
     settings: DatalinkSettings,
 ) -> list[BaseRoute]:
-    """Make ``/{name}`` and the pictures of each size; a name is made by `datalink.names`.
+    """Make ``/{name}``, pictures of each size, and ``/beside/{name}/{path}``.
+
+    Names and paths are made by `datalink.names`.
 
     An identifier that is percent-encoded instead is understood too, where servers on the way
     let it pass.
     """
-
-    def find(segment: str, asking: Asking) -> Product:
-        decoded = decode_segment(segment)
-        dids = [segment] if decoded is None else [decoded, segment]
-        known = known_to(asking.rights, resolver)
-        products = known.resolve(dids)
-        for did in dids:
-            if did in products:
-                check_had(asking.rights, products[did])
-                asking.for_all = asking.public.may_have(products[did])
-                return products[did]
-        raise absent(known, dids[0], f"there is no product {dids[0]}")
+    find = partial(_find, resolver)
 
     async def get_file(request: Request) -> Response:
         form = Form.of(await read_params(request))
@@ -214,8 +206,48 @@ def file_routes(
                 return elsewhere
         return await deliver(request, await forms.content(product, form), share)
 
+    return [
+        *_picture_routes(resolver, previews),
+        _beside_route(resolver, forms, share, settings),
+        Route("/{name:path}", get_file, methods=["GET"]),
+    ]
+
+
+def _find(resolver: Resolver, segment: str, asking: Asking) -> Product:
+    """Give the product of a name that who asks may have."""
+    decoded = decode_segment(segment)
+    dids = [segment] if decoded is None else [decoded, segment]
+    known = known_to(asking.rights, resolver)
+    products = known.resolve(dids)
+    for did in dids:
+        if did in products:
+            check_had(asking.rights, products[did])
+            asking.for_all = asking.public.may_have(products[did])
+            return products[did]
+    raise absent(known, dids[0], f"there is no product {dids[0]}")
+
+
+def _beside_route(
+    resolver: Resolver, forms: Forms, share: Share, settings: DatalinkSettings
+) -> BaseRoute:
+    beside = BesideFiles(settings.links)
+
+    def find(segment: str, path: str, asking: Asking) -> Product:
+        product = _find(resolver, segment, asking)
+        return beside.product_of(product, decode_segment(path) or path, resolver)
+
+    async def get_beside(request: Request) -> Response:
+        name, path = request.path_params["name"], request.path_params["path"]
+        file = await run_sync(find, name, path, asking_of(request))
+        return await deliver(request, await forms.content(file), share)
+
+    return Route("/beside/{name}/{path:path}", get_beside, methods=["GET"])
+
+
+def _picture_routes(resolver: Resolver, previews: Previews) -> list[BaseRoute]:
     async def get_picture(request: Request, size: PictureSize) -> Response:
-        product = await run_sync(find, request.path_params["name"], asking_of(request))
+        name = request.path_params["name"]
+        product = await run_sync(_find, resolver, name, asking_of(request))
         etag = f'"{previews.key(product, size)}"'
         headers = {"ETag": etag, "Cache-Control": "public, max-age=3600"}
         if listed_tags(request.headers.get("if-none-match")) & {etag, "*"}:
@@ -224,9 +256,6 @@ def file_routes(
         return Response(data, media_type="image/png", headers=headers)
 
     return [
-        *(
-            Route(f"/{size}/{{name:path}}", partial(get_picture, size=size), methods=["GET"])
-            for size in get_args(PictureSize)
-        ),
-        Route("/{name:path}", get_file, methods=["GET"]),
+        Route(f"/{size}/{{name:path}}", partial(get_picture, size=size), methods=["GET"])
+        for size in get_args(PictureSize)
     ]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from datalink.bulk.settings import BulkSettings
+from datalink.makers.rules import LinkRule, RelatedRule
 from vodal.settings import Settings
 
 __all__ = ["DatalinkSettings", "MakerSettings"]
@@ -51,5 +52,15 @@ class DatalinkSettings(Settings):
     """Seconds that such a signed URL lives. A download that has begun goes on beyond that; the
     redirect itself is never kept (``no-store``)."""
     bulk: BulkSettings = BulkSettings()
+    counterparts: int = Field(default=8, ge=0, le=100)
+    """Most rows of ``#counterpart``: images of the same collection that show the same field in
+    other bands, one of each band. 0 for none."""
+    related: tuple[RelatedRule, ...] = ()
+    """Other products that lie at the same place, such as exposures and what was coadded of them."""
+    links: tuple[LinkRule, ...] = ()
+    """What else belongs to products: documentation, files beside images, other products."""
+    files_seconds: float = Field(default=2.0, gt=0.0, le=60.0)
+    """That looking for all of ``links`` may take for the products of a request; then the answer
+    goes out without them."""
     makers: tuple[MakerSettings, ...] = ()
     """Makers of links of the site's own, whose rows come after all others."""

@@ -47,7 +47,7 @@ In the order data flows:
 - `collection`  the HiPS of a collection: bands, channels of cubes, and colour
 - `check`       a check of a HiPS, on disk or on a server, whoever made it
 - `cutout`      a HiPS on any grid of the sky, as FITS or a picture
-- `links`       from a product to its HiPS
+- `links`       from a product to the HiPS that show it; `shown`: which do
 - `media`       which files are served, as what, how long they may be kept
 - `export`      the plain tree of a HiPS
 - `upload`      a HiPS put into an object store

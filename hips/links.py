@@ -1,20 +1,21 @@
-"""Links from a product to the HiPS that show it."""
+"""Links from products to the HiPS that show them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from typing_extensions import override
 
+from hips.allowed import Allowed
 from hips.color.bands import colors_of
 from hips.color.settings import ColorSettings
 from hips.live.images import number_of
-from hips.properties import parse_properties
 from hips.publish import PLANE, band_of, hips_name
-from vodal.errors import DataError
-from vodal.links import Link, LinkMaker
+from hips.shown import ShownHips
+from vodal.access.asking import Asking
+from vodal.errors import AuthorizationError
+from vodal.links import Asked, BatchLinkMaker, Link
 from vodal.products import Product
 
 __all__ = ["HipsLinks"]
@@ -22,53 +23,113 @@ __all__ = ["HipsLinks"]
 _SEMANTICS: Final = "#derivation"
 """DataLink core: data derived from ``#this``; a HiPS is that, and the link opens it in a page."""
 
+_LOCAL: Final = "hips"
+"""``local_semantics``, by which these rows are told from other derivations."""
+
 _MOST: Final = 100
 """Planes of cubes that are named."""
 
 
-class HipsLinks(LinkMaker):
-    """Makes a row for each HiPS of a product's band or collection.
+class HipsLinks(BatchLinkMaker):
+    """Makes a row for each HiPS of a product's band or collection that shows it.
 
     Parameters
     ----------
-    root
-        Holds one folder a HiPS; looked at anew for each product.
+    shown
+        Tells which HiPS show which products.
     colors
         The HiPS in colour that are set, by name.
+    allowed
+        Tells who may have which HiPS.
     """
 
-    def __init__(self, root: Path, colors: Mapping[str, ColorSettings]) -> None:
-        self._root, self._colors = root, colors
+    def __init__(
+        self,
+        shown: ShownHips,
+        colors: Mapping[str, ColorSettings],
+        allowed: Allowed | None = None,
+    ) -> None:
+        self._shown, self._colors = shown, colors
+        self._allowed = allowed or Allowed()
 
     @override
-    def links(self, product: Product, base_url: str) -> Iterator[Link]:
+    def links_of(self, asked: Asked) -> Mapping[str, Sequence[Link]]:
         """Give the rows: of the band (or the whole), and in colour; of a cube, of its planes."""
-        whole = (hips_name(product.collection, band_of(product)), hips_name(product.collection))
-        is_cube = product.obscore.get("dataproduct_type") == "cube"
-        names = (
-            (name for base in whole for name in self._planes(base))
-            if is_cube
-            else (*whole, *colors_of(product.collection, self._colors))
-        )
-        for name in dict.fromkeys(names):
-            try:
-                values = parse_properties((self._root / name / "properties").read_text("utf-8"))
-            except (OSError, UnicodeDecodeError, DataError):
-                continue
-            if is_cube and not _meets(values, product):
-                continue
-            yield Link(
-                did=product.did,
-                semantics=_SEMANTICS,
-                access_url=f"{base_url}/hips/{name}/",
-                description=f"HiPS '{values.get('obs_title', name)}' that this image is part of",
-                content_type="text/html",
-            )
+        named = {one.did: self._names(one) for one in asked.products}
+        candidates: dict[str, list[Product]] = {}
+        for one in asked.products:
+            for name in named[one.did]:
+                candidates.setdefault(name, []).append(one)
+        showing = {
+            name: self._shown.of(name, some)
+            for name, some in candidates.items()
+            if self._shown.values(name) is not None
+        }
+        rows = {name: self._row(name, asked) for name, some in showing.items() if some}
+        made: dict[str, list[Link]] = {}
+        for did, names in named.items():
+            made[did] = [
+                row(did)
+                for name in names
+                if did in showing.get(name, ()) and (row := rows[name]) is not None
+            ]
+        return made
 
-    def _planes(self, base: str) -> list[str]:
+    def _names(self, product: Product) -> list[str]:
+        whole = (hips_name(product.collection, band_of(product)), hips_name(product.collection))
+        if product.obscore.get("dataproduct_type") != "cube":
+            return [*dict.fromkeys((*whole, *colors_of(product.collection, self._colors)))]
+        planes = (name for base in dict.fromkeys(whole) for name in self._planes(base))
+        return [
+            name
+            for name in dict.fromkeys(planes)
+            if (values := self._shown.values(name)) is not None and _meets(values, product)
+        ]
+
+    def _planes(self, base: str) -> Iterable[str]:
         """Give the names of the HiPS of planes of cubes, not too many."""
-        found = (path.name for path in self._root.glob(f"{base}-*"))
+        found = self._shown.names(f"{base}-")
         return sorted(name for name in found if PLANE.fullmatch(name[len(base) :]))[:_MOST]
+
+    def _row(self, name: str, asked: Asked) -> _Row | None:
+        """Give what makes the rows of a HiPS; None if who asks may not know of it."""
+        values = self._shown.values(name) or {}
+        asking = Asking(rights=asked.rights, public=asked.public)
+        try:
+            if not self._allowed.check(asking, name, values, self._shown.folder(name)):
+                return None
+            had = True
+        except AuthorizationError:
+            had = False
+        is_open = had and (asking.for_all or asked.public.all_had)
+        title = values.get("obs_title", name)
+        return _Row(
+            f"{asked.base_url}/hips/{name}/",
+            f"HiPS '{title}' that this image is part of",
+            had=had,
+            is_open=is_open,
+        )
+
+
+class _Row:
+    """The row of a HiPS, for any product."""
+
+    def __init__(self, url: str, description: str, *, had: bool, is_open: bool) -> None:
+        self._url, self._description = url, description
+        self._link_auth = None if is_open else "true"
+        self._authorized = None if is_open else had
+
+    def __call__(self, did: str) -> Link:
+        return Link(
+            did=did,
+            semantics=_SEMANTICS,
+            access_url=self._url,
+            description=self._description,
+            content_type="text/html",
+            local_semantics=_LOCAL,
+            link_auth=self._link_auth,
+            link_authorized=self._authorized,
+        )
 
 
 def _meets(values: Mapping[str, str], product: Product) -> bool:

@@ -186,7 +186,7 @@ def create_app(
     resolver = OpeningResolver(backend, storage)
     renewal = Renewal(backend, settings.obscore, storage)
     searcher = ConditionSearch(backend, settings.tap)
-    makers = create_makers(site.hips, settings)
+    makers = create_makers(site.hips, settings, resolver, catalogue)
     tables = obscore.app.create_apps(
         backend=backend,
         settings=settings.tap,

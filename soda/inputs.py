@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache, lru_cache
 
 from soda.filters import Extent, extent_of
@@ -60,12 +59,12 @@ def dataset_inputs(product: Product, *resources: Resource) -> tuple[tuple[InputP
         if made is None:
             match one.name:
                 case "ID":
-                    made = replace(general, value=product.did)
+                    made = general.changed(value=product.did)
                 case "POL":
-                    made = replace(general, options=extent.states)
+                    made = general.changed(options=extent.states)
                 case _:
                     least, most = limits[one.name]
-                    made = replace(general, minimum=least, maximum=most)
+                    made = general.changed(minimum=least, maximum=most)
             own[id(one)] = made
         return made
 
@@ -90,7 +89,7 @@ def generic_inputs(identifier: str, resource: Resource = "sync") -> tuple[InputP
         What is asked.
     """
     return tuple(
-        replace(one, ref=identifier) if one.name == "ID" else one for _, one in _of_any(resource)
+        one.changed(ref=identifier) if one.name == "ID" else one for _, one in _of_any(resource)
     )
 
 

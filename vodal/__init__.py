@@ -26,6 +26,7 @@ In the order data flows:
 - `dask`      the connection to the scheduler of a Dask cluster
 - `uws`       asynchronous jobs in a queue that server processes share
 - `archives`  tar and zip, written piece by piece
+- `filetypes` media types by the names of files
 - `diskcache` what can be made again, kept on disk up to a size
 - `web`       what every Starlette app of the suite does alike
 - `testing`   servers, skies and validators for the tests of every package

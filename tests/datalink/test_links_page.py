@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
+from textwrap import dedent
 from types import ModuleType
 
 from datalink.collect import collect
 from datalink.document import COLUMNS
 from datalink.makers.own import own_makers
-from datalink.settings import MakerSettings
+from datalink.settings import DatalinkSettings, MakerSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -45,3 +47,13 @@ def test_the_example_makes_links(survey_resolver, tmp_path, monkeypatch):
 def test_the_page_names_all_columns():
     text = (DOCS / "datalink.md").read_text("utf-8")
     assert not [one.name for one in COLUMNS if f"`{one.name}`" not in text]
+
+
+def test_the_rules_of_the_page_are_settings():
+    text = (DOCS / "datalink.md").read_text("utf-8")
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)
+    rules = [tomllib.loads(dedent(block)) for block in blocks if "[[datalink." in block]
+    assert len(rules) == 5
+    for rule in rules:
+        found = DatalinkSettings.model_validate(rule["datalink"])
+        assert found.links or found.related

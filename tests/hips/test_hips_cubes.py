@@ -25,11 +25,13 @@ from hips.part import Part
 from hips.properties import parse_properties
 from hips.recipe import BUILD_FOLDER
 from hips.settings import HipsSettings
+from hips.shown import ShownHips
 from hips.testing import served_files
 from hips.tiles.tree import TileTree
 from vodal.errors import DataError, UsageError
 from vodal.fits.cubes import WAVELENGTH, ChannelAxis
 from vodal.fits.opened import OpenImage
+from vodal.links import Asked
 from vodal.resample.reading import good_pixels
 
 JAR = Path("/usr/share/java/aladin.jar")
@@ -221,9 +223,9 @@ def test_a_cube_is_linked_to_the_hips_of_its_channels(sky):
         hz = FIRST_HZ + np.array([numbers[0] - 1.4, numbers[-1] - 0.4]) * STEP_HZ
         ends = (hz[::-1] * u.Hz).to_value(u.m, u.spectral()).tolist()
         row = {**product.obscore, "em_min": ends[0], "em_max": ends[1]}
-        links = list(HipsLinks(sky["folder"] / "hips", {}).links(
-            replace(product, obscore=row), "https://x.example"
-        ))  # fmt: skip
+        one = replace(product, obscore=row)
+        maker = HipsLinks(ShownHips(sky["folder"] / "hips"), {})
+        links = maker.links_of(Asked([one], "https://x.example", sky["shelf"]))[one.did]
         assert [link.access_url for link in links] == [
             f"https://x.example/hips/demo-ch{number:03d}/" for number in numbers
         ]

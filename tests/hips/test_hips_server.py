@@ -31,7 +31,9 @@ from hips.page import index_page
 from hips.properties import format_properties, minute, obs_regime, parse_properties
 from hips.publish import NAME, safe_name
 from hips.settings import HipsSettings
+from hips.shown import ShownHips
 from vodal.errors import DataError, UsageError
+from vodal.links import Asked
 from vodal.testing.asgi import AppClient
 from vodal.testing.server import serve
 from vodal.testing.skies import make_wcs
@@ -351,19 +353,36 @@ def test_the_server_and_the_links_load_nothing_that_computes():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+def links_of(folder, colors, product):
+    asked = Asked([product], "https://x.example", None)
+    return HipsLinks(ShownHips(folder), colors).links_of(asked)[product.did]
+
+
 def test_a_product_is_linked_to_the_hips_that_show_it(site, new_shelf):
     shelf = new_shelf()
-    product = shelf.put(site / "g.fits", filter="g")
-    links = list(HipsLinks(site / "hips", {}).links(product, "https://x.example"))
+    product = shelf.put(site / "g.fits", filter="g", s_ra=150.0, s_dec=2.2)
+    # It was not made of an image of another name, and covers no other place.
+    for other in (
+        shelf.put(
+            site / "g.fits", did="ivo://test.example/demo?new", filter="g", s_ra=150.1, s_dec=2.2
+        ),
+        shelf.put(site / "r.fits", did="ivo://test.example/demo?r.fits", filter="i"),
+    ):
+        assert links_of(site / "hips", {}, other) == []
+    links = links_of(site / "hips", {}, product)
     assert [link.access_url for link in links] == [
         "https://x.example/hips/demo-g/",
         "https://x.example/hips/demo-color/",
     ]
-    assert {link.did for link in links} == {product.did}
+    assert {(link.did, link.semantics, link.local_semantics) for link in links} == {
+        (product.did, "#derivation", "hips")
+    }
     # With colours of its own, the collection has these.
-    own = HipsSettings(color={name: {"collection": "demo"} for name in ("demo-r", "demo-none")})
-    links = HipsLinks(site / "hips", own.color).links(product, "https://x.example")
-    assert [link.access_url.split("/")[-2] for link in links] == ["demo-g", "demo-r"]
+    shutil.copytree(site / "hips" / "demo-color", site / "hips" / "own")
+    own = HipsSettings(color={name: {"collection": "demo"} for name in ("own", "none")})
+    links = links_of(site / "hips", own.color, product)
+    assert [link.access_url.split("/")[-2] for link in links] == ["demo-g", "own"]
+    shutil.rmtree(site / "hips" / "own")
 
 
 def test_colour_needs_three_bands_that_are_there(site, tmp_path):

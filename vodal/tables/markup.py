@@ -182,28 +182,38 @@ def _text_param(name: str, value: str | None) -> str:
 
 
 @lru_cache(maxsize=256)
+def _about_service(
+    description: str | None,
+    access_url: str,
+    standard_id: str,
+    resource_identifier: str | None,
+    content_type: str | None,
+) -> str:
+    """Write what comes before a descriptor's inputs; the same for all datasets."""
+    return (
+        "\n"
+        + ("" if description is None else element("DESCRIPTION", escape(description)) + "\n")
+        + _text_param("accessURL", access_url)
+        + _text_param("standardID", standard_id or None)
+        + _text_param("resourceIdentifier", resource_identifier)
+        + _text_param("contentType", content_type)
+    )
+
+
 def descriptor(service: ServiceDescriptor) -> str:
     """Write a service descriptor (DataLink 1.1 section 4)."""
-    about = service.description
-    inputs = "".join(_input(param) + "\n" for param in service.inputs)
-    content = (
-        "\n"
-        + ("" if about is None else element("DESCRIPTION", escape(about)) + "\n")
-        + _text_param("accessURL", service.access_url)
-        + _text_param("standardID", service.standard_id or None)
-        + _text_param("resourceIdentifier", service.resource_identifier)
-        + _text_param("contentType", service.content_type)
-        + element("GROUP", "\n" + inputs, name="inputParams")
-        + "\n"
+    about = _about_service(
+        service.description,
+        service.access_url,
+        service.standard_id,
+        service.resource_identifier,
+        service.content_type,
     )
-    return element(
-        "RESOURCE",
-        content,
-        type="meta",
-        utype="adhoc:service",
-        id=service.id,
-        name=service.name,
-    )
+    inputs = "\n".join([_input(param) for param in service.inputs])
+    attributes = f'ID="{escape(service.id)}" name="{escape(service.name)}"'
+    group = f'<GROUP name="inputParams">\n{inputs}\n</GROUP>\n'
+    head = f'<RESOURCE type="meta" utype="adhoc:service" {attributes}>'
+    return f"{head}{about}{group}</RESOURCE>"
 
 
 def unique_ids(

@@ -1,0 +1,140 @@
+"""Texts with places that are filled in from a product: ``{obs_id}.weight.fits``.
+
+    {obs_id}         a column of ObsCore
+    {file:name}      the name of the file, {file:stem} without .fits, .gz and the like
+    {card:BIASFIL}   a card of the header; {card:IMCMB*} of all cards whose names begin so
+
+Of a card that names a file the name alone counts, without folders and sections in brackets. A
+place of which nothing is known leaves out the whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from vodal.errors import SkylaneError
+from vodal.fits.values import HeaderValues
+from vodal.products import Product, Resolver
+
+__all__ = ["Facts", "Template"]
+
+_PLACE: Final = re.compile(r"\{([^{}]*)\}")
+_NAME: Final = re.compile(r"[a-z_][a-z0-9_]*|file:(?:name|stem)|card:[A-Z0-9_-]{1,8}\*?")
+_SUFFIX: Final = re.compile(r"(\.fits?|\.fts)?(\.fz|\.gz)*$", re.IGNORECASE)
+_FOLDERS: Final = re.compile(r".*[/$\\]")
+_MOST: Final = 1000
+"""Cards of one name."""
+
+
+class Facts:
+    """What is known of one product. Its header is looked into if a template asks for it.
+
+    Parameters
+    ----------
+    product
+        The product.
+    resolver
+        Gives the index of its file, where its header is; what was not opened yet has none.
+    """
+
+    def __init__(self, product: Product, resolver: Resolver) -> None:
+        self._product, self._resolver = product, resolver
+        self._headers: tuple[HeaderValues, ...] | None = None
+
+    def values(self, name: str) -> list[str]:
+        """Give the texts for a place; none if nothing is known."""
+        kind, _, key = name.rpartition(":")
+        match kind:
+            case "file":
+                stored = self._product.file_name
+                return [stored if key == "name" else _SUFFIX.sub("", stored)]
+            case "card":
+                return list(dict.fromkeys(self._cards(key)))[:_MOST]
+            case _:
+                value = self._product.obscore.get(key)
+                return [] if value is None or value == "" else [str(value)]
+
+    def _cards(self, key: str) -> Iterator[str]:
+        for header in self._read():
+            names = (
+                [one for one in header.keywords if re.fullmatch(key[:-1] + "[0-9]*", one)]
+                if key.endswith("*")
+                else [key]
+            )
+            found = [value for one in names if (value := _file_of(header.get(one)))]
+            if found:
+                # The image's own header goes before the primary one.
+                yield from found
+                return
+
+    def _read(self) -> tuple[HeaderValues, ...]:
+        if self._headers is None:
+            self._headers = ()
+            if self._product.hdus:
+                try:
+                    index = self._resolver.index(self._product)
+                except SkylaneError:
+                    return ()
+                by_number = {hdu.number: hdu for hdu in index.hdus}
+                numbers = dict.fromkeys((self._product.hdus[0], 0))
+                self._headers = tuple(by_number[n].values for n in numbers if n in by_number)
+        return self._headers
+
+
+def _file_of(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return ""
+    text = _FOLDERS.sub("", str(value).strip())
+    return re.sub(r"\[.*$", "", text).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with places."""
+
+    parts: tuple[str, ...]
+    """Literal text and names of places in turn, text first and last."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a template.
+
+        Raises
+        ------
+        ValueError
+            If a place has no name that is known.
+        """
+        parts = tuple(_PLACE.split(text))
+        for name in parts[1::2]:
+            if not _NAME.fullmatch(name):
+                raise ValueError(
+                    f"'{{{name}}}' is none of a column of ObsCore such as {{obs_id}},"
+                    " {file:name}, {file:stem}, {card:NAME} and {card:NAME*}"
+                )
+        if "{" in "".join(parts[::2]) or "}" in "".join(parts[::2]):
+            raise ValueError("a '{' or '}' without the other")
+        return cls(parts)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it asks for."""
+        return tuple(name for name in self.parts[1::2] if ":" not in name)
+
+    def filled(self, facts: Facts, encode: Callable[[str], str | None] = str) -> list[str]:
+        """Give the text for a product, once for each value where a place has several.
+
+        Parameters
+        ----------
+        facts
+            Of the product.
+        encode
+            What becomes of a value; one that becomes None is as one that is not known.
+        """
+        texts: Sequence[str] = [self.parts[0]]
+        for name, after in zip(self.parts[1::2], self.parts[2::2], strict=True):
+            values = [one for value in facts.values(name) if (one := encode(value)) is not None]
+            texts = [before + value + after for before in texts for value in values][:_MOST]
+        return list(texts)
