@@ -17,11 +17,15 @@ from typing import Protocol
 from typing_extensions import override
 
 from vodal.errors import DataError
+from vodal.storage.files import FileReader
 from vodal.web.threads import in_thread
 
-__all__ = ["Content", "LiteralPart", "Part", "Readable", "Share", "StoredPart"]
+__all__ = ["Content", "FileSpan", "LiteralPart", "Part", "Piece", "Readable", "Share", "StoredPart"]
 
 _LEAST_PIECE_BYTES = 64 * 1024
+_LOCAL_PIECE_BYTES = 512 * 1024
+_SPAN_BYTES = 16 << 20
+"""Of a file, sent before it is looked at whether it changed."""
 
 
 class Share:
@@ -36,7 +40,7 @@ class Share:
         Of all answers together, as long as each has the smallest piece.
     """
 
-    def __init__(self, total_bytes: int = 32 << 20) -> None:
+    def __init__(self, total_bytes: int = 16 << 20) -> None:
         self._total_bytes, self._answers = total_bytes, 0
 
     @contextmanager
@@ -53,6 +57,24 @@ class Share:
         return max(_LEAST_PIECE_BYTES, min(most, self._total_bytes // max(1, self._answers)))
 
 
+@dataclass(frozen=True, slots=True)
+class FileSpan:
+    """Bytes of a local file, which a server may have the kernel send."""
+
+    reader: FileReader
+    offset: int
+    length: int
+
+    async def read(self, share: Share) -> AsyncGenerator[bytes, None]:
+        """Give the bytes themselves."""
+        part = StoredPart(self.reader, self.offset, self.length, _LOCAL_PIECE_BYTES)
+        async for piece in part.read(0, self.length, share):
+            yield piece
+
+
+Piece = bytes | FileSpan
+
+
 class Part(Protocol):
     """Bytes that follow each other in a content."""
 
@@ -60,7 +82,7 @@ class Part(Protocol):
     is_direct: bool = True
     """Whether any stretch costs no more than its own bytes."""
 
-    def pieces(self, start: int, stop: int, share: Share) -> AsyncGenerator[bytes, None]:
+    def pieces(self, start: int, stop: int, share: Share) -> AsyncGenerator[Piece, None]:
         """Give the bytes from ``start`` to ``stop`` (exclusive), counted in the part.
 
         Raises
@@ -80,7 +102,7 @@ class LiteralPart(Part):
         self._data, self.size_bytes = data, len(data)
 
     @override
-    async def pieces(self, start: int, stop: int, share: Share) -> AsyncGenerator[bytes, None]:
+    async def pieces(self, start: int, stop: int, share: Share) -> AsyncGenerator[Piece, None]:
         yield self._data[start:stop]
 
 
@@ -127,7 +149,16 @@ class StoredPart(Part):
             raise DataError(f"the file cannot be read: {error.strerror}") from error
 
     @override
-    async def pieces(self, start: int, stop: int, share: Share) -> AsyncGenerator[bytes, None]:
+    async def pieces(self, start: int, stop: int, share: Share) -> AsyncGenerator[Piece, None]:
+        if isinstance(self._reader, FileReader):
+            for at in range(self._offset + start, self._offset + stop, _SPAN_BYTES):
+                yield FileSpan(self._reader, at, min(_SPAN_BYTES, self._offset + stop - at))
+            return
+        async for piece in self.read(start, stop, share):
+            yield piece
+
+    async def read(self, start: int, stop: int, share: Share) -> AsyncGenerator[bytes, None]:
+        """Give bytes as `pieces`, read in threads."""
         offset, end = self._offset + start, self._offset + stop
         while offset < end:
             length = min(share.piece_bytes(self._most), end - offset)
@@ -159,7 +190,7 @@ class Content:
         """Of all parts."""
         return sum(part.size_bytes for part in self.parts)
 
-    async def pieces(self, start: int, stop: int, share: Share) -> AsyncGenerator[bytes, None]:
+    async def pieces(self, start: int, stop: int, share: Share) -> AsyncGenerator[Piece, None]:
         """Give the bytes from ``start`` to ``stop`` (exclusive)."""
         ends = list(accumulate(part.size_bytes for part in self.parts))
         number = bisect_right(ends, start)

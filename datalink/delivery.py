@@ -16,9 +16,10 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from datalink.conditions import Validators, make_etag, requested_ranges
-from datalink.content import Content, Share
+from datalink.content import Content, Piece, Share
 from vodal.web.presence import send_unless_gone
 from vodal.web.threads import in_thread
+from vodal.web.zerocopy import ZERO_COPY, offers_zero_copy
 
 __all__ = ["content_disposition", "deliver"]
 
@@ -47,15 +48,27 @@ class _ContentResponse(Response):
         self._content, self._spans, self._share = content, spans, share
         self.init_headers(headers)
 
-    async def _send_all(self, send: Send) -> None:
+    async def _send_all(self, send: Send, *, zero_copy: bool) -> None:
         for before, offset, length in self._spans:
             if before:
                 await send({"type": "http.response.body", "body": before, "more_body": True})
             pieces = self._content.pieces(offset, offset + length, self._share)
             async with aclosing(pieces):
                 async for piece in pieces:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    await self._send_piece(send, piece, zero_copy=zero_copy)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_piece(self, send: Send, piece: Piece, *, zero_copy: bool) -> None:
+        if isinstance(piece, bytes):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        elif zero_copy:
+            span = {"file": piece.reader, "offset": piece.offset, "count": piece.length}
+            await send({"type": ZERO_COPY, **span, "more_body": True})
+            piece.reader.check()
+        else:
+            async with aclosing(piece.read(self._share)) as pieces:
+                async for one in pieces:
+                    await send({"type": "http.response.body", "body": one, "more_body": True})
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +84,9 @@ class _ContentResponse(Response):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
             with self._share.joined():
-                await send_unless_gone(receive, partial(self._send_all, send))
+                zero_copy = offers_zero_copy(scope)
+                sending = partial(self._send_all, send, zero_copy=zero_copy)
+                await send_unless_gone(receive, sending)
         finally:
             with anyio.CancelScope(shield=True):
                 await in_thread(self._content.close)
@@ -123,8 +138,9 @@ def _answer(request: Request, content: Content, share: Share) -> Response | _Con
         "Accept-Ranges": "bytes",
         "ETag": validators.etag,
         "Last-Modified": validators.last_modified,
-        # May be kept, must be asked after: a product may change or be withdrawn.
-        "Cache-Control": "no-cache",
+        # May be kept, must be asked after: a product may change or be withdrawn. Compressed on its
+        # way it would have neither ranges nor its length.
+        "Cache-Control": "no-cache, no-transform",
     }
     outcome = validators.outcome(request.headers)
     if outcome != "proceed":

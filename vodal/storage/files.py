@@ -41,6 +41,20 @@ class FileReader(RangeReader):
     def __init__(self, fd: int, name: str) -> None:
         self._fd, self._name = fd, name
 
+    def fileno(self) -> int:
+        """Give the descriptor."""
+        return self._fd
+
+    def check(self) -> None:
+        """See that what was read of the descriptor is of the version that is wanted.
+
+        Raises
+        ------
+        ChangedError
+            If it may be of another.
+        """
+        self._check()
+
     def _check(self) -> None:
         """Raise ChangedError if what was just read may be of another version than is wanted."""
 

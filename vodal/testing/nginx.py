@@ -22,7 +22,7 @@ def has_nginx() -> bool:
 
 
 @contextmanager
-def serve_nginx(folder: Path, scratch: Path) -> Iterator[tuple[str, Path]]:
+def serve_nginx(folder: Path, scratch: Path, options: str = "") -> Iterator[tuple[str, Path]]:
     """Serve and list a folder; gives host and port, and a log of status and size of each answer.
 
     Parameters
@@ -31,6 +31,8 @@ def serve_nginx(folder: Path, scratch: Path) -> Iterator[tuple[str, Path]]:
         Whose files are served.
     scratch
         An empty folder for what the server keeps.
+    options
+        More of its configuration, within ``http``.
 
     Raises
     ------
@@ -50,6 +52,7 @@ http {{
   log_format short '$status $body_bytes_sent';
   access_log {scratch}/access.log short;
   {places}
+  {options}
   server {{ listen 127.0.0.1:{port}; root {folder}; autoindex on; }}
 }}""",
         "utf-8",

@@ -1,5 +1,6 @@
 """What every web service of the suite does alike.
 
+- `zerocopy`   files that the kernel sends to clients
 - `connections` how long a request may take to come, and how many may wait
 - `multipart`  form bodies with files, which go straight to disk
 - `requests`   parameters of the query and of form bodies; the site's address

@@ -20,7 +20,8 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from vodal.web.zerocopy import ZeroCopyProtocol
 
 __all__ = ["ConnectionLimits", "Connections", "GuardedProtocol"]
 
@@ -71,7 +72,7 @@ class Connections:
         return False
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class GuardedProtocol(ZeroCopyProtocol):
     """One connection, ended when its client takes too long or sends too much.
 
     Parameters
