@@ -9,7 +9,10 @@ __all__ = ["coverage_capability"]
 
 
 def coverage_capability(service_url: str) -> Capability:
-    """Make the capability, which no standard describes.
+    """Make the capability.
+
+    Its standard is named as VODataService 1.2 names that of footprints; one without a name makes
+    STILTS 3.4.7's taplint stop with an exception.
 
     Parameters
     ----------
@@ -18,7 +21,7 @@ def coverage_capability(service_url: str) -> Capability:
     """
     interface = Interface(f"{service_url}/", role=None, result_type=FORMS[0].media_type)
     return Capability(
-        None,
+        "ivo://ivoa.net/std/moc",
         (interface,),
         description=(
             "Coverage map (IVOA MOC 2.0) of all images; that of one collection has the"

@@ -69,6 +69,7 @@ def make_site(
         annotators=[LinksAnnotator()],
         jobs=jobs,
         registry=registry,
+        moc_path="/moc",
     )
 
     @asynccontextmanager
