@@ -94,12 +94,12 @@ def _image(data: bytes) -> Picture:
     with Image.open(io.BytesIO(data)) as image:
         alpha = "A" in image.getbands() or "transparency" in image.info
         kind = image.format
-        pixels = np.asarray(image.convert("RGBA"))[::-1].astype(np.float32)
-    color = pixels[..., :3]
-    grey = bool((color[..., 0] == color[..., 1]).all() and (color[..., 1] == color[..., 2]).all())
-    values = color.mean(axis=2)
+        bands = [np.asarray(band)[::-1] for band in image.convert("RGBA").split()]
+    red, green, blue, opacity = bands
+    grey = np.array_equal(red, green) and np.array_equal(green, blue)
+    values = (red.astype(np.float32) + green + blue) / np.float32(3)
     if alpha:
-        values[pixels[..., 3] == 0] = np.nan
+        values[opacity == 0] = np.nan
     return Picture(
         values, exact=grey and kind == "PNG", quantum=1.0, alpha=alpha, header=None, bitpix=None
     )

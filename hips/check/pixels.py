@@ -91,15 +91,20 @@ def _child(
 
 def _fours(values: Values) -> tuple[Values, Values, Values]:
     """Give the lowest, highest and mean of each 2 x 2 pixels; NaN where all four are blank."""
-    half = len(values) // 2
-    flat = values.reshape(half, 2, half, 2).transpose(0, 2, 1, 3).reshape(half, half, 4)
-    valid = np.isfinite(flat)
-    some = valid.any(axis=2)
-    low = np.where(valid, flat, np.inf).min(axis=2)
-    high = np.where(valid, flat, -np.inf).max(axis=2)
-    total = np.where(valid, flat, 0.0).sum(axis=2, dtype=np.float64)
-    mean = total / np.maximum(valid.sum(axis=2), 1)
-    return tuple(np.where(some, each, np.nan).astype(np.float32) for each in (low, high, mean))  # type: ignore[return-value]
+    # Four pictures of half the size, as numpy is slow along short axes.
+    parts = [values[row::2, column::2] for row in (0, 1) for column in (0, 1)]
+    low, high = np.full_like(parts[0], np.inf), np.full_like(parts[0], -np.inf)
+    total, count = np.zeros(low.shape), np.zeros(low.shape, np.int8)
+    for part in parts:
+        valid = np.isfinite(part)
+        np.minimum(low, part, out=low, where=valid)
+        np.maximum(high, part, out=high, where=valid)
+        np.add(total, part, out=total, where=valid)
+        count += valid
+    mean = (total / np.maximum(count, 1)).astype(np.float32)
+    for each in (low, high, mean):
+        each[count == 0] = np.nan
+    return low, high, mean
 
 
 def _off(quadrant: Values, low: Values, high: Values, quantum: float) -> float:

@@ -578,6 +578,7 @@ def test_no_real_image_stops_a_build(real_images, tmp_path, shelf):
                 refused.append(str(error))
             else:
                 made += 1
-                assert check_hips(summary.path) == []
+                # Tiles that fill a HiPS of many are alike.
+                assert check_hips(summary.path, 10) == []
     assert made > 5
     assert all(len(reason) > 40 for reason in refused)
