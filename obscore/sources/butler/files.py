@@ -36,12 +36,15 @@ def artifacts_of(
 
     It is asked for what it has recorded; no file is looked at.
     """
-    records = _records(butler, [dataset.id for dataset in datasets])
+    recorded = _recorded(butler, [dataset.id for dataset in datasets])
+    # Of several datastores in a chain, which of them gives a dataset they must find out themselves.
+    records = recorded[0] if len(recorded) == 1 else {}
     references = [_reference(kind, dataset, records) for dataset in datasets]
     places = butler.get_many_uris(references, allow_missing=True)
     artifacts: dict[UUID, Artifact] = {}
     for ref in references:
-        size = _size(records.get(ref.id))
+        sizes = (_size(one.get(ref.id)) for one in recorded)
+        size = next((size for size in sizes if size is not None), None)
         found = places.get(ref)
         if found is None:
             fault = "the datastore has no file of the dataset"
@@ -79,17 +82,16 @@ def _artifact(place: ResourcePath, size: int | None) -> Artifact:
     return Artifact(uri, size)
 
 
-def _records(butler: Butler, ids: Sequence[UUID]) -> Mapping[UUID, Any]:
-    """Give what the datastore has recorded of the files of datasets, by its tables.
+def _recorded(butler: Butler, ids: Sequence[UUID]) -> list[Mapping[UUID, Any]]:
+    """Give what the datastore, or each of a chain, has recorded of the files of datasets.
 
-    Empty where it has no such records, or is a chain of several: which of them has a dataset it
-    must find out itself.
+    By the datastore's tables; nothing where it has no such records.
     """
     datastore = getattr(butler, "_datastore", None)
     if datastore is None:
-        return {}
-    exported = list(datastore.export_records([_Id(one) for one in ids]).values())
-    return exported[0].records if len(exported) == 1 else {}
+        return []
+    exported = datastore.export_records([_Id(one) for one in ids])
+    return [one.records for one in exported.values()]
 
 
 class _Id(NamedTuple):

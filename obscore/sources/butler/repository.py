@@ -67,6 +67,12 @@ class Repository:
                 raise UsageError(
                     f"{key}.repository: there is no Butler repository {place}"
                 ) from None
+            except ImportError as error:
+                # Those of a Butler server, or the driver of its registry's database.
+                raise UsageError(
+                    f"{key}.repository: the Butler repository {place} needs the library"
+                    f" {error.name or error}, which is not installed here"
+                ) from None
         self.find_first = keys.collection_type is None
         with self._told("collections"):
             self.collections = self._collections()

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
 from astropy.time import Time, TimeDelta
-from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, FileDataset, Timespan
+from lsst.daf.butler import (
+    Butler,
+    CollectionType,
+    Config,
+    DatasetRef,
+    DatasetType,
+    FileDataset,
+    Timespan,
+)
 from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 from numpy.typing import NDArray
 
@@ -119,10 +129,20 @@ class ButlerRepository:
                      detector=detector)  # fmt: skip
 
 
-def begin_repository(folder: Path) -> ButlerRepository:
-    """Make a repository without datasets."""
+def begin_repository(
+    folder: Path, configuration: Mapping[str, Any] | None = None
+) -> ButlerRepository:
+    """Make a repository without datasets.
+
+    Parameters
+    ----------
+    folder
+        It lies in there.
+    configuration
+        Of its registry and datastore, as ``butler.yaml`` has it, where these are not the usual.
+    """
     made = ButlerRepository(folder)
-    Butler.makeRepo(made.root)
+    Butler.makeRepo(made.root, config=None if configuration is None else Config(configuration))
     with made.butler() as butler:
         add = butler.registry.insertDimensionData
         add("instrument", {
