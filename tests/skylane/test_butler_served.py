@@ -146,8 +146,8 @@ def test_columns_that_the_configuration_adds_are_published(site, url):
         ("lsst_detector", "long", ""), ("lsst_visit", "long", "Number of the visit"),
     ]  # fmt: skip
     # Files of other collections have none.
-    query = "SELECT survey_year FROM ivoa.obscore WHERE obs_collection = 'others'"
-    assert site.query(url, query) == [{"survey_year": ""}]
+    query = "SELECT calib_level, survey_year FROM ivoa.obscore WHERE obs_collection = 'others'"
+    assert site.query(url, query) == [{"calib_level": "2", "survey_year": ""}]
 
 
 def test_a_cutout_has_the_pixels_of_the_dataset(site, url):

@@ -198,6 +198,8 @@ def test_it_is_joined_with_observations_and_uploads_by_the_index(site, tmp_path)
     writer = site.backend.writer()
     writer.write(list(make_catalogue(50, half_width_deg=4.0)))
     writer.close()
+    # Who asks is connected already when the table and its index are made.
+    assert site.ask("SELECT COUNT(*) FROM ivoa.obscore") == [(50,)]
     site.load(tmp_path, stars(), stars=star_data(3000))
     joined = (
         "SELECT COUNT(*) FROM ivoa.obscore AS o JOIN cat.stars AS s"

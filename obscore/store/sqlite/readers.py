@@ -224,6 +224,10 @@ def authorize(
             return apsw.SQLITE_OK
         case apsw.SQLITE_READ if first == "json_each" and database in {"main", None}:
             return apsw.SQLITE_OK  # reads its argument alone: a long list behind IN
+        case apsw.SQLITE_READ if first == "sqlite_stat1" and database in {"main", None}:
+            # SQLite looks there for itself whenever it connects an R*Tree. What is in it says
+            # nothing of what a store holds (`obscore.store.expectations`).
+            return apsw.SQLITE_OK
         case apsw.SQLITE_FUNCTION if second not in _REFUSED_FUNCTIONS:
             return apsw.SQLITE_OK
         case apsw.SQLITE_READ | apsw.SQLITE_INSERT | apsw.SQLITE_UPDATE | apsw.SQLITE_DELETE if (
