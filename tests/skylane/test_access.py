@@ -8,7 +8,7 @@ import tarfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import numpy as np
@@ -189,6 +189,18 @@ def _file(archive: Archive, caller: str, right: str) -> httpx.Response:
     return archive.get(caller, f"/files/{encode_segment(archive.dids[right])}")
 
 
+def _extension(archive: Archive, caller: str, right: str) -> httpx.Response:
+    path = f"/files/{encode_segment(archive.dids[right])}"
+    return archive.get(caller, path, HDU="0", COMPRESSION="none")
+
+
+def _bulk(archive: Archive, caller: str, right: str) -> httpx.Response:
+    led = archive.get(caller, "/files/bulk", ID=archive.dids[right])
+    if led.status_code != 303:
+        return led
+    return archive.get(caller, urlsplit(led.headers["location"]).path)
+
+
 def _preview(archive: Archive, caller: str, right: str) -> httpx.Response:
     return archive.get(caller, f"/files/preview/{encode_segment(archive.dids[right])}")
 
@@ -208,6 +220,8 @@ def _stitched(archive: Archive, caller: str, right: str) -> httpx.Response:
 
 DATA: dict[str, Ask] = {
     "file": _file,
+    "extension": _extension,
+    "bulk": _bulk,
     "preview": _preview,
     "cutout": _cutout(),
     "header": _cutout(KIND="HEADER"),
@@ -244,9 +258,9 @@ def test_data_is_for_who_may_have_it(archive, endpoint, caller):
 
 def test_answers_that_depend_on_the_caller_are_private_and_those_of_the_public_are_not(archive):
     public, group = (_file(archive, "member", right) for right in ("public", "group"))
-    assert public.headers["cache-control"] == "no-cache"
+    assert public.headers["cache-control"] == "no-cache, no-transform"
     assert "authorization" not in public.headers.get("vary", "").lower()
-    assert group.headers["cache-control"] == "private, no-cache"
+    assert group.headers["cache-control"] == "private, no-cache, no-transform"
     assert "Authorization" in group.headers["vary"]
     picture = _preview(archive, "member", "group")
     assert picture.headers["cache-control"] == "private, max-age=3600"
