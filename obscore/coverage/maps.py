@@ -19,7 +19,7 @@ from vodal.errors import NotFoundError, ServiceUnavailable
 __all__ = ["CollectionMaps"]
 
 _MAPS = 64
-"""Joined maps that are kept in memory."""
+"""Joined maps that are kept in memory, and lists of collections."""
 _RETRY_S = 10
 
 
@@ -54,11 +54,12 @@ class CollectionMaps:
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, "coverage maps")
         self._joined: OrderedDict[tuple[object, ...], Ranges] = OrderedDict()
+        self._names: OrderedDict[tuple[int, Rights], list[str]] = OrderedDict()
         self._closed = False
 
     def collections(self, rights: Rights) -> list[str]:
         """Give the names of the collections that have a footprint somebody may know of."""
-        return _known(self._current(), rights)
+        return list(self._known(self._current(), rights))
 
     def find(self, collection: str | None, rights: Rights) -> Ranges:
         """Give the map of a collection, or of all.
@@ -83,7 +84,7 @@ class CollectionMaps:
             If the map takes longer to make than a request waits.
         """
         state = self._current()
-        names = _known(state, rights)
+        names = self._known(state, rights)
         if collection is not None:
             if collection not in names:
                 raise NotFoundError(f"there is no collection '{collection[:80]}' with footprints")
@@ -123,6 +124,19 @@ class CollectionMaps:
                 if part is not None:
                     found.setdefault(name, []).append(part)
         return {name: united(parts) for name, parts in sorted(found.items())}
+
+    def _known(self, state: _State, rights: Rights) -> list[str]:
+        """Give the names of the collections with footprints that somebody may know of."""
+        key = state.number, rights
+        with self._lock:
+            names = self._names.get(key)
+        if names is None:
+            names = _known(state, rights)
+            with self._lock:
+                self._names[key] = names
+                while len(self._names) > _MAPS:
+                    self._names.popitem(last=False)
+        return names
 
     def close(self) -> None:
         """Stop what is being made, and release the connections."""

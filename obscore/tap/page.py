@@ -33,7 +33,12 @@ _LINKS = (
 
 
 def service_page(
-    published: Schema, examples: Sequence[Example], settings: TapSettings, *, jobs: bool
+    published: Schema,
+    examples: Sequence[Example],
+    settings: TapSettings,
+    *,
+    jobs: bool,
+    moc_path: str | None = None,
 ) -> str:
     """Write the page.
 
@@ -47,6 +52,8 @@ def service_page(
         Limits.
     jobs
         Whether there are asynchronous queries.
+    moc_path
+        Where the site serves coverage maps, if it does.
     """
     query = next((item.query for item in examples if item.upload is None), _START)
     formats = "".join(
@@ -60,7 +67,9 @@ def service_page(
         if jobs
         else ""
     )
-    links = (*_LINKS, *([("async", "your queries in the background")] if jobs else []))
+    links = [*_LINKS, *([("async", "your queries in the background")] if jobs else [])]
+    if moc_path is not None:
+        links.append((f"..{moc_path}/", "the part of the sky that the images cover (MOC)"))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

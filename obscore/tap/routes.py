@@ -113,7 +113,13 @@ class TapRoutes:
             # The form may be filled in while the store is away.
             schema = PUBLISHED
         examples = self._site_examples.examples()
-        return service_page(schema, examples, self._settings, jobs=self._jobs is not None)
+        return service_page(
+            schema,
+            examples,
+            self._settings,
+            jobs=self._jobs is not None,
+            moc_path=self._moc_path,
+        )
 
     async def _examples(self, _: Request) -> Response:
         page = examples_page(await run_sync(self._site_examples.examples))

@@ -108,10 +108,17 @@ class Holdings:
         keys = {name: self._ivoid(key) for name, key in collection_keys(extents).items()}
         made = [self.registry(), self._authority_record(), *self._organisation()]
         made += self._services(united(extents.values()))
+        obscore = _tables(
+            tuple(
+                replace(schema, tables=found)
+                for schema in tableset()
+                if (found := tuple(one for one in schema.tables if one.name == _OBSCORE))
+            )
+        )
         for name, extent in extents.items():
             own = self._own.collections.get(name, CollectionRecordSettings())
             if own.publish:
-                made.append(self._collection(name, keys[name], extent, own))
+                made.append(self._collection(name, keys[name], extent, own, obscore))
         return made
 
     # What all records have
@@ -255,7 +262,12 @@ class Holdings:
         return replace(base, details=(*self._capabilities(capabilities), *more))
 
     def _collection(
-        self, name: str, ivoid: str, extent: Extent, own: CollectionRecordSettings
+        self,
+        name: str,
+        ivoid: str,
+        extent: Extent,
+        own: CollectionRecordSettings,
+        tables: Element,
     ) -> Resource:
         url, title = self._url, own.title or name
         described = own.description or (
@@ -265,11 +277,6 @@ class Holdings:
         served = tuple(
             Named(f"{self._title}: {what}", self._site_ivoid(service))
             for service, what in (("tap", "TAP service"), ("sia2", "image search"))
-        )
-        obscore = tuple(
-            replace(schema, tables=found)
-            for schema in tableset()
-            if (found := tuple(one for one in schema.tables if one.name == _OBSCORE))
         )
         moc_url = f"{url}/moc/{quote(name)}"
         told: dict[str, Any] = {
@@ -289,7 +296,7 @@ class Holdings:
             details=(
                 *self._capabilities(_auxiliary(url)),
                 *_origin_and_coverage(self._ranges(name), extent, moc_url),
-                _tables(obscore),
+                tables,
             ),
         )
 

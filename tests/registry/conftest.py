@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from obscore.testing import make_catalogue, make_file, make_observation
 from skylane.access import SiteAccess
 from skylane.registry.app import create_registry_app
 from skylane.settings import SiteSettings
+from vodal.errors import SettingsError
 from vodal.regions import Circle
 from vodal.testing.asgi import AppClient
 
@@ -112,30 +116,53 @@ def changed(settings: dict, path: str, value: object) -> dict:
     return {**settings, key: inner}
 
 
-@pytest.fixture(scope="session")
-def make_registry(tmp_path_factory):
-    """Give a function that makes a registry over a store."""
-
-    def make(backend: Backend, dates: Path | None = None, **other: object) -> Registry:
-        folder = tmp_path_factory.mktemp("registry")
-        given = SETTINGS
-        for path, value in other.items():
-            given = changed(given, path.replace("__", "."), value)
-        settings = SiteSettings.model_validate(given)
-        access = SiteAccess(settings, folder / "key")
-        maps = make_maps(backend, settings.obscore.moc, {}, folder)
-        dates = dates or folder / "registry.db"
+def opened(folder: Path, backend: Backend, dates: Path | None = None, **other: object):
+    """Give a registry over a store, and a function that closes it."""
+    given = SETTINGS
+    for path, value in other.items():
+        given = changed(given, path.replace("__", "."), value)
+    settings = SiteSettings.model_validate(given)
+    access = SiteAccess(settings, folder / "key")
+    maps = make_maps(backend, settings.obscore.moc, {}, folder)
+    dates = dates or folder / "registry.db"
+    try:
         app = create_registry_app(settings, backend, maps, access.public, dates)
-        site = Starlette(routes=[Mount("/registry", app)])
-        return Registry(AppClient(site), backend, settings, dates)
+    except SettingsError:
+        maps.close()
+        raise
 
-    return make
+    async def stop() -> None:
+        async with app.router.lifespan_context(app):
+            pass
+
+    def close() -> None:
+        asyncio.run(stop())
+        maps.close()
+
+    site = Starlette(routes=[Mount("/registry", app)])
+    return Registry(AppClient(site), backend, settings, dates), close
+
+
+@pytest.fixture
+def make_registry(tmp_path_factory) -> Iterator[Callable[..., Registry]]:
+    """Give a function that makes a registry over a store, until the test ends."""
+    with ExitStack() as stack:
+
+        def make(backend: Backend, dates: Path | None = None, **other: object) -> Registry:
+            made, close = opened(tmp_path_factory.mktemp("registry"), backend, dates, **other)
+            stack.callback(close)
+            return made
+
+        yield make
 
 
 @pytest.fixture(scope="session")
-def registry(make_backend, make_registry) -> Registry:
+def registry(make_backend, tmp_path_factory) -> Iterator[Registry]:
     """Give a registry that no test changes."""
-    return make_registry(make_backend("sqlite", make_files()))
+    folder = tmp_path_factory.mktemp("registry")
+    made, close = opened(folder, make_backend("sqlite", make_files()))
+    yield made
+    close()
 
 
 @pytest.fixture(scope="session")
