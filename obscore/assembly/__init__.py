@@ -32,6 +32,7 @@
 - `bands`         the table of filters
 - `polarization`  states on a Stokes axis
 - `axes`          the axes that are not of the sky
+- `rulewatch`     rules that change while a watch runs
 - `check`         the rules that every row must keep
 - `doubts`        what is odd about a row that keeps them
 - `refusal`       why a file makes no row

@@ -28,6 +28,7 @@ from obscore.assembly.readers import read_portion, reading_pool
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import RuleBook
+from obscore.assembly.rulewatch import tell_changed_rules
 from obscore.assembly.survey import Survey
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
@@ -150,7 +151,8 @@ class LiveLine:
                 async with asyncio.TaskGroup() as group:
                     readers = [group.create_task(self._read(pool)) for _ in range(self._workers)]
                     group.create_task(self._outbox.run())
-                    chores = [group.create_task(self._keep_time())]
+                    looks = tell_changed_rules(self._book, self._notice, self._limits.poll_seconds)
+                    chores = [group.create_task(self._keep_time()), group.create_task(looks)]
                     watching = [
                         group.create_task(self._watch(watch, sources))
                         for watch, sources in self._watches

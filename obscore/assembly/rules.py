@@ -32,6 +32,7 @@ from obscore.observation import Value
 from obscore.settings import CollectionSettings, ObsCoreSettings
 from obscore.sources.base import Candidate, Facts, Part
 from obscore.sources.servers import is_address
+from vodal.errors import ServiceUnavailable, SettingsError
 from vodal.regions import shape_text
 from vodal.storage import LOCAL, Storage
 
@@ -298,6 +299,23 @@ class RuleBook:
             # Two threads may read at once: both go by what the first has read.
             rules = self._read.setdefault(collection, rules)
         return rules
+
+    def changed(self) -> dict[str, str]:
+        """Tell whose rules are not those any more that were read, and what is wrong, by collection.
+
+        Where nothing is wrong with the new ones the text is empty. What cannot be asked now, as its
+        server does not answer, counts as it was.
+        """
+        found = {}
+        for collection, rules in sorted(self._read.items()):
+            try:
+                if rules_for(self._settings, collection, self._storage) != rules:
+                    found[collection] = ""
+            except SettingsError as error:
+                found[collection] = error.message
+            except ServiceUnavailable:
+                continue
+        return found
 
 
 def _site_layer(

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +22,7 @@ from vodal.testing.skies import Survey, make_survey
 
 SKYLANE = Path(sys.executable).with_name("skylane")
 START_S = 300.0
+WATCH_S = 120.0
 
 
 @dataclass
@@ -93,10 +94,39 @@ def stop(process: subprocess.Popen[str]) -> None:
         pytest.fail("the server did not stop when it was told to")
 
 
+class Watcher:
+    """A watching process, with its lines."""
+
+    def __init__(self, site: Path, *extra: str) -> None:
+        self._log = site / f"watch{time.monotonic_ns()}.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [str(SKYLANE), "ingest", "--watch", "--site", str(site), "--workers", "1", *extra],
+                stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def until(self, true: Callable[[], object], pause_s: float = 0.02) -> None:
+        end = time.monotonic() + WATCH_S
+        while not true():
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < end, self.said
+            time.sleep(pause_s)
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
 @pytest.fixture(scope="session")
 def cli() -> SimpleNamespace:
-    """The command line: ``run``, ``start``, ``stop``, ``report_of`` and its ``path``."""
-    return SimpleNamespace(run=run, start=start, stop=stop, report_of=report_of, path=str(SKYLANE))
+    """The command line: ``run``, ``start``, ``stop``, ``watcher``, ``report_of``, its ``path``."""
+    return SimpleNamespace(
+        run=run, start=start, stop=stop, watcher=Watcher, report_of=report_of, path=str(SKYLANE)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,8 @@ import json
 import random
 import shutil
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,33 +38,6 @@ workers = 1
 """
 
 
-class Watcher:
-    """A watching process, with its lines."""
-
-    def __init__(self, path: str, site: Path, *extra: str) -> None:
-        self._log = site / f"watch{time.monotonic_ns()}.log"
-        with self._log.open("w") as log:
-            self.process = subprocess.Popen(
-                [path, "ingest", "--watch", "--site", str(site), "--workers", "1", *extra],
-                stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-
-    @property
-    def said(self) -> str:
-        return self._log.read_text()
-
-    def until(self, true: Callable[[], object], pause_s: float = 0.02) -> None:
-        end = time.monotonic() + ENOUGH_S
-        while not true():
-            assert self.process.poll() is None, self.said
-            assert time.monotonic() < end, self.said
-            time.sleep(pause_s)
-
-    def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-
 def everything(site: Path) -> dict[str, object]:
     """Give all of a site's catalogue, but for its internal numbers and when it was written."""
     store = SiteFolder(site).backend(load_settings(site).store).writer()
@@ -90,7 +61,7 @@ def watched(tmp_path_factory, cli):
         late.path.rename(site / "aside" / late.path.name)
     (site / "skylane.toml").write_text(SETTINGS.format(folder=site / "data" / "demo"))
     server, url = cli.start(site)
-    watcher = Watcher(cli.path, site)
+    watcher = cli.watcher(site)
     watcher.until(lambda: len(everything(site)) == 4)
     yield SimpleNamespace(site=site, survey=survey, url=url, watcher=watcher)
     if watcher.process.poll() is None:
@@ -249,7 +220,7 @@ def test_killed_at_any_moment_it_loses_nothing_and_doubles_nothing(tmp_path, cli
     thread.start()
     rng = random.Random(kind)
     for turn in range(3):
-        watcher = Watcher(cli.path, site)
+        watcher = cli.watcher(site)
         if turn != 1:
             watcher.until(
                 lambda watcher=watcher: " written" in watcher.said or not thread.is_alive()
@@ -263,7 +234,7 @@ def test_killed_at_any_moment_it_loses_nothing_and_doubles_nothing(tmp_path, cli
     cli.run("ingest", "--site", other, "--workers", "1")
     wanted = everything(other)
     assert set(wanted) == {path.as_uri() for path in written}
-    last = Watcher(cli.path, site)
+    last = cli.watcher(site)
     last.until(lambda: everything(site) == wanted, pause_s=0.5)
     assert last.end(signal.SIGINT) == 0
     cli.run("ingest", "--site", site, "--workers", "1")
