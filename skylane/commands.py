@@ -38,7 +38,7 @@ from skylane.servers import METRICS_VARIABLE
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
 from skylane.watching import watch_sources
-from vodal.errors import SettingsError, UsageError
+from vodal.errors import ServiceUnavailable, SettingsError, UsageError
 from vodal.storage import Storage
 
 __all__ = ["build_hips", "demo", "ingest_folders", "init", "serve"]
@@ -248,9 +248,11 @@ def serve(
     backend = site.prepare(settings.store)
     try:
         declare_columns(console, backend, settings.obscore)
-    except SettingsError as error:
-        # What a Butler's configuration adds is known where that is ingested.
-        console.print(f"  note: {error.message}", style="yellow", markup=False)
+    except (SettingsError, ServiceUnavailable) as error:
+        # What a Butler's configuration adds is known where that is ingested; and queries that other
+        # servers run are no reason not to serve.
+        words = "the columns of ivoa.obscore stay as they are"
+        console.print(f"  note: {words}: {error.message}", style="yellow", markup=False)
     host = host or settings.server.host
     port = settings.server.port if port is None else port
     listener = listen(host, port, settings.server.stall_limit_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from skylane.testing import call, refused
@@ -76,3 +77,29 @@ def test_faults_are_said_before_anything_is_done(site, tmp_path):
     (site / "skylane.toml").write_text("[obscore.mapping]\nairmass = 'keyword:AIRMASS'")
     said = refused("ingest", tmp_path / "night", "--site", site)
     assert "obscore.mapping.airmass: unknown key" in said
+
+
+def test_a_server_that_runs_sees_columns_as_they_are_declared(site, tmp_path, cli):
+    # Where a configuration cannot be read, what it adds is not known, and all stays as it is.
+    butler = "[obscore.collections.dp1.butler]\nrepository = 'repo'\nconfig = 'none.yaml'\n"
+    (site / "skylane.toml").write_text(butler)
+    assert "the file cannot be read" in refused("ingest", tmp_path / "night", "--site", site)
+    process, url = cli.start(site)
+    try:
+        assert "the columns of ivoa.obscore stay as they are" in (site / "server.log").read_text()
+        query = {
+            "LANG": "ADQL",
+            "RESPONSEFORMAT": "csv",
+            "QUERY": "SELECT airmass FROM ivoa.obscore",
+        }
+        assert httpx.post(f"{url}/tap/sync", data=query).status_code == 400
+        (site / "skylane.toml").write_text(SETTINGS)
+        call("ingest", tmp_path / "night", "--workers", 0, "--site", site)
+        assert httpx.post(f"{url}/tap/sync", data=query).text.split() == ["airmass", "1.5", "1.5"]
+        (site / "skylane.toml").write_text("")
+        call("store", "upgrade", "--site", site)
+        said = httpx.post(f"{url}/tap/sync", data=query)
+        assert said.status_code == 400
+        assert "airmass" in said.text
+    finally:
+        cli.stop(process)
