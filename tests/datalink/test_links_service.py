@@ -383,6 +383,11 @@ def test_pyvo_asks_in_batches_until_it_has_all(server, dids):
 
 
 @pytest.mark.stilts
-def test_stilts_finds_no_fault(server, dids):
-    for query in (ids_of([*dids[:2], UNKNOWN, "nonsense"]), "", ids_of(dids)):
+def test_stilts_finds_no_fault(server, dids, survey_resolver):
+    far = "ivo://example.org/far?x y.fits"
+    survey_resolver.add(
+        far, survey_resolver.path_of(dids[0]), uri="https://files.example.org/x.fits", hdus=(),
+        size_bytes=None,
+    )  # fmt: skip
+    for query in (ids_of([*dids[:2], UNKNOWN, "nonsense"]), "", ids_of([*dids[:2], far])):
         assert links_faults(f"{server}/datalink/links?{query}") == []

@@ -9,9 +9,12 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from datalink.collect import collect
+from datalink.makers.file import FileLinkMaker
+from datalink.makers.preview import PreviewLinkMaker
 from datalink.makers.related import RelatedLinkMaker, counterparts
 from datalink.makers.rules import RelatedRule
 from obscore.testing import make_file, make_observation
+from soda.links import SodaLinkMaker
 from vodal.access.asking import Asking
 from vodal.access.identity import Identity
 from vodal.access.rules import AccessRule, AccessRules
@@ -142,3 +145,20 @@ def test_what_one_may_not_know_of_is_no_counterpart(store):
     somebody = Asking(one, rules.rights(one), rules.rights(Identity()))
     (link,) = rows(store, "deep?r1", COADDED, asking=somebody)
     assert (link.link_auth, link.link_authorized) == ("true", True)
+
+
+def test_firefly_finds_the_members_of_its_grid_and_one_cutout(store):
+    related = RelatedLinkMaker(store.catalogue, [counterparts(8)])
+    makers = [FileLinkMaker(), PreviewLinkMaker(), SodaLinkMaker(), related]
+    (links,) = collect(["ivo://x/deep?r1"], store.resolver, makers, BASE)
+
+    def words(link):
+        return f"{link.semantics} {link.local_semantics or ''}".lower()
+
+    # As in getDataLinkData of its VoDataLinkServDef.js.
+    members = [one for one in links if "-grid" in words(one) and one.content_type == "image/fits"]
+    assert [(one.semantics, one.bandpass_name) for one in members] == [
+        ("#this", "r"), ("#counterpart", "u"), ("#counterpart", "g"),
+    ]  # fmt: skip
+    assert all(one.label for one in members)
+    assert [one.semantics for one in links if "cutout" in words(one)] == ["#cutout"]

@@ -16,6 +16,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from rich.console import Console
 
+from datalink.testing import links_faults
 from obscore.sources.butler.testing import begin_repository
 from skylane.commands import ingest_folders
 from vodal.errors import UsageError
@@ -157,6 +158,8 @@ def test_a_cutout_has_the_pixels_of_the_dataset(site, url):
         f"{url}/soda/sync", params={"ID": row["obs_publisher_did"], "CIRCLE": where}, timeout=60
     )
     assert answer.status_code == 200, answer.text
+    links = httpx.URL(f"{url}/datalink/links", params={"ID": row["obs_publisher_did"]})
+    assert links_faults(str(links)) == []
     path = next(
         path for path, ref in site.repository.refs.items()
         if row["obs_publisher_did"].endswith(str(ref.id))

@@ -12,6 +12,7 @@ from astropy.io import fits
 from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
+from datalink.testing import links_faults
 from skylane.settings import load_settings
 from skylane.site import SiteFolder
 from vodal.testing.skies import make_wcs
@@ -84,6 +85,10 @@ s_resolution = "fact:seen"
         whole = httpx.get(f"{url}/files/{httpx.QueryParams({'': dids[0]})}".replace("/=", "/"))
         links = httpx.get(f"{url}/datalink/links", params={"ID": dids[0]}).raise_for_status().text
         assert "#cutout" in links
+        # None of them was opened yet.
+        assert "HDU=" not in links
+        asked = httpx.URL(f"{url}/datalink/links", params={"ID": dids})
+        assert links_faults(str(asked)) == []
         assert whole.status_code == 200
         assert whole.content == (tmp_path / "data" / "one.fits").read_bytes()
         for row, (name, hdu) in zip(rows, (("one.fits", 0), ("chips.fits.fz", 1),
