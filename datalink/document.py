@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -98,6 +99,13 @@ COLUMNS: tuple[Column, ...] = tuple(item.column for item in _TABLE)
 """Columns of every {links} answer; the last two are extensions."""
 
 
+@lru_cache(maxsize=64)
+def _stem(service_id: str) -> str:
+    """Give an identifier as XML takes it."""
+    stem = _RENAMED.sub("-", service_id)
+    return stem if re.match(r"[A-Za-z_]", stem) else f"service-{stem}"
+
+
 @dataclass(slots=True)
 class LinksTable:
     """Rows and the descriptors they point to.
@@ -112,6 +120,8 @@ class LinksTable:
     """Descriptors, each with an ID of its own."""
     _rows: list[tuple[Link, str | None]] = field(default_factory=list)
     _given: dict[ServiceDescriptor, str] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
+    """The next number of each name that was taken."""
     _taken: set[str | None] = field(default_factory=lambda: {item.id for item in COLUMNS})
 
     def __len__(self) -> int:
@@ -126,23 +136,18 @@ class LinksTable:
     def _name_of(self, service: ServiceDescriptor) -> str:
         name = self._given.get(service)
         if name is None:
-            stem = _RENAMED.sub("-", service.id)
-            if not re.match(r"[A-Za-z_]", stem):
-                stem = f"service-{stem}"
-            name, number = stem, 2
+            stem = _stem(service.id)
+            number = self._numbers.get(stem, 1)
+            name = stem if number == 1 else f"{stem}-{number}"
             while name in self._taken:
-                name = f"{stem}-{number}"
                 number += 1
+                name = f"{stem}-{number}"
+            self._numbers[stem] = number + 1
             self._taken.add(name)
             self._given[service] = name
             # Validators want the names in a document to be unique as well.
             suffix = name.removeprefix(stem)
-            renamed = (
-                service
-                if not suffix and name == service.id
-                else replace(service, id=name, name=service.name + suffix)
-            )
-            self.services.append(renamed)
+            self.services.append(service.changed(id=name, name=service.name + suffix))
         return name
 
     def stream(self) -> ResultStream:

@@ -50,32 +50,31 @@ def dataset_inputs(product: Product, *resources: Resource) -> tuple[tuple[InputP
         if not known
     }
     # What two resources take alike is one value, and so is written once.
-    own: dict[int, InputParam] = {}
+    own: dict[int, InputParam | None] = {}
 
-    def of_dataset(one: Parameter, general: InputParam) -> InputParam:
-        if one.name not in _OF_DATASETS:
-            return general
-        made = own.get(id(one))
-        if made is None:
-            match one.name:
-                case "ID":
-                    made = general.changed(value=product.did)
-                case "POL":
-                    made = general.changed(options=extent.states)
-                case _:
-                    least, most = limits[one.name]
-                    made = general.changed(minimum=least, maximum=most)
-            own[id(one)] = made
-        return made
+    def of_dataset(one: Parameter, general: InputParam) -> InputParam | None:
+        match one.name:
+            case "ID":
+                return general.changed(value=product.did)
+            case name if name in unknown:
+                return None
+            case "POL":
+                return general.changed(options=extent.states)
+            case _:
+                least, most = limits[one.name]
+                return general.changed(minimum=least, maximum=most)
 
-    return tuple(
-        tuple(
-            of_dataset(one, general)
-            for one, general in _of_any(resource)
-            if one.name not in unknown
-        )
-        for resource in resources
-    )
+    made = []
+    for resource in resources:
+        general, places = _of_any(resource)
+        inputs: list[InputParam | None] = [*general]
+        for place, one in places:
+            key = id(one)
+            if key not in own:
+                own[key] = of_dataset(one, general[place])
+            inputs[place] = own[key]
+        made.append(tuple(one for one in inputs if one is not None))
+    return tuple(made)
 
 
 def generic_inputs(identifier: str, resource: Resource = "sync") -> tuple[InputParam, ...]:
@@ -88,16 +87,27 @@ def generic_inputs(identifier: str, resource: Resource = "sync") -> tuple[InputP
     resource
         What is asked.
     """
-    return tuple(
-        one.changed(ref=identifier) if one.name == "ID" else one for _, one in _of_any(resource)
-    )
+    general, _ = _of_any(resource)
+    return tuple(one.changed(ref=identifier) if one.name == "ID" else one for one in general)
 
 
 @lru_cache
-def _of_any(resource: Resource) -> tuple[tuple[Parameter, InputParam], ...]:
-    """Give the parameters that descriptors tell, the dataset's first, as they are for all."""
-    told = [one for one in of_resource(resource) if one.told]
-    return tuple((one, _general(one)) for one in sorted(told, key=lambda one: one.name != "ID"))
+def _of_any(
+    resource: Resource,
+) -> tuple[tuple[InputParam, ...], tuple[tuple[int, Parameter], ...]]:
+    """Give the parameters that descriptors tell, as they are for all datasets.
+
+    Returns
+    -------
+    parameters, places
+        The dataset's identifier first; and where those stand that are told with values of the
+        dataset.
+    """
+    told = sorted(
+        (one for one in of_resource(resource) if one.told), key=lambda one: one.name != "ID"
+    )
+    places = tuple((n, one) for n, one in enumerate(told) if one.name in _OF_DATASETS)
+    return tuple(_general(one) for one in told), places
 
 
 @cache

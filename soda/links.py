@@ -8,7 +8,6 @@ of the jobs that cut is therefore a ``#proc``, of which ``#cutout`` is the narro
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from typing_extensions import override
 
@@ -70,7 +69,7 @@ class SodaLinkMaker(LinkMaker):
     def links(self, product: Product, base_url: str) -> Iterable[Link]:
         inputs, of_stitched = dataset_inputs(product, "sync", "stitched")
         cutout, jobs = (
-            replace(one, access_url=base_url + one.access_url, inputs=inputs)
+            one.changed(access_url=base_url + one.access_url, inputs=inputs)
             for one in (_CUTOUT, _JOBS)
         )
         made = [
@@ -90,10 +89,8 @@ class SodaLinkMaker(LinkMaker):
             ),
         ]
         if product.obscore.get("dataproduct_type") == "image" and product.region is not None:
-            service = replace(
-                _STITCHED,
-                access_url=base_url + _STITCHED.access_url,
-                inputs=of_stitched,
+            service = _STITCHED.changed(
+                access_url=base_url + _STITCHED.access_url, inputs=of_stitched
             )
             made.append(
                 Link(
@@ -119,10 +116,9 @@ class SodaAnnotator(Annotator):
             return []
         inputs = generic_inputs(identifier)
         return [
-            replace(_CUTOUT, access_url=base_url + _CUTOUT.access_url, inputs=inputs),
-            replace(_JOBS, access_url=base_url + _JOBS.access_url, inputs=inputs),
-            replace(
-                _STITCHED,
+            _CUTOUT.changed(access_url=base_url + _CUTOUT.access_url, inputs=inputs),
+            _JOBS.changed(access_url=base_url + _JOBS.access_url, inputs=inputs),
+            _STITCHED.changed(
                 access_url=base_url + _STITCHED.access_url,
                 inputs=generic_inputs(identifier, "stitched"),
             ),

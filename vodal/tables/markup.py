@@ -209,7 +209,7 @@ def descriptor(service: ServiceDescriptor) -> str:
         service.resource_identifier,
         service.content_type,
     )
-    inputs = "\n".join([_input(param) for param in service.inputs])
+    inputs = "\n".join([param.__dict__.get("_markup") or _input(param) for param in service.inputs])
     attributes = f'ID="{escape(service.id)}" name="{escape(service.name)}"'
     group = f'<GROUP name="inputParams">\n{inputs}\n</GROUP>\n'
     head = f'<RESOURCE type="meta" utype="adhoc:service" {attributes}>'
