@@ -6,10 +6,12 @@ import io
 import json
 import os
 import shutil
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -97,6 +99,24 @@ def test_a_cone_search_lists_and_draws_the_images(page, site):
     assert len(rows) == len(site.dids_around(150.1, 2.2, 0.02))
     footprints = page.execute_script("return window.skylane.state.overlay.overlayItems.length")
     assert footprints == len(rows)
+
+
+def test_the_files_of_all_rows_are_asked_for_as_one_archive(page, site):
+    form = page.find_element(By.ID, "fetch-all")
+    assert form.is_displayed()
+    # What the browser would send and save is fetched here instead.
+    action, dids = (
+        form.get_attribute("action"),
+        page.execute_script(
+            "return new FormData(document.getElementById('fetch-all')).getAll('ID')"
+        ),
+    )
+    assert sorted(dids) == sorted(site.dids_around(150.1, 2.2, 0.02))
+    answer = httpx.post(action, data={"ID": dids}, follow_redirects=True)
+    with tarfile.open(fileobj=io.BytesIO(answer.content)) as archive:
+        manifest = next(one for one in archive if one.name.endswith("/manifest.txt"))
+        told = archive.extractfile(manifest).read().decode()
+    assert all(did in told for did in dids)
 
 
 def test_a_region_search_takes_a_polygon(page, site):

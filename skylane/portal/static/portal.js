@@ -73,6 +73,17 @@ function showRows() {
     line.addEventListener("click", () => choose(row));
   });
   table.replaceChildren(head, body);
+  offerFiles();
+}
+
+/** Let the files of all rows be fetched as one archive; a form, so that the browser saves it. */
+function offerFiles() {
+  byId("fetch-ids").replaceChildren(
+    ...state.rows.map((row) => Object.assign(document.createElement("input"), {
+      type: "hidden", name: "ID", value: row.obs_publisher_did,
+    })),
+  );
+  byId("fetch-all").hidden = !state.rows.length;
 }
 
 function shapeOf(outline, options) {
