@@ -15,9 +15,12 @@ from obscore.sources.butler.configuration import configuration_of
 from vodal.errors import SettingsError
 from vodal.tables.columns import Column
 
-__all__ = ["columns_of", "declared_columns", "fitting", "truth"]
+__all__ = ["MOST_COLUMNS", "columns_of", "declared_columns", "fitting", "truth"]
 
 _TIMESTAMP = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]([0-9:.]+)Z?)?")
+MOST_COLUMNS = 500
+"""A table of SQLite has 2,000 columns at most, one of PostgreSQL 1,600, a query's result 1,500."""
+
 _BITS = {"short": 15, "int": 31, "long": 63}
 _TRUTHS = {"t": 1, "true": 1, "1": 1, "f": 0, "false": 0, "0": 0}
 
@@ -46,7 +49,7 @@ def declared_columns(settings: ObsCoreSettings) -> tuple[ObsCoreColumn, ...]:
     ------
     SettingsError
         If two collections want a column of one name and two types, or a Butler's configuration
-        cannot be read.
+        cannot be read; if there are more than `MOST_COLUMNS`.
     """
     found = {name: column.item(name) for name, column in settings.columns.items()}
     places: dict[str, str] = {}
@@ -60,6 +63,11 @@ def declared_columns(settings: ObsCoreSettings) -> tuple[ObsCoreColumn, ...]:
                     f" {item.column.datatype}, and {there.column.datatype} in the collection"
                     f" {place}; declare it under [obscore.columns.{name}]"
                 )
+    if len(found) > MOST_COLUMNS:
+        raise SettingsError(
+            f"obscore.columns: the site adds {len(found)} columns to ivoa.obscore, which takes"
+            f" {MOST_COLUMNS}"
+        )
     return tuple(found.values())
 
 

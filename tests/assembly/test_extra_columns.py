@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from obscore.assembly.bands import band_table
 from obscore.assembly.context import Subject
 from obscore.assembly.explain import explain_file
-from obscore.assembly.extra import declared_columns
+from obscore.assembly.extra import MOST_COLUMNS, declared_columns
 from obscore.assembly.line import ingest
 from obscore.assembly.mapping import apply_mapping
 from obscore.assembly.rules import rules_for
@@ -219,6 +219,14 @@ def test_all_columns_of_a_site_are_declared_together():
         SettingsError, match=r"tract is char, and long in the collection a; declare"
     ):
         declared_columns(other)
+
+
+def test_there_is_an_end_to_columns():
+    many = {f"c{n}": {"datatype": "int"} for n in range(MOST_COLUMNS + 1)}
+    with pytest.raises(SettingsError, match=r"the site adds 501 columns .* which takes 500"):
+        declared_columns(settings_with(many))
+    del many["c0"]
+    assert len(declared_columns(settings_with(many))) == MOST_COLUMNS
 
 
 def test_settings_and_rules_cross_processes():
