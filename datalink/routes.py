@@ -32,6 +32,7 @@ from vodal.params import Params
 from vodal.products import Product, Resolver, absent
 from vodal.storage import is_local
 from vodal.tables.formats import Format
+from vodal.tables.html import write_error_page
 from vodal.tables.negotiation import is_browser, negotiate
 from vodal.tables.votable import write_error, write_votable
 from vodal.vosi.capabilities import Capability
@@ -81,15 +82,19 @@ def _chosen_format(params: Params, accept: str) -> Format | None:
     return negotiate(params, accept=accept) if is_browser(accept) else None
 
 
-def links_error(_request: Request, error: SkylaneError) -> Response:
-    """Tell the failure of a whole request as a VOTable (DataLink 1.1 section 3.4)."""
-    document = write_error(fault("", error).error_message or "")
-    return Response(
-        document,
-        status_code=error.status,
-        media_type="application/x-votable+xml",
-        headers=error_headers(error),
-    )
+def links_error(request: Request, error: SkylaneError) -> Response:
+    """Tell the failure of a whole request as a VOTable (DataLink 1.1 section 3.4).
+
+    To a browser, which shows none of an error's VOTable, it is told on a page.
+    """
+    message = fault("", error).error_message or ""
+    names = {name.upper() for name in request.query_params}
+    body: str | bytes
+    if "RESPONSEFORMAT" not in names and is_browser(request.headers.get("accept", "")):
+        body, kind = write_error_page(message), "text/html"
+    else:
+        body, kind = write_error(message), "application/x-votable+xml"
+    return Response(body, status_code=error.status, media_type=kind, headers=error_headers(error))
 
 
 def answer_links(

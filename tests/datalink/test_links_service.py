@@ -214,6 +214,15 @@ def test_a_wrong_request_is_a_votable_error(client, dids, more):
     assert info.text.startswith("UsageFault: ")
 
 
+def test_a_browser_is_told_what_is_wrong_on_a_page(client):
+    accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for path, status in (("/datalink/links?MAXREC=x", 400), ("/datalink/", 404)):
+        answer = client.get(path, headers=accept)
+        assert answer.status_code == status
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "Fault: " in answer.text
+
+
 @pytest.mark.parametrize(
     ("error", "label"),
     [

@@ -170,6 +170,22 @@ def test_the_coverage_of_a_collection_is_drawn_and_taken_away(page, site):
     page.execute_script("window.skylane.state.aladin.setFoV(0.3)")
 
 
+def test_a_search_that_finds_other_images_forgets_the_chosen_one(page):
+    hidden = "document.getElementById('details').hidden"
+    for position, found, is_hidden in (("150.1 2.2", "images found", False),
+                                       ("10 -40", "0 images found", True)):  # fmt: skip
+        page.execute_script("document.getElementById('position').value = arguments[0]", position)
+        page.find_element(By.CSS_SELECTOR, "#search button[type=submit]").click()
+        _wait(page, f"document.getElementById('status').textContent.includes('{found}')"
+                    f" && {hidden} === {str(is_hidden).lower()}")  # fmt: skip
+
+
+def test_a_narrow_window_hides_nothing_of_the_head(page):
+    page.set_window_size(500, 860)
+    _wait(page, "document.querySelector('header').scrollWidth <= window.innerWidth")
+    page.set_window_size(1280, 860)
+
+
 def test_a_wrong_position_is_told(page):
     page.execute_script("document.getElementById('position').value = 'here'")
     page.find_element(By.CSS_SELECTOR, "#search button[type=submit]").click()

@@ -26,6 +26,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: left;
   max-width: 32em; overflow-wrap: anywhere; vertical-align: top; }
 thead { position: sticky; top: 0; background: #f3f4f6; }
+th { overflow-wrap: normal; }
 th span { display: block; font-weight: normal; color: #666; min-height: 1.4em; }
 dt { font-weight: bold; } dd { white-space: pre-wrap; }
 .ok { color: #666; } .overflow { background: #fff3cd; padding: .6em; }

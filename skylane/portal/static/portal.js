@@ -55,6 +55,25 @@ async function search(region) {
   say(`${rows.length} image${rows.length === 1 ? "" : "s"} found${more}.`);
   showRows();
   showFootprints();
+  keepChoice();
+}
+
+// What is told of a chosen image stays as long as it is among those found.
+function keepChoice() {
+  const did = state.chosen && state.chosen.obs_publisher_did;
+  state.chosen = state.rows.find((row) => row.obs_publisher_did === did) || null;
+  byId("details").hidden = state.chosen === null;
+  if (state.chosen) markChosen(state.chosen);
+}
+
+function markChosen(row) {
+  document.querySelectorAll("#results tbody tr").forEach((line) => {
+    line.classList.toggle("chosen", line.dataset.did === row.obs_publisher_did);
+  });
+  if (state.aladin && row.outline) {
+    state.chosenOverlay.removeAll();
+    state.chosenOverlay.addFootprints([shapeOf(row.outline, {})]);
+  }
 }
 
 function showRows() {
@@ -104,13 +123,7 @@ function showFootprints() {
 async function choose(row, at = null) {
   state.chosen = row;
   state.at = at || [Number(row.s_ra), Number(row.s_dec)];
-  document.querySelectorAll("#results tbody tr").forEach((line) => {
-    line.classList.toggle("chosen", line.dataset.did === row.obs_publisher_did);
-  });
-  if (state.aladin && row.outline) {
-    state.chosenOverlay.removeAll();
-    state.chosenOverlay.addFootprints([shapeOf(row.outline, {})]);
-  }
+  markChosen(row);
   byId("details").hidden = false;
   byId("details-title").textContent = row.obs_title || row.obs_id;
   byId("metadata").replaceChildren(
