@@ -19,11 +19,14 @@ from starlette.routing import Mount
 
 from datalink.app import create_files_app
 from datalink.form import Form
+from datalink.layout import CopiedBytes, UnpackedPixels, WrittenBytes, lay_out
 from datalink.names import encode_segment
 from datalink.settings import DatalinkSettings
 from datalink.slabs import Slabs
-from vodal.errors import TooLargeError, UsageError
+from datalink.unpacking import unpack_of
+from vodal.errors import DataError, TooLargeError, UsageError
 from vodal.fits.index import HduIndex, TileIndex
+from vodal.fits.opening import open_scanned
 from vodal.fits.scan import scan_file
 from vodal.params import Params
 from vodal.testing.server import serve
@@ -321,3 +324,41 @@ def test_tiles_that_cannot_be_unpacked_in_turn_are_refused():
     with pytest.raises(TooLargeError, match="COMPRESSION=none: the tiles of HDU 1"):
         Slabs(_compressed((1000, 40_000, 40_000), (1000, 64, 64)))
     assert Slabs(_compressed((8000, 8000), (8000, 8000))).at(5, 1).stop == 128_000_000
+
+
+def _plain_bytes(index, reader):
+    """Put the plain form of a whole file together."""
+    for one in lay_out(index, range(len(index.hdus)), plain=True):
+        match one:
+            case WrittenBytes():
+                yield one.data
+            case CopiedBytes():
+                yield reader.read(one.offset, one.length)
+            case UnpackedPixels():
+                slabs, at = Slabs(one.hdu), 0
+                while at < one.length:
+                    slab = slabs.at(at, 1 << 22)
+                    yield unpack_of(reader, one.hdu, slab.section).tobytes()
+                    at = slab.stop
+
+
+@pytest.mark.realdata
+def test_real_images_have_the_pixels_that_astropy_gives(real_images):
+    compared = 0
+    for path in sorted(real_images.rglob("*.fits.fz"))[::8]:
+        if path.stat().st_size > 20_000_000:
+            continue
+        index, reader = open_scanned(path.as_uri())
+        with reader, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                body = b"".join(_plain_bytes(index, reader))
+            except DataError:
+                continue  # a tile is damaged
+            with opened(body) as found, fits.open(path) as expected:
+                assert len(found) == len(expected)
+                for one, wanted in zip(found, expected, strict=True):
+                    if isinstance(wanted, fits.CompImageHDU):
+                        np.testing.assert_array_equal(one.data, wanted.data)
+                        compared += 1
+    assert compared
