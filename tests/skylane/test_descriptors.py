@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import pyvo
 from astropy.io import fits
+from lxml import etree
 from PIL import Image
 from pyvo.dal.adhoc import DatalinkQuery
 
@@ -52,6 +53,27 @@ def test_answers_tell_all_that_the_services_take(rows):
     assert [one.ID for one in rows.iter_adhocservices()] == [
         "datalink-links", "soda-sync", "soda-async", "soda-stitched",
     ]  # fmt: skip
+
+
+def test_descriptors_follow_the_identifier_under_any_alias(site):
+    def described(path, **params):
+        answer = httpx.get(site.url + path, params=params).raise_for_status()
+        tree = etree.fromstring(answer.content)
+        names = {one.get("ID"): one.get("name") for one in tree.iterfind(".//{*}FIELD")}
+        refs = tree.xpath("//*[@utype='adhoc:service']//*[local-name()='PARAM'][@name='ID']/@ref")
+        standards = tree.xpath("//*[@name='standardID']/@value")
+        return {names[ref] for ref in refs}, {one.partition("#")[0] for one in standards}
+
+    told = {"ivo://ivoa.net/std/DataLink", "ivo://ivoa.net/std/SODA"}
+    for alias in ('"my id"', "s_dec", "did"):
+        query = f"SELECT TOP 1 s_ra, obs_publisher_did AS {alias} FROM ivoa.obscore"
+        found = described("/tap/sync", LANG="ADQL", QUERY=query)
+        assert found == ({alias.strip('"')}, told)
+    found, standards = described("/sia2/query", MAXREC="1")
+    assert found == {"obs_publisher_did"}
+    assert standards >= told
+    query = "SELECT TOP 1 s_ra, obs_id FROM ivoa.obscore"
+    assert described("/tap/sync", LANG="ADQL", QUERY=query) == (set(), set())
 
 
 def test_processed_takes_the_extensions(rows):
