@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -10,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 
 from obscore.hook.routes import PATHS as HOOK_PATHS
+from obscore.store.base import Backend
 from skylane.settings import SiteSettings
 from vodal.access.asking import asking_of
 from vodal.access.identity import ANONYMOUS
@@ -52,7 +54,7 @@ class SiteAccess:
         access = settings.access
         collections = settings.obscore.collections.items()
         own = {name: one.access for name, one in collections if one.access is not None}
-        self.rules = AccessRules(access.others, own, access.admins)
+        self.rules = AccessRules(access.others, own, access.admins, access.tables)
         self._settings, self._public_url = access, settings.server.public_url
         self._authenticators: tuple[Authenticator, ...] = ()
         self._signer: SignedUrls | None = None
@@ -70,10 +72,30 @@ class SiteAccess:
         """Give the rights that a job runs with."""
         return self.rules.rights(folder.owner()) if self.rules.restrict else self.public
 
-    def unmatched(self, catalogue: Catalogue) -> list[str]:
-        """Give the names of rules that are of no collection, of which one may be misspelt."""
-        names = self.rules.names
-        return sorted(names - {one.name for one in catalogue.collections()}) if names else []
+    def doubts(self, catalogue: Catalogue, backend: Backend) -> list[str]:
+        """Say what of the rules may not be meant, as sentences.
+
+        Parameters
+        ----------
+        catalogue
+            All of the site's images: a rule of no collection may be misspelt.
+        backend
+            The store, with the tables that the site publishes itself: everybody may query those
+            that no rule is of.
+        """
+        if not self.rules.restrict:
+            return []
+        names = self.rules.names - {one.name for one in catalogue.collections()}
+        with closing(backend.tables()) as store:
+            tables = [table.full_name for table in store.publication().tables]
+        open_tables = [name for name in tables if not self.rules.has_table(name)]
+        return [
+            *(f"there is a rule for '{name}', and no such collection" for name in sorted(names)),
+            *(
+                f"everybody may query {name}, as access.tables has no rule for it"
+                for name in sorted(open_tables)
+            ),
+        ]
 
     @property
     def middleware(self) -> list[Middleware]:

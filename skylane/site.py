@@ -290,8 +290,8 @@ def create_app(
             backend.warm_up()
             binary.compiled.begin()
             with suppress(SkylaneError):
-                for name in await run_sync(access.unmatched, catalogue):
-                    log.warning("access: there is a rule for '%s', and no such collection", name)
+                for doubt in await run_sync(access.doubts, catalogue, backend):
+                    log.warning("access: %s", doubt)
             await stack.enter_async_context(renewal)
             await stack.enter_async_context(pool)
             for app in (*services.values(), *hook):

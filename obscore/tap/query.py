@@ -130,11 +130,14 @@ class QueryRunner:
         ------
         QueryError
             If the query is wrong.
+        AuthorizationError
+            If it reads a table that may not be queried.
         """
         # One row more than is given tells whether there are more.
         limit = max_rows + 1
         visible = row_filter(rights, had=had)
         translated = self._translated(query, uploads, limit, visible)
+        _check_tables(translated, rights)
         columns = with_ids(translated.columns)
         stream = ResultStream(columns, iter(()))
         if max_rows == 0:
@@ -250,7 +253,7 @@ class QueryRunner:
         QueryError
             If the query is wrong.
         AuthorizationError
-            If there are rows that are hidden from who asks.
+            If there are rows that are hidden from who asks, or tables that may not be queried.
         """
         if not rights.all_known:
             raise AuthorizationError(
@@ -258,6 +261,7 @@ class QueryRunner:
             )
         limit = None if max_rows is None else max_rows + 1
         translated = self._translated(query, uploads, limit)
+        _check_tables(translated, rights)
         return self._engine.explain(translated, uploads=uploads)
 
     def why(
@@ -317,6 +321,12 @@ class QueryRunner:
     def close(self) -> None:
         """Release the connections."""
         self._engine.close()
+
+
+def _check_tables(translated: Translated, rights: Rights) -> None:
+    closed = sorted(name for name in translated.tables if not rights.may_query(name))
+    if closed:
+        raise AuthorizationError(f"the table {closed[0]} is for members of certain groups")
 
 
 def _cut(

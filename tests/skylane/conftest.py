@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from access_site import Archive, archive_in
 
 from skylane.settings import SiteSettings
 from vodal.testing.skies import Survey, make_survey
@@ -160,6 +161,12 @@ def site(site_folder) -> Iterator[Site]:
     rows = list(csv.DictReader(answer.text.splitlines()))
     yield Site(url, folder, survey, process, rows)
     stop(process)
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory, cli) -> Iterator[Archive]:
+    """A site with rules, and images of each kind of right."""
+    yield from archive_in(tmp_path_factory.mktemp("access"), cli)
 
 
 def report_of(folder: Path) -> list[dict]:

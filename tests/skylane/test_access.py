@@ -7,172 +7,28 @@ import io
 import tarfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from urllib.parse import quote, urlencode, urlsplit
+from dataclasses import replace
+from urllib.parse import urlencode, urlsplit
 
 import httpx
-import numpy as np
 import pytest
-from astropy.io import fits
+from access_site import (
+    BAD,
+    CALLERS,
+    FREE,
+    IMAGES,
+    MEMBERS,
+    PLACE,
+    UNKNOWN,
+    Archive,
+    live_tile,
+    submit,
+)
 from astropy.io.votable import parse_single_table
 
 from datalink.names import encode_segment
-from skylane.testing import call
-from vodal.testing.issuer import SigningKey, issuer
-from vodal.testing.skies import make_wcs
 
 pytestmark = pytest.mark.xdist_group("access")
-
-SETTINGS = """
-[obscore.mapping]
-obs_release_date = "keyword:RELEASE"
-filter = "keyword:FILTER"
-
-[obscore.collections.open]
-
-[obscore.collections.Team.access]
-data = "groups"
-groups = ["staff"]
-
-[obscore.collections.later.access]
-data = "released"
-groups = ["staff"]
-
-[obscore.collections.shy.access]
-data = "released"
-groups = ["staff"]
-metadata = "hidden"
-
-[obscore.collections.team.access]
-data = "groups"
-groups = ["staff", "others"]
-
-[obscore.collections.secret.access]
-data = "groups"
-groups = ["staff"]
-metadata = "hidden"
-
-[hips]
-order = 6
-
-[hips.live.selections]
-all = "t_exptime > 0"
-
-[obscore.ingest]
-hook_token = "a-token-of-pipelines,which-is-no-JWT"
-
-[access.proxy]
-user_header = "X-User"
-groups_header = "X-Groups"
-
-[access.oidc]
-issuer = "{issuer}"
-audience = ["skylane"]
-"""
-
-PAST, FUTURE = "2020-01-01T00:00:00", "2999-01-01"
-
-IMAGES = {
-    "public": ("open", None),
-    "released": ("later", PAST),
-    "embargoed": ("later", FUTURE),
-    "undated": ("later", None),
-    "shown": ("shy", PAST),
-    "unshown": ("shy", FUTURE),
-    "group": ("team", None),
-    "hidden": ("secret", None),
-}
-"""Images by what is tested of them: collection, release date."""
-
-FREE = {"public", "released", "shown"}
-UNKNOWN = {"unshown", "hidden"}
-PLACE = {right: (10.0 + 2.0 * number, 5.0) for number, right in enumerate(IMAGES)}
-"""Each image is at a place of its own."""
-
-MEMBERS = {"member", "signed"}
-BAD = {"expired", "forged"}
-CALLERS = ["anonymous", "member", "stranger", "expired", "forged", "signed"]
-
-
-@dataclass
-class Archive:
-    url: str
-    folder: object
-    dids: dict[str, str]
-    tokens: dict[str, str]
-
-    def headers(self, caller: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.tokens[caller]}"} if caller in self.tokens else {}
-
-    def get(self, caller: str, path: str, **params) -> httpx.Response:
-        """Ask for something as somebody; who has a signed URL gets it from a member."""
-        url = f"{path}?{urlencode(params)}" if params else path
-        if caller == "signed":
-            made = httpx.get(
-                f"{self.url}/auth/sign", params={"URL": url}, headers=self.headers("member")
-            )
-            assert made.status_code == 200, made.text
-            return httpx.get(made.text.strip(), timeout=120)
-        return httpx.get(self.url + url, headers=self.headers(caller), timeout=120)
-
-    def post(self, caller: str, path: str, **options) -> httpx.Response:
-        return httpx.post(self.url + path, headers=self.headers(caller), timeout=120, **options)
-
-    def rows(self, caller: str, query: str, **files) -> list[dict[str, str]]:
-        data = {"LANG": "ADQL", "QUERY": query, "RESPONSEFORMAT": "csv"}
-        if files:
-            data["UPLOAD"] = "mine,param:mine"
-            answer = self.post(caller, "/tap/sync", data=data, files=files)
-        elif caller == "signed":
-            answer = self.get(caller, "/tap/sync", **data)
-        else:
-            answer = self.post(caller, "/tap/sync", data=data)
-        assert answer.status_code == 200, answer.text
-        return list(csv.DictReader(answer.text.splitlines()))
-
-
-def make_image(path, place: tuple[float, float], release: str | None, level: float) -> None:
-    header = make_wcs(*place, 64, 60.0, distorted=False).to_header()
-    header["FILTER"], header["EXPTIME"], header["DATE-OBS"] = "r", 10.0, "2019-05-05T00:00:00"
-    if release is not None:
-        header["RELEASE"] = release
-    noise = np.random.default_rng(1).normal(level, 1.0, (64, 64)).astype(np.float32)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fits.PrimaryHDU(noise, header).writeto(path)
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory, cli):
-    folder = tmp_path_factory.mktemp("access")
-    for number, (right, (collection, release)) in enumerate(IMAGES.items()):
-        make_image(
-            folder / "data" / collection / f"{right}.fits", PLACE[right], release, 100.0 * number
-        )
-    with issuer() as provider:
-        settings = SETTINGS.replace("{issuer}", provider.url)
-        (folder / "skylane.toml").write_text(settings)
-        for collection in dict.fromkeys(name for name, _ in IMAGES.values()):
-            call("ingest", folder / "data" / collection, "--site", folder)
-        for collection in ("open", "team", "secret", "shy", "later"):
-            call("hips", "build", collection, "--site", folder)
-        tokens = {
-            "member": provider.token("staff", name="ada"),
-            "stranger": provider.token("guests", name="bob"),
-            "expired": provider.token("staff", exp=int(time.time()) - 600),
-            "forged": SigningKey("first").token(provider.claims("staff")),
-        }
-        process, url = cli.start(folder)
-        try:
-            made = Archive(url, folder, {}, tokens)
-            found = made.rows("member", "SELECT obs_publisher_did FROM ivoa.obscore")
-            for row in found:
-                did = row["obs_publisher_did"]
-                made.dids[did.rsplit("/", 1)[-1].rsplit("?", 1)[-1].removesuffix(".fits")] = did
-            assert set(made.dids) == set(IMAGES)
-            yield made
-        finally:
-            cli.stop(process)
-
 
 # Data -----------------------------------------------------------------------------------------
 
@@ -403,12 +259,6 @@ def finished(archive: Archive, caller: str, job: str) -> str:
     return phase
 
 
-def submit(archive: Archive, caller: str, path: str, **params) -> str:
-    answer = archive.post(caller, path, data={"PHASE": "RUN", **params})
-    assert answer.status_code == 303, answer.text
-    return answer.headers["location"].removeprefix(archive.url)
-
-
 @pytest.mark.parametrize("caller", ["anonymous", "member", "stranger"])
 def test_queries_of_jobs_see_what_their_owner_may(archive, caller):
     job = submit(
@@ -532,16 +382,6 @@ def test_a_hips_is_for_who_may_have_all_of_its_images(archive, caller):
         if wanted == 200:
             cached = answers[1].headers["cache-control"]
             assert ("private" in cached) != is_free
-
-
-def live_tile(archive: Archive, caller: str, name: str, right: str) -> httpx.Response:
-    from astropy.coordinates import Latitude, Longitude
-    from cdshealpix.nested import lonlat_to_healpix
-
-    ra, dec = PLACE[right]
-    npix = int(lonlat_to_healpix(Longitude([ra], "deg"), Latitude([dec], "deg"), 6)[0])
-    path = f"Norder6/Dir{npix // 10000 * 10000}/Npix{npix}.fits"
-    return archive.get(caller, f"/hips/live/{quote(name)}/{path}")
 
 
 @pytest.mark.parametrize("caller", ["anonymous", "member", "stranger", "signed"])

@@ -89,6 +89,9 @@ class Rights:
     """Those with a rule of their own, by name."""
     others: _Pair = (Reach.ALL, Reach.ALL)
     """Of all other collections."""
+    closed: tuple[str, ...] = ()
+    """Tables that a site publishes itself and that may not be queried: full names in lower case;
+    ``schema.*`` stands for all of a schema."""
     _by_name: dict[str, _Pair] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -96,7 +99,7 @@ class Rights:
 
     @override
     def __hash__(self) -> int:
-        return hash((self.collections, self.others))
+        return hash((self.collections, self.others, self.closed))
 
     @property
     def all_known(self) -> bool:
@@ -117,6 +120,17 @@ class Rights:
         """Tell which images of a collection somebody may have."""
         return self._by_name.get(collection, self.others)[1]
 
+    def may_query(self, table: str) -> bool:
+        """Tell whether somebody may query a table.
+
+        Parameters
+        ----------
+        table
+            Its full name, in any case.
+        """
+        name = table.lower()
+        return not self.closed or not {name, _all_of(name)} & set(self.closed)
+
     def may_know(self, product: Product | Neighbour) -> bool:
         """Tell whether somebody may know of an image."""
         return _reaches(self.known(product.collection), product.obscore.get("obs_release_date"))
@@ -128,6 +142,10 @@ class Rights:
     def may_have(self, product: Product) -> bool:
         """Tell whether somebody may have an image, or what is made of its pixels."""
         return _reaches(self.had(product.collection), product.obscore.get("obs_release_date"))
+
+
+def _all_of(table: str) -> str:
+    return f"{table.rpartition('.')[0]}.*"
 
 
 EVERYTHING = Rights()
@@ -145,6 +163,9 @@ class AccessRules:
         Rules by the collection's name.
     admins
         Groups whose members may have all.
+    tables
+        Groups whose members may query a table that a site publishes itself, by its full name, or
+        by ``schema.*``; the rest is public.
     """
 
     def __init__(
@@ -152,24 +173,31 @@ class AccessRules:
         others: AccessRule | None = None,
         collections: Mapping[str, AccessRule] | None = None,
         admins: Collection[str] = (),
+        tables: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self._others = others or AccessRule()
         self._collections = dict(collections or {})
         rules = [self._others, *self._collections.values()]
         self._admins = frozenset(admins)
-        self._groups = frozenset(name for rule in rules for name in rule.groups) | self._admins
+        self._tables = {name.lower(): frozenset(one) for name, one in (tables or {}).items()}
+        named = [frozenset(rule.groups) for rule in rules]
+        self._groups = frozenset[str]().union(self._admins, *named, *self._tables.values())
         self._of_groups = lru_cache(maxsize=1024)(self._given)
 
     @property
     def restrict(self) -> bool:
         """Whether there is anything that is not public."""
         rules = [self._others, *self._collections.values()]
-        return any(rule.data != "public" for rule in rules)
+        return bool(self._tables) or any(rule.data != "public" for rule in rules)
 
     @property
     def names(self) -> frozenset[str]:
         """Collections with a rule of their own."""
         return frozenset(self._collections)
+
+    def has_table(self, name: str) -> bool:
+        """Tell whether there is a rule for a table, by its full name."""
+        return not {name.lower(), _all_of(name.lower())}.isdisjoint(self._tables)
 
     def rights(self, identity: Identity) -> Rights:
         """Give what somebody may see."""
@@ -181,6 +209,7 @@ class AccessRules:
         return Rights(
             tuple((name, _pair(rule, groups)) for name, rule in self._collections.items()),
             _pair(self._others, groups),
+            tuple(name for name, one in self._tables.items() if groups.isdisjoint(one)),
         )
 
 

@@ -25,6 +25,9 @@ from vodal.web.zerocopy import ZeroCopyProtocol
 
 __all__ = ["ConnectionLimits", "Connections", "GuardedProtocol"]
 
+_GRACE_S = 0.1
+"""Before the end of a connection is for good: a busy server reads what has come meanwhile."""
+
 _LINE_BYTES = 4
 """Of a header, beside its name and value: a colon, a blank, the end of the line."""
 
@@ -88,6 +91,7 @@ class GuardedProtocol(ZeroCopyProtocol):
         self._since = 0.0
         self._taken = 0
         """Bytes since it is awaited."""
+        self._is_late = False
         self._is_asked = False
         """Whether there has been a whole head."""
         self._is_in_body = False
@@ -177,6 +181,7 @@ class GuardedProtocol(ZeroCopyProtocol):
         if self._ended or self.transport.is_closing():
             return
         self._awaited, self._taken, self._since = what, 0, self.loop.time()
+        self._is_late = False
         if what in self._among.waiting:
             self._among.waiting[what][self] = None
 
@@ -205,6 +210,10 @@ class GuardedProtocol(ZeroCopyProtocol):
         left_s = self._since + patience_s - now
         if left_s > 0:
             self._look_later(min(left_s, self._limits.request_s))
+            return
+        if not self._is_late:
+            self._is_late = True
+            self._look_later(_GRACE_S)
             return
         is_silent = self._awaited is _Awaited.HEAD and not self._taken
         self.end(None if is_silent else HTTPStatus.REQUEST_TIMEOUT)

@@ -16,6 +16,8 @@ __all__ = ["AccessSettings", "OidcSettings", "ProxySettings"]
 _LEAST_KEY = 32
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
+_OWN_SCHEMAS = {"ivoa", "tap_schema", "tap_upload"}
+
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]  # fmt: skip
@@ -91,8 +93,21 @@ class AccessSettings(Settings):
     proxy: ProxySettings = ProxySettings()
     admins: tuple[str, ...] = ()
     """Groups whose members may have and know of all images, whatever the rules say."""
+    tables: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Groups whose members may query a table that the site publishes itself, by the table's full
+    name (``cat.stars``), or ``cat.*`` for all of a schema; the rest is public. Its description can
+    be seen by everybody."""
     others: AccessRule = AccessRule()
     """The rule of collections without one of their own (`obscore.collections.<name>.access`)."""
+
+    @model_validator(mode="after")
+    def _own_tables(self) -> Self:
+        for name in self.tables:
+            if name.lower().partition(".")[0] in _OWN_SCHEMAS:
+                raise ValueError(f"tables: '{name}' is none that a site publishes itself")
+            if "." not in name:
+                raise ValueError(f"tables: '{name}' is no full name; write 'schema.{name}'")
+        return self
 
     @model_validator(mode="after")
     def _long_enough(self) -> Self:

@@ -1,0 +1,174 @@
+"""Who gets what: each endpoint, each kind of caller, each right, as one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+import pytest
+from access_site import BAD_LINKS, BAD_TOKENS, MEMBERS, PLACE, Archive, live_tile, submit
+
+from datalink.names import encode_segment
+
+pytestmark = pytest.mark.xdist_group("access")
+
+CALLERS = ["anonymous", "stranger", "member", "admin", "signed", *BAD_TOKENS, *BAD_LINKS]
+MAY = MEMBERS | {"admin"}
+
+DATA, KNOWN, WHOLE, CLOSED, OWN, OPEN = "data", "known", "whole", "closed", "own", "open"
+"""What an endpoint gives: pixels of an image; what is known of one; what is for who may know of
+all; a closed table; a job of the member's; what everybody gets."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    kind: str
+    path: str
+    """With ``{did}``, ``{segment}``, ``{circle}``, ``{ra}``, ``{dec}``, ``{name}`` and ``{job}`` in
+    it, encoded where they are put."""
+    hidden: int = 404
+    """Status for what is hidden from who asks."""
+
+
+ENDPOINTS = {
+    "file": Endpoint(DATA, "/files/{segment}"),
+    "preview": Endpoint(DATA, "/files/preview/{segment}"),
+    "cutout": Endpoint(DATA, "/soda/sync?ID={did}&CIRCLE={circle}"),
+    "header of a cutout": Endpoint(DATA, "/soda/sync?ID={did}&CIRCLE={circle}&KIND=HEADER"),
+    "cutouts": Endpoint(DATA, "/soda/sync?ID={did}&CIRCLE={circle}&MULTI=zip"),
+    "in colour": Endpoint(
+        DATA, "/soda/sync?ID={did}&ID={did}&ID={did}&CIRCLE={circle}&COMBINE=rgb"
+    ),
+    "stitched": Endpoint(DATA, "/soda/stitched?ID={did}&CIRCLE={circle}"),
+    "hips": Endpoint(DATA, "/hips/{name}/properties"),
+    "hips cutout": Endpoint(
+        DATA, "/hips/{name}/cutout?ra={ra}&dec={dec}&fov=0.5&width=20&height=20&projection=TAN"
+    ),
+    "live hips": Endpoint(DATA, "/hips/live/{name}/properties"),
+    "images behind a tile": Endpoint(DATA, "/hips/live/{name}/progenitors?RA={ra}&DEC={dec}"),
+    "coverage": Endpoint(KNOWN, "/moc/{name}"),
+    "links": Endpoint(KNOWN, "/datalink/links?ID={did}", hidden=200),
+    "explanation": Endpoint(
+        WHOLE, "/tap/sync?LANG=ADQL&EXPLAIN=1&QUERY=SELECT+obs_id+FROM+ivoa.obscore"
+    ),
+    "closed table": Endpoint(CLOSED, "/tap/sync?LANG=ADQL&QUERY=SELECT+star+FROM+closed.stars"),
+    "closed table, joined": Endpoint(
+        CLOSED,
+        "/tap/sync?LANG=ADQL&QUERY=SELECT+a.star+FROM+free.stars+AS+a+JOIN"
+        "+(SELECT+*+FROM+CLOSED.Stars)+AS+b+ON+a.star=b.star",
+    ),
+    "job": Endpoint(OWN, "/tap/async/{job}"),
+    "job's parameters": Endpoint(OWN, "/tap/async/{job}/parameters"),
+    "job's result": Endpoint(OWN, "/tap/async/{job}/results/result"),
+    "free table": Endpoint(OPEN, "/tap/sync?LANG=ADQL&QUERY=SELECT+star+FROM+free.stars"),
+    "rows": Endpoint(OPEN, "/tap/sync?LANG=ADQL&QUERY=SELECT+obs_id+FROM+ivoa.obscore"),
+    "images": Endpoint(OPEN, "/sia2/query"),
+    "jobs": Endpoint(OPEN, "/tap/async"),
+    "hips list": Endpoint(OPEN, "/hips/list"),
+    "all coverage": Endpoint(OPEN, "/moc/"),
+    "examples": Endpoint(OPEN, "/tap/examples"),
+    "capabilities": Endpoint(OPEN, "/soda/capabilities"),
+}
+"""A new endpoint is a row here."""
+
+
+@pytest.fixture(scope="module")
+def job(archive) -> str:
+    path = submit(archive, "member", "/tap/async", LANG="ADQL", QUERY="SELECT star FROM free.stars")
+    assert archive.get("member", f"{path}?WAIT=60&PHASE=QUEUED").status_code == 200
+    assert archive.get("member", f"{path}?WAIT=60&PHASE=EXECUTING").status_code == 200
+    assert archive.get("member", f"{path}/phase").text == "COMPLETED"
+    return path.rpartition("/")[2]
+
+
+def address(archive: Archive, endpoint: Endpoint, right: str, job: str) -> str:
+    ra, dec = PLACE[right]
+    did = archive.dids[right]
+    return endpoint.path.format(
+        did=quote(did, safe=""), segment=encode_segment(did), circle=f"{ra}+{dec}+0.2", ra=ra,
+        dec=dec, name={"public": "open", "group": "team", "hidden": "secret"}[right], job=job,
+    )  # fmt: skip
+
+
+def expected(endpoint: Endpoint, caller: str, right: str) -> int:
+    if caller in BAD_TOKENS | BAD_LINKS:
+        return 401
+    refused = 401 if caller == "anonymous" else 403
+    if endpoint.kind == OWN:
+        return 200 if caller in MEMBERS else refused
+    if caller in MAY or endpoint.kind == OPEN:
+        return 200
+    if endpoint.kind in {WHOLE, CLOSED}:
+        return refused
+    if right == "hidden":
+        return endpoint.hidden
+    return refused if endpoint.kind == DATA and right == "group" else 200
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_each_endpoint_gives_each_caller_what_it_may_have(archive, job, caller):
+    found, wanted = {}, {}
+    for name, endpoint in ENDPOINTS.items():
+        rights = ("public", "group", "hidden") if endpoint.kind in {DATA, KNOWN} else ("public",)
+        for right in rights:
+            answer = archive.get(caller, address(archive, endpoint, right, job))
+            found[name, right] = answer.status_code
+            wanted[name, right] = expected(endpoint, caller, right)
+            challenges = answer.headers.get_list("www-authenticate")
+            optional = name == "capabilities" and caller == "anonymous"
+            if answer.status_code == 401 or optional:
+                assert len(challenges) == 2, (name, right)
+                assert challenges[1].startswith("ivoa_bearer standard_id=")
+            else:
+                assert not challenges, (name, right)
+            if answer.status_code >= 400:
+                # An error names what was asked for, and nothing of a token or a signature.
+                token = archive.tokens.get(caller, "no token").rpartition(".")[2]
+                assert not token or token not in answer.text
+                assert "SIGNATURE=" not in answer.text
+    assert found == wanted
+
+
+@pytest.mark.parametrize("caller", [*BAD_TOKENS, *BAD_LINKS, "stranger", "admin"])
+def test_live_tiles_are_for_the_same_callers(archive, caller):
+    wanted = {"stranger": (403, 404), "admin": (200, 200)}.get(caller, (401, 401))
+    found = [live_tile(archive, caller, name, right).status_code
+             for name, right in (("team", "group"), ("secret", "hidden"))]  # fmt: skip
+    assert tuple(found) == wanted
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "stranger", "admin", *BAD_TOKENS])
+def test_nobody_else_starts_changes_or_deletes_a_job(archive, job, caller):
+    refused = 401 if caller == "anonymous" or caller in BAD_TOKENS else 403
+    for path, data in (
+        (f"/tap/async/{job}/phase", {"PHASE": "ABORT"}),
+        (f"/tap/async/{job}/parameters", {"QUERY": "SELECT 1"}),
+        (f"/tap/async/{job}", {"ACTION": "DELETE"}),
+    ):
+        assert archive.post(caller, path, data=data).status_code == refused
+    if caller in BAD_TOKENS:
+        asked = {"LANG": "ADQL", "QUERY": "SELECT 1 AS x FROM free.stars", "PHASE": "RUN"}
+        for path in ("/tap/async", "/soda/async", "/tap/sync", "/auth/sign"):
+            assert archive.post(caller, path, data=asked).status_code == 401
+    assert archive.get("member", f"/tap/async/{job}/phase").text == "COMPLETED"
+
+
+def test_a_job_may_query_the_tables_of_its_owner(archive):
+    asked = {"LANG": "ADQL", "QUERY": "SELECT COUNT(*) AS n FROM closed.stars"}
+    for caller, phase in (("member", "COMPLETED"), ("anonymous", "ERROR"), ("stranger", "ERROR")):
+        answer = archive.post(caller, "/tap/async", data={**asked, "PHASE": "RUN"})
+        if answer.status_code != 303:
+            assert (caller, answer.status_code) in {("anonymous", 401), ("stranger", 403)}
+            continue
+        job = answer.headers["location"].removeprefix(archive.url)
+        for waited in ("QUEUED", "EXECUTING"):
+            archive.get(caller, f"{job}?{urlencode({'WAIT': 60, 'PHASE': waited})}")
+        assert archive.get(caller, f"{job}/phase").text == phase
+    described = archive.get("anonymous", "/tap/tables").text
+    assert "closed.stars" in described
+
+
+def test_own_tables_without_a_rule_are_warned_of(archive):
+    log = (archive.folder / "server.log").read_text()
+    assert "everybody may query free.stars, as access.tables has no rule for it" in log
+    assert "query closed.stars" not in log
