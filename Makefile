@@ -10,7 +10,7 @@ PORT ?= 8080
 ALADIN_LITE := skylane/portal/node_modules/aladin-lite/dist/aladin.js
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format docs lock clean
+.PHONY: demo test lint format docs lock audit clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/install $(ALADIN_LITE)
@@ -64,6 +64,15 @@ $(ALADIN_LITE): skylane/portal/package-lock.json | $(STAMPS)/system
 # Writes the versions that are installed now as the ones every install takes.
 lock: $(STAMPS)/install-test
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude skylane > constraints.txt
+
+# Compares the versions that every install takes with the public lists of known faults. It needs the
+# network for these lists, and so is no part of the tests: docs/threat-model.md says when to run it.
+audit:
+	@mkdir -p $(STAMPS)
+	@test -x $(STAMPS)/audit/bin/pip-audit || ($(PYTHON) -m venv $(STAMPS)/audit \
+	  && $(STAMPS)/audit/bin/python -m pip --quiet --disable-pip-version-check install pip-audit)
+	@$(STAMPS)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	@cd skylane/portal && npm audit --package-lock-only
 
 clean:
 	rm -rf $(VENV) $(STAMPS) skylane/portal/node_modules

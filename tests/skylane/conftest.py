@@ -16,6 +16,8 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 from access_site import Archive, archive_in
 
 from skylane.settings import SiteSettings

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 import tarfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 import pytest
+from astropy.io.votable import parse_single_table
+
+sys.path.insert(0, str(Path(__file__).parent))
 from access_site import (
     BAD,
     CALLERS,
@@ -24,7 +29,6 @@ from access_site import (
     live_tile,
     submit,
 )
-from astropy.io.votable import parse_single_table
 
 from datalink.names import encode_segment
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 from access_site import BAD_LINKS, BAD_TOKENS, MEMBERS, PLACE, Archive, live_tile, submit
 
 from datalink.names import encode_segment
 
 pytestmark = pytest.mark.xdist_group("access")
 
-CALLERS = ["anonymous", "stranger", "member", "admin", "signed", *BAD_TOKENS, *BAD_LINKS]
+CALLERS = ["anonymous", "stranger", "member", "admin", "signed", *sorted(BAD_TOKENS | BAD_LINKS)]
 MAY = MEMBERS | {"admin"}
 
 DATA, KNOWN, WHOLE, CLOSED, OWN, OPEN = "data", "known", "whole", "closed", "own", "open"
@@ -74,6 +78,9 @@ ENDPOINTS = {
 
 @pytest.fixture(scope="module")
 def job(archive) -> str:
+    # Maps of a server that has just started are told to come back for.
+    while (early := archive.get("member", "/moc/")).status_code == 503:
+        assert "retry-after" in early.headers
     path = submit(archive, "member", "/tap/async", LANG="ADQL", QUERY="SELECT star FROM free.stars")
     assert archive.get("member", f"{path}?WAIT=60&PHASE=QUEUED").status_code == 200
     assert archive.get("member", f"{path}?WAIT=60&PHASE=EXECUTING").status_code == 200
@@ -110,6 +117,9 @@ def test_each_endpoint_gives_each_caller_what_it_may_have(archive, job, caller):
     found, wanted = {}, {}
     for name, endpoint in ENDPOINTS.items():
         rights = ("public", "group", "hidden") if endpoint.kind in {DATA, KNOWN} else ("public",)
+        if caller in BAD_TOKENS | BAD_LINKS:
+            # Refused whatever is asked for, also what everybody may have.
+            rights = rights[:1]
         for right in rights:
             answer = archive.get(caller, address(archive, endpoint, right, job))
             found[name, right] = answer.status_code
@@ -129,7 +139,7 @@ def test_each_endpoint_gives_each_caller_what_it_may_have(archive, job, caller):
     assert found == wanted
 
 
-@pytest.mark.parametrize("caller", [*BAD_TOKENS, *BAD_LINKS, "stranger", "admin"])
+@pytest.mark.parametrize("caller", [*sorted(BAD_TOKENS | BAD_LINKS), "stranger", "admin"])
 def test_live_tiles_are_for_the_same_callers(archive, caller):
     wanted = {"stranger": (403, 404), "admin": (200, 200)}.get(caller, (401, 401))
     found = [live_tile(archive, caller, name, right).status_code
@@ -137,7 +147,7 @@ def test_live_tiles_are_for_the_same_callers(archive, caller):
     assert tuple(found) == wanted
 
 
-@pytest.mark.parametrize("caller", ["anonymous", "stranger", "admin", *BAD_TOKENS])
+@pytest.mark.parametrize("caller", ["anonymous", "stranger", "admin", *sorted(BAD_TOKENS)])
 def test_nobody_else_starts_changes_or_deletes_a_job(archive, job, caller):
     refused = 401 if caller == "anonymous" or caller in BAD_TOKENS else 403
     for path, data in (

@@ -140,7 +140,13 @@ def test_a_head_without_end_is_not_kept(server, begin, piece):
     assert httpx.get(f"{server.url}/post").text == "0"
 
 
-@pytest.mark.parametrize("more", [{"params": {"ID": "x" * 9000}}, {"headers": {"X": "y" * 9000}}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"params": {"ID": "x" * 9000}},
+        {"headers": {"X": "y" * 9000}},
+    ],
+)
 def test_a_head_over_the_limit_is_told_how_to_do_better(server, more):
     with httpx.Client() as client:
         answer = client.get(f"{server.url}/post", **more)

@@ -18,7 +18,6 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from vodal.web.zerocopy import ZeroCopyProtocol
@@ -128,18 +127,22 @@ class GuardedProtocol(ZeroCopyProtocol):
     @override
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(one) + len(two) + _LINE_BYTES for one, two in self.headers)
-        app = self.app
         if size > self._limits.head_bytes:
-            self.app = _head_too_large
+            self.end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return
         self._is_asked = self._is_in_body = True
         self._await(_Awaited.BODY)
-        try:
-            super().on_headers_complete()
-        finally:
-            self.app = app
+        super().on_headers_complete()
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        if not self._ended:
+            super().on_body(body)
 
     @override
     def on_message_complete(self) -> None:
+        if self._ended:
+            return
         super().on_message_complete()
         self._is_in_body = False
         # An answer may be sent before the body is whole, and the next head is awaited since then.
@@ -228,28 +231,14 @@ _SENTENCES = {
 }
 
 
-def _headers(sentence: bytes) -> list[tuple[bytes, bytes]]:
-    return [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(sentence)),
-        (b"x-content-type-options", b"nosniff"),
-        (b"connection", b"close"),
-    ]
-
-
 def _answer(status: HTTPStatus) -> bytes:
     """Write a whole answer, for a client that has not sent a whole request."""
     sentence = _SENTENCES[status].encode()
-    line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
-    fields = b"".join(b"%b: %b\r\n" % pair for pair in _headers(sentence))
-    return line + fields + b"\r\n" + sentence
-
-
-async def _head_too_large(_scope: Scope, _receive: Receive, send: Send) -> None:
-    """Answer for the app (ASGI)."""
-    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-    sentence = _SENTENCES[status].encode()
-    await send(
-        {"type": "http.response.start", "status": status.value, "headers": _headers(sentence)}
+    lines = (
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        "content-type: text/plain; charset=utf-8",
+        f"content-length: {len(sentence)}",
+        "x-content-type-options: nosniff",
+        "connection: close",
     )
-    await send({"type": "http.response.body", "body": sentence, "more_body": False})
+    return "\r\n".join((*lines, "", "")).encode() + sentence
