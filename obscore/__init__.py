@@ -4,6 +4,7 @@ In the order data flows:
 
 - `columns`      the columns of ``ivoa.obscore`` as data
 - `observation`  what the assembly line makes of a file
+- `filecolumns`  many of these by column
 - `mapping`      what users write to set columns: rules, bands, presets
 - `extra`        columns that a site adds, as its settings declare them
 - `sources`      what there is to catalogue

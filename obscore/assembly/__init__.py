@@ -10,6 +10,7 @@
 - `survey`        what of a source is new, beside the catalogue
 - `rules`         the settings that hold for a collection, and their digest; the book of all
 - `extra`         the columns that a site adds, of all collections; values that fit them
+- `digests`       the digests of many files by column
 - `renewal`       files that changed, taken in anew while the site is served
 - `told`          one file: its rows, of what its source tells alone
 - `garbage`       how often Python looks for it meanwhile

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from obscore.assembly.refusal import Refusal
-from obscore.assembly.report import FileReport, Reporter
+from obscore.assembly.report import FileReport, Reporter, Status
+from obscore.filecolumns import FileColumns
 from obscore.observation import CataloguedFile
 from obscore.sources.base import Candidate
+from obscore.sources.columns import CandidateColumns
 from obscore.store.base import Store
 from obscore.store.tombstones import Why
 from vodal.errors import UsageError
@@ -47,6 +49,28 @@ class Batch:
         """Put a file in line."""
         self._begin()
         self._waiting.append(_Waiting(candidate, file, was_known))
+
+    def write_columns(
+        self, candidates: CandidateColumns, files: FileColumns, was_known: Sequence[bool]
+    ) -> None:
+        """Write files that come by column; they are many, and wait for no others."""
+        withheld: frozenset[str] = frozenset()
+        if not self.dry_run:
+            try:
+                withheld = self.store.write(files)
+            except UsageError:
+                waiting = map(_Waiting, candidates, files, was_known)
+                self._write_one_by_one(list(waiting))
+                return
+        notes, dids = files.notes, files.dids
+        told = zip(files.uris, candidates.relatives, was_known, dids, strict=True)
+        for at, (uri, relative, known, did) in enumerate(told):
+            if did in withheld:
+                self._written(_Waiting(candidates[at], files[at], known), withheld)
+                continue
+            status: Status = "updated" if known else "added"
+            about = uri, relative, files.collection, status
+            self.tell(FileReport(*about, dids=(did,), notes=notes.get(at, ())))
 
     def refuse(
         self, candidate: Candidate, refusal: Refusal, *, was_known: bool, keep: bool = False

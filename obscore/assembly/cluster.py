@@ -18,11 +18,14 @@ from typing import Any, Final, Self
 
 from typing_extensions import override
 
+from obscore.assembly.columnwise import Made
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.portion import Portion, read_some, timeout
 from obscore.assembly.readers import Readers, in_parts
 from obscore.assembly.refusal import Refusal
+from obscore.assembly.rules import Rules
 from obscore.settings import IngestSettings
+from obscore.sources.columns import CandidateColumns
 from vodal.dask import CONNECT_S, LOOK_S, WORKERS_S, Terms, connect
 from vodal.errors import ServiceUnavailable
 from vodal.storage import LOCAL, Storage
@@ -132,6 +135,12 @@ class ClusterReaders(Readers):
             none comes, or they do not see the files.
         """
         return await in_parts(portion, self._ask)
+
+    @override
+    async def make(self, candidates: CandidateColumns, rules: Rules) -> Made:
+        """Make rows, as `read` has them made."""
+        outcomes = await self.read([(one, rules) for one in candidates])
+        return Made([], list(enumerate(outcomes)))
 
     def _connected(self) -> Any:
         address = self._scheduler

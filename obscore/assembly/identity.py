@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ from obscore.assembly.context import Context, Values
 from obscore.assembly.mapping import stem
 from obscore.mapping.dates import read_moment
 
-__all__ = ["identity", "path_without_end", "publisher_did"]
+__all__ = ["identifiers", "identity", "path_without_end", "publisher_did"]
 
 _OBS_ID = ("OBS_ID", "OBSID", "OBS-ID", "EXP-ID", "ROOTNAME", "ASN_ID")
 _TARGET = ("OBJECT", "TARGNAME", "TARGET", "OBJNAME", "FPA.OBJECT")
@@ -21,7 +22,21 @@ _PROPOSAL = ("PROPOSID", "PROPID", "PROP_ID", "PROP-ID", "PROGID", "PROG_ID", "E
 _MANY = {"several", "various", "multiple", "many"}
 _FILE_NAME = re.compile(r".*\[[^\]]*[/.][^\]]*\][\w.]*")
 """Of a section in IRAF, or on VMS."""
+_AS_IT_IS = re.compile(r"[A-Za-z0-9/\-._~+=,]+")
+"""Paths of which an identifier need encode nothing."""
 _NO_TARGET = {"any", "data", "image", "object", "sky", "test"}
+
+
+def identifiers(authority: str, collection: str) -> Callable[[str, str | None], str]:
+    """Give the function from paths and labels to what `publisher_did` makes of each."""
+    head = publisher_did(authority, collection, "", None)
+
+    def identifier(relative: str, label: str | None) -> str:
+        if label is None and _AS_IT_IS.fullmatch(relative):
+            return head + relative
+        return publisher_did(authority, collection, relative, label)
+
+    return identifier
 
 
 def publisher_did(authority: str, collection: str, relative: str, label: str | None) -> str:

@@ -17,21 +17,29 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 
 from obscore.assembly.batch import RETRACTED, Batch
 from obscore.assembly.cluster import ClusterReaders
-from obscore.assembly.flow import Readable, flow
+from obscore.assembly.columnwise import Made, make_columns
+from obscore.assembly.flow import Part, Readable, flow
 from obscore.assembly.garbage import few_looks
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.read import read_each
 from obscore.assembly.readers import PoolReaders, Readers
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rules import RuleBook, Rules
-from obscore.assembly.survey import ANOTHER_NAME, VANISHED, Met, Survey, vanished_message
-from obscore.settings import ObsCoreSettings
+from obscore.assembly.survey import (
+    ANOTHER_NAME,
+    VANISHED,
+    Met,
+    MetColumns,
+    Survey,
+    vanished_message,
+)
+from obscore.settings import IngestSettings, ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.store.base import KnownFile, Store
 from vodal.storage import LOCAL, Storage, is_local, local_path
@@ -46,6 +54,8 @@ SKIPPED = {"duplicate"}
 _MAX_WORKERS = 8
 _REMOVED = 1000
 """Vanished files that are removed at a time."""
+_FEW = 20_000
+"""Files that are not read of which rows are made before processes are started for that."""
 _TOLD_FILES = 5000
 """Files that are not read, written in one transaction at most."""
 OURS = {"timeout", "crashed", "memory", "unreadable", "internal"}
@@ -103,31 +113,58 @@ def ingest(
     ArchiveError, ServiceUnavailable
         If the store cannot be written, or the cluster fails; what was written before stays.
     """
+    started = time.monotonic()
     run = _Run(
         source, store, settings, storage, book or RuleBook(settings, storage),
         dry_run=dry_run, progress=progress, report=report,
     )  # fmt: skip
-    started = time.monotonic()
+    count = worker_count(workers, settings)
     parts = run.parts()
-    # No process is started for nothing.
-    first = next(parts, [])
-    limits, count = settings.ingest, worker_count(workers, settings)
-    is_read = bool(first) and run.rules(source.collection).headers
-    readers: Readers | None = None
-    if is_read and scheduler is not None:
-        folder = local_path(source.under_uri) if is_local(source.under_uri) else None
-        readers = ClusterReaders(scheduler, limits, folder, storage, workers=count)
-    elif is_read and count:
-        readers = PoolReaders(min(count, len(first)), limits, storage)
-    parts = chain([first], parts)
-    if readers is not None:
-        asyncio.run(flow(run, parts, readers, limits.batch_seconds))
+    if run.rules(source.collection).headers:
+        _open_all(run, parts, source, scheduler, count, settings.ingest)
     else:
         with few_looks():
-            for part in parts:
-                run.read(part)
+            _make_all(run, parts, count, settings.ingest)
     run.finish(prune=prune)
     return replace(run.summary, seconds=time.monotonic() - started)
+
+
+def _open_all(
+    run: _Run, parts: Iterator[Part], source: Source, scheduler: str | None, count: int,
+    limits: IngestSettings,
+) -> None:  # fmt: skip
+    """Have all files opened that need be."""
+    first = next(parts, None)
+    if first is None:
+        return  # no process is started for nothing
+    readers: Readers | None = None
+    if scheduler is not None:
+        folder = local_path(source.under_uri) if is_local(source.under_uri) else None
+        readers = ClusterReaders(scheduler, limits, folder, run.storage, workers=count)
+    elif count:
+        readers = PoolReaders(min(count, len(first)), limits, run.storage)
+    _work_off(run, chain([first], parts), readers, limits)
+
+
+def _make_all(run: _Run, parts: Iterator[Part], count: int, limits: IngestSettings) -> None:
+    """Have the rows of all files made of what the source tells: of few here, of many elsewhere."""
+    here = 0
+    for part in parts:
+        if count and here >= _FEW:
+            _work_off(run, chain([part], parts), PoolReaders(count, limits, run.storage), limits)
+            return
+        run.read(part)
+        here += len(part)
+
+
+def _work_off(
+    run: _Run, parts: Iterator[Part], readers: Readers | None, limits: IngestSettings
+) -> None:
+    if readers is not None:
+        asyncio.run(flow(run, parts, readers, limits.batch_seconds))
+        return
+    for part in parts:
+        run.read(part)
 
 
 def worker_count(asked: int | None, settings: ObsCoreSettings) -> int:
@@ -155,7 +192,7 @@ class _Run:
     ) -> None:
         self._source, self._store = source, store
         self._dry_run, self._progress, self._report = dry_run, progress, report
-        self._storage, self._book = storage, book
+        self.storage, self._book = storage, book
         self._survey = Survey(source, store, book.of)
         self._done = 0
         self._is_walked = False
@@ -173,9 +210,12 @@ class _Run:
         """Give the rules of a collection."""
         return self._book.of(collection)
 
-    def parts(self) -> Iterator[list[Readable]]:
+    def parts(self) -> Iterator[Part]:
         """Walk the source and tell of what needs no reading; give the rest, some at a time."""
         for part in self._survey.parts():
+            if isinstance(part, MetColumns):
+                yield part
+                continue
             todo = [found for met in part if (found := self._sort(met)) is not None]
             if todo:
                 yield todo
@@ -208,10 +248,23 @@ class _Run:
             self._batch.refuse(candidate, outcome.refusal, was_known=was_known, keep=keep)
         self._batch.flush_if_due()
 
-    def read(self, part: Sequence[Readable]) -> None:
+    def take_made(self, met: MetColumns, made: Made) -> None:
+        """Take the rows that were made of files by column."""
+        for numbers, files in made.columns:
+            known = [met.known[at] is not None for at in numbers]
+            if files:
+                self._batch.write_columns(met.candidates.chosen(numbers), files, known)
+        for at, outcome in made.others:
+            self.take(met.candidates[at], met.known[at], outcome)
+
+    def read(self, part: Part) -> None:
         """Read files in this process, and take what that gives."""
+        if isinstance(part, MetColumns):
+            rules = self.rules(part.candidates.collection)
+            self.take_made(part, make_columns(part.candidates, rules))
+            return
         wanted = [(candidate, self.rules(candidate.collection)) for candidate, _ in part]
-        outcomes = read_each(wanted, self._storage)
+        outcomes = read_each(wanted, self.storage)
         for (candidate, known), outcome in zip(part, outcomes, strict=True):
             self.take(candidate, known, outcome)
 

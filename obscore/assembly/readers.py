@@ -8,12 +8,14 @@ from typing import Protocol, Self
 
 from typing_extensions import override
 
+from obscore.assembly.columnwise import Made, make_columns
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.portion import Portion, read_some, timeout
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.rules import Rules
 from obscore.settings import IngestSettings
 from obscore.sources.base import Candidate
+from obscore.sources.columns import CandidateColumns
 from vodal.errors import DeadlineError, ServiceUnavailable, SkylaneError, TooLargeError
 from vodal.pool import WarmPool
 from vodal.storage import LOCAL, Storage
@@ -35,6 +37,10 @@ class Readers(AbstractAsyncContextManager["Readers"], Protocol):
 
     async def read(self, portion: Portion) -> list[Outcome]:
         """Read files; what befalls the process that reads one becomes its refusal."""
+        ...
+
+    async def make(self, candidates: CandidateColumns, rules: Rules) -> Made:
+        """Make rows of what a source tells of files of one collection, which are not opened."""
         ...
 
 
@@ -77,6 +83,16 @@ class PoolReaders(Readers):
     async def read(self, portion: Portion) -> list[Outcome]:
         """Read files, as `read_portion` does."""
         return await read_portion(self._pool, portion, self._limits.file_seconds, self._storage)
+
+    @override
+    async def make(self, candidates: CandidateColumns, rules: Rules) -> Made:
+        """Make rows; one by one where anything befalls the process that makes them all."""
+        try:
+            return await self._pool.run(make_columns, candidates, rules, retry=False)
+        except SkylaneError:
+            # They stay together no longer: it would only die again.
+            outcomes = [(await self.read([(one, rules)]))[0] for one in candidates]
+            return Made([], list(enumerate(outcomes)))
 
     @override
     async def __aenter__(self) -> Self:

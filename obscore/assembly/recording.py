@@ -17,6 +17,7 @@ from typing_extensions import override
 from obscore.assembly.report import FileReport, Reporter
 from obscore.assembly.rules import RuleBook, Rules
 from obscore.columns import ObsCoreColumn
+from obscore.filecolumns import FileColumns
 from obscore.mapping.rules import rules_of
 from obscore.observation import CataloguedFile
 from obscore.store.base import KnownFile, Store
@@ -72,8 +73,10 @@ class RecordedRun(Store):
         )
         self._noted_s = time.monotonic()
 
-    def _noted(self, files: Sequence[CataloguedFile]) -> list[CataloguedFile]:
-        new = {file.collection for file in files} - self._mappings.keys()
+    def _noted(self, files: Sequence[CataloguedFile]) -> Sequence[CataloguedFile]:
+        columns = files if isinstance(files, FileColumns) else None
+        found = {one.collection for one in (files if columns is None else [columns])}
+        new = found - self._mappings.keys()
         for collection in sorted(new):
             text = rules_text(self._book.of(collection))
             digest = hashlib.sha256(text.encode()).hexdigest()[:20]
@@ -81,6 +84,8 @@ class RecordedRun(Store):
             self._mappings[collection] = digest
         if new or time.monotonic() - self._noted_s > _EVERY_S:
             self._note()
+        if columns is not None:
+            return replace(columns, run_id=self.number)
         return [replace(file, run_id=self.number) for file in files]
 
     @override

@@ -36,12 +36,12 @@ from vodal.errors import ServiceUnavailable, SettingsError
 from vodal.regions import shape_text
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["Layer", "PlacedRule", "RuleBook", "Rules", "is_told", "rules_for"]
+__all__ = ["TOLD", "Layer", "PlacedRule", "RuleBook", "Rules", "is_told", "rules_for"]
 
 _LINE_VERSION = 4
 """Raised when the line makes other rows of the same files, so that they are read anew."""
 _CORE = {item.name: item for item in COLUMNS}
-_TOLD = "told:"
+TOLD = "told:"
 """Begins the digests of files whose rows are made of what the source tells."""
 
 
@@ -152,6 +152,11 @@ class Rules:
         said = (layer.skips(relative) for layer in self.layers)
         return next((skips for skips in said if skips is not None), False)
 
+    @property
+    def is_same_for_all(self) -> bool:
+        """Whether no rule is for some of the files alone."""
+        return not any(layer.files for layer in self.layers)
+
     def mapping_for(self, relative: str) -> dict[str, PlacedRule]:
         """Give the rules for a file by column."""
         return self._fitting(relative)[0]
@@ -172,15 +177,24 @@ class Rules:
         if self.headers:
             return _digest(f"{self._all(candidate.relative)}{json.dumps(told)}")
         text = f"{self._all(candidate.relative)}\n{candidate.stat.version}{json.dumps(told)}"
-        return _TOLD + _digest(text)
+        return TOLD + _digest(text)
 
     def is_unchanged(self, candidate: Candidate, version: str, digest: str) -> bool:
         """Tell whether a file is as it was catalogued, by its version and digest then."""
         same = not self.headers or version == candidate.stat.version
         return same and digest == self.digest_of(candidate)
 
+    def digest_heads(self, relatives: Sequence[str]) -> list[str]:
+        """Give what the digest of each of some files is made of before their paths."""
+        if self.is_same_for_all:
+            return [self._head("")] * len(relatives)
+        return list(map(self._head, relatives))
+
     def _all(self, relative: str) -> str:
-        return f"{self.digest}{self._fitting(relative)[1]}\n{relative}"
+        return f"{self._head(relative)}\n{relative}"
+
+    def _head(self, relative: str) -> str:
+        return f"{self.digest}{self._fitting(relative)[1]}"
 
     def _fitting(self, relative: str) -> tuple[dict[str, PlacedRule], str]:
         fitting = tuple(layer.fitting(relative) for layer in self.layers)
@@ -206,7 +220,7 @@ def _digest(text: str) -> str:
 
 def is_told(digest: str) -> bool:
     """Tell by a file's digest whether its rows are made of what its source tells."""
-    return digest.startswith(_TOLD)
+    return digest.startswith(TOLD)
 
 
 def rules_for(settings: ObsCoreSettings, collection: str, storage: Storage = LOCAL) -> Rules:

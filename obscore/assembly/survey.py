@@ -8,18 +8,29 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from obscore.assembly.digests import digests_of
 from obscore.assembly.rules import Rules
 from obscore.sources.base import Candidate, Problem, Source
+from obscore.sources.columns import CandidateColumns, pages_of
 from obscore.store.base import KnownFile, Store
 from obscore.store.tombstones import Why
 
-__all__ = ["ANOTHER_NAME", "VANISHED", "Met", "Survey", "Verdict", "is_of", "vanished_message"]
+__all__ = [
+    "ANOTHER_NAME",
+    "VANISHED",
+    "Met",
+    "MetColumns",
+    "Survey",
+    "Verdict",
+    "is_of",
+    "vanished_message",
+]
 
 Verdict = Literal["new", "unchanged", "retracted", "skipped", "problem"]
 """``new`` files are to be read: they have no rows, or changed since, or their rules did. Of
@@ -29,8 +40,6 @@ VANISHED = Why("vanished", "its file is not among those of its collection any mo
 """Why products go whose file a source does not give any more."""
 ANOTHER_NAME = Why("withdrawn", "its file is another name of one that is catalogued")
 
-_PAGE = 500
-"""Files that are compared at a time."""
 _KNOWN_PAGE = 5000
 """Files of the catalogue that are asked for at a time."""
 
@@ -39,9 +48,22 @@ class Met(NamedTuple):
     """What a walk has met."""
 
     item: Candidate | Problem
+    """A file that is not ``new`` may come without its facts."""
     verdict: Verdict
     known: KnownFile | None
     """What the catalogue has of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetColumns:
+    """Files by column that are all ``new``."""
+
+    candidates: CandidateColumns
+    known: list[KnownFile | None]
+    """What the catalogue has of each."""
+
+    def __len__(self) -> int:
+        return len(self.candidates)
 
 
 class Survey:
@@ -79,9 +101,13 @@ class Survey:
             If the source is not there.
         """
         for part in self.parts():
-            yield from part
+            if isinstance(part, MetColumns):
+                for item, known in zip(part.candidates, part.known, strict=True):
+                    yield Met(item, "new", known)
+            else:
+                yield from part
 
-    def parts(self) -> Iterator[list[Met]]:
+    def parts(self) -> Iterator[list[Met] | MetColumns]:
         """Give all that is met, some at a time.
 
         Raises
@@ -89,11 +115,13 @@ class Survey:
         UsageError
             If the source is not there.
         """
-        walk = self._source.walk()
-        while page := list(islice(walk, _PAGE)):
+        for page in pages_of(self._source):
             self.total += len(page)
-            known = self._known_among([item.uri for item in page])
-            yield [self._judge(item, known.get(item.uri)) for item in page]
+            if isinstance(page, CandidateColumns) and not self._rules(page.collection).headers:
+                yield from self._judge_columns(page)
+            else:
+                known = self._known_among([item.uri for item in page])
+                yield [self._judge(item, known.get(item.uri)) for item in page]
 
     def vanished(self) -> Iterator[KnownFile]:
         """Give the files that the walk did not meet, other than in what it could not look into."""
@@ -124,17 +152,42 @@ class Survey:
         if isinstance(item, Problem):
             if item.uri.endswith("/"):
                 self._closed.append(item.uri)
-            self._meet(known)
+            self._meet(*filter(None, [known]))
             return Met(item, "problem", known)
         rules = self._rules(item.collection)
         if rules.skips(item.relative):
             return Met(item, "skipped", known)
-        self._meet(known)
+        self._meet(*filter(None, [known]))
         same = known is not None and rules.is_unchanged(item, known.version, known.mapping_digest)
-        verdict: Verdict = "new"
-        if same:
-            verdict = "unchanged" if known is None or known.products else "retracted"
-        return Met(item, verdict, known)
+        return self._old(item, known, skips=False) if same else Met(item, "new", known)
+
+    def _judge_columns(self, page: CandidateColumns) -> Iterator[list[Met] | MetColumns]:
+        """Judge files that are not opened, as `_judge` does each."""
+        rules, count = self._rules(page.collection), len(page)
+        skips = [False] * count
+        if not rules.is_same_for_all:
+            skips = list(map(rules.skips, page.relatives))
+        among = self._known_among(page.uris)
+        known = [None] * count if not among else list(map(among.get, page.uris))
+        met = [file for file, is_out in zip(known, skips, strict=True) if file and not is_out]
+        self._meet(*met)
+        digests = digests_of(page, rules) if among else [""] * count
+        same = [
+            file is not None and file.mapping_digest == digest
+            for file, digest in zip(known, digests, strict=True)
+        ]
+        old = [at for at in range(count) if skips[at] or same[at]]
+        if old:
+            yield [self._old(page.bare(at), known[at], skips=skips[at]) for at in old]
+        if len(old) < count:
+            new = [at for at in range(count) if not (skips[at] or same[at])]
+            yield MetColumns(page.chosen(new), [known[at] for at in new])
+
+    def _old(self, item: Candidate, known: KnownFile | None, *, skips: bool) -> Met:
+        """Say of a file that is not new what it is."""
+        if skips:
+            return Met(item, "skipped", known)
+        return Met(item, "unchanged" if known is None or known.products else "retracted", known)
 
     def _known_among(self, uris: Sequence[str]) -> dict[str, KnownFile]:
         """Ask the catalogue for those that it had at the start."""
@@ -144,9 +197,9 @@ class Survey:
         wanted = [uri for uri, place in zip(uris, places, strict=True) if place >= 0]
         return self._store.known_among(wanted) if wanted else {}
 
-    def _meet(self, known: KnownFile | None) -> None:
-        if known is not None:
-            self._is_met[self._places([hash(known.uri)])] = True
+    def _meet(self, *known: KnownFile) -> None:
+        if known:
+            self._is_met[self._places([hash(file.uri) for file in known])] = True
 
     def _places(self, hashes: Sequence[int]) -> NDArray[np.int64]:
         """Find hashes among those that were known; -1 for what was not."""

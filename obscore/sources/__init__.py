@@ -1,6 +1,7 @@
 """What there is to catalogue.
 
 - `base`  the seam `Source`
+- `columns`  many files by column; what a walk gives, some at a time
 - `choice`  the source that the settings ask for
 - `recorded`  what sources have in common that go by the records of others
 - `trees`  the same of those that give all below a place

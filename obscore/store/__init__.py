@@ -5,6 +5,8 @@
 - `facets`   how many products there are of each combination of the columns with few values
 - `rows`     files and products as rows of the tables
 - `extra`    columns that the site adds to ``ivoa.obscore``
+- `put`      what a writer's turn puts into the tables, by column
+- `shapes`   footprints of many rows as arrays
 - `products` rows of the tables as products
 - `places`   which columns of an uploaded table tell where on the sky a row lies
 - `cells`    the memory of a batch that compiled code fills

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from obscore.observation import Value
 from obscore.store.schema import FACET_COLUMNS
 
-__all__ = ["FACET_NAMES", "Combination", "changes", "count_rows", "facet_key"]
+__all__ = ["FACET_NAMES", "Combination", "changes", "facet_key"]
 
 FACET_NAMES: tuple[str, ...] = tuple(item.name for item in FACET_COLUMNS)
 """Names of the counted columns, in the order of a combination's values."""
@@ -26,11 +26,6 @@ Combination = tuple[Value, ...]
 def facet_key(combination: Sequence[Value]) -> str:
     """Give the primary key of a combination; a digest, since NULLs and long texts make no key."""
     return hashlib.sha256(json.dumps(list(combination)).encode()).hexdigest()[:32]
-
-
-def count_rows(rows: Iterable[Mapping[str, Any]]) -> Counter[Combination]:
-    """Count rows of ``obscore`` by their combination."""
-    return Counter(tuple(row[name] for name in FACET_NAMES) for row in rows)
 
 
 def changes(

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from obscore.columns import ObsCoreColumn
+from obscore.filecolumns import FileColumns
 from obscore.observation import CataloguedFile, Observation, Value
 from obscore.store.extra import StoredColumn
 from obscore.store.schema import STORED_COLUMNS
@@ -29,12 +30,16 @@ from vodal.fits.index import FileIndex
 from vodal.regions import Point, shape_from_bytes, shape_to_bytes
 
 __all__ = [
+    "KINDS",
+    "LARGEST",
     "check_distinct",
+    "checked_value",
     "clean_text",
     "file_values",
     "files_of",
     "hdus_of",
     "hdus_text",
+    "is_sound",
     "opened_values",
     "row_values",
     "select_files",
@@ -45,7 +50,7 @@ __all__ = [
     "update_hdus",
 ]
 
-_LARGEST = {"boolean": 1, "short": 2**15 - 1, "int": 2**31 - 1, "long": 2**63 - 1}
+LARGEST = {"boolean": 1, "short": 2**15 - 1, "int": 2**31 - 1, "long": 2**63 - 1}
 """Of the integer types, as VOTable and the databases have them."""
 
 
@@ -54,9 +59,9 @@ _LONGEST_KEY_BYTES = 2600
 
 
 _ROW_NAMES = tuple(item.name for item in STORED_COLUMNS)
-_KINDS = {"double": float, "char": str}
+KINDS = {"double": float, "char": str}
 _ROW_COLUMNS = tuple(
-    (item.name, _KINDS.get(item.column.datatype, int), item.nullable or item.by_store, item)
+    (item.name, KINDS.get(item.column.datatype, int), item.nullable or item.by_store, item)
     for item in STORED_COLUMNS
 )
 """With the type of values that need no conversion, and whether there may be none."""
@@ -71,6 +76,8 @@ def check_distinct(files: Sequence[CataloguedFile]) -> None:
     UsageError
         If it does, or if the name of a file is too long for an index.
     """
+    if isinstance(files, FileColumns) and _are_distinct(files):
+        return
     uris: set[str] = set()
     holders: dict[str, str] = {}
     for file in files:
@@ -87,6 +94,13 @@ def check_distinct(files: Sequence[CataloguedFile]) -> None:
                 raise UsageError(f"the identifier {observation.did} is already taken by {holder}")
         if len({observation.did for observation in file.observations}) < len(file.observations):
             raise UsageError(f"two products of {file.uri} have the same identifier")
+
+
+def _are_distinct(files: FileColumns) -> bool:
+    """Tell quickly, for most batches, that `check_distinct` refuses nothing."""
+    count, longest = len(files), max(map(len, files.uris), default=0)
+    is_short = 4 * longest <= _LONGEST_KEY_BYTES
+    return is_short and len(set(files.uris)) == len(set(files.dids)) == count
 
 
 def clean_text(value: object) -> str:
@@ -162,8 +176,8 @@ def row_values(
     if not _are_sound(values):
         values = [
             value
-            if _is_sound(value, kind) or (value is None and optional)
-            else _checked(value, item, file)
+            if is_sound(value, kind) or (value is None and optional)
+            else checked_value(value, item, file.uri)
             for value, (_, kind, optional, item) in zip(values, _ROW_COLUMNS, strict=True)
         ]
     region = observation.region
@@ -171,7 +185,7 @@ def row_values(
     own = (row_id, file_id, hdus_text(observation), shape)
     row: dict[str, Any] = dict(zip(_OWN_NAMES, (*own, *values), strict=True))
     for one in extra:
-        row[one.physical] = _checked(given(one.name), one.item, file)
+        row[one.physical] = checked_value(given(one.name), one.item, file.uri)
     return row
 
 
@@ -188,7 +202,7 @@ def _are_sound(values: Sequence[Value]) -> bool:
         and text.isascii()
         and "\0" not in text
         and total == total  # noqa: PLR0124 - NaN is none
-        and max(map(abs, wholes), default=0) <= _LARGEST["int"]  # type: ignore[arg-type]
+        and max(map(abs, wholes), default=0) <= LARGEST["int"]  # type: ignore[arg-type]
     )
 
 
@@ -204,7 +218,7 @@ def _places(types: tuple[type, ...]) -> tuple[list[int], list[int], list[int]] |
     return places[str], places[float], places[int]
 
 
-def _is_sound(value: Value, kind: type) -> bool:
+def is_sound(value: Value, kind: type) -> bool:
     """Tell quickly, for most values, that one can be written as it is."""
     if kind is float:
         return type(value) is float and value == value  # noqa: PLR0124 - NaN is none
@@ -216,7 +230,7 @@ def _is_sound(value: Value, kind: type) -> bool:
     )
 
 
-def _checked(value: Value, item: ObsCoreColumn, file: CataloguedFile) -> Value:
+def checked_value(value: Value, item: ObsCoreColumn, uri: str) -> Value:
     """Give a value as its column takes it.
 
     Raises
@@ -228,13 +242,13 @@ def _checked(value: Value, item: ObsCoreColumn, file: CataloguedFile) -> Value:
         value = _coerced(value, item.column.datatype)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{item.name} of a product of {file.uri} is no {item.column.datatype}"
+            f"{item.name} of a product of {uri} is no {item.column.datatype}"
         ) from None
     if value is None and not (item.nullable or item.by_store):
-        raise UsageError(f"{item.name} is missing for a product of {file.uri}")
+        raise UsageError(f"{item.name} is missing for a product of {uri}")
     if item.indexed and isinstance(value, str) and len(value.encode("utf-8")) > _LONGEST_KEY_BYTES:
         raise UsageError(
-            f"{item.name} of a product of {file.uri} is longer than {_LONGEST_KEY_BYTES}"
+            f"{item.name} of a product of {uri} is longer than {_LONGEST_KEY_BYTES}"
             " bytes, more than an index takes"
         )
     return value
@@ -253,7 +267,7 @@ def _coerced(value: Value, datatype: str) -> Value:
     match datatype:
         case "boolean" | "short" | "int" | "long":
             whole = int(value)
-            if abs(whole) > _LARGEST[datatype]:
+            if abs(whole) > LARGEST[datatype]:
                 raise OverflowError(datatype)
             return whole
         case "float" | "double":

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, literal_column, select
 
+from obscore.filecolumns import dids_of, uris_of
 from obscore.observation import CataloguedFile
 from obscore.store import schema
 from obscore.store.blocks import note_files
@@ -81,7 +82,7 @@ class Turn:
     """A writer's turn, in which files are replaced by others."""
 
     session: Session
-    files: tuple[CataloguedFile, ...]
+    files: Sequence[CataloguedFile]
     """What is to be written: without what is withheld."""
     withheld: frozenset[str]
     """Identifiers of what is not."""
@@ -107,14 +108,14 @@ class Turn:
         instead_of
             URIs of files that are to go when these come.
         """
-        uris = tuple({file.uri: None for file in files} | dict.fromkeys(instead_of))
+        uris = tuple(dict.fromkeys(uris_of(files)) | dict.fromkeys(instead_of))
         extra = read_extra(session)
         former = {
             row[2 + _DID_AT]: (row[0], (row[1], *row[2:]))
             for row in session(_former(extra), uris=uris)
         }
         kept, refused = _admitted(session, files)
-        dids = [one.did for file in kept for one in file.observations]
+        dids = dids_of(kept)
         stamp = next_stamp(session)
         if former:
             note_files(session, uris)
@@ -122,31 +123,40 @@ class Turn:
         lift(session, dids)
         return cls(session, kept, refused, uris, extra, stamp, former)
 
-    def last_modified(self, row: Mapping[str, Any], file: CataloguedFile) -> str:
-        """Tell when a product's row changed.
+    def stamped(self, rows: Mapping[str, Sequence[Any]], versions: Sequence[str]) -> list[str]:
+        """Give the ``last_modified`` of rows: when each changed, or what it brings itself.
 
-        It has not if the row and the version of its file are as they were; the pixels may be
+        One has not changed if it and the version of its file are as they were; the pixels may be
         others in another version, though the row is the same.
+
+        Parameters
+        ----------
+        rows
+            Those of `obscore`, by column.
+        versions
+            Of the file of each.
         """
-        former = self._former.get(row["obs_publisher_did"])
-        if former is None:
-            return self._stamp
-        names = (*_CONTENT, *(one.physical for one in self.extra))
-        content = (file.version, *(row[name] for name in names))
-        return former[0] if former[1] == content else self._stamp
+        stamps = [own or self._stamp for own in rows["last_modified"]]
+        if self._former:
+            names = (*_CONTENT, *(one.physical for one in self.extra))
+            for at, did in enumerate(rows["obs_publisher_did"]):
+                former = self._former.get(did)
+                if former is not None and not rows["last_modified"][at]:
+                    content = (versions[at], *(rows[name][at] for name in names))
+                    stamps[at] = former[0] if former[1] == content else self._stamp
+        return stamps
 
 
 def _admitted(
     session: Session, files: Sequence[CataloguedFile]
-) -> tuple[tuple[CataloguedFile, ...], frozenset[str]]:
+) -> tuple[Sequence[CataloguedFile], frozenset[str]]:
     """Give files without those of their products that were retracted, and those."""
-    dids = [one.did for file in files for one in file.observations]
-    whole = whole_files(session, [file.uri for file in files])
-    refused = withheld(session, dids) | {
-        one.did for file in files if file.uri in whole for one in file.observations
-    }
+    whole = whole_files(session, uris_of(files))
+    refused = withheld(session, dids_of(files))
+    if whole:
+        refused |= {one.did for file in files if file.uri in whole for one in file.observations}
     if not refused:
-        return tuple(files), refused
+        return files, refused
     admitted = []
     for file in files:
         kept = tuple(one for one in file.observations if one.did not in refused)

@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obscore.assembly.bands import band_table
-from obscore.assembly.columnwise import make_rows_of
-from obscore.assembly.columnwise.block import blocks
-from obscore.assembly.columnwise.make import _make
+from obscore.assembly.columnwise import make_columns, make_rows_of
+from obscore.assembly.digests import digests_of
 from obscore.assembly.garbage import few_looks
 from obscore.assembly.rules import rules_for
 from obscore.assembly.told import make_rows
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import UNKNOWN_SIZE, Candidate, Part
+from obscore.sources.columns import CandidateColumns
 from vodal.regions import Circle, Polygon
 from vodal.storage import FileStat
 
@@ -52,6 +51,14 @@ RULES = [
     )
     for mapping in MAPPINGS
 ]
+
+OF_SOME = rules_for(
+    ObsCoreSettings.model_validate(
+        {"collections": {"raw": {"headers": False, "files": [
+            {"pattern": "raw/*", "mapping": {"proposal_id": "{name}"}}]}}}
+    ),
+    "raw",
+)  # fmt: skip
 
 numbers = st.one_of(
     st.none(), st.floats(-10, 400),
@@ -159,6 +166,27 @@ def test_all_is_as_if_it_were_made_one_by_one(found, rules):
     assert list(map(without_nothing, make_rows_of(found, rules))) == wanted
 
 
+def in_columns(found):
+    """Give the files of a table that says of each what the source of some says of its product."""
+    parts = [one.parts[0] for one in found]
+    names = dict.fromkeys(name for one in parts for name in one.facts)
+    facts = {name: [one.facts.get(name) for one in parts] for name in names}
+    hdus = [one.hdu for one in parts]
+    return CandidateColumns(
+        "raw", found[0].stat, [one.uri for one in found], [one.relative for one in found], facts,
+        [one.where for one in parts], hdus if any(hdus) else None, found[0].units,
+    )  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(candidates(), st.sampled_from([*RULES, OF_SOME]))
+def test_files_in_columns_are_as_if_each_was_told_of_alone(found, rules):
+    columns = in_columns(found)
+    wanted = [without_nothing(make_rows(candidate, rules)) for candidate in columns]
+    assert list(map(without_nothing, make_rows_of(columns, rules))) == wanted
+    assert digests_of(columns, rules) == list(map(rules.digest_of, columns))
+
+
 def plain(number, **more):
     text, _, (ra, dec) = square(10.0 + number, 20.0, 0.1, number % 2, True, 0)
     facts = {"t_min": 60000.0 + number, "t_exptime": 30.0, "filter": "r", "target_name": "M 31",
@@ -183,8 +211,7 @@ def test_what_is_plain_needs_no_slow_twin_and_what_is_not_costs_itself():
     for rules in RULES:
         found = [plain(number) for number in range(8)]
         found[3] = plain(3, s_ra=200.0)
-        outcomes = [None] * len(found)
-        (block,) = blocks(found, rules, band_table(*rules.bands))
-        _make(block, outcomes)
-        assert [at for at, one in enumerate(outcomes) if one is None] == [3]
+        made = make_columns(found, rules)
+        assert [numbers for numbers, _ in made.columns] == [[0, 1, 2, 4, 5, 6, 7]]
+        assert [number for number, _ in made.others] == [3]
         assert make_rows_of(found, rules)[3].refusal.reason == "row:position"

@@ -14,6 +14,6 @@ twin, row by row, so that no row, note or refusal is another.
 
 from __future__ import annotations
 
-from obscore.assembly.columnwise.make import make_rows_of
+from obscore.assembly.columnwise.make import Made, make_columns, make_rows_of
 
-__all__ = ["make_rows_of"]
+__all__ = ["Made", "make_columns", "make_rows_of"]

@@ -21,6 +21,7 @@ from obscore.assembly.units import converted
 from obscore.columns import COLUMN_NAMES
 from obscore.mapping.rules import FILE_FACTS, ColumnRule
 from obscore.observation import Value
+from obscore.sources.base import Part
 
 __all__ = ["give"]
 
@@ -141,8 +142,9 @@ def _by_cell(
         # Texts tell 1 from 1.0 and from True.
         key = f"{at if by_path else ''}{list(facts.values())!r}"
         if key not in known:
-            part = replace(block.parts[at], facts={})
-            candidate = replace(block.candidates[at], facts=facts, parts=(part,))
+            candidate = block.candidates[at]
+            part = replace(candidate.parts[0] if candidate.parts else Part(), facts={})
+            candidate = replace(candidate, facts=facts, parts=(part,))
             subject = Subject(candidate=candidate, rules=block.rules, bands=block.bands, part=part)
             try:
                 known[key] = apply_mapping(subject, mapping).get(name), not subject.notes

@@ -28,7 +28,8 @@ _CANONICAL = re.compile(rf"POLYGON ICRS(?: {_RA} {_DEC}){{3,{_MOST}}}", re.ASCII
 class Outlines:
     """Canonical footprints, by row; None where there is none, or the row is left."""
 
-    regions: list[Polygon | None]
+    shapes: list[bytes | None]
+    """As `vodal.regions.shape_to_bytes` packs them."""
     texts: list[str | None]
     is_there: NDArray[np.bool_]
     is_reversed: NDArray[np.bool_]
@@ -47,41 +48,72 @@ def outlines(block: Block) -> Outlines:
         np.zeros(count, np.bool_), np.full(count, np.nan),
     )  # fmt: skip
     given = block.column("s_region")
-    by_length: dict[int, list[tuple[int, Polygon]]] = {}
+    as_they_are: dict[int, list[int]] = {}
+    others: dict[int, list[tuple[int, Polygon]]] = {}
     for at, text in enumerate(given):
-        if text is not None:
-            polygon = _polygon(str(text))
+        if isinstance(text, str) and _CANONICAL.fullmatch(text):
+            as_they_are.setdefault(text.count(" "), []).append(at)
         else:
-            region = block.parts[at].region
-            if region is None:
-                continue
-            polygon = region if isinstance(region, Polygon) else None
-        if polygon is None or len(polygon.vertices) > _MOST:
-            block.is_plain[at] = False
-            continue
-        by_length.setdefault(len(polygon.vertices), []).append((at, polygon))
-    for some in by_length.values():
-        _fill(block, found, np.array([at for at, _ in some]), [one for _, one in some])
+            _sort(block, at, text, others)
+    for places in as_they_are.values():
+        texts = [str(given[at]) for at in places]
+        vertices = _vertices(texts)
+        # What the pattern lets pass is a number each, but it may be no place, or close the outline.
+        is_odd = (np.abs(vertices[..., 1]) > 90.0).any(axis=1)
+        is_odd |= (vertices[:, 0] == vertices[:, -1]).all(axis=1)
+        for number in np.flatnonzero(is_odd).tolist():
+            _sort(block, places[number], texts[number], others)
+        sound = np.flatnonzero(~is_odd)
+        chosen = [texts[number] for number in sound.tolist()]
+        _fill(block, found, np.array(places)[sound], vertices[sound], chosen)
+    for some in others.values():
+        vertices = np.array([one.vertices for _, one in some])
+        _fill(block, found, np.array([at for at, _ in some]), vertices, [None] * len(some))
     return found
 
 
-def _polygon(text: str) -> Polygon | None:
-    if _CANONICAL.fullmatch(text):
-        numbers = list(map(float, text.split()[2:]))
-        vertices = tuple(zip(numbers[::2], numbers[1::2], strict=True))
-        if max(map(abs, numbers[1::2])) <= 90.0 and vertices[0] != vertices[-1]:
-            return Polygon.of_sound(vertices)
-    try:
-        return plain_polygon(text)
-    except ValueError:
-        return None
+def _vertices(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Read the vertices (polygon, vertex, ra and dec) of texts of one number of them each."""
+    numbers = " ".join([text[len("POLYGON ICRS ") :] for text in texts]).split()
+    return np.fromiter(map(float, numbers), np.float64, len(numbers)).reshape(len(texts), -1, 2)
+
+
+def _sort(
+    block: Block, at: int, text: object, others: dict[int, list[tuple[int, Polygon]]]
+) -> None:
+    """Put the polygon of a row beside those of as many vertices; leave what is none."""
+    if text is not None:
+        try:
+            region = plain_polygon(str(text))
+        except ValueError:
+            region = None
+    elif block.regions[at] is None:
+        return
+    else:
+        given = block.regions[at]
+        region = given if isinstance(given, Polygon) else None
+    if region is None or len(region.vertices) > _MOST:
+        block.is_plain[at] = False
+    else:
+        others.setdefault(len(region.vertices), []).append((at, region))
 
 
 def _fill(
-    block: Block, found: Outlines, places: NDArray[np.int64], polygons: Sequence[Polygon]
+    block: Block,
+    found: Outlines,
+    places: NDArray[np.int64],
+    vertices: NDArray[np.float64],
+    texts: Sequence[str | None],
 ) -> None:
-    """Tell of the polygons of some rows, which have as many vertices each."""
-    vertices = np.array([one.vertices for one in polygons])
+    """Tell of the polygons of some rows, which have as many vertices each.
+
+    Parameters
+    ----------
+    texts
+        Those that are as `shape_text` writes them.
+    """
+    if not len(places):
+        return
     many = convex_many(vertices)
     ra, dec = block.number("s_ra")[places], block.number("s_dec")[places]
     found.is_there[places], found.is_reversed[places] = True, many.is_reversed
@@ -89,18 +121,15 @@ def _fill(
     found.s_fov[places] = 2.0 * farthest_deg(ra, dec, many.places)
     # Without a position, or far from it, more is to be decided than what is quick.
     block.is_plain[places] &= many.is_convex & found.holds[places] & ~np.isnan(found.s_fov[places])
-    given = block.column("s_region")
     is_same = (many.places == vertices).all(axis=(1, 2)) & ~many.is_reversed
-    blanks = 2 * vertices.shape[1] + 1
-    for number, at in enumerate(places.tolist()):
-        if not block.is_plain[at]:
+    kept = np.where(many.is_reversed[:, None, None], many.places[:, ::-1], many.places)
+    packed, size = kept.astype("<f8").tobytes(), 16 * vertices.shape[1]
+    is_plain = block.is_plain[places].tolist()
+    for number, (at, same) in enumerate(zip(places.tolist(), is_same.tolist(), strict=True)):
+        if not is_plain[number]:
             continue
-        polygon, text = polygons[number], given[at]
-        if not is_same[number]:
-            kept = many.places[number].tolist()
-            polygon = Polygon(tuple(map(tuple, kept[::-1] if many.is_reversed[number] else kept)))
-            text = None
-        found.regions[at] = polygon
-        if not (isinstance(text, str) and text.count(" ") == blanks and _CANONICAL.fullmatch(text)):
-            text = shape_text(polygon)
+        text = texts[number]
+        if text is None or not same:
+            text = shape_text(Polygon(tuple(map(tuple, kept[number].tolist()))))
         found.texts[at] = text
+        found.shapes[at] = b"y" + packed[number * size : (number + 1) * size]

@@ -11,7 +11,7 @@ import numpy as np
 from obscore.assembly.access import DATALINK
 from obscore.assembly.columnwise.block import Block, Column
 from obscore.assembly.columnwise.outlines import Outlines
-from obscore.assembly.identity import path_without_end, publisher_did
+from obscore.assembly.identity import identifiers, path_without_end
 from obscore.assembly.kind import ucd_of_unit
 from obscore.assembly.spectrum import resolving_power
 from obscore.observation import Value
@@ -30,36 +30,30 @@ def _needed(given: Column, make: Callable[[int], Value]) -> Column:
 
 
 def _identity(block: Block, _: Outlines) -> None:
-    columns, candidates, parts = block.columns, block.candidates, block.parts
-    collection = candidates[0].collection
+    columns, relatives = block.columns, block.relatives
     columns["obs_collection"] = _filled(
-        block.column("obs_collection"), [one.collection for one in candidates]
+        block.column("obs_collection"), [block.collection] * len(block)
     )
-    columns["obs_id"] = _needed(
-        block.column("obs_id"), lambda at: path_without_end(candidates[at].relative)
-    )
-    authority = block.rules.authority
+    columns["obs_id"] = _needed(block.column("obs_id"), lambda at: path_without_end(relatives[at]))
+    label = identifiers(block.rules.authority, block.collection)
     columns["obs_publisher_did"] = _needed(
-        block.column("obs_publisher_did"),
-        lambda at: publisher_did(
-            authority, collection, candidates[at].relative, parts[at].hdu or None
-        ),
+        block.column("obs_publisher_did"), lambda at: label(relatives[at], block.hdus[at] or None)
     )
-    words = [block.column(name) for name in ("target_name", "filter", "instrument_name",
-                                             "facility_name")]  # fmt: skip
+    names = ("target_name", "filter", "instrument_name", "facility_name")
+    words = [block.columns[name] for name in names if name in block.columns]
     titles = [
         ", ".join([str(word) for word in some if word is not None])
         for some in zip(*words, strict=True)
-    ]
-    for at, part in enumerate(parts):
-        titles[at] = titles[at] or PurePosixPath(candidates[at].relative).name
-        if part.hdu:
-            titles[at] += f" [{part.hdu}]"
+    ] or [""] * len(block)
+    for at, (title, hdu) in enumerate(zip(titles, block.hdus, strict=True)):
+        if hdu or not title:
+            name = title or PurePosixPath(relatives[at]).name
+            titles[at] = f"{name} [{hdu}]" if hdu else name
     columns["obs_title"] = _filled(block.column("obs_title"), [title[:250] for title in titles])
 
 
 def _access(block: Block, _: Outlines) -> None:
-    sizes = (one.stat.size_bytes for one in block.candidates)
+    sizes = (one.size_bytes for one in block.stats)
     made = [None if size == UNKNOWN_SIZE else -(-size // 1000) for size in sizes]
     block.columns["access_format"] = [DATALINK] * len(block)
     block.columns["access_estsize"] = _filled(block.column("access_estsize"), made)

@@ -3,6 +3,7 @@
 - `settings`  what a collection says of its table
 - `rows`      the rows of a file or of an SQL query, some at a time
 - `place`     where the file of a row lies
+- `located`   rows with the files that they tell of, those of one file never apart
 - `units`     units that a table declares, held against the columns of ObsCore
 - `repeats`   files that were named before, in little memory
 - `source`    rows as candidates

@@ -10,16 +10,20 @@ from urllib.parse import quote, unquote, urlsplit
 from obscore.sources.fits import file_uri
 from vodal.errors import UsageError
 
-__all__ = ["Base", "filler"]
+__all__ = ["Base", "Filler", "filler"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_AS_IT_IS = re.compile(r"[A-Za-z0-9/\-_.~+,=]+")
+"""Paths of which a URI need encode nothing."""
 _SCHEMES = {"file", "http", "https", "s3"}
 
 
-def filler(
-    text: str, names: Sequence[str], setting: str
-) -> Callable[[Sequence[object]], str | None]:
-    """Give the function from the cells of a row to a text; None where a cell of it is empty.
+Filler = Callable[[Sequence[Sequence[object]]], list[str | None]]
+"""Gives a text for each row, of the cells of each column; None where one that it takes is empty."""
+
+
+def filler(text: str, names: Sequence[str], setting: str) -> Filler:
+    """Give the function from columns of cells to texts.
 
     Parameters
     ----------
@@ -46,11 +50,14 @@ def filler(
     places = [names.index(name) for name in wanted]
     form = _PLACEHOLDER.sub("{}", template)
 
-    def fill(cells: Sequence[object]) -> str | None:
-        values = [cells[place] for place in places]
-        if any(value is None or value == "" for value in values):
-            return None
-        return form.format(*values).strip() or None
+    def fill(columns: Sequence[Sequence[object]]) -> list[str | None]:
+        if not places:
+            return [form.strip() or None] * (len(columns[0]) if columns else 0)
+        rows = zip(*(columns[place] for place in places), strict=True)
+        return [
+            None if None in cells or "" in cells else form.format(*cells).strip() or None
+            for cells in rows
+        ]
 
     return fill
 
@@ -94,6 +101,8 @@ class Base:
         if scheme == "file" or (not scheme and (self._is_local or text.startswith("/"))):
             return self._local(unquote(urlsplit(text).path) if scheme else text)
         if not scheme:
+            if _AS_IT_IS.fullmatch(text) and ".." not in text:
+                return self._uri + text, text
             if ".." in text.split("/"):
                 raise UsageError(f"'{text[:200]}' leads out of {self._uri}")
             return self._uri + quote(text, safe="/-_.~+,=:@"), text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,11 +21,11 @@ from vodal.errors import UsageError
 from vodal.tables.readers.limits import ReadLimits
 from vodal.tables.readers.read import read_table
 
-__all__ = ["TableRows", "file_rows", "query_rows"]
+__all__ = ["Cell", "TableRows", "file_rows", "query_rows"]
 
 Cell = str | int | float | bool | None
 
-_BATCH_ROWS = 2000
+_BATCH_ROWS = 4000
 _COLON = re.compile(r"(?<![:\w\\]):(?=\w)")
 """What would be taken for a parameter."""
 _LIMITS = ReadLimits(
@@ -43,8 +43,8 @@ class TableRows:
     names: tuple[str, ...]
     units: Mapping[str, str]
     """By column, where one is declared."""
-    batches: Iterator[list[Sequence[Cell]]]
-    """Rows with a cell for each column."""
+    batches: Iterator[list[list[Cell]]]
+    """Some rows at a time, as the cells of each column."""
 
 
 @contextmanager
@@ -76,16 +76,15 @@ def file_rows(path: Path) -> Iterator[TableRows]:
         # Not mapped: what was read of it stays out of the process's memory.
         with pa.OSFile(str(target)) as file, pa.ipc.open_file(file) as reader:
 
-            def batches() -> Iterator[list[Sequence[Cell]]]:
+            def batches() -> Iterator[list[list[Cell]]]:
                 for number in range(reader.num_record_batches):
                     batch = reader.get_batch(number)
                     for start in range(0, batch.num_rows, _BATCH_ROWS):
                         part = batch.slice(start, _BATCH_ROWS)
-                        cells = [
+                        yield [
                             _cells(array, shapes.get(place))
                             for place, array in enumerate(part.columns)
                         ]
-                        yield list(zip(*cells, strict=True))
 
             yield TableRows(names, units, batches())
 
@@ -123,9 +122,9 @@ def query_rows(url: str, query: str) -> Iterator[TableRows]:
             result = connection.execute(text(_COLON.sub(r"\\:", query))).yield_per(_BATCH_ROWS)
             names = tuple(result.keys())
 
-            def batches() -> Iterator[list[Sequence[Cell]]]:
+            def batches() -> Iterator[list[list[Cell]]]:
                 for part in result.partitions(_BATCH_ROWS):
-                    yield [[_plain(cell) for cell in row] for row in part]
+                    yield [list(map(_plain, cells)) for cells in zip(*part, strict=True)]
 
             yield TableRows(names, {}, batches())
             connection.rollback()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from typing_extensions import override
 
 from obscore.sources.base import UNKNOWN_SIZE, Candidate, Part, Problem
+from obscore.sources.columns import CandidateColumns
 from obscore.sources.fits import file_uri
 from obscore.sources.recorded import RecordedSource
-from obscore.sources.table.place import Base, filler
+from obscore.sources.table.located import Rows, located
+from obscore.sources.table.place import Base, Filler, filler
 from obscore.sources.table.repeats import Met
-from obscore.sources.table.rows import TableRows, file_rows, query_rows
+from obscore.sources.table.rows import Cell, TableRows, file_rows, query_rows
 from obscore.sources.table.settings import TableSettings
 from obscore.sources.table.units import checked_units
 from vodal.errors import UsageError
@@ -23,17 +26,7 @@ from vodal.storage import FileStat
 __all__ = ["TableSource"]
 
 _PLACES = ("access_url", "uri", "path", "file")
-
-
-@dataclass(slots=True)
-class _Group:
-    """Rows of one file."""
-
-    uri: str
-    relative: str
-    first: int
-    """Number of its first row, counted from 1."""
-    parts: list[Part]
+_STAT = FileStat(UNKNOWN_SIZE, "", 0.0)
 
 
 class TableSource(RecordedSource):
@@ -69,8 +62,8 @@ class TableSource(RecordedSource):
         if self._named is None:
             named = Met()
             with self._rows() as table:
-                for groups in self._groups(table):
-                    named.add([one.uri for one in groups])
+                for rows in self._located(table, lambda _number, _message: None):
+                    named.add([one for one, _ in rows.places])
             self._named = named
         return bool(self._named.had([uri])[0])
 
@@ -85,23 +78,36 @@ class TableSource(RecordedSource):
 
     @override
     def walk(self) -> Iterator[Candidate | Problem]:
+        for page in self.pages():
+            yield from page
+
+    def pages(self) -> Iterator[Sequence[Candidate | Problem]]:
+        """Give what a walk gives, some thousands of rows at a time; plain ones by column.
+
+        Raises
+        ------
+        UsageError
+            If the table is not there, or does not say where files lie.
+        """
         self._named = None
         met = Met()
+        problems: list[Candidate | Problem] = []
         with self._rows() as table:
-            units = checked_units(table.units)
-            for groups in self._groups(table):
-                uris = [one.uri for one in groups]
-                again = met.had(uris)
-                met.add(uris)
-                here: set[str] = set()
-                for one, is_known in zip(groups, again, strict=True):
-                    if isinstance(one, Problem):
-                        yield one
-                    elif is_known or one.uri in here:
-                        yield self._scattered(one)
-                    else:
-                        here.add(one.uri)
-                        yield self._candidate(one, units)
+            shape = _Shape(
+                table.names,
+                checked_units(table.units),
+                self._filler(self.settings.hdu, table, "hdu"),
+                frozenset(self.settings.null),
+            )
+            for rows in self._located(
+                table, lambda number, message: problems.append(self._problem(number, message))
+            ):
+                columns = self._columns(rows, shape, met)
+                yield self._candidates(rows, shape, met) if columns is None else columns
+                if problems:
+                    yield problems.copy()
+                    problems.clear()
+        yield problems
 
     def _rows(self) -> AbstractContextManager[TableRows]:
         settings = self.settings
@@ -118,52 +124,64 @@ class TableSource(RecordedSource):
             return Base(str(Path(self.settings.path).absolute().parent))
         return None
 
-    def _groups(self, table: TableRows) -> Iterator[list[_Group | Problem]]:
-        """Give the files of the rows, some at a time; the last may go on with the next rows."""
-        settings, names = self.settings, table.names
-        base = self._base()
-        key = f"obscore.collections.{self._collection}.table"
-        where = settings.uri or next((name for name in _PLACES if name in names), None)
-        if where is None:
+    def _key(self) -> str:
+        return f"obscore.collections.{self._collection}.table"
+
+    def _filler(self, text: str | None, table: TableRows, name: str) -> Filler | None:
+        return None if text is None else filler(text, table.names, f"{self._key()}.{name}")
+
+    def _located(self, table: TableRows, problem: Callable[[int, str], None]) -> Iterator[Rows]:
+        names, key, base = table.names, self._key(), self._base()
+        where = self.settings.uri or next((name for name in _PLACES if name in names), None)
+        place = self._filler(where, table, "uri")
+        if place is None:
             raise UsageError(
                 f"{key}.uri: say where the file of a row lies; the table's columns are"
                 f" {', '.join(names)[:500]}"
             )
-        place = filler(where, names, f"{key}.uri")
-        hdu = filler(settings.hdu, names, f"{key}.hdu") if settings.hdu is not None else None
-        empty = frozenset(settings.null)
-        number = 0
-        last: _Group | None = None
-        located: tuple[str, str] = ("", "")
-        told = ""
-        for rows in table.batches:
-            done: list[_Group | Problem] = []
-            for cells in rows:
-                number += 1
-                text = place(cells)
-                try:
-                    if text is None:
-                        raise UsageError("the row does not say where its file lies")  # noqa: TRY301
-                    if text != told:
-                        located, told = _locate(base, text, key), text
-                except UsageError as error:
-                    done.append(self._problem(number, error.message))
-                    continue
-                facts = {
-                    name: None if empty and cell in empty else cell
-                    for name, cell in zip(names, cells, strict=True)
-                }
-                named = hdu(cells) if hdu is not None else None
-                part = Part(facts, None, named or "", f"row {number}")
-                if last is not None and last.uri == located[0]:
-                    last.parts.append(part)
-                    continue
-                if last is not None:
-                    done.append(last)
-                last = _Group(*located, number, [part])
-            yield done
-        if last is not None:
-            yield [last]
+        return located(table, place, lambda text: _locate(base, text, key), problem)
+
+    def _columns(self, rows: Rows, shape: _Shape, met: Met) -> CandidateColumns | None:
+        """Give the files of rows by column; None if not each row is the only one of a file."""
+        uris = [uri for uri, _ in rows.places]
+        if len(set(uris)) < len(rows) or met.had(uris).any():
+            return None
+        met.add(uris)
+        columns, empty = rows.columns, shape.empty
+        if empty:
+            columns = [[None if one in empty else one for one in cells] for cells in columns]
+        return CandidateColumns(
+            collection=self._collection,
+            stat=_STAT,
+            uris=uris,
+            relatives=[relative for _, relative in rows.places],
+            facts=dict(zip(shape.names, columns, strict=True)),
+            wheres=[f"row {number}" for number in rows.numbers],
+            hdus=None if shape.hdu is None else [one or "" for one in shape.hdu(rows.columns)],
+            units=shape.units,
+        )
+
+    def _candidates(self, rows: Rows, shape: _Shape, met: Met) -> list[Candidate | Problem]:
+        """Give the files of rows one by one, and those that rows before have told of."""
+        found: list[Candidate | Problem] = []
+        hdus = [None] * len(rows) if shape.hdu is None else shape.hdu(rows.columns)
+        cells = list(zip(*rows.columns, strict=True))
+        here: set[str] = set()
+        for (uri, relative), some in groupby(range(len(rows)), key=rows.places.__getitem__):
+            numbers = list(some)
+            if uri in here or met.had([uri])[0]:
+                found.append(self._scattered(uri, rows.numbers[numbers[0]]))
+                continue
+            here.add(uri)
+            parts = tuple(
+                Part(shape.facts(cells[at]), None, hdus[at] or "", f"row {rows.numbers[at]}")
+                for at in numbers
+            )
+            found.append(
+                Candidate(uri, relative, self._collection, _STAT, parts=parts, units=shape.units)
+            )
+        met.add(list(here))
+        return found
 
     def _problem(self, number: int, message: str) -> Problem:
         return Problem(f"{self._table_uri()}#row={number}", "row:uri", f"row {number}: {message}")
@@ -172,22 +190,30 @@ class TableSource(RecordedSource):
         path = self.settings.path
         return f"table:{self._collection}" if path is None else file_uri(str(Path(path).absolute()))
 
-    def _scattered(self, one: _Group) -> Problem:
+    def _scattered(self, uri: str, number: int) -> Problem:
         message = (
-            f"row {one.first}: it names the file {one.uri[:300]}, as rows before it did; rows of"
+            f"row {number}: it names the file {uri[:300]}, as rows before it did; rows of"
             " one file stand one behind the other"
         )
-        return Problem(f"{self._table_uri()}#row={one.first}", "row:scattered", message)
+        return Problem(f"{self._table_uri()}#row={number}", "row:scattered", message)
 
-    def _candidate(self, one: _Group, units: Mapping[str, str]) -> Candidate:
-        return Candidate(
-            uri=one.uri,
-            relative=one.relative,
-            collection=self._collection,
-            stat=FileStat(UNKNOWN_SIZE, "", 0.0),
-            parts=tuple(one.parts),
-            units=units,
-        )
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What holds for all rows of a table."""
+
+    names: tuple[str, ...]
+    units: Mapping[str, str]
+    hdu: Filler | None
+    empty: frozenset[Cell]
+    """What stands for no value."""
+
+    def facts(self, cells: Sequence[Cell]) -> dict[str, Cell]:
+        """Give the facts of a row."""
+        return {
+            name: None if self.empty and cell in self.empty else cell
+            for name, cell in zip(self.names, cells, strict=True)
+        }
 
 
 def _locate(base: Base | None, text: str, key: str) -> tuple[str, str]:

@@ -4,41 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from obscore.adql.postgres.polygons import polygon_values
 from obscore.adql.postgres.shapes import row_cap, shape_array
-from obscore.observation import Observation
-from vodal.regions import Polygon
+from obscore.store.shapes import polygons
+from vodal.regions import Point, Region, shape_from_bytes
 
 __all__ = ["sphere_values", "sphere_values_of"]
 
-_NAMES = ("s_region_array", "s_cap")
 
-
-def sphere_values(observation: Observation) -> dict[str, str | None]:
-    """Give columns as COPY takes them."""
-    region = observation.region
-    ra, dec = observation.row.get("s_ra"), observation.row.get("s_dec")
+def sphere_values(
+    region: Region | None, ra: float | None, dec: float | None
+) -> tuple[str | None, str | None]:
+    """Give the columns ``s_region_array`` and ``s_cap`` of a row as COPY takes them."""
     position = None if ra is None or dec is None else (float(ra), float(dec))
     numbers = None if region is None else ",".join(map(repr, shape_array(region)))
-    array = None if numbers is None else f"{{{numbers}}}"
-    return dict(zip(_NAMES, (array, row_cap(region, position)), strict=True))
+    return None if numbers is None else f"{{{numbers}}}", row_cap(region, position)
 
 
-def sphere_values_of(observations: Sequence[Observation]) -> list[dict[str, str | None]]:
-    """Give what `sphere_values` gives for each, in less time where footprints are polygons."""
-    found: dict[int, dict[str, str | None]] = {}
-    by_length: dict[int, list[tuple[int, Polygon, float, float]]] = {}
-    for at, one in enumerate(observations):
-        region, ra, dec = one.region, one.row.get("s_ra"), one.row.get("s_dec")
-        if isinstance(region, Polygon) and isinstance(ra, float) and isinstance(dec, float):
-            by_length.setdefault(len(region.vertices), []).append((at, region, ra, dec))
-    for some in by_length.values():
-        vertices = np.array([polygon.vertices for _, polygon, _, _ in some])
-        position = np.array([one[2:] for one in some])
-        made = polygon_values(vertices, position[:, 0], position[:, 1])
-        for (at, *_), values in zip(some, made, strict=True):
+def sphere_values_of(
+    shapes: Sequence[bytes | None],
+    s_ra: Sequence[float | None],
+    s_dec: Sequence[float | None],
+) -> list[tuple[str | None, str | None]]:
+    """Give what `sphere_values` gives for each, in less time where footprints are polygons.
+
+    Parameters
+    ----------
+    shapes
+        Packed footprints (`vodal.regions.shape_to_bytes`).
+    s_ra, s_dec
+        Positions, in degrees.
+    """
+    found: dict[int, tuple[str | None, str | None]] = {}
+    for some in polygons(shapes, s_ra, s_dec):
+        made = polygon_values(some.vertices, some.ra, some.dec)
+        for at, values in zip(some.places, made, strict=True):
             if values is not None:
-                found[at] = dict(zip(_NAMES, values, strict=True))
-    return [found.get(at) or sphere_values(one) for at, one in enumerate(observations)]
+                found[at] = values[0], values[1]
+    return [
+        found.get(at) or sphere_values(_region(shape), s_ra[at], s_dec[at])
+        for at, shape in enumerate(shapes)
+    ]
+
+
+def _region(packed: bytes | None) -> Region | None:
+    shape = None if packed is None else shape_from_bytes(packed)
+    return None if isinstance(shape, Point) else shape

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -29,18 +28,17 @@ from obscore.store.extra import (
     declare_columns,
     read_extra,
 )
-from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
+from obscore.store.facets import FACET_NAMES, Combination, changes
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, Connection, connect, translated
 from obscore.store.postgres.publication import update_tap_schema
 from obscore.store.postgres.spheres import sphere_values_of
+from obscore.store.put import put
 from obscore.store.rows import (
     check_distinct,
-    file_values,
     files_of,
     hdus_text,
     opened_values,
-    row_values,
     select_files,
     select_files_after,
     select_known,
@@ -394,29 +392,20 @@ def _delete(connection: Connection, uris: Sequence[str]) -> Counter[Combination]
 
 def _insert(connection: Connection, turn: Turn) -> Counter[Combination]:
     """Insert files; gives how many products of each kind came."""
-    files = turn.files
-    row_id = _last(connection, _SQL_LAST_ROW)
-    first_file = _last(connection, _SQL_LAST_FILE) + 1
-    rows: list[dict[str, Any]] = []
-    for file_id, file in enumerate(files, first_file):
-        for observation in file.observations:
-            row_id += 1
-            row = row_values(observation, file, row_id, file_id, turn.extra)
-            row["last_modified"] = row["last_modified"] or turn.last_modified(row, file)
-            rows.append(row)
-    spheres = sphere_values_of([one for file in files for one in file.observations])
-    for row, values in zip(rows, spheres, strict=True):
-        row.update(values)
-    _check_untaken(connection, rows)
-    file_rows = [file_values(file, key) for key, file in enumerate(files, first_file)]
-    _copy(connection, _FILES, file_rows)
+    first_row = _last(connection, _SQL_LAST_ROW) + 1
+    new = put(turn, _last(connection, _SQL_LAST_FILE) + 1, first_row)
+    _check_untaken(connection, new.dids)
+    rows = new.rows
+    spheres = sphere_values_of(rows["s_region_shape"], rows["s_ra"], rows["s_dec"])
+    rows["s_region_array"] = [array for array, _ in spheres]
+    rows["s_cap"] = [cap for _, cap in spheres]
+    _copy(connection, _FILES, new.files)
     _copy(connection, _OBSCORE, rows, turn.extra)
-    note(turn.session, (row["id"] for row in rows))
-    return count_rows(rows)
+    note(turn.session, rows["id"])
+    return new.combinations
 
 
-def _check_untaken(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    dids = [row["obs_publisher_did"] for row in rows]
+def _check_untaken(connection: Connection, dids: list[str]) -> None:
     taken = connection.execute(_SQL_TAKEN, {"dids": dids}).fetchone()
     if taken is not None:
         raise UsageError(f"the identifier {taken[0]} is already taken by {taken[1]}")
@@ -425,7 +414,7 @@ def _check_untaken(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
 def _copy(
     connection: Connection,
     table: Table,
-    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, Sequence[Any]],
     extra: Sequence[StoredColumn] = (),
 ) -> None:
     names = [*(column.name for column in table.columns), *(one.physical for one in extra)]
@@ -434,7 +423,7 @@ def _copy(
         connection.cursor() as cursor,
         cursor.copy(f'COPY "{table.name}" ({quoted}) FROM STDIN') as copy,
     ):
-        for row in map(itemgetter(*names), rows):
+        for row in zip(*(columns[name] for name in names), strict=True):
             copy.write_row(row)
 
 

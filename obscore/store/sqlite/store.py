@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import Table, bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from typing_extensions import override
 
@@ -28,14 +28,13 @@ from obscore.store.extra import (
     declare_columns,
     read_extra,
 )
-from obscore.store.facets import FACET_NAMES, Combination, changes, count_rows
+from obscore.store.facets import FACET_NAMES, Combination, changes
+from obscore.store.put import put
 from obscore.store.rows import (
     check_distinct,
-    file_values,
     files_of,
     hdus_text,
     opened_values,
-    row_values,
     select_files,
     select_files_after,
     select_known,
@@ -55,6 +54,14 @@ from vodal.errors import UsageError
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
+
+
+def _insert_into(table: Table, extra: Sequence[StoredColumn] = ()) -> str:
+    """Give the statement that takes the columns of a table in their order: the quickest way."""
+    names = [*table.columns.keys(), *(one.physical for one in extra)]
+    columns, marks = ", ".join(f'"{name}"' for name in names), ", ".join("?" * len(names))
+    return f"INSERT INTO {table.name} ({columns}) VALUES ({marks})"  # noqa: S608 - of ours
+
 
 _FILES, _OBSCORE, _FACETS = schema.files, schema.obscore, schema.facets
 
@@ -89,7 +96,7 @@ _SQL_DELETE_BOXES = f"DELETE FROM {schema.RTREE} WHERE id IN ({schema.sql(_DOOME
 _SQL_DELETE_BOXES_OF = f"DELETE FROM {schema.RTREE} WHERE id IN ({schema.sql(_NAMED)})"  # noqa: S608
 _SQL_DELETE_ROWS = schema.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FILE_IDS)))
 _SQL_DELETE_FILES = schema.sql(delete(_FILES).where(_FILES.c.uri.in_(select(_URIS.c.value))))
-_SQL_INSERT_FILE = schema.sql(insert(_FILES))
+_SQL_INSERT_FILE = _insert_into(_FILES)
 _SQL_INSERT_BOX = f"INSERT INTO {schema.RTREE} VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _COUNTED = tuple(_OBSCORE.c[name] for name in FACET_NAMES)
 _SQL_DOOMED_FACETS = schema.sql(
@@ -136,10 +143,7 @@ def _sql_rows_of(extra: tuple[StoredColumn, ...]) -> str:
 
 @lru_cache(maxsize=16)
 def _sql_insert_row(extra: tuple[StoredColumn, ...]) -> str:
-    names = [*_OBSCORE.columns.keys(), *(one.physical for one in extra)]
-    columns = ", ".join(f'"{name}"' for name in names)
-    values = ", ".join(f":{name}" for name in names)
-    return f"INSERT INTO {_OBSCORE.name} ({columns}) VALUES ({values})"  # noqa: S608
+    return _insert_into(_OBSCORE, extra)
 
 
 class SqliteStore(Store):
@@ -316,29 +320,20 @@ class SqliteStore(Store):
 
     def _insert(self, turn: Turn) -> Counter[Combination]:
         """Insert files; gives how many products of each kind came."""
-        connection, files = self._connection, turn.files
-        row_id = _last(connection, _SQL_LAST_ROW)
-        first_file = _last(connection, _SQL_LAST_FILE) + 1
-        rows: list[dict[str, Any]] = []
-        for file_id, file in enumerate(files, first_file):
-            for observation in file.observations:
-                row_id += 1
-                row = row_values(observation, file, row_id, file_id, turn.extra)
-                row["last_modified"] = row["last_modified"] or turn.last_modified(row, file)
-                rows.append(row)
-        boxes = boxes_of([observation for file in files for observation in file.observations])
-        self._check_untaken(rows)
-        connection.executemany(
-            _SQL_INSERT_FILE,
-            (file_values(file, key) for key, file in enumerate(files, first_file)),
-        )
-        connection.executemany(_sql_insert_row(turn.extra), rows)
+        connection = self._connection
+        first_row = _last(connection, _SQL_LAST_ROW) + 1
+        new = put(turn, _last(connection, _SQL_LAST_FILE) + 1, first_row)
+        self._check_untaken(new.dids)
+        rows = new.rows
+        connection.executemany(_SQL_INSERT_FILE, zip(*new.files.values(), strict=True))
+        connection.executemany(_sql_insert_row(turn.extra), zip(*rows.values(), strict=True))
+        boxes = boxes_of(rows["s_region_shape"], rows["s_ra"], rows["s_dec"])
         connection.executemany(
             _SQL_INSERT_BOX,
-            [(row["id"], *box) for row, box in zip(rows, boxes, strict=True) if box is not None],
+            [(id_, *box) for id_, box in zip(rows["id"], boxes, strict=True) if box is not None],
         )
-        note(turn.session, (row["id"] for row in rows))
-        return count_rows(rows)
+        note(turn.session, rows["id"])
+        return new.combinations
 
     def _count(self, removed: Mapping[Combination, int], added: Mapping[Combination, int]) -> None:
         """Keep the number of products of each kind."""
@@ -347,8 +342,8 @@ class SqliteStore(Store):
             if change["products"] < 0:
                 self._connection.execute(_SQL_DROP_FACET, {"key": change["key"], "none": 0})
 
-    def _check_untaken(self, rows: Sequence[dict[str, Any]]) -> None:
-        dids = json.dumps([row["obs_publisher_did"] for row in rows])
+    def _check_untaken(self, named: Sequence[str]) -> None:
+        dids = json.dumps(named)
         taken = self._connection.execute(_SQL_TAKEN, {"dids": dids}).fetchone()
         if taken is not None:
             raise UsageError(f"the identifier {taken[0]} is already taken by {taken[1]}")
