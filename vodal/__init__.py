@@ -5,6 +5,7 @@ In the order data flows:
 - `errors`    the one tree of errors, each with its DALI label and HTTP status
 - `outcomes`  how requests end, as metrics tell it
 - `settings`  the frozen base of every settings class
+- `extensions` classes of a site's own, which settings name
 - `storage`   bytes by offset from wherever they lie
 - `fits`      headers, the byte-offset index, pixels and footprints
 - `resample`  images brought to other pixels: tiles, grids of any WCS

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 
 from datalink.makers.timed import TimedMaker
 from datalink.settings import MakerSettings
-from vodal.errors import SettingsError, SkylaneError
+from vodal.errors import SettingsError
+from vodal.extensions import make_extension
 from vodal.links import BatchLinkMaker, LinkMaker
 
 __all__ = ["own_makers"]
@@ -30,21 +30,7 @@ def own_makers(settings: Sequence[MakerSettings]) -> tuple[TimedMaker, ...]:
 
 
 def _made(settings: MakerSettings, key: str) -> LinkMaker | BatchLinkMaker:
-    module, _, name = settings.class_.partition(":")
-    try:
-        made_by = getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise SettingsError(
-            f"{key}.class: the module '{module}' cannot be imported: {error}"
-        ) from None
-    except AttributeError:
-        raise SettingsError(f"{key}.class: '{module}' has no '{name}'") from None
-    try:
-        maker: LinkMaker | BatchLinkMaker = made_by(**settings.options)
-    except SkylaneError as error:
-        raise SettingsError(f"{key}: {error.message}") from None
-    except (TypeError, ValueError, KeyError, OSError) as error:
-        raise SettingsError(f"{key}.options: {type(error).__name__}: {error}") from None
+    maker: LinkMaker | BatchLinkMaker = make_extension(key, settings.class_, settings.options)
     if not callable(getattr(maker, "links", None)) and not isinstance(maker, BatchLinkMaker):
         raise SettingsError(f"{key}.class: '{settings.class_}' has neither links nor links_of")
     return maker
