@@ -54,8 +54,9 @@ SKIPPED = {"duplicate"}
 _MAX_WORKERS = 8
 _REMOVED = 1000
 """Vanished files that are removed at a time."""
-_FEW = 20_000
-"""Files that are not read of which rows are made before processes are started for that."""
+_FEW = 50_000
+"""Files that are not read of which rows are made before processes are started for that: starting
+one takes as long as making so many."""
 _TOLD_FILES = 5000
 """Files that are not read, written in one transaction at most."""
 OURS = {"timeout", "crashed", "memory", "unreadable", "internal"}
@@ -151,7 +152,9 @@ def _make_all(run: _Run, parts: Iterator[Part], count: int, limits: IngestSettin
     here = 0
     for part in parts:
         if count and here >= _FEW:
-            _work_off(run, chain([part], parts), PoolReaders(count, limits, run.storage), limits)
+            # Writing takes longer than making, and is busy with a processor of its own.
+            readers = PoolReaders(max(1, count - 1), limits, run.storage)
+            _work_off(run, chain([part], parts), readers, limits)
             return
         run.read(part)
         here += len(part)
