@@ -26,6 +26,14 @@ def pytest_configure() -> None:
     sys.dont_write_bytecode = False
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tests of a file run by one process: what they share is made once, not in each."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 def _real_images() -> Path | None:
     named = os.environ.get("SKYLANE_TEST_DATA")
     folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"

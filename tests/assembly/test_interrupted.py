@@ -19,7 +19,7 @@ import pytest
 from obscore.store.tombstones import Why
 from obscore.testing import unstamped
 
-KILLS = 14
+KILLS = 10
 SCRIPT = Path(__file__).with_name("killed_runs.py")
 
 

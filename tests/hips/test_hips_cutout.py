@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import json
 
@@ -86,6 +87,17 @@ def write(folder, ra, dec, *, frame="equatorial", order=ORDER, formats=("png", "
     return folder
 
 
+@pytest.fixture(scope="module")
+def hips_at(tmp_path_factory):
+    """Give a function that gives the HiPS around a place, written once and read only."""
+
+    @functools.cache
+    def at(ra, dec):
+        return write(tmp_path_factory.mktemp("hips"), ra, dec)
+
+    return at
+
+
 def ask(**values):
     return parse_cutout(Params((key, str(value)) for key, value in values.items()), 4_000_000)
 
@@ -113,10 +125,11 @@ def icrs_of(header, shape):
         {"fov": 6, "projection": "CAR", "width": 21, "height": 21},
     ],
 )
-def test_values_are_those_of_the_sky_there(tmp_path, place, grid):
+def test_values_are_those_of_the_sky_there(hips_at, place, grid):
     ra, dec = PLACES[place]
-    write(tmp_path, ra, dec)
-    data, header = cut(tmp_path, **{"ra": ra, "dec": dec, "width": 120, "height": 100} | grid)
+    data, header = cut(
+        hips_at(ra, dec), **{"ra": ra, "dec": dec, "width": 120, "height": 100} | grid
+    )
     assert data.shape == (int(header["NAXIS2"]), int(header["NAXIS1"]))
     at_ra, at_dec = icrs_of(header, data.shape)
     np.testing.assert_allclose(data, sky(at_ra, at_dec), atol=0.01)
@@ -129,9 +142,9 @@ def test_values_are_those_of_the_sky_there(tmp_path, place, grid):
     assert (header["PIXSIZE"], header["MAGZERO"]) == (7.0, 25.0)
 
 
-def test_up_is_at_the_position_angle_that_is_asked_for(tmp_path):
-    write(tmp_path, 40.0, 30.0)
-    _, header = cut(tmp_path, ra=40, dec=30, fov=2, width=101, height=101, rotation_angle=30)
+def test_up_is_at_the_position_angle_that_is_asked_for(hips_at):
+    folder = hips_at(40.0, 30.0)
+    _, header = cut(folder, ra=40, dec=30, fov=2, width=101, height=101, rotation_angle=30)
     wcs = WCS(header)
     below, above = wcs.pixel_to_world(50, 49), wcs.pixel_to_world(50, 51)
     assert below.position_angle(above).deg == pytest.approx(30.0, abs=0.1)
@@ -145,46 +158,46 @@ def test_a_galactic_hips_is_read_in_its_frame(tmp_path):
     np.testing.assert_allclose(data, sky(galactic.l.deg, galactic.b.deg), atol=0.01)
 
 
-def test_the_order_is_the_first_with_pixels_no_larger(tmp_path):
-    write(tmp_path, 40.0, 30.0)
+def test_the_order_is_the_first_with_pixels_no_larger(hips_at):
+    folder = hips_at(40.0, 30.0)
     for scale, order in ((pixel_size_arcsec(3) * 1.1, 3), (pixel_size_arcsec(3) * 0.9, 4), (1, 4)):
-        header = cut(tmp_path, ra=40, dec=30, fov=scale * 30 / 3600, width=30, height=30)[1]
+        header = cut(folder, ra=40, dec=30, fov=scale * 30 / 3600, width=30, height=30)[1]
         assert header["CUTORDER"] == order
 
 
-def test_where_there_is_no_tile_pixels_are_blank(tmp_path):
-    write(tmp_path, 40.0, 30.0)
-    answer = cut_hips(tmp_path, ask(ra=220, dec=-30, fov=1, width=20, height=20))
+def test_where_there_is_no_tile_pixels_are_blank(hips_at):
+    folder = hips_at(40.0, 30.0)
+    answer = cut_hips(folder, ask(ra=220, dec=-30, fov=1, width=20, height=20))
     assert answer.blank
-    data, _ = cut(tmp_path, ra=40, dec=30, fov=60, width=100, height=100, projection="ZEA")
+    data, _ = cut(folder, ra=40, dec=30, fov=60, width=100, height=100, projection="ZEA")
     assert np.isnan(data).any()
     assert np.isfinite(data).any()
 
 
-def test_the_wcs_of_a_header_is_taken(tmp_path):
-    write(tmp_path, 40.0, 30.0)
+def test_the_wcs_of_a_header_is_taken(hips_at):
+    folder = hips_at(40.0, 30.0)
     header = {
         "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 40.5, "CRVAL2": 30.2, "CRPIX1": 10,
         "CRPIX2": 20, "CD1_1": -0.01, "CD1_2": 0.002, "CD2_1": 0.002, "CD2_2": 0.01,
         "NAXIS1": 50, "NAXIS2": 30,
     }  # fmt: skip
-    data, _ = cut(tmp_path, wcs=json.dumps(header))
+    data, _ = cut(folder, wcs=json.dumps(header))
     wcs = WCS(fits.Header(header.items()))
     y, x = np.indices((30, 50))
     world = wcs.pixel_to_world(x, y)
     np.testing.assert_allclose(data, sky(world.ra.deg, world.dec.deg), atol=0.01)
 
 
-def test_pictures_are_upright_and_cut_as_asked(tmp_path):
-    write(tmp_path, 40.0, 30.0)
+def test_pictures_are_upright_and_cut_as_asked(hips_at):
+    folder = hips_at(40.0, 30.0)
     grid = {"ra": 40, "dec": 30, "fov": 4, "width": 60, "height": 40}
-    data, _ = cut(tmp_path, **grid)
-    answer = cut_hips(tmp_path, ask(format="png", min_cut=5, max_cut=20, **grid))
+    data, _ = cut(folder, **grid)
+    answer = cut_hips(folder, ask(format="png", min_cut=5, max_cut=20, **grid))
     picture = np.asarray(Image.open(io.BytesIO(answer.data)).convert("LA")).astype(float)
     expected = np.clip((data[::-1] - 5) / 15, 0, 1) * 255
     np.testing.assert_allclose(picture[..., 0], expected, atol=0.6)
     for kind, name in (("jpeg", "JPEG"), ("webp", "WEBP")):
-        answer = cut_hips(tmp_path, ask(format=kind, cmap="viridis", stretch="asinh", **grid))
+        answer = cut_hips(folder, ask(format=kind, cmap="viridis", stretch="asinh", **grid))
         assert Image.open(io.BytesIO(answer.data)).format == name
 
 
@@ -236,11 +249,11 @@ def test_too_many_pixels_are_refused():
         ask(width=100_000, height=100_000)
 
 
-def test_coordinates_of_no_sky_are_refused(tmp_path):
-    write(tmp_path, 40.0, 30.0)
+def test_coordinates_of_no_sky_are_refused(hips_at, tmp_path):
+    folder = hips_at(40.0, 30.0)
     for header in ({"CTYPE1": "FREQ"}, {"CTYPE1": "RA---TAN", "CTYPE2": "RA---TAN"}, {}):
         with pytest.raises(UsageError, match=r"cannot be put on the sky|no size of a pixel"):
-            cut_hips(tmp_path, ask(wcs=json.dumps(header), width=10, height=10))
+            cut_hips(folder, ask(wcs=json.dumps(header), width=10, height=10))
     with pytest.raises(DataError, match="holds no HiPS"):
         cut_hips(tmp_path / "none", ask(width=10, height=10))
 

