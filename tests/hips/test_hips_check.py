@@ -347,7 +347,8 @@ DAMAGES = [
 )
 def test_each_damage_is_named_with_its_clause(good, damage, level, clause, rule):
     damage(good)
-    findings = check_hips(good)
+    # What properties say is held against a few tiles as against all.
+    findings = check_hips(good, 2 if damage.__qualname__.startswith("say.") else None)
     if rule is None:
         # A picture that cannot be transparent: black where blank is as it should be.
         assert [f for f in findings if f.level == Level.ERROR] == []

@@ -213,7 +213,7 @@ def test_a_cut_of_a_cut_has_the_same_pixels(data):
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
 def test_the_outermost_lines_of_the_box_are_met_and_those_beyond_are_not(data):
     image = data.draw(images())
     stencil = data.draw(stencils(image))
