@@ -52,7 +52,7 @@ from vodal.fits.quiet import quiet
 from vodal.fits.tangent import tangent_plane
 from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
 from vodal.regions import Region, shape_text
-from vodal.storage import LOCAL, FileStat, RangeReader, Storage
+from vodal.storage import LOCAL, FileStat, RangeReader, Storage, is_local
 
 __all__ = ["STEPS", "read_each", "read_file"]
 
@@ -174,7 +174,20 @@ def _read(
     if _is_unfilled(index):
         notes.append(UNFILLED)
     notes += (f"{group.label} left out: {refusal.message}" for group, refusal in refusals)
-    return Outcome(_catalogued(candidate, rules, index, observations, notes))
+    modified_unix_s = _modified_unix_s(candidate, index, storage)
+    return Outcome(_catalogued(candidate, rules, index, observations, notes, modified_unix_s))
+
+
+def _modified_unix_s(candidate: Candidate, index: FileIndex, storage: Storage) -> float:
+    """Give the time of change of the state that was read, which may be later than the one met."""
+    met = candidate.stat
+    if index.version == met.version or not is_local(candidate.uri):
+        return met.modified_unix_s
+    try:
+        now = storage.stat(candidate.uri)
+    except (NotFoundError, ServiceUnavailable):
+        return met.modified_unix_s
+    return now.modified_unix_s if now.version == index.version else met.modified_unix_s
 
 
 def _is_unfilled(index: FileIndex) -> bool:
@@ -214,13 +227,14 @@ def _catalogued(
     index: FileIndex,
     observations: Sequence[Observation],
     notes: Sequence[str],
+    modified_unix_s: float,
 ) -> CataloguedFile:
     return CataloguedFile(
         uri=candidate.uri,
         file_name=candidate.relative.rsplit("/", maxsplit=1)[-1],
         collection=candidate.collection,
         content_type=index.content_type,
-        modified_unix_s=candidate.stat.modified_unix_s,
+        modified_unix_s=modified_unix_s,
         index=index,
         observations=tuple(observations),
         mapping_digest=rules.digest_of(candidate),

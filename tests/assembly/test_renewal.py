@@ -14,6 +14,7 @@ import pytest
 from astropy.io import fits
 
 from obscore.assembly.line import ingest
+from obscore.assembly.read import read_file
 from obscore.assembly.renewal import Renewal, relative_of
 from obscore.assembly.rules import rules_for
 from obscore.settings import ObsCoreSettings
@@ -230,3 +231,12 @@ def test_the_path_of_a_file_is_known_by_its_digest():
         uri = "file:///srv/x/" + relative.replace(" ", "%20").replace("é", "%C3%A9")
         assert relative_of(uri, rules, digest) == relative
         assert relative_of("file:///srv/other.fits", rules, digest) is None
+
+
+def test_a_file_that_changes_after_it_was_met_has_the_time_of_what_was_read(tmp_path):
+    path = write(tmp_path / "data" / "a.fits", 1)
+    (met,) = FolderSource(tmp_path / "data", collection="demo").walk()
+    write(path, 3)
+    file = read_file(met, rules_for(SETTINGS, "demo")).file
+    assert file.version != met.stat.version
+    assert file.modified_unix_s == path.stat().st_mtime_ns / 1e9 != met.stat.modified_unix_s

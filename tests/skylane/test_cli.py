@@ -19,7 +19,7 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 from skylane.cli import main
-from skylane.commands import _listen
+from skylane.listening import listen
 from vodal.testing.archive import nginx_listing, serve_archive
 from vodal.testing.skies import make_survey
 
@@ -276,7 +276,7 @@ def test_several_server_processes_serve_one_site(tmp_path, cli):
 
 
 def test_answers_do_not_wait_for_the_clients_acknowledgement():
-    listening = _listen("127.0.0.1", 0, 60.0)
+    listening = listen("127.0.0.1", 0, 60.0)
     listening.listen()
     with (
         listening as listener,

@@ -312,7 +312,7 @@ def open_reader(
     except apsw.Error as error:
         _close(connection)
         _LOG.error("cannot open the store %s: %s", path, error)
-        raise ArchiveError(f"the store {path} cannot be opened") from error
+        raise ArchiveError("the store cannot be opened; the log tells why") from error
     except BaseException:
         _close(connection)
         raise
