@@ -74,6 +74,16 @@ class KnownBox:
         right, top = np.minimum(u + size, self.nx), np.minimum(v + size, self.ny)
         return (u < self.u0) | (right > self.u1) | (v < self.v0) | (top > self.v1)
 
+    def close(self, columns: tuple[float, float], rows: tuple[float, float]) -> None:
+        """Take the ends of a line of pixels that is met, where no line across it is.
+
+        What just touches may be met by a column of pixels and, to the last digit, by no row.
+        """
+        if math.isinf(self.u0):
+            self.u0, self.u1 = columns
+        if math.isinf(self.v0):
+            self.v0, self.v1 = rows
+
     def box(self) -> Box | None:
         """Give the box; None if it is empty."""
         if self.u1 <= self.u0:

@@ -52,9 +52,10 @@ def settle(known: KnownBox, vectors: Vectors, distance: StencilDistance) -> None
     u, v = known.unsure()
     if not len(u):
         return
+    columns = rows = (math.inf, -math.inf)
     for column, low, high in _lines(u, v, u < known.u0, outward=True):
         if meets((column, low, column + 1.0, high), vectors, distance):
-            known.u0 = column
+            known.u0, rows = column, (low, high)
             break
     for column, low, high in _lines(u, v, u + 1 > known.u1, outward=False):
         if meets((column, low, column + 1.0, high), vectors, distance):
@@ -62,12 +63,13 @@ def settle(known: KnownBox, vectors: Vectors, distance: StencilDistance) -> None
             break
     for row, low, high in _lines(v, u, v < known.v0, outward=True):
         if meets((low, row, high, row + 1.0), vectors, distance):
-            known.v0 = row
+            known.v0, columns = row, (low, high)
             break
     for row, low, high in _lines(v, u, v + 1 > known.v1, outward=False):
         if meets((low, row, high, row + 1.0), vectors, distance):
             known.v1 = row + 1.0
             break
+    known.close(columns, rows)
 
 
 def _lines(

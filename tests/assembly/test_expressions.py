@@ -6,7 +6,7 @@ import math
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from obscore.mapping.expressions import (
@@ -336,6 +336,7 @@ _pieces = st.lists(
 @given(_pieces, st.dictionaries(st.sampled_from("ASX"), st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=20),
 )))  # fmt: skip
+@example(["\x1f"], {})
 def test_nothing_but_its_own_errors_comes_out(pieces, cards):
     try:
         node = parse(" ".join(pieces))

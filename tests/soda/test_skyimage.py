@@ -332,3 +332,24 @@ def test_maps_of_the_whole_sky(code):
     for place in ((0.0, 0.0), (179.9, 30.0), (180.1, -30.0), (77.0, 89.5), (10.0, -90.0)):
         stencil = Circle(*place, 8.0)
         check(image, stencil, image.box(signed_distance(stencil)))
+
+
+def test_what_touches_a_column_and_to_the_last_digit_no_row_has_a_box_all_the_same():
+    turn = {"PC1_1": -0.981627183447664, "PC1_2": -0.19080899537654497}
+    bend = {
+        "PV1_1": 1.0, "PV1_2": 0.007513966404579657, "PV1_4": -0.00025538381090905,
+        "PV1_5": 0.006525056443681696, "PV1_6": -0.0065095367373002, "PV1_7": -0.01829492447097619,
+        "PV1_10": 0.016785105600620333, "PV2_1": 1.0, "PV2_2": -0.02066348086209916,
+        "PV2_4": -0.01058935585812809, "PV2_5": -0.00619572054474921,
+        "PV2_6": 0.003415585625238252, "PV2_7": 0.013269220094636065,
+        "PV2_10": 0.003076528710048842,
+    }  # fmt: skip
+    header = {
+        "CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "CRVAL1": 0.0, "CRVAL2": 0.0, "CRPIX1": 0.0,
+        "CRPIX2": 0.0, "CDELT1": -2.7777777777777e-05, "CDELT2": 3.05555555555555e-05,
+        **turn, "PC2_1": -turn["PC1_2"], "PC2_2": turn["PC1_1"], **bend,
+    }  # fmt: skip
+    stencil = Circle(3.2099087609047084e-05, -2.4010079434317518e-05, 2.913357911583712e-07)
+    for nx, ny in ((7, 1), (1, 7)):
+        box = SkyImage(WCS(header), nx, ny).box(signed_distance(stencil))
+        assert box is None or (box.x0 < box.x1 and box.y0 < box.y1)

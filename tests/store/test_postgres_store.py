@@ -39,7 +39,8 @@ def end_connections(url: str, name: str) -> int:
     with psycopg.connect(url) as connection:
         return connection.execute(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-            " WHERE application_name = %s AND pid <> pg_backend_pid()",
+            " WHERE application_name = %s AND datname = current_database()"
+            " AND pid <> pg_backend_pid()",
             (name,),
         ).fetchone()[0]
 

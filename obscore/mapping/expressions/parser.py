@@ -47,6 +47,8 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.ASCII,
 )
+_BLANKS = " \t\n\r\f\v"
+"""What ``\\s`` is above."""
 _WORDS = {"if", "else", "and", "or", "not", "true", "false"}
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
@@ -90,7 +92,7 @@ def _tokens(text: str) -> list[_Token]:
     while not tokens or tokens[-1].kind != "end":
         match = _TOKEN.match(text, at)
         if match is None:
-            at += len(text[at:]) - len(text[at:].lstrip())
+            at += len(text[at:]) - len(text[at:].lstrip(_BLANKS))
             raise ExpressionSyntaxError(_not_understood(text, at))
         kind = next(kind for kind in get_args(_TokenKind) if match[kind] is not None)
         tokens.append(_Token(kind, match[kind], match.start(kind) + 1))
