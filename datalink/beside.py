@@ -65,7 +65,7 @@ class BesideFiles:
         """
         seen = {product.uri}
         for rule, template in self._rules:
-            if rule.collections and product.collection not in rule.collections:
+            if not rule.is_of(product):
                 continue
             given = 0
             for pattern in template.filled(facts, _name_in_path):

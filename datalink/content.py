@@ -20,10 +20,21 @@ from vodal.errors import DataError
 from vodal.storage.files import FileReader
 from vodal.web.threads import in_thread
 
-__all__ = ["Content", "FileSpan", "LiteralPart", "Part", "Piece", "Readable", "Share", "StoredPart"]
+__all__ = [
+    "LOCAL_PIECE_BYTES",
+    "Content",
+    "FileSpan",
+    "LiteralPart",
+    "Part",
+    "Piece",
+    "Readable",
+    "Share",
+    "StoredPart",
+]
 
 _LEAST_PIECE_BYTES = 64 * 1024
-_LOCAL_PIECE_BYTES = 512 * 1024
+LOCAL_PIECE_BYTES = 512 * 1024
+"""Read of a local file at a time, where few clients are served."""
 _SPAN_BYTES = 16 << 20
 """Of a file, sent before it is looked at whether it changed."""
 
@@ -67,7 +78,7 @@ class FileSpan:
 
     async def read(self, share: Share) -> AsyncGenerator[bytes, None]:
         """Give the bytes themselves."""
-        part = StoredPart(self.reader, self.offset, self.length, _LOCAL_PIECE_BYTES)
+        part = StoredPart(self.reader, self.offset, self.length, LOCAL_PIECE_BYTES)
         async for piece in part.read(0, self.length, share):
             yield piece
 

@@ -15,20 +15,19 @@ from __future__ import annotations
 
 from functools import partial
 
-from datalink.content import Content, StoredPart
+from datalink.content import LOCAL_PIECE_BYTES, Content, StoredPart
 from vodal.products import Product
 from vodal.storage import LOCAL, Storage, is_local
 
 __all__ = ["most_piece_bytes", "stored_content"]
 
-_LOCAL_PIECE_BYTES = 512 * 1024
 _REMOTE_PIECE_BYTES = 8 << 20
 """A piece takes a round trip at least, so that small ones would keep a fast client waiting."""
 
 
 def most_piece_bytes(uri: str) -> int:
     """Give how much of a file is read at a time where few clients are served."""
-    return _LOCAL_PIECE_BYTES if is_local(uri) else _REMOTE_PIECE_BYTES
+    return LOCAL_PIECE_BYTES if is_local(uri) else _REMOTE_PIECE_BYTES
 
 
 def stored_content(product: Product, storage: Storage = LOCAL) -> Content:

@@ -16,6 +16,7 @@ from datalink.layout import CopiedBytes, Segment, UnpackedPixels, WrittenBytes, 
 from datalink.process import DecodingProcess
 from datalink.unpacking import PackedImage, UnpackedPart, Unpacking, unpack, unpack_of
 from vodal.errors import ChangedError
+from vodal.filetypes import stem_of
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels, open_scanned
 from vodal.products import Product, Resolver
@@ -168,7 +169,7 @@ def form_name(name: str, index: FileIndex, numbers: Sequence[int], form: Form) -
     index, numbers, form
         Which HDUs of it, and how.
     """
-    stem = re.sub(r"(\.fits?|\.fts)?(\.fz|\.gz)*$", "", name, flags=re.IGNORECASE)
+    stem = stem_of(name)
     if form.hdus:
         labels = [hdu_label(index.hdus[number]) for number in numbers]
         told = labels if len(labels) <= _NAMED else [f"{len(labels)}-hdus"]

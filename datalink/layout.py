@@ -9,7 +9,6 @@ its cards.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -45,7 +44,7 @@ class UnpackedPixels:
     @property
     def length(self) -> int:
         """In bytes."""
-        return math.prod(self.hdu.shape) * abs(self.hdu.bitpix) // 8
+        return self.hdu.image_bytes
 
 
 Segment = WrittenBytes | CopiedBytes | UnpackedPixels

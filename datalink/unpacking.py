@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
@@ -94,7 +93,7 @@ class UnpackedPart(Part):
 
     def __init__(self, hdu: HduIndex, unpacked: Unpacking) -> None:
         self._slabs, self._unpacked = Slabs(hdu), unpacked
-        self.size_bytes = math.prod(hdu.shape) * abs(hdu.bitpix) // 8
+        self.size_bytes = hdu.image_bytes
 
     @override
     async def pieces(self, start: int, stop: int, share: Share) -> AsyncGenerator[bytes, None]:

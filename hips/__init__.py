@@ -30,7 +30,7 @@ In the order data flows:
 - `schedule`    decoding and rendering in order
 - `upper`       the orders above the shards
 - `view`        where to look first
-- `coverage`    MOC and first view
+- `coverage`    MOC and first view; `moc`: any MOC, read
 - `allsky`      the picture of order 3
 - `preview`     a small one of the first view
 - `properties`  what clients know of a HiPS

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import io
 import math
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 import cdshealpix.nested as healpix
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from hips.frames import Frame, to_icrs
@@ -25,7 +22,6 @@ __all__ = [
     "main_part",
     "moc_file",
     "place_within",
-    "read_moc_cells",
 ]
 
 Floats = NDArray[np.float64]
@@ -54,20 +50,6 @@ def moc_file(order: int, cells: Iterable[int], frame: Frame = "equatorial") -> b
     out = io.BytesIO()
     hdus.writeto(out)
     return out.getvalue()
-
-
-def read_moc_cells(path: Path, order: int) -> list[int]:
-    """Read a MOC as cells of one order."""
-    from mocpy import MOC  # noqa: PLC0415
-
-    with fits.open(path) as hdus, tempfile.NamedTemporaryFile(suffix=".fits") as copy:
-        # MOCPy knows no frame but ICRS; the cells' numbers are the same in any.
-        hdus[1].header["COORDSYS"] = "C"
-        hdus.writeto(copy.name, overwrite=True)
-        moc = MOC.load(copy.name, format="fits")
-    if moc.max_order < order:
-        moc = moc.refine_to_order(order)
-    return [int(cell) for cell in moc.to_order(order).flatten()]
 
 
 def directions_of(order: int, cells: Cells) -> Floats:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from typing_extensions import override
@@ -91,8 +92,8 @@ class HipsLinks(BatchLinkMaker):
         found = self._shown.names(f"{base}-")
         return sorted(name for name in found if PLANE.fullmatch(name[len(base) :]))[:_MOST]
 
-    def _row(self, name: str, asked: Asked) -> _Row | None:
-        """Give what makes the rows of a HiPS; None if who asks may not know of it."""
+    def _row(self, name: str, asked: Asked) -> Callable[[str], Link] | None:
+        """Give what makes a HiPS's row for an identifier; None if who asks may not know of it."""
         values = self._shown.values(name) or {}
         asking = Asking(rights=asked.rights, public=asked.public)
         try:
@@ -103,32 +104,15 @@ class HipsLinks(BatchLinkMaker):
             had = False
         is_open = had and (asking.for_all or asked.public.all_had)
         title = values.get("obs_title", name)
-        return _Row(
-            f"{asked.base_url}/hips/{name}/",
-            f"HiPS '{title}' that this image is part of",
-            had=had,
-            is_open=is_open,
-        )
-
-
-class _Row:
-    """The row of a HiPS, for any product."""
-
-    def __init__(self, url: str, description: str, *, had: bool, is_open: bool) -> None:
-        self._url, self._description = url, description
-        self._link_auth = None if is_open else "true"
-        self._authorized = None if is_open else had
-
-    def __call__(self, did: str) -> Link:
-        return Link(
-            did=did,
+        return partial(
+            Link,
             semantics=_SEMANTICS,
-            access_url=self._url,
-            description=self._description,
+            access_url=f"{asked.base_url}/hips/{name}/",
+            description=f"HiPS '{title}' that this image is part of",
             content_type="text/html",
             local_semantics=_LOCAL,
-            link_auth=self._link_auth,
-            link_authorized=self._authorized,
+            link_auth=None if is_open else "true",
+            link_authorized=None if is_open else had,
         )
 
 

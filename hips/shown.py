@@ -17,7 +17,6 @@ import cdshealpix.nested as healpix
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import Latitude, Longitude
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from hips.behind import IMAGES_FILE
@@ -135,26 +134,19 @@ def _made_of(path: Path, dids: Sequence[str]) -> set[str]:
 
 
 def _read_cover(folder: Path) -> _Cover | None:
-    """Read ``Moc.fits`` (MOC 2.0 sections 4.2 and 4.3); None if there is none that can be read."""
+    """Read ``Moc.fits``; None if there is none that can be read."""
+    # In servers only where links are asked for.
+    from hips.moc import read_coverage  # noqa: PLC0415
+
     try:
-        with fits.open(folder / "Moc.fits", memmap=False) as hdus:
-            header = hdus[1].header
-            first = hdus[1].columns.names[0]
-            column = np.asarray(hdus[1].data[first], np.int64).reshape(-1)
-    except (OSError, ValueError, TypeError, IndexError, KeyError):
+        found = read_coverage((folder / "Moc.fits").read_bytes())
+    except OSError:
         return None
-    if header.get("ORDERING") == "RANGE":
-        pairs = column.reshape(-1, 2)
-        starts, ends = pairs[:, 0], pairs[:, 1]
-    else:
-        # NUNIQ: 4 * 4 ** order + npix.
-        orders = (np.floor(np.log2(np.maximum(column, 4))).astype(np.int64) >> 1) - 1
-        cells = column - (np.int64(4) << 2 * orders)
-        shifts = 2 * (_DEEPEST - orders)
-        starts, ends = cells << shifts, (cells + 1) << shifts
-    placed = np.argsort(starts)
-    frame: Frame = "galactic" if header.get("COORDSYS") == "G" else "equatorial"
-    return _Cover(frame, starts[placed], ends[placed]) if len(placed) else None
+    if isinstance(found, str):
+        return None
+    ranges = np.asarray(found.moc.to_depth29_ranges, np.int64)
+    frame: Frame = "galactic" if found.system == "G" else "equatorial"
+    return _Cover(frame, ranges[:, 0], ranges[:, 1]) if len(ranges) else None
 
 
 def _places(product: Product) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vodal.tables.columns import Column
 from vodal.tables.frames import ICRS, MJD_UTC, Frame
 
-__all__ = ["COLUMNS", "COLUMN_NAMES", "ObsCoreColumn"]
+__all__ = ["COLUMNS", "COLUMNS_BY_NAME", "COLUMN_NAMES", "ObsCoreColumn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,3 +443,5 @@ COLUMNS: tuple[ObsCoreColumn, ...] = (
 
 COLUMN_NAMES: tuple[str, ...] = tuple(item.name for item in COLUMNS)
 """Names of all columns, in the order of the table."""
+
+COLUMNS_BY_NAME: dict[str, ObsCoreColumn] = {item.name: item for item in COLUMNS}

@@ -9,7 +9,7 @@ from typing import overload
 from typing_extensions import override
 
 from obscore.observation import CataloguedFile, Observation, Value
-from vodal.regions import Point, shape_from_bytes
+from vodal.regions import region_from_bytes
 
 __all__ = ["FileColumns", "dids_of", "uris_of"]
 
@@ -57,10 +57,8 @@ class FileColumns(Sequence[CataloguedFile]):
     def __getitem__(self, at: int | slice) -> CataloguedFile | list[CataloguedFile]:
         if isinstance(at, slice):
             return [self[number] for number in range(*at.indices(len(self)))]
-        packed = self.shapes[at]
-        shape = None if packed is None else shape_from_bytes(packed)
         row = {name: cells[at] for name, cells in self.rows.items()}
-        region = None if isinstance(shape, Point) else shape
+        region = region_from_bytes(self.shapes[at])
         return CataloguedFile(
             uri=self.uris[at],
             file_name=self.file_names[at],

@@ -21,6 +21,7 @@ In the order data flows:
 - `ahead`     an iterator that works ahead in a thread
 - `compiled`  how inner loops are compiled; `addresses`: memory and C functions by address in them;
   `later`: modules of such code, loaded in a thread
+- `xmltext`   what XML can carry of a text
 - `vosi`      capabilities, availability, tableset
 - `parent`    processes that do not outlive who started them
 - `pool`      warm worker processes

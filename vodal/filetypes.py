@@ -1,11 +1,12 @@
-"""Media types of files by their names."""
+"""What the names of files tell: media types, and names without what says how they are written."""
 
 from __future__ import annotations
 
 import mimetypes
+import re
 from typing import Final
 
-__all__ = ["media_type_of"]
+__all__ = ["media_type_of", "stem_of"]
 
 _TYPES: Final = {
     ".fits": "image/fits",
@@ -43,3 +44,11 @@ def media_type_of(name: str, default: str = "application/octet-stream") -> str:
         return _TYPES[suffix]
     kind, encoding = mimetypes.guess_type(file_name, strict=True)
     return default if kind is None or encoding is not None else kind
+
+
+_FITS_ENDS: Final = re.compile(r"(\.fits?|\.fts)?(\.fz|\.gz)*$", re.IGNORECASE)
+
+
+def stem_of(name: str) -> str:
+    """Give the name of a FITS file without ``.fits``, ``.fz``, ``.gz``."""
+    return _FITS_ENDS.sub("", name)

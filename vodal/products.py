@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 
 from vodal.errors import GoneError, NotFoundError
 from vodal.fits.index import FileIndex
-from vodal.regions import Circle, Point, Region, shape_from_bytes, shape_to_bytes
+from vodal.regions import Circle, Point, Region, region_from_bytes, shape_to_bytes
 from vodal.sphere import contains
 
 __all__ = [
@@ -119,8 +119,7 @@ class Neighbour:
     @property
     def region(self) -> Region | None:
         """Footprint; read anew each time."""
-        region = None if self.shape is None else shape_from_bytes(self.shape)
-        return None if isinstance(region, Point) else region
+        return region_from_bytes(self.shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ __all__ = [
     "parse_polygon",
     "parse_pos",
     "parse_shape",
+    "region_from_bytes",
     "shape_from_bytes",
     "shape_text",
     "shape_to_bytes",
@@ -339,3 +340,15 @@ def shape_from_bytes(data: bytes) -> Shape:
         case _:
             pass
     raise ValueError("not a packed shape")
+
+
+def region_from_bytes(data: bytes | None) -> Region | None:
+    """Unpack a footprint; None for nothing, and for a position alone, which covers nothing.
+
+    Raises
+    ------
+    ValueError
+        As `shape_from_bytes`.
+    """
+    shape = None if data is None else shape_from_bytes(data)
+    return None if isinstance(shape, Point) else shape

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +22,9 @@ from vodal.links import Asked, BatchLinkMaker, Link
 from vodal.products import Product
 
 __all__ = ["DeclaredLinkMaker", "beside_url"]
+
+_template = lru_cache(maxsize=None)(Template.parse)
+"""Those of the rules, each read once."""
 
 
 class DeclaredLinkMaker(BatchLinkMaker):
@@ -47,9 +52,8 @@ class DeclaredLinkMaker(BatchLinkMaker):
 
     def _of(self, product: Product, facts: Facts, base_url: str) -> Iterator[Link]:
         for rule in self._rules:
-            if not rule.collections or product.collection in rule.collections:
-                links = self._by(rule, product, facts)
-                yield from (link for link, _ in zip(links, range(rule.limit), strict=False))
+            if rule.is_of(product):
+                yield from islice(self._by(rule, product, facts), rule.limit)
         for file in self._beside.found(product, facts):
             yield _link(
                 file.rule,
@@ -63,11 +67,11 @@ class DeclaredLinkMaker(BatchLinkMaker):
 
     def _by(self, rule: LinkRule, product: Product, facts: Facts) -> Iterator[Link]:
         if rule.url is not None:
-            for url in Template.parse(rule.url).filled(facts, lambda value: quote(value, safe="")):
+            for url in _template(rule.url).filled(facts, lambda value: quote(value, safe="")):
                 kind = rule.content_type or media_type_of(url.partition("?")[0], "text/html")
                 yield _link(rule, product, facts, access_url=url, content_type=kind)
         elif rule.product is not None:
-            for did in Template.parse(rule.product).filled(facts):
+            for did in _template(rule.product).filled(facts):
                 if did != product.did:
                     yield _link(rule, product, facts, leads_to=did)
         elif rule.pairs is not None:
@@ -97,7 +101,7 @@ def _link(
     content_type: str | None = None,
     content_length: int | None = None,
 ) -> Link:
-    told = Template.parse(rule.description).filled(facts)
+    told = _template(rule.description).filled(facts)
     return Link(
         did=product.did,
         semantics=semantics or rule.semantics,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Self
 
 from typing_extensions import override
@@ -93,7 +94,7 @@ class Relation:
             return sorted(bands.values(), key=_by_wavelength)[: self.rule.limit]
         ordered = sorted(fitting, key=_by_time)
         met = (one for one in ordered if self._meets(product, one))
-        return [one for one, _ in zip(met, range(self.rule.limit), strict=False)]
+        return list(islice(met, self.rule.limit))
 
     def _fits(self, own: Neighbour, other: Neighbour) -> bool:
         a, b = own.obscore, other.obscore

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from datalink.makers.template import Template
 from datalink.semantics import is_semantics
+from vodal.products import Product
 from vodal.settings import Settings
 
 __all__ = ["LinkRule", "RelatedRule"]
@@ -86,6 +87,10 @@ class LinkRule(Settings):
         if self.public and self.url is None:
             raise ValueError("public goes with url")
         return self
+
+    def is_of(self, product: Product) -> bool:
+        """Tell whether a product may have such rows."""
+        return not self.collections or product.collection in self.collections
 
     @property
     def templates(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from vodal.errors import SkylaneError
+from vodal.filetypes import stem_of
 from vodal.fits.values import HeaderValues
 from vodal.products import Product, Resolver
 
@@ -23,7 +24,6 @@ __all__ = ["Facts", "Template"]
 
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]*|file:(?:name|stem)|card:[A-Z0-9_-]{1,8}\*?")
-_SUFFIX: Final = re.compile(r"(\.fits?|\.fts)?(\.fz|\.gz)*$", re.IGNORECASE)
 _FOLDERS: Final = re.compile(r".*[/$\\]")
 _MOST: Final = 1000
 """Cards of one name."""
@@ -50,7 +50,7 @@ class Facts:
         match kind:
             case "file":
                 stored = self._product.file_name
-                return [stored if key == "name" else _SUFFIX.sub("", stored)]
+                return [stored if key == "name" else stem_of(stored)]
             case "card":
                 return list(dict.fromkeys(self._cards(key)))[:_MOST]
             case _:

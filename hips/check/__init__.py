@@ -6,7 +6,6 @@ MOC and the pixels. In the order of the check:
 - `finding`   what is found
 - `place`     a folder, or a server
 - `picture`   a tile's pixels
-- `moc`       the MOC
 - `survey`    what the properties say, which tiles there are, which are looked at
 - `keywords`  rules of the properties
 - `tree`      rules of folders, names and orders

@@ -11,8 +11,8 @@ from astropy.io import fits, votable
 from PIL import Image
 
 from hips.check.finding import Finding, error, note, warning
-from hips.check.moc import Coverage
 from hips.check.survey import Survey
+from hips.moc import Coverage
 
 __all__ = ["check_extras", "check_moc"]
 

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hips.check.moc import Coverage, read_coverage
 from hips.check.picture import Picture, read_picture
 from hips.check.place import Place
+from hips.moc import Coverage, read_coverage
 from hips.names import tile_path
 
 __all__ = ["EXTENSIONS", "Survey", "number"]

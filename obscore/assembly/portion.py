@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from obscore.assembly.ahead import Ahead, Scan
-from obscore.assembly.columnwise import make_rows_of
 from obscore.assembly.outcome import Outcome
-from obscore.assembly.read import read_file
+from obscore.assembly.read import read_each, read_file
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.rules import Rules
 from obscore.assembly.timelimit import TimeUpError, time_limit
@@ -40,10 +39,9 @@ def read_some(portion: Portion, seconds: float, storage: Storage = LOCAL) -> lis
         Opens files that lie on servers.
     """
     outcomes: list[Outcome] = []
-    told = [candidate for candidate, rules in portion if not rules.headers]
-    if len(told) == len(portion) and _are_of_one(portion):
-        return make_rows_of(told, portion[0][1])
     opened = [candidate.uri for candidate, rules in portion if rules.headers]
+    if not opened:
+        return list(read_each(portion, storage))
     with Ahead(opened, storage, seconds) as ahead:
         begin = time.monotonic()
         for candidate, rules in portion:
@@ -52,11 +50,6 @@ def read_some(portion: Portion, seconds: float, storage: Storage = LOCAL) -> lis
             if time.monotonic() - begin > _SECONDS and not ahead:
                 break
     return outcomes
-
-
-def _are_of_one(portion: Portion) -> bool:
-    """Tell whether all files are of one collection."""
-    return len({candidate.collection for candidate, _ in portion}) == 1
 
 
 def _read(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from obscore.assembly.extra import columns_of
-from obscore.columns import COLUMNS, ObsCoreColumn
+from obscore.columns import COLUMNS_BY_NAME, ObsCoreColumn
 from obscore.mapping.band import BandSettings
 from obscore.mapping.document import (
     BESIDE,
@@ -40,7 +40,6 @@ __all__ = ["TOLD", "Layer", "PlacedRule", "RuleBook", "Rules", "is_told", "rules
 
 _LINE_VERSION = 4
 """Raised when the line makes other rows of the same files, so that they are read anew."""
-_CORE = {item.name: item for item in COLUMNS}
 TOLD = "told:"
 """Begins the digests of files whose rows are made of what the source tells."""
 
@@ -126,13 +125,13 @@ class Rules:
     @cached_property
     def columns(self) -> dict[str, ObsCoreColumn]:
         """All columns that rows can have, by name."""
-        return _CORE | {item.name: item for item in self.extra}
+        return COLUMNS_BY_NAME | {item.name: item for item in self.extra}
 
     def core(self, row: Mapping[str, Value]) -> Mapping[str, Value]:
         """Give a row without the columns that are not ObsCore's."""
         if not self.extra:
             return row
-        return {name: value for name, value in row.items() if name in _CORE}
+        return {name: value for name, value in row.items() if name in COLUMNS_BY_NAME}
 
     @property
     def bands(self) -> tuple[dict[str, BandSettings], ...]:
@@ -244,7 +243,7 @@ def rules_for(settings: ObsCoreSettings, collection: str, storage: Storage = LOC
     """
     own = settings.collections.get(collection) or CollectionSettings()
     extra = columns_of(settings, collection)
-    columns = _CORE | extra
+    columns = COLUMNS_BY_NAME | extra
     layers = [_site_layer(settings, collection, own, columns)]
     levels = [own.calib_level] if "calib_level" in own.model_fields_set else []
     for document, layer in _documents(own, storage, columns):

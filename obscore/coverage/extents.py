@@ -74,22 +74,31 @@ def extent_of(rows: Iterable[Placed]) -> Extent:
             facilities.add(facility)
         if instrument:
             instruments.add(instrument)
-    return Extent(
-        _hull(times),
-        united_intervals(bands),
-        tuple(sorted(facilities)[:_NAMES]),
-        tuple(sorted(instruments)[:_NAMES]),
-    )
+    return _extent(times, bands, facilities, instruments)
 
 
 def united(extents: Iterable[Extent]) -> Extent:
     """Give what images of several extents cover together."""
     every = list(extents)
+    return _extent(
+        [one.time_mjd for one in every if one.time_mjd is not None],
+        (band for one in every for band in one.wavelengths_m),
+        {name for one in every for name in one.facilities},
+        {name for one in every for name in one.instruments},
+    )
+
+
+def _extent(
+    times: Iterable[Interval],
+    bands: Iterable[Interval],
+    facilities: Iterable[str],
+    instruments: Iterable[str],
+) -> Extent:
     return Extent(
-        _hull([one.time_mjd for one in every if one.time_mjd is not None]),
-        united_intervals(band for one in every for band in one.wavelengths_m),
-        tuple(sorted({name for one in every for name in one.facilities})[:_NAMES]),
-        tuple(sorted({name for one in every for name in one.instruments})[:_NAMES]),
+        _hull(times),
+        united_intervals(bands),
+        tuple(sorted(facilities)[:_NAMES]),
+        tuple(sorted(instruments)[:_NAMES]),
     )
 
 

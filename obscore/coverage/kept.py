@@ -25,7 +25,7 @@ from obscore.store.base import Footprints
 from obscore.store.blocks import Placed
 from vodal.access.rules import is_released
 from vodal.diskcache import DiskCache
-from vodal.regions import Point, shape_from_bytes
+from vodal.regions import region_from_bytes
 
 __all__ = ["Block", "KeptBlocks"]
 
@@ -183,8 +183,8 @@ class KeptBlocks:
         # Compiled code, which a server loads where it is first needed.
         from obscore.coverage.touched import fitting_order, touched  # noqa: PLC0415
 
-        region = None if row.shape is None else shape_from_bytes(row.shape)
-        if region is None or isinstance(region, Point):
+        region = region_from_bytes(row.shape)
+        if region is None:
             return NOTHING
         order = self._orders.get(row.collection, self._settings.order)
         return touched(

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from obscore.columns import COLUMNS, ObsCoreColumn
+from obscore.columns import COLUMNS_BY_NAME, ObsCoreColumn
 from obscore.mapping.rules import ColumnMapping, FileRule, check_rule, rules_of
 from obscore.mapping.values import as_number
 from vodal.errors import SettingsError
@@ -14,7 +14,6 @@ from vodal.errors import SettingsError
 __all__ = ["with_tables", "with_tables_of_files"]
 
 _LARGEST_BYTES = 1_000_000
-_COLUMNS: Mapping[str, ObsCoreColumn] = {item.name: item for item in COLUMNS}
 
 
 def with_tables(
@@ -23,7 +22,7 @@ def with_tables(
     folder: Path | None,
     *,
     inside: bool = False,
-    columns: Mapping[str, ObsCoreColumn] = _COLUMNS,
+    columns: Mapping[str, ObsCoreColumn] = COLUMNS_BY_NAME,
 ) -> ColumnMapping:
     """Put the tables that rules name as files into the rules.
 
@@ -51,7 +50,7 @@ def with_tables(
         key = f"{place}{name}"
         if name not in columns:
             raise SettingsError(f"{key}: unknown key")
-        if name not in _COLUMNS:
+        if name not in COLUMNS_BY_NAME:
             try:
                 check_rule(columns[name], rule)
             except ValueError as error:
@@ -84,7 +83,7 @@ def with_tables_of_files(
     folder: Path | None,
     *,
     inside: bool = False,
-    columns: Mapping[str, ObsCoreColumn] = _COLUMNS,
+    columns: Mapping[str, ObsCoreColumn] = COLUMNS_BY_NAME,
 ) -> tuple[FileRule, ...]:
     """Do the same for rules for some files; see `with_tables`."""
     return tuple(

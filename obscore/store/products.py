@@ -22,7 +22,7 @@ from obscore.store import schema
 from obscore.store.rows import hdus_of
 from vodal.fits.index import FileIndex
 from vodal.products import NEIGHBOUR_COLUMNS, CollectionSummary, Departed, Neighbour, Product
-from vodal.regions import Point, shape_from_bytes
+from vodal.regions import Point, region_from_bytes
 from vodal.sphere import contains
 
 __all__ = [
@@ -98,7 +98,6 @@ def product_of(values: Sequence[Any]) -> Product:
     """Make a product of a row of `select_products`."""
     uri, file_name, content_type, size, version, modified, _, hdus, shape = values[:9]
     row: Mapping[str, object] = dict(zip(_ROW_NAMES, values[9:], strict=True))
-    region = None if shape is None else shape_from_bytes(shape)
     return Product(
         did=str(row["obs_publisher_did"]),
         collection=str(row["obs_collection"]),
@@ -109,7 +108,7 @@ def product_of(values: Sequence[Any]) -> Product:
         version=version,
         modified_unix_s=modified,
         hdus=hdus_of(hdus)[0],
-        region=None if isinstance(region, Point) else region,
+        region=region_from_bytes(shape),
         obscore=row,
     )
 

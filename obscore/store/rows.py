@@ -27,7 +27,7 @@ from obscore.store.extra import StoredColumn
 from obscore.store.schema import STORED_COLUMNS
 from vodal.errors import UsageError
 from vodal.fits.index import FileIndex
-from vodal.regions import Point, shape_from_bytes, shape_to_bytes
+from vodal.regions import region_from_bytes, shape_to_bytes
 
 __all__ = [
     "KINDS",
@@ -372,11 +372,10 @@ def files_of(
     observations: dict[int, list[Observation]] = {}
     names = (*_ROW_NAMES, *(one.name for one in extra))
     for file_id, hdus, shape, *values in products:
-        region = None if shape is None else shape_from_bytes(shape)
         observations.setdefault(file_id, []).append(
             Observation(
                 dict(zip(names, values, strict=True)),
-                None if isinstance(region, Point) else region,
+                region_from_bytes(shape),
                 *hdus_of(hdus),
             )
         )

@@ -36,6 +36,7 @@ from obscore.store.expectations import EXPECTATIONS
 __all__ = [
     "APPLICATION_ID",
     "BLOCK_ROWS",
+    "EXTRA_NAME",
     "FACET_COLUMNS",
     "METADATA",
     "PUBLISHED_NAME",
@@ -347,6 +348,10 @@ extra_columns = Table(
 The values of one are in the column `extra_name` of ``obscore``, which is made and removed with its
 row here. No number is given twice, so that no query that was translated before reads another's.
 """
+
+
+EXTRA_NAME = re.compile(r"\bextra_\d+")
+"""Matches an `extra_name` within a text."""
 
 
 def extra_name(number: int) -> str:

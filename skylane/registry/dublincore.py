@@ -6,7 +6,7 @@ from typing import Final
 from xml.etree.ElementTree import Element, SubElement
 
 from skylane.registry.resource import Resource
-from skylane.registry.voresource import clean
+from vodal.xmltext import clean
 
 __all__ = ["dublin_core_element"]
 

@@ -16,7 +16,7 @@ from skylane.registry.request import (
     read_selection,
 )
 from skylane.registry.settings import RegistrySettings
-from skylane.registry.voresource import clean
+from vodal.xmltext import clean
 
 __all__ = ["MANAGED", "OaiAnswers"]
 

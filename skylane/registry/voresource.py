@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from skylane.registry.resource import Curation, Named, Resource
 from vodal.vosi.capabilities import NAMESPACES
+from vodal.xmltext import UNFIT, clean
 
-__all__ = ["clean", "document", "resource_element"]
+__all__ = ["document", "resource_element"]
 
 _NAMESPACES: Final = {
     "xmlns:ri": "http://www.ivoa.net/xml/RegistryInterface/v1.0",
@@ -19,13 +19,6 @@ _NAMESPACES: Final = {
 
 _SERVICES: Final = {"vs:CatalogService", "vs:CatalogResource", "vs:DataService", "vg:Registry"}
 """Types that have rights, before what else they add."""
-
-_NO_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def clean(text: str) -> str:
-    """Replace what XML 1.0 cannot hold."""
-    return _NO_XML.sub("\ufffd", text)
 
 
 def resource_element(resource: Resource, created: str, updated: str) -> Element:
@@ -97,7 +90,7 @@ def _cleaned(elements: Iterable[Element]) -> list[Element]:
     found = list(elements)
     for element in found:
         for one in element.iter():
-            if one.text and _NO_XML.search(one.text):
+            if one.text and UNFIT.search(one.text):
                 one.text = clean(one.text)
     return found
 

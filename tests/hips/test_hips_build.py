@@ -18,9 +18,9 @@ from hips.allsky import allsky_cell
 from hips.build import build
 from hips.check import check_hips
 from hips.collection import build_collection
-from hips.coverage import read_moc_cells
 from hips.encode import read_fits
 from hips.images import ImageSource, look, touched_parts
+from hips.moc import read_coverage
 from hips.names import interleave, pixel_size_arcsec, tile_path
 from hips.properties import parse_properties
 from hips.publish import staging
@@ -480,7 +480,8 @@ def test_a_survey_becomes_a_hips_a_band_and_one_in_colour(survey, tmp_path, shel
     )
     assert values["hips_pixel_bitpix"] == "-32"
     leaves = TileTree(made[1].path).tiles(made[1].order, "fits")
-    assert read_moc_cells(made[1].path / "Moc.fits", made[1].order) == leaves
+    coverage = read_coverage((made[1].path / "Moc.fits").read_bytes())
+    assert coverage.cells(made[1].order).tolist() == leaves
     color = parse_properties((made[3].path / "properties").read_text())
     assert color["dataproduct_subtype"] == "color"
     assert color["hips_tile_format"] == "png"

@@ -10,6 +10,7 @@ The header is kept as the file has it, so that a cutout can carry its cards.
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,6 +86,11 @@ class HduIndex:
     without."""
     checksum: int = 0
     """CRC-32 of these bytes as the file has them."""
+
+    @property
+    def image_bytes(self) -> int:
+        """Of the pixels of its image, as a plain one has them."""
+        return math.prod(self.shape) * abs(self.bitpix) // 8
 
     @cached_property
     def header(self) -> fits.Header:

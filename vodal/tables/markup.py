@@ -14,6 +14,7 @@ from vodal.links import InputParam, ServiceDescriptor
 from vodal.tables.cells import holds
 from vodal.tables.columns import Column
 from vodal.tables.frames import Frame, SpaceFrame
+from vodal.xmltext import UNFIT
 
 __all__ = [
     "descriptor",
@@ -25,9 +26,6 @@ __all__ = [
     "info",
     "unique_ids",
 ]
-
-_INVALID = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""Characters that XML 1.0 cannot carry in any form."""
 
 _PLAIN = re.compile(r"[ !#-%'-;=?-~]*")
 """Text that is written as it is: ASCII but for the signs below."""
@@ -50,7 +48,7 @@ def escape(text: str) -> str:
     """Make text fit for content and attribute values; characters XML cannot carry become ``?``."""
     if _PLAIN.fullmatch(text):
         return text
-    return _INVALID.sub("?", text).translate(_ESCAPES)
+    return UNFIT.sub("?", text).translate(_ESCAPES)
 
 
 def escaped_text(array: pa.Array, *, quotes: bool = False) -> pa.Array:

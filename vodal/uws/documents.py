@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from vodal.uws.jobs import Job, Phase, time_text
+from vodal.xmltext import UNFIT, clean
 
 __all__ = [
     "LONGEST_VALUE",
@@ -29,9 +29,6 @@ _NIL = {"xsi:nil": "true"}
 LONGEST_VALUE = 64 * 1024
 """Characters of a parameter that is given in the document itself; longer ones by reference."""
 
-_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold."""
-
 
 def _document(root: Element) -> bytes:
     written: bytes = tostring(root, encoding="UTF-8", xml_declaration=True)
@@ -41,7 +38,7 @@ def _document(root: Element) -> bytes:
 def _text(parent: Element, name: str, text: str | None) -> None:
     """Append an element; None is said as nil."""
     element = SubElement(parent, f"uws:{name}", _NIL if text is None else {})
-    element.text = None if text is None else _NO_XML.sub("\ufffd", text)
+    element.text = None if text is None else clean(text)
 
 
 def _time(unix_s: float | None) -> str | None:
@@ -55,8 +52,8 @@ def result_url(job_url: str, name: str) -> str:
 
 def _fill_parameters(element: Element, job: Job, job_url: str) -> None:
     for name, value in job.params:
-        item = SubElement(element, "uws:parameter", {"id": _NO_XML.sub("\ufffd", name)})
-        if len(value) > LONGEST_VALUE or _NO_XML.search(value):
+        item = SubElement(element, "uws:parameter", {"id": clean(name)})
+        if len(value) > LONGEST_VALUE or UNFIT.search(value):
             item.set("byReference", "true")
             item.text = f"{job_url}/parameters/{quote(name, safe='')}"
         else:
@@ -86,7 +83,7 @@ def _fill_info(element: Element, job: Job, ahead: int | None) -> None:
         info = SubElement(element, "uws:jobInfo")
         for name, value in told:
             # Of no namespace: the schema takes any element here.
-            SubElement(info, name).text = _NO_XML.sub("\ufffd", value)
+            SubElement(info, name).text = clean(value)
 
 
 def job_document(job: Job, job_url: str, *, ahead: int | None = None) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -85,10 +84,6 @@ _TOO_MUCH = (
     psycopg.errors.DiskFull,
     psycopg.errors.ConfigurationLimitExceeded,
 )
-
-
-_GONE_COLUMN = re.compile(rf"\b{tables.extra_name(0)[:-1]}\d+")
-"""A column that was added to ``ivoa.obscore``, in an error that says that it is not there."""
 
 
 class PostgresEngine(QueryEngine):
@@ -325,6 +320,7 @@ def _explained(address: Address, sql: str) -> Iterator[None]:
 
 def _gone(error: psycopg.Error, address: Address) -> SkylaneError:
     """Give our error for a table or column that is not there."""
-    if tables.PUBLISHED_NAME.search(str(error)) is None and not _GONE_COLUMN.search(str(error)):
+    said = str(error)
+    if tables.PUBLISHED_NAME.search(said) is None and tables.EXTRA_NAME.search(said) is None:
         return translation(error, address)
     return ReplacedError("a table of this query was published anew at this moment; ask again")

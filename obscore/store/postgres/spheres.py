@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from obscore.adql.postgres.polygons import polygon_values
 from obscore.adql.postgres.shapes import row_cap, shape_array
 from obscore.store.shapes import polygons
-from vodal.regions import Point, Region, shape_from_bytes
+from vodal.regions import Region, region_from_bytes
 
 __all__ = ["sphere_values", "sphere_values_of"]
 
@@ -42,11 +42,6 @@ def sphere_values_of(
             if values is not None:
                 found[at] = values[0], values[1]
     return [
-        found.get(at) or sphere_values(_region(shape), s_ra[at], s_dec[at])
+        found.get(at) or sphere_values(region_from_bytes(shape), s_ra[at], s_dec[at])
         for at, shape in enumerate(shapes)
     ]
-
-
-def _region(packed: bytes | None) -> Region | None:
-    shape = None if packed is None else shape_from_bytes(packed)
-    return None if isinstance(shape, Point) else shape

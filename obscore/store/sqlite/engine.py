@@ -23,7 +23,7 @@ from obscore.explain.counting import RowCounter
 from obscore.explain.explanation import Explanation
 from obscore.store.base import Published, QueryEngine
 from obscore.store.pace import Pace
-from obscore.store.schema import extra_name, published_name
+from obscore.store.schema import EXTRA_NAME, published_name
 from obscore.store.sqlite.plan import read_plan
 from obscore.store.sqlite.publication import PublicationLook, table_def
 from obscore.store.sqlite.readers import ReaderPool, watch, watch_long
@@ -67,7 +67,7 @@ _FRESH_S = 0.25
 _GONE = f"no such table: {published_name(0)[:-1]}"
 """How SQLite says that the rows of a published table are no longer there."""
 
-_GONE_COLUMN = re.compile(rf"no such column: .*\b{extra_name(0)[:-1]}\d+")
+_GONE_COLUMN = re.compile(rf"no such column: .*{EXTRA_NAME.pattern}")
 """How it says that a column which was added to ``ivoa.obscore`` is not."""
 
 
