@@ -23,7 +23,7 @@ from obscore.assembly.line import ingest
 from obscore.assembly.opening import OpeningResolver
 from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.report import json_lines
-from obscore.assembly.rules import RuleBook
+from obscore.assembly.rulebook import RuleBook
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Source, notes_of
 from obscore.sources.choice import configured_sources, source_of, with_folders

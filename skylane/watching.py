@@ -17,7 +17,7 @@ from rich.console import Console
 from obscore.assembly.live import LiveLine
 from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.report import Summary, json_lines
-from obscore.assembly.rules import RuleBook
+from obscore.assembly.rulebook import RuleBook
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Source
 from obscore.sources.fits import FolderSource

@@ -8,7 +8,8 @@
 - `timelimit`     an end to what takes too long
 - `ahead`         headers of files on servers, fetched side by side
 - `survey`        what of a source is new, beside the catalogue
-- `rules`         the settings that hold for a collection, and their digest; the book of all
+- `rules`         the settings that hold for a collection, and their digest
+- `rulebook`      those of all collections, each read once
 - `extra`         the columns that a site adds, of all collections; values that fit them
 - `digests`       the digests of many files by column
 - `renewal`       files that changed, taken in anew while the site is served

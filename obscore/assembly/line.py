@@ -30,7 +30,8 @@ from obscore.assembly.outcome import Outcome
 from obscore.assembly.read import read_each
 from obscore.assembly.readers import PoolReaders, Readers
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
-from obscore.assembly.rules import RuleBook, Rules
+from obscore.assembly.rulebook import RuleBook
+from obscore.assembly.rules import Rules
 from obscore.assembly.survey import (
     ANOTHER_NAME,
     VANISHED,

@@ -27,7 +27,7 @@ from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import read_portion, reading_pool
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
-from obscore.assembly.rules import RuleBook
+from obscore.assembly.rulebook import RuleBook
 from obscore.assembly.rulewatch import tell_changed_rules
 from obscore.assembly.survey import Survey
 from obscore.settings import ObsCoreSettings

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from typing_extensions import override
 
 from obscore.assembly.report import FileReport, Reporter
-from obscore.assembly.rules import RuleBook, Rules
+from obscore.assembly.rulebook import RuleBook
+from obscore.assembly.rules import Rules
 from obscore.columns import ObsCoreColumn
 from obscore.filecolumns import FileColumns
 from obscore.mapping.rules import rules_of

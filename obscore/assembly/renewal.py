@@ -24,7 +24,8 @@ from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import read_elsewhere, reading_pool
 from obscore.assembly.recording import RecordedRun
 from obscore.assembly.report import FileReport
-from obscore.assembly.rules import RuleBook, Rules, is_told
+from obscore.assembly.rulebook import RuleBook
+from obscore.assembly.rules import Rules, is_told
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate
 from obscore.store.base import Backend, KnownFile, Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from obscore.assembly.rules import RuleBook
+from obscore.assembly.rulebook import RuleBook
 
 __all__ = ["tell_changed_rules"]
 

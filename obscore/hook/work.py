@@ -21,7 +21,7 @@ from obscore.assembly.readers import read_elsewhere, reading_pool
 from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Status
-from obscore.assembly.rules import RuleBook
+from obscore.assembly.rulebook import RuleBook
 from obscore.hook.naming import NamedFile, named_file
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem

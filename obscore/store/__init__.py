@@ -11,7 +11,8 @@
 - `places`   which columns of an uploaded table tell where on the sky a row lies
 - `cells`    the memory of a batch that compiled code fills
 - `pace`     how long queries share the processors with short ones
-- `base`     the seams: what a store is to the assembly line, to queries and to the services
+- `base`     the seams: what a store is to the assembly line and to the services
+- `engine`   the same to queries
 - `copy`     a catalogue copied to another store; `copytables`: the tables of the site's own
 - `sqlite`   the embedded store: one writer, many readers, in several processes
 - `postgres` the store in PostgreSQL with pg_sphere

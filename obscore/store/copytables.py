@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from obscore.declared.publication import Publication, PublishedTable
 from obscore.declared.rows import DeclaredRows
-from obscore.store.base import Backend, QueryEngine
+from obscore.store.base import Backend
+from obscore.store.engine import QueryEngine
 from obscore.tap.batches import make_schema
 from vodal.errors import ArchiveError, UsageError
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from obscore.adql import Translated
 from obscore.adql.schema import RowFilter, Schema
 from obscore.explain.explanation import Explanation
-from obscore.store.base import Published, QueryEngine
+from obscore.store.engine import Published, QueryEngine
 from obscore.store.pace import Pace
 from obscore.tap.rights import FilteredSchemas, row_filter
 from obscore.tap.settings import TapSettings

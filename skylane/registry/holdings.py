@@ -14,7 +14,7 @@ from obscore.coverage.extents import Extent, united
 from obscore.coverage.maps import CollectionMaps
 from obscore.coverage.ranges import NOTHING, Ranges
 from obscore.sia.description import sia_capabilities
-from obscore.store.base import QueryEngine
+from obscore.store.engine import QueryEngine
 from obscore.tap.capabilities import tap_capabilities
 from obscore.tap.metadata import tableset
 from skylane.registry.coverage import coverage_element

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from obscore.assembly.rules import RuleBook
+from obscore.assembly.rulebook import RuleBook
 from obscore.assembly.rulewatch import tell_changed_rules
 from obscore.settings import ObsCoreSettings
 

@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 from obscore.assembly.recording import RecordedRun
-from obscore.assembly.rules import RuleBook
+from obscore.assembly.rulebook import RuleBook
 from obscore.store.runs import find_run, origin_of
 from skylane.settings import load_settings
 from skylane.site import SiteFolder

@@ -20,7 +20,7 @@ from obscore.explain.compose import explain
 from obscore.explain.counting import RowCounter
 from obscore.explain.explanation import Explanation
 from obscore.store import schema as tables
-from obscore.store.base import Published, QueryEngine
+from obscore.store.engine import Published, QueryEngine
 from obscore.store.pace import Pace
 from obscore.store.postgres.deadline import Deadline, Watch
 from obscore.store.postgres.plan import read_plan

@@ -21,7 +21,7 @@ from obscore.adql.sqlite.printer import Printer
 from obscore.explain.compose import explain
 from obscore.explain.counting import RowCounter
 from obscore.explain.explanation import Explanation
-from obscore.store.base import Published, QueryEngine
+from obscore.store.engine import Published, QueryEngine
 from obscore.store.pace import Pace
 from obscore.store.schema import EXTRA_NAME, published_name
 from obscore.store.sqlite.plan import read_plan
