@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import TEXT, Boolean, ColumnElement, Executable, bindparam, cast
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from typing_extensions import override
 
 __all__ = ["Session", "among", "runner", "text_value"]
 
@@ -38,6 +39,11 @@ class among(ColumnElement[bool]):  # noqa: N801 - a function of SQL, as SQLAlche
 
     def __init__(self, column: ColumnElement[Any], name: str) -> None:
         self.column, self.name = column, name
+
+    @override
+    def self_group(self, against: Any = None) -> ColumnElement[Any]:
+        """Stand in a condition as it is: SQLite takes no index where ``= 1`` follows."""
+        return self
 
 
 @compiles(among, "sqlite")
