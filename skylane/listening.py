@@ -20,9 +20,14 @@ _KEEPALIVE_S = 30
 _FILES_A_CONNECTION = 2
 """Open files: the connection itself, and what its answer is made of."""
 
+_BACKLOG = 2048
+"""Connections that wait to be taken, as uvicorn has it."""
+
 
 def listen(host: str, port: int, stall_limit_s: float) -> socket.socket:
     """Take the port, so that a taken one is told before anything is loaded.
+
+    Who connects while the site starts waits for it, and is not refused.
 
     Parameters
     ----------
@@ -52,6 +57,8 @@ def listen(host: str, port: int, stall_limit_s: float) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
     try:
         listener.bind((host, port))
+        # A port that is bound and does not listen yet, another process can bind too.
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise SettingsError(

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from skylane.cli import main
 from skylane.listening import listen
+from vodal.errors import SettingsError
 from vodal.testing.archive import nginx_listing, serve_archive
 from vodal.testing.skies import make_survey
 
@@ -276,15 +277,21 @@ def test_several_server_processes_serve_one_site(tmp_path, cli):
 
 
 def test_answers_do_not_wait_for_the_clients_acknowledgement():
-    listening = listen("127.0.0.1", 0, 60.0)
-    listening.listen()
     with (
-        listening as listener,
+        listen("127.0.0.1", 0, 60.0) as listener,
         socket.create_connection(listener.getsockname()),
         listener.accept()[0] as taken,
     ):
         # By this number asyncio knows a connection whose small pieces it must not hold back.
         assert taken.proto == socket.IPPROTO_TCP
+
+
+def test_two_sites_that_start_at_once_do_not_share_a_port():
+    with listen("127.0.0.1", 0, 60.0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"127.0.0.1:{port}"):
+            listen("127.0.0.1", port, 60.0)
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
 def test_a_taken_port_is_told(tmp_path, cli):

@@ -16,7 +16,8 @@ __all__ = ["Crew"]
 
 _log = logging.getLogger(__name__)
 
-_START_DEADLINE_S = 120.0
+_START_DEADLINE_S = 600.0
+"""The first start after an installation compiles: minutes, where a small machine is busy."""
 _MAX_BACKOFF_S = 10.0
 _SPARE_BUFFERS = 2
 """For results on their way to clients while the workers make others."""
