@@ -354,12 +354,27 @@ def holds_corner(stencil: Stencil, corners: Floats, arcs: Floats, gap: float) ->
     return False
 
 
+@uncounted
+def _bend(first: Floats, middle: Floats, last: Floats) -> float:
+    """Tell how far a place is from the middle of the arc between two others; NaN off the sky."""
+    total, apart = 0.0, 0.0
+    for k in range(3):
+        total += (first[k] + last[k]) ** 2
+    length = math.sqrt(total)
+    if length == 0.0:
+        return math.inf
+    for k in range(3):
+        apart += ((first[k] + last[k]) / length - middle[k]) ** 2
+    return math.sqrt(apart)
+
+
 @compiled
 def walk(stencil: Stencil, points: Floats, touch: float) -> tuple[bool, Bools, float]:
     """Walk along pieces of a line, as `soda.edges.walk_by_arrays` does."""
     pieces, count, _ = points.shape
     clear = np.zeros((pieces, count // 2), np.bool_)
-    arc = np.empty(15)
+    # An arc of the layout that the search has too, so that functions of arcs are compiled once.
+    arc = np.empty((1, 16))[:, :15][0]
     turned = 0.0
     place = stencil[1][0:3] if stencil[0] == CIRCLE else stencil[2][0, 0:3]
     for piece in range(pieces):
@@ -371,11 +386,10 @@ def walk(stencil: Stencil, points: Floats, touch: float) -> tuple[bool, Bools, f
             first, middle, last = (
                 points[piece, 2 * part], points[piece, 2 * part + 1], points[piece, 2 * part + 2],
             )  # fmt: skip
-            arc[0:3], arc[3:6] = first, last
+            for k in range(3):
+                arc[k], arc[3 + k] = first[k], last[k]
             span(arc)
-            whole = first + last
-            bend = math.sqrt(np.square(whole / math.sqrt(np.square(whole).sum()) - middle).sum())
-            near = 2.0 * bend + 0.5 * touch
+            near = 2.0 * _bend(first, middle, last) + 0.5 * touch
             if clearance(stencil, arc, 2.0 * near) > near:
                 clear[piece, part] = True
                 turned += _turn(first, middle, place[0], place[1], place[2])

@@ -24,8 +24,8 @@ Floats = NDArray[np.float64]
 Distance = Callable[[Floats], Floats]
 """From vectors of shape (n, 3) to n signed distances."""
 
-compiled = LaterModule("soda.skysearch")
-"""Measures and searches many times faster, when it is loaded."""
+compiled = LaterModule("soda.skysearch", pays_at=500)
+"""Measures and searches many times faster, when it is loaded; worth it for so many searches."""
 
 _BLOCK = 1 << 18
 """Pairs of a point and a side that are looked at in one go, which bounds the memory."""

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 _FLAT_PIXELS = 0.02
 _STRETCH, _STRETCH_CURVED = 1.02, 1.2
 _FLAT, _WHOLE = 1.0, 0.5
+_SIDES = ((0, 0, 0, 2), (2, 0, 2, 2), (0, 0, 2, 0), (0, 2, 2, 2))
+"""Samples at both ends of each side. With numbers in the call each call would be compiled anew."""
 
 
 @uncounted
@@ -95,10 +97,10 @@ def measure(samples: Floats, size: float) -> Floats:
         for k in range(3):
             block[14 + k] = part[1, 1, k]
         reach = _reach(part)
-        bend = max(
-            _bend(part, 0, 0, 0, 2), _bend(part, 2, 0, 2, 2), _bend(part, 0, 0, 2, 0),
-            _bend(part, 0, 2, 2, 2), _bulge(part),
-        )  # fmt: skip
+        bend = _bulge(part)
+        for side in range(4):
+            y0, x0, y1, x1 = _SIDES[side]
+            bend = max(bend, _bend(part, y0, x0, y1, x1))
         is_flat = bend <= _FLAT_PIXELS * reach / (size * math.sqrt(0.5))
         stretch = _STRETCH if is_flat else _STRETCH_CURVED
         block[17] = 2.0 * math.asin(min(1.0, stretch * reach / 2.0))

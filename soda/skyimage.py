@@ -125,7 +125,7 @@ class SkyImage:
         distance
             Of the stencil, from `soda.distance.signed_distance`.
         """
-        module = compiled.module
+        module = compiled.pays(1)
         if module is None:
             return self.box_by_arrays(distance)
         flat, u0, v0, u1, v1, unsure = module.search(

@@ -25,7 +25,7 @@ from soda.boundary import (
     walk,
 )
 from soda.skyblocks import measure
-from vodal.compiled import compiled, uncounted
+from vodal.compiled import compiled, in_turn, uncounted
 
 __all__ = ["distances", "load", "measure", "search", "walk"]
 
@@ -334,6 +334,7 @@ def search(
     return True, known[_U0], known[_V0], known[_U1], known[_V1], blocks[:, :2].copy()
 
 
+@in_turn(walk)
 def load() -> None:
     """Compile, or read from the disk what was compiled before."""
     stencil = (CIRCLE, np.zeros(4), np.empty((0, 12)), np.empty((0, 8)))

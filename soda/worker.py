@@ -39,6 +39,9 @@ PRELOAD = ("soda.files",)
 """Modules that a worker imports before its first request."""
 
 _PLAIN = Output()
+_PATIENCE_S = 2.0
+"""Seconds that the first request waits for compiled code: as long as it takes to load what was
+compiled before. What is compiled for the first time is not waited for, as others do its work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,9 @@ def warm_up() -> None:
     from vodal.fits.tiled import rice  # noqa: PLC0415
     from vodal.resample.canvas import load  # noqa: PLC0415
 
-    rice.wait()
-    compiled.wait()
+    compiled.begin()
+    rice.wait(_PATIENCE_S)
+    compiled.wait(_PATIENCE_S)
     load()
     # Without a folder for temporary files only the first request is slower.
     with contextlib.suppress(OSError):

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
+import threading
+import time
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
 from numba.core import compiler, errors
 
-__all__ = ["compiled", "kernel", "uncounted"]
+__all__ = ["compiled", "in_turn", "kernel", "uncounted"]
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
 _FASTMATH = {"contract", "reassoc", "nsz", "arcp"}
 """Without ``nnan`` and ``ninf``: a blank pixel is a NaN and must stay one."""
+
+_TURN_S = 300.0
+"""Seconds after which a process no longer waits for another to compile, which may hang."""
+_LOOK_S = 0.05
 
 
 class _Unswapped:
@@ -70,3 +79,68 @@ def uncounted(function: Function) -> Function:
     Counting takes an atomic operation for each array and call of another function.
     """
     return compiled(function, _nrt=False)
+
+
+def in_turn(last: Callable[..., object]) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Have one process at a time compile what a function ``load`` of a module loads.
+
+    Of several that are started after an installation one compiles; the others read from the disk
+    what it made, where each would need as long as it, and all together longer. A process that ends
+    while it waits loads nothing.
+
+    Parameters
+    ----------
+    last
+        The compiled function that calls the others: when it is kept, they all are.
+    """
+
+    def decorate(load: Callable[[], None]) -> Callable[[], None]:
+        @functools.wraps(load)
+        def loading() -> None:
+            with _turn(last) as is_ours:
+                if is_ours:
+                    load()
+
+        return loading
+
+    return decorate
+
+
+@contextmanager
+def _turn(function: Any) -> Iterator[bool]:
+    """Wait until no other process compiles; gives whether this one still wants to."""
+    folder, name = function.stats.cache_path, function.py_func.__qualname__
+    if folder is None or _is_kept(Path(folder), name, Path(function.py_func.__code__.co_filename)):
+        yield True
+        return
+    try:
+        lock = (Path(folder) / f"{name}.lock").open("ab")
+    except OSError:
+        yield True
+        return
+    with lock:
+        until = time.monotonic() + _TURN_S
+        while not _locked(lock.fileno()) and time.monotonic() < until:
+            if not threading.main_thread().is_alive():
+                yield False
+                return
+            time.sleep(_LOOK_S)
+        yield True
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: whoever compiles, compiles
+        return True
+    return True
+
+
+def _is_kept(folder: Path, name: str, source: Path) -> bool:
+    """Tell whether a function was compiled since its source was written."""
+    with suppress(OSError):
+        written = source.stat().st_mtime
+        return any(one.stat().st_mtime >= written for one in folder.glob(f"*.{name}-*.nbi"))
+    return False

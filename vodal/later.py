@@ -15,14 +15,20 @@ _LOG = logging.getLogger(__name__)
 class LaterModule:
     """A module of compiled code, which takes half a second to load and memory to hold.
 
+    After an installation it takes seconds more: it has to be compiled once.
+
     Parameters
     ----------
     name
         Its full name. It has a function ``load`` that makes all of it ready.
+    pays_at
+        Work, in a unit of the callers', that has to be done without it before it is worth loading
+        (`pays`). A command that makes one cutout would wait for it longer than it saves.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, *, pays_at: int = 0) -> None:
+        self._name, self._pays_at = name, pays_at
+        self._asked = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._module: ModuleType | None = None
@@ -44,11 +50,28 @@ class LaterModule:
         else:
             self._module = module
 
-    def wait(self) -> None:
-        """Load it, and wait until it is there."""
+    def wait(self, most_s: float | None = None) -> None:
+        """Load it, and wait until it is there, or for so many seconds."""
         self.begin()
         assert self._thread is not None
-        self._thread.join()
+        self._thread.join(most_s)
+
+    def pays(self, work: int) -> ModuleType | None:
+        """Give the module; None while it is not there.
+
+        Loading is begun when as much work was asked of it as pays.
+
+        Parameters
+        ----------
+        work
+            What it is asked for now.
+        """
+        if self._module is None:
+            # Threads that count at once may lose some of it; loading begins a little later then.
+            self._asked += work
+            if self._asked >= self._pays_at:
+                self.begin()
+        return self._module
 
     @property
     def module(self) -> ModuleType | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from vodal.compiled import compiled
+from vodal.compiled import compiled, in_turn
 from vodal.tables.cells import data_and_offsets
 
 __all__ = ["encoded", "load"]
@@ -67,6 +67,7 @@ def encoded(texts: pa.Array, prefix: str) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(texts), buffers)
 
 
+@in_turn(_encode)
 def load() -> None:
     """Compile, or read from the disk what was compiled before."""
     encoded(pa.array(["a b"]), "")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vodal.addresses import float_writer, leading_zeros, reader, writer
-from vodal.compiled import uncounted
+from vodal.compiled import in_turn, uncounted
 
 __all__ = ["Tiles", "decode_many", "load"]
 
@@ -390,6 +390,7 @@ def decode_many(
     return int(decode_tiles(form, tiles, values, random_numbers()))
 
 
+@in_turn(decode_tiles)
 def load() -> None:
     """Compile, or read from the disk what was compiled before."""
     nothing: Any = np.empty((0, 2), np.int64)

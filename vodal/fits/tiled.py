@@ -19,8 +19,8 @@ from vodal.later import LaterModule
 
 __all__ = ["TileJob", "rice"]
 
-rice = LaterModule("vodal.fits.rice")
-"""Decodes RICE_1 several times faster, when it is loaded."""
+rice = LaterModule("vodal.fits.rice", pays_at=64_000_000)
+"""Decodes RICE_1 several times faster, when it is loaded; worth it for so many pixels."""
 
 Longs = NDArray[np.int64]
 
@@ -130,8 +130,9 @@ class TileJob(SectionJob):
         run = next(self._runs)
         wanted, lengths = self._wanted.take(run), self._lengths[run]
         ends = np.cumsum(lengths)
-        module = rice.module
-        if module is None or not self._is_quick:
+        pixels = int(wanted.sides.prod(axis=1).sum())
+        module = rice.pays(pixels) if self._is_quick else None
+        if module is None:
             quick = np.zeros(len(lengths), np.bool_)
         else:
             quick = self._decoder.tiles.columns[wanted.numbers] == 0

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vodal.compiled import kernel
+from vodal.compiled import in_turn, kernel
 from vodal.resample.block import Layout, Sampling
 from vodal.resample.grid import PixelGrid
 
@@ -171,6 +171,7 @@ def _add_pixels(
             weights[first + upwards * u[k], v[k]] += weight * share
 
 
+@in_turn(_add_pixels)
 def load() -> None:
     """Have the compiled code ready, for a process that is to answer its first request soon."""
     image = np.zeros((8, 8), np.float32)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vodal.addresses import copy, reader, writer
-from vodal.compiled import uncounted
+from vodal.compiled import in_turn, uncounted
 from vodal.tables.columns import Column
 
 __all__ = ["is_plain", "load", "pack_many"]
@@ -249,6 +249,7 @@ def pack_many(columns: tuple[Column, ...], batch: pa.RecordBatch) -> memoryview 
     return made[: end - start].data
 
 
+@in_turn(pack)
 def load() -> None:
     """Compile, or read from the disk what was compiled before."""
     columns = (Column("name", "char", "*"), Column("number", "double"))

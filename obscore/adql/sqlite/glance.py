@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vodal.compiled import compiled
+from vodal.compiled import compiled, in_turn
 
 __all__ = ["UNDECIDED", "contains", "holds", "intersects", "load"]
 
@@ -268,6 +268,7 @@ def contains(outer: bytes, inner: bytes) -> int:
     return UNDECIDED
 
 
+@in_turn(_polygons)
 def load() -> None:
     """Compile, or read from the disk what was compiled before."""
     # Memory that cannot be written, as that of the shapes.

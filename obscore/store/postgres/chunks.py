@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from obscore.store.cells import REAL, TEXT, Cells, Layout
 from vodal.addresses import caller, copy, reader, writer
-from vodal.compiled import uncounted
+from vodal.compiled import in_turn, uncounted
 
 __all__ = [
     "BYTE",
@@ -153,6 +153,7 @@ def fill(
     return DONE
 
 
+@in_turn(fill)
 def load() -> None:
     """Compile, or read from the disk what was compiled before."""
     layout = Layout((), pa.schema([]))

@@ -22,7 +22,7 @@ from obscore.store.sqlite.routines import (
     TEXT_VALUE,
 )
 from vodal.addresses import caller, copy
-from vodal.compiled import uncounted
+from vodal.compiled import in_turn, uncounted
 
 __all__ = ["DONE", "FULL", "MISFIT", "ROW", "fill", "find_busy", "load"]
 
@@ -185,6 +185,7 @@ def find_busy(calls: Longs, database: int, found: Longs) -> int:
     return count
 
 
+@in_turn(fill)
 def load() -> None:
     """Compile, or read from the disk what was compiled before."""
     # Without room nothing is called.
