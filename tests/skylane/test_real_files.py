@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections import Counter
 from pathlib import Path
 
 import httpx
@@ -49,8 +47,6 @@ def test_every_file_ends_as_rows_or_as_a_refusal_with_its_reason(real_site):
     assert all(e["reason"] and e["message"] for e in report if e["status"] == "refused")
     dids = [did for entry in report for did in entry.get("dids", ())]
     assert sorted(dids) == [row["obs_publisher_did"] for row in _rows(url)]
-    refused = Counter(e["reason"] for e in report if e["status"] == "refused")
-    assert json.dumps(refused)  # shown by pytest where this fails
     assert len(dids) > 200
 
 
@@ -112,7 +108,14 @@ def _is_part_of(piece: np.ndarray, path: str) -> bool:
             if plane.ndim != 2 or min(piece.shape) < 2:
                 return False
             row = piece[piece.shape[0] // 2]
-            windows = np.lib.stride_tricks.sliding_window_view(plane, row.size, axis=1)
-            if (np.isclose(windows, row, rtol=0, atol=0, equal_nan=True)).all(axis=-1).any():
+            found = _same(plane[:, : plane.shape[1] - row.size + 1], row[0]).nonzero()
+            for at, value in enumerate(row):
+                stays = _same(plane[found[0], found[1] + at], value)
+                found = found[0][stays], found[1][stays]
+            if found[0].size:
                 return True
     return False
+
+
+def _same(pixels: np.ndarray, value: float) -> np.ndarray:
+    return np.isnan(pixels) if np.isnan(value) else pixels == value

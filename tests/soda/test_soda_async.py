@@ -315,8 +315,7 @@ def table(server, job_id):
     return votable.parse_single_table(io.BytesIO(answer.content)).to_table()
 
 
-@pytest.mark.parametrize("packing", ["tar", "files"])
-@pytest.mark.parametrize("queue", ["sqlite", "postgres"])
+@pytest.mark.parametrize(("queue", "packing"), [("sqlite", "tar"), ("postgres", "files")])
 def test_a_job_goes_on_at_another_server_after_kill_9(start, slow, request, packing, queue,
                                                       tmp_path):  # fmt: skip
     settings = {"jobs": {"concurrency": 1}}
