@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from obscore.assembly.refusal import Refusal
-from obscore.assembly.report import FileReport, Reporter, Status
+from obscore.assembly.report import FileReport, Reporter, WrittenColumns
 from obscore.filecolumns import FileColumns
 from obscore.observation import CataloguedFile
 from obscore.sources.base import Candidate
@@ -41,6 +41,8 @@ class Batch:
     gone: Callable[[str], bool]
     """Tells whether the file of a URI is not there any more."""
     dry_run: bool = False
+    tell_columns: Callable[[WrittenColumns], None] | None = None
+    """Told of files that come by column; None to tell of each."""
     _waiting: list[_Waiting] = field(default_factory=list)
     _withdrawn: list[str] = field(default_factory=list)
     _since: float = 0.0
@@ -62,15 +64,18 @@ class Batch:
                 waiting = map(_Waiting, candidates, files, was_known)
                 self._write_one_by_one(list(waiting))
                 return
-        notes, dids = files.notes, files.dids
-        told = zip(files.uris, candidates.relatives, was_known, dids, strict=True)
-        for at, (uri, relative, known, did) in enumerate(told):
-            if did in withheld:
-                self._written(_Waiting(candidates[at], files[at], known), withheld)
-                continue
-            status: Status = "updated" if known else "added"
-            about = uri, relative, files.collection, status
-            self.tell(FileReport(*about, dids=(did,), notes=notes.get(at, ())))
+        if withheld:
+            for item in map(_Waiting, candidates, files, was_known):
+                self._written(item, withheld)
+            return
+        written = WrittenColumns(
+            files.collection, files.uris, candidates.relatives, was_known, files.dids, files.notes
+        )
+        if self.tell_columns is not None:
+            self.tell_columns(written)
+            return
+        for report in written:
+            self.tell(report)
 
     def refuse(
         self, candidate: Candidate, refusal: Refusal, *, was_known: bool, keep: bool = False

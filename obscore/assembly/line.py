@@ -29,7 +29,7 @@ from obscore.assembly.garbage import few_looks
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.read import read_each
 from obscore.assembly.readers import PoolReaders, Readers
-from obscore.assembly.report import FileReport, Reporter, Status, Summary
+from obscore.assembly.report import FileReport, Reporter, Status, Summary, WrittenColumns
 from obscore.assembly.rulebook import RuleBook
 from obscore.assembly.rules import Rules
 from obscore.assembly.survey import (
@@ -208,6 +208,7 @@ class _Run:
         self._batch = Batch(
             store, self._tell, most, limits.batch_seconds,
             gone=lambda uri: not source.exists(uri), dry_run=dry_run,
+            tell_columns=self._tell_columns,
         )  # fmt: skip
 
     def rules(self, collection: str) -> Rules:
@@ -314,6 +315,14 @@ class _Run:
         if self._report is not None:
             self._report(report)
         self._show()
+
+    def _tell_columns(self, some: WrittenColumns) -> None:
+        self.summary.add_columns(some)
+        self._done += len(some)
+        if self._report is not None:
+            for report in some:
+                self._report(report)
+        self._show(always=True)
 
     def _show(self, *, always: bool = False) -> None:
         if self._progress is not None and (always or self._done % 16 == 0):

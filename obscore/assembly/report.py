@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["FileReport", "Reporter", "Status", "Summary", "json_lines"]
+__all__ = ["FileReport", "Reporter", "Status", "Summary", "WrittenColumns", "json_lines"]
 
 Status = Literal["added", "updated", "unchanged", "refused", "skipped", "vanished", "removed"]
 """``vanished`` files are kept in the catalogue, ``removed`` ones had vanished and were pruned,
@@ -48,6 +48,32 @@ class FileReport:
             "notes": self.notes,
         }
         return json.dumps({key: value for key, value in record.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenColumns:
+    """Files of one collection that were written with one product each: by column.
+
+    A report is made of one only where somebody asks for it.
+    """
+
+    collection: str
+    uris: Sequence[str]
+    paths: Sequence[str]
+    was_known: Sequence[bool]
+    dids: Sequence[str]
+    notes: Mapping[int, tuple[str, ...]]
+    """By number of the file; none is empty."""
+
+    def __len__(self) -> int:
+        return len(self.uris)
+
+    def __iter__(self) -> Iterator[FileReport]:
+        told = zip(self.uris, self.paths, self.was_known, self.dids, strict=True)
+        for at, (uri, path, known, did) in enumerate(told):
+            status: Status = "updated" if known else "added"
+            notes = self.notes.get(at, ())
+            yield FileReport(uri, path, self.collection, status, dids=(did,), notes=notes)
 
 
 Reporter = Callable[[FileReport], None]
@@ -98,6 +124,14 @@ class Summary:
         elif report.status in {"added", "updated"}:
             self.products += len(report.dids)
             self.noted += bool(report.notes)
+
+    def add_columns(self, some: WrittenColumns) -> None:
+        """Count files as `add` does, all at once."""
+        updated = sum(some.was_known)
+        # What none is of is not counted as 0.
+        self.statuses += Counter[Status]({"updated": updated, "added": len(some) - updated})
+        self.products += len(some)
+        self.noted += len(some.notes)
 
     def merge(self, other: Summary) -> None:
         """Add the counts of another run."""

@@ -6,10 +6,11 @@ row; a candidate is made of them only where one is asked for.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
-from typing import overload
+from typing import Any, overload
 
 from typing_extensions import override
 
@@ -65,6 +66,12 @@ class CandidateColumns(Sequence[Candidate]):
             units=self.units,
         )
 
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As one run of bytes: picklers with an eye on each object take thrice as long for them.
+        values = tuple(getattr(self, one.name) for one in fields(self))
+        return _unpacked, (pickle.dumps(values, protocol=5),)
+
     def bare(self, at: int) -> Candidate:
         """Give a file without what is told of its product."""
         return Candidate(self.uris[at], self.relatives[at], self.collection, self.stat)
@@ -81,6 +88,10 @@ class CandidateColumns(Sequence[Candidate]):
             wheres=[self.wheres[at] for at in numbers],
             hdus=None if self.hdus is None else [self.hdus[at] for at in numbers],
         )
+
+
+def _unpacked(packed: bytes) -> CandidateColumns:
+    return CandidateColumns(*pickle.loads(packed))  # noqa: S301 - of a process of ours
 
 
 def pages_of(source: Source) -> Iterator[Sequence[Candidate | Problem]]:

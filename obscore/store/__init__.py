@@ -4,6 +4,7 @@
 - `expectations` what SQLite's planner is told to expect of the rows
 - `facets`   how many products there are of each combination of the columns with few values
 - `rows`     files and products as rows of the tables
+- `values`   what a column takes of a value
 - `extra`    columns that the site adds to ``ivoa.obscore``
 - `put`      what a writer's turn puts into the tables, by column
 - `shapes`   footprints of many rows as arrays

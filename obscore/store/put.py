@@ -17,16 +17,16 @@ from obscore.observation import CataloguedFile, Value
 from obscore.store import schema
 from obscore.store.extra import StoredColumn
 from obscore.store.facets import FACET_NAMES, Combination
-from obscore.store.rows import (
+from obscore.store.rows import file_values, row_values
+from obscore.store.turn import Turn
+from obscore.store.values import (
     KINDS,
     LARGEST,
+    are_sound_texts,
     checked_value,
     clean_text,
-    file_values,
     is_sound,
-    row_values,
 )
-from obscore.store.turn import Turn
 
 __all__ = ["Put", "put"]
 
@@ -104,7 +104,11 @@ def _of_columns(
     of_files: dict[str, list[Any]] = {
         "id": keys,
         "uri": files.uris,
-        "file_name": list(map(clean_text, files.file_names)),
+        "file_name": (
+            files.file_names
+            if are_sound_texts(files.file_names)
+            else list(map(clean_text, files.file_names))
+        ),
         "collection": [collection] * count,
         "content_type": files.content_types,
         "size": [-1 if size is None else size for size in files.told_sizes_bytes],
@@ -166,8 +170,7 @@ def _is_sound_column(kind: type, values: Sequence[Value], *, optional: bool) -> 
     if type(None) in types:
         there = [value for value in values if value is not None]
     if kind is str:
-        # Not joined: of columns of few words, each is looked at once.
-        return all(is_sound(value, str) for value in set(there))
+        return are_sound_texts(there)
     if kind is float:
         total = sum(there)
         return bool(total == total)  # noqa: PLR0124 - NaN is none

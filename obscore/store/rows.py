@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -20,26 +19,28 @@ from sqlalchemy import (
     update,
 )
 
-from obscore.columns import ObsCoreColumn
 from obscore.filecolumns import FileColumns
 from obscore.observation import CataloguedFile, Observation, Value
 from obscore.store.extra import StoredColumn
 from obscore.store.schema import STORED_COLUMNS
+from obscore.store.values import (
+    KINDS,
+    LARGEST,
+    LONGEST_KEY_BYTES,
+    checked_value,
+    clean_text,
+    is_sound,
+)
 from vodal.errors import UsageError
 from vodal.fits.index import FileIndex
 from vodal.regions import region_from_bytes, shape_to_bytes
 
 __all__ = [
-    "KINDS",
-    "LARGEST",
     "check_distinct",
-    "checked_value",
-    "clean_text",
     "file_values",
     "files_of",
     "hdus_of",
     "hdus_text",
-    "is_sound",
     "opened_values",
     "row_values",
     "select_files",
@@ -50,16 +51,7 @@ __all__ = [
     "update_hdus",
 ]
 
-LARGEST = {"boolean": 1, "short": 2**15 - 1, "int": 2**31 - 1, "long": 2**63 - 1}
-"""Of the integer types, as VOTable and the databases have them."""
-
-
-_LONGEST_KEY_BYTES = 2600
-"""Of a text in an index: PostgreSQL refuses some of more than 2,700 bytes."""
-
-
 _ROW_NAMES = tuple(item.name for item in STORED_COLUMNS)
-KINDS = {"double": float, "char": str}
 _ROW_COLUMNS = tuple(
     (item.name, KINDS.get(item.column.datatype, int), item.nullable or item.by_store, item)
     for item in STORED_COLUMNS
@@ -83,9 +75,9 @@ def check_distinct(files: Sequence[CataloguedFile]) -> None:
     for file in files:
         if file.uri in uris:
             raise UsageError(f"the file {file.uri} is given twice")
-        if len(file.uri.encode()) > _LONGEST_KEY_BYTES:
+        if len(file.uri.encode()) > LONGEST_KEY_BYTES:
             raise UsageError(
-                f"the name of {file.uri[:200]}... is longer than {_LONGEST_KEY_BYTES} bytes"
+                f"the name of {file.uri[:200]}... is longer than {LONGEST_KEY_BYTES} bytes"
             )
         uris.add(file.uri)
         for observation in file.observations:
@@ -99,19 +91,8 @@ def check_distinct(files: Sequence[CataloguedFile]) -> None:
 def _are_distinct(files: FileColumns) -> bool:
     """Tell quickly, for most batches, that `check_distinct` refuses nothing."""
     count, longest = len(files), max(map(len, files.uris), default=0)
-    is_short = 4 * longest <= _LONGEST_KEY_BYTES
+    is_short = 4 * longest <= LONGEST_KEY_BYTES
     return is_short and len(set(files.uris)) == len(set(files.dids)) == count
-
-
-def clean_text(value: object) -> str:
-    """Give text that every database holds: names of files may carry bytes that are no UTF-8.
-
-    PostgreSQL also refuses the character of code 0, which no FITS header may have.
-    """
-    text = str(value)
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8")
-    return text.replace("\0", "?") if "\0" in text else text
 
 
 def file_values(file: CataloguedFile, file_id: int) -> dict[str, Any]:
@@ -198,7 +179,7 @@ def _are_sound(values: Sequence[Value]) -> bool:
     text = "".join(texts)  # type: ignore[arg-type]
     total = sum(numbers)  # type: ignore[arg-type]
     return (
-        len(text) <= _LONGEST_KEY_BYTES
+        len(text) <= LONGEST_KEY_BYTES
         and text.isascii()
         and "\0" not in text
         and total == total  # noqa: PLR0124 - NaN is none
@@ -216,65 +197,6 @@ def _places(types: tuple[type, ...]) -> tuple[list[int], list[int], list[int]] |
         elif not (optional and kind is type(None)):
             return None
     return places[str], places[float], places[int]
-
-
-def is_sound(value: Value, kind: type) -> bool:
-    """Tell quickly, for most values, that one can be written as it is."""
-    if kind is float:
-        return type(value) is float and value == value  # noqa: PLR0124 - NaN is none
-    return (
-        type(value) is str is kind
-        and len(value) <= _LONGEST_KEY_BYTES
-        and value.isascii()
-        and "\0" not in value
-    )
-
-
-def checked_value(value: Value, item: ObsCoreColumn, uri: str) -> Value:
-    """Give a value as its column takes it.
-
-    Raises
-    ------
-    UsageError
-        If it takes it in no way.
-    """
-    try:
-        value = _coerced(value, item.column.datatype)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"{item.name} of a product of {uri} is no {item.column.datatype}"
-        ) from None
-    if value is None and not (item.nullable or item.by_store):
-        raise UsageError(f"{item.name} is missing for a product of {uri}")
-    if item.indexed and isinstance(value, str) and len(value.encode("utf-8")) > _LONGEST_KEY_BYTES:
-        raise UsageError(
-            f"{item.name} of a product of {uri} is longer than {_LONGEST_KEY_BYTES}"
-            " bytes, more than an index takes"
-        )
-    return value
-
-
-def _coerced(value: Value, datatype: str) -> Value:
-    """Give a value in the exact type of its column; numpy's scalars and NaN are not kept.
-
-    Raises
-    ------
-    ValueError, OverflowError
-        If the column cannot hold it.
-    """
-    if value is None:
-        return None
-    match datatype:
-        case "boolean" | "short" | "int" | "long":
-            whole = int(value)
-            if abs(whole) > LARGEST[datatype]:
-                raise OverflowError(datatype)
-            return whole
-        case "float" | "double":
-            number = float(value)
-            return None if math.isnan(number) else number
-        case _:
-            return clean_text(value)
 
 
 def select_known(files: Table, obscore: Table) -> Select[Any]:

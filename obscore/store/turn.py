@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -22,6 +22,7 @@ __all__ = ["Turn", "next_stamp", "stamp_text"]
 
 _OBSCORE, _FILES, _TOMBS = schema.obscore, schema.files, schema.tombstones
 
+_THERE = select(_FILES.c.uri).where(among(_FILES.c.uri, "uris"))
 _LAST = select(
     select(func.max(_OBSCORE.c.last_modified)).scalar_subquery(),
     select(func.max(_TOMBS.c.deleted)).scalar_subquery(),
@@ -65,7 +66,11 @@ def next_stamp(session: Session, now: datetime | None = None) -> str:
     now
         By the clock.
     """
-    last = max(filter(None, session(_LAST)[0]), default="")
+    return _stamp_after(session(_LAST)[0], now)
+
+
+def _stamp_after(moments: Iterable[str | None], now: datetime | None = None) -> str:
+    last = max(filter(None, moments), default="")
     stamp = stamp_text(now or datetime.now(UTC))
     if stamp <= last:
         stamp = stamp_text(datetime.fromisoformat(last) + _TICK)
@@ -87,7 +92,7 @@ class Turn:
     withheld: frozenset[str]
     """Identifiers of what is not."""
     replaced: tuple[str, ...]
-    """URIs of all files that are to be deleted before."""
+    """URIs of all files that are to be deleted before; none where none of them is there."""
     extra: tuple[StoredColumn, ...]
     """The columns that the site has added."""
     _stamp: str
@@ -108,19 +113,25 @@ class Turn:
         instead_of
             URIs of files that are to go when these come.
         """
-        uris = tuple(dict.fromkeys(uris_of(files)) | dict.fromkeys(instead_of))
+        named = tuple(dict.fromkeys(uris_of(files)) | dict.fromkeys(instead_of))
+        uris = tuple(row[0] for row in session(_THERE, uris=named))
         extra = read_extra(session)
-        former = {
-            row[2 + _DID_AT]: (row[0], (row[1], *row[2:]))
-            for row in session(_former(extra), uris=uris)
-        }
-        kept, refused = _admitted(session, files)
+        former = {}
+        if uris:
+            former = {
+                row[2 + _DID_AT]: (row[0], (row[1], *row[2:]))
+                for row in session(_former(extra), uris=uris)
+            }
+        (moments,) = session(_LAST)
+        has_tombstones = moments[1] is not None
+        kept, refused = _admitted(session, files) if has_tombstones else (files, frozenset())
         dids = dids_of(kept)
-        stamp = next_stamp(session)
+        stamp = _stamp_after(moments)
         if former:
             note_files(session, uris)
             bury_rest(session, uris, dids, stamp, _REPLACED)
-        lift(session, dids)
+        if has_tombstones:
+            lift(session, dids)
         return cls(session, kept, refused, uris, extra, stamp, former)
 
     def stamped(self, rows: Mapping[str, Sequence[Any]], versions: Sequence[str]) -> list[str]:

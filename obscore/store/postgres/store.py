@@ -383,6 +383,8 @@ def _replace(connection: Connection, turn: Turn) -> frozenset[str]:
 
 def _delete(connection: Connection, uris: Sequence[str]) -> Counter[Combination]:
     """Delete files with all that belongs to them; gives how many products of each kind went."""
+    if not uris:
+        return Counter()
     named = {"uris": uris}
     counted = connection.execute(_SQL_DOOMED_FACETS, named).fetchall()
     connection.execute(_SQL_DELETE_ROWS, named)

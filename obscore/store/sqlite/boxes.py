@@ -13,17 +13,19 @@ from vodal.regions import Point, Shape, shape_from_bytes
 from vodal.sphere import bounding_cap, cap_box
 from vodal.trig import dots, vectors
 
-__all__ = ["Box", "box_of", "boxes_of"]
+__all__ = ["Box", "Numbers", "box_of", "boxes_of"]
 
 Box = tuple[float, ...]
 """``xmin, xmax, ymin, ymax, zmin, zmax`` of unit vectors."""
+
+Numbers = NDArray[np.float64]
 
 
 def boxes_of(
     shapes: Sequence[bytes | None],
     s_ra: Sequence[float | None],
     s_dec: Sequence[float | None],
-) -> list[Box | None]:
+) -> Numbers:
     """Give what `box_of` gives for each product, in less time where footprints are polygons.
 
     Parameters
@@ -32,35 +34,33 @@ def boxes_of(
         Packed footprints (`vodal.regions.shape_to_bytes`).
     s_ra, s_dec
         Positions, in degrees.
+
+    Returns
+    -------
+    Numbers
+        (product, bound); NaN where there is neither footprint nor position.
     """
-    found: list[Box | None] = [None] * len(shapes)
-    is_done = [False] * len(shapes)
+    found = np.full((len(shapes), 6), np.nan)
     for some in polygons(shapes, s_ra, s_dec):
-        for at, box in zip(some.places, _boxes(some.vertices, some.ra, some.dec), strict=True):
-            found[at], is_done[at] = box, box is not None
-    for at, done in enumerate(is_done):
-        if not done:
-            shape = shapes[at]
-            region = None if shape is None else shape_from_bytes(shape)
-            found[at] = box_of(region, s_ra[at], s_dec[at])
+        found[some.places] = _boxes(some.vertices, some.ra, some.dec)
+    for at in np.flatnonzero(np.isnan(found[:, 0])).tolist():
+        shape = shapes[at]
+        box = box_of(None if shape is None else shape_from_bytes(shape), s_ra[at], s_dec[at])
+        if box is not None:
+            found[at] = box
     return found
 
 
-def _boxes(
-    vertices: NDArray[np.float64], ra: NDArray[np.float64], dec: NDArray[np.float64]
-) -> list[Box | None]:
-    """Give the boxes of polygons of one number of vertices; None for large ones."""
+def _boxes(vertices: Numbers, ra: Numbers, dec: Numbers) -> Numbers:
+    """Give the boxes of polygons of one number of vertices; NaN for large ones."""
     centres, radius_deg, is_small = polygon_caps(vertices)
     low, high = cap_boxes(centres, radius_deg)
     position = vectors(ra, dec)
     position = position / np.sqrt(dots(position, position))
     low, high = np.minimum(low, position - 1e-7), np.maximum(high, position + 1e-7)
     is_placed = (ra >= 0.0) & (ra < 360.0) & (np.abs(dec) <= 90.0)
-    bounds = np.stack([low, high], axis=1).reshape(6, -1).T.tolist()
-    return [
-        tuple(box) if small else None
-        for box, small in zip(bounds, (is_small & is_placed).tolist(), strict=True)
-    ]
+    bounds = np.stack([low, high], axis=1).reshape(6, -1).T
+    return np.where((is_small & is_placed)[:, None], bounds, np.nan)
 
 
 def box_of(region: Shape | None, ra: float | None, dec: float | None) -> Box | None:

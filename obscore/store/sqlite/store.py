@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import compress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+import numpy as np
 from sqlalchemy import Table, bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from typing_extensions import override
@@ -122,7 +124,8 @@ _SQL_TAKEN = schema.sql(
     .where(
         _OBSCORE.c.obs_publisher_did.in_(
             select(func.json_each(bindparam("dids")).table_valued("value").c.value)
-        )
+        ),
+        _OBSCORE.c.id < bindparam("first_row"),
     )
 )
 
@@ -311,6 +314,8 @@ class SqliteStore(Store):
 
     def _delete(self, uris: Sequence[str]) -> Counter[Combination]:
         """Delete files with all that belongs to them; gives how many products of each kind went."""
+        if not uris:
+            return Counter()
         named = {"uris": json.dumps(list(uris))}
         counted = fetch(self._connection, _SQL_DOOMED_FACETS, named)
         self._connection.execute(_SQL_DELETE_BOXES, named)
@@ -323,15 +328,17 @@ class SqliteStore(Store):
         connection = self._connection
         first_row = _last(connection, _SQL_LAST_ROW) + 1
         new = put(turn, _last(connection, _SQL_LAST_FILE) + 1, first_row)
-        self._check_untaken(new.dids)
         rows = new.rows
         connection.executemany(_SQL_INSERT_FILE, zip(*new.files.values(), strict=True))
-        connection.executemany(_sql_insert_row(turn.extra), zip(*rows.values(), strict=True))
+        try:
+            connection.executemany(_sql_insert_row(turn.extra), zip(*rows.values(), strict=True))
+        except apsw.ConstraintError:
+            self._check_untaken(new.dids, first_row)
+            raise
         boxes = boxes_of(rows["s_region_shape"], rows["s_ra"], rows["s_dec"])
-        connection.executemany(
-            _SQL_INSERT_BOX,
-            [(id_, *box) for id_, box in zip(rows["id"], boxes, strict=True) if box is not None],
-        )
+        is_placed = ~np.isnan(boxes[:, 0])
+        ids, bounds = compress(rows["id"], is_placed), boxes[is_placed].T.tolist()
+        connection.executemany(_SQL_INSERT_BOX, zip(ids, *bounds, strict=True))
         note(turn.session, rows["id"])
         return new.combinations
 
@@ -342,9 +349,10 @@ class SqliteStore(Store):
             if change["products"] < 0:
                 self._connection.execute(_SQL_DROP_FACET, {"key": change["key"], "none": 0})
 
-    def _check_untaken(self, named: Sequence[str]) -> None:
-        dids = json.dumps(named)
-        taken = self._connection.execute(_SQL_TAKEN, {"dids": dids}).fetchone()
+    def _check_untaken(self, named: Sequence[str], first_row: int) -> None:
+        """Say who has one of some identifiers, beside the rows that this turn has put in."""
+        values = {"dids": json.dumps(named), "first_row": first_row}
+        taken = self._connection.execute(_SQL_TAKEN, values).fetchone()
         if taken is not None:
             raise UsageError(f"the identifier {taken[0]} is already taken by {taken[1]}")
 

@@ -1,0 +1,32 @@
+"""What a run tells of many files at once is what it tells of each."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from obscore.assembly.report import Summary, WrittenColumns
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(st.text(max_size=3), max_size=2)), max_size=9))
+def test_files_by_column_are_counted_as_each_is(some):
+    written = WrittenColumns(
+        "deep",
+        [f"file:///d/{at}" for at in range(len(some))],
+        [str(at) for at in range(len(some))],
+        [known for known, _ in some],
+        [f"ivo://a/deep?{at}" for at in range(len(some))],
+        {at: tuple(notes) for at, (_, notes) in enumerate(some) if notes},
+    )
+    quick, slow = Summary(), Summary()
+    for summary in (quick, slow):
+        summary.statuses["refused"] = 1
+    quick.add_columns(written)
+    for report in written:
+        slow.add(report)
+    assert quick == slow
+    assert 0 not in quick.statuses.values()
+    assert [(one.uri, one.path, one.dids, one.notes) for one in written] == [
+        (f"file:///d/{at}", str(at), (f"ivo://a/deep?{at}",), tuple(notes))
+        for at, (_, notes) in enumerate(some)
+    ]
