@@ -13,7 +13,7 @@ from dataclasses import replace
 from obscore.adql import bound as b
 from obscore.adql.functions import VOLATILE
 from obscore.adql.grouping import has_aggregate
-from obscore.adql.schema import ColumnDef, FacetTable, RowFilter, TableDef
+from obscore.adql.schema import Among, ColumnDef, FacetTable, RowFilter, TableDef
 from obscore.adql.types import Kind
 from vodal.tables.columns import Column
 
@@ -61,8 +61,10 @@ def with_kept_counts(query: b.Query, select: b.Select) -> b.Query:
     return replace(query, body=body, order=order)
 
 
-def _keeps(facets: FacetTable, rows: RowFilter) -> bool:
+def _keeps(facets: FacetTable, rows: RowFilter | Among) -> bool:
     """Tell whether the kept counts know which rows are there for who asks."""
+    if isinstance(rows, Among):
+        return rows.column in facets.columns
     return rows.kind_column in facets.columns and not rows.by_date
 
 

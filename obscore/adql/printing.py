@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from obscore.adql import bound as b
-from obscore.adql.schema import RowFilter, TableDef
+from obscore.adql.schema import Among, RowFilter, TableDef
 from obscore.adql.types import Kind
 
 __all__ = ["QueryPrinting", "is_narrow", "is_one_row", "is_point", "quoted"]
@@ -176,7 +176,13 @@ class QueryPrinting(ABC):
         name = self.quoted(table.physical)
         if table.rows is None:
             return name
-        return f"(SELECT * FROM {name} AS {alias} WHERE {self._there(table.rows)})"
+        match table.rows:
+            case RowFilter():
+                there = self._there(table.rows)
+            case Among(column, values):
+                listed = ", ".join(map(self.text, values))
+                there = f"{self.quoted(column)} IN ({listed})" if values else "1 = 0"
+        return f"(SELECT * FROM {name} AS {alias} WHERE {there})"
 
     def _there(self, rows: RowFilter) -> str:
         kind, date = self.quoted(rows.kind_column), self.quoted(rows.date_column)

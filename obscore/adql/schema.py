@@ -13,7 +13,7 @@ from typing import Literal
 from obscore.adql.tokens import delimited
 from vodal.tables.columns import Column
 
-__all__ = ["ColumnDef", "FacetTable", "RowFilter", "Schema", "SpatialIndex", "TableDef"]
+__all__ = ["Among", "ColumnDef", "FacetTable", "RowFilter", "Schema", "SpatialIndex", "TableDef"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,19 @@ class RowFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class Among:
+    """Which rows of a table there are for who asks, by the values that one of its columns may have.
+
+    It names what is there, and not what is hidden: what comes into the table later is not seen
+    before it is looked at.
+    """
+
+    column: str
+    """Physical column, never NULL."""
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TableDef:
     """One table that a query can name."""
 
@@ -125,7 +138,7 @@ class TableDef:
     facets: FacetTable | None = None
     counted: bool = False
     """Whether each of its rows stands for several of the table's, as a `FacetTable` keeps them."""
-    rows: RowFilter | None = None
+    rows: RowFilter | Among | None = None
     """Which of its rows there are; all by default. No printer gives others to any query."""
 
     @property

@@ -8,7 +8,8 @@
 - `translations`  the last queries, translated
 - `query`         a query's text to a stream of Arrow batches
 - `batches`       rows of the database as Arrow batches
-- `rights`        the rows that there are for who asks
+- `rights`        the rows of images that there are for who asks
+- `visible`       the tables and rows that there are for who asks
 - `access`        the addresses of products, made for whole columns
 - `encoding`      percent-encoding of whole columns, compiled
 - `answer`        a result as the document that was asked for

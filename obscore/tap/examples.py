@@ -256,7 +256,8 @@ class SiteExamples:
                 return self._examples
             try:
                 held = look(self._runner, self._public)
-                seen = held, self._runner.published(renewed=True).schema
+                known = self._runner.published(renewed=True, rights=self._public)
+                seen = held, known.schema
             except SkylaneError:
                 # Not kept: the store may be there in a moment.
                 return tuple(make_examples(None, PUBLISHED))

@@ -11,13 +11,13 @@ from typing import Any
 import pyarrow as pa
 
 from obscore.adql import Translated
-from obscore.adql.schema import RowFilter, Schema
+from obscore.adql.schema import Schema
 from obscore.explain.explanation import Explanation
 from obscore.store.engine import Published, QueryEngine
 from obscore.store.pace import Pace
-from obscore.tap.rights import FilteredSchemas, row_filter
 from obscore.tap.settings import TapSettings
 from obscore.tap.translations import Translations
+from obscore.tap.visible import Visible, VisibleTables, visible_to
 from vodal.access.rules import EVERYTHING, Rights
 from vodal.ahead import read_ahead
 from vodal.errors import AuthorizationError, DeadlineError, QueryError, ReplacedError, SkylaneError
@@ -62,7 +62,7 @@ class QueryRunner:
     ) -> None:
         self._engine = engine
         self._translations = Translations()
-        self._filtered = FilteredSchemas()
+        self._visible = VisibleTables()
         self._settings = settings
         self._otherwise = otherwise
         self._up_since = datetime.now(UTC)
@@ -72,20 +72,22 @@ class QueryRunner:
         """Queries that may be in their first moments at once; None for any number."""
         return self._engine.young
 
-    def published(self, *, renewed: bool = False) -> Published:
+    def published(self, *, renewed: bool = False, rights: Rights = EVERYTHING) -> Published:
         """Give what queries can name now, without uploads.
 
         Parameters
         ----------
         renewed
             Whether the store is asked anew, and not only from time to time.
+        rights
+            Of who asks, who may not know of all tables.
 
         Raises
         ------
         ArchiveError
             If there is no store.
         """
-        return self._engine.published(renewed=renewed)
+        return self._visible.of(self._engine.published(renewed=renewed), visible_to(rights))
 
     def run(
         self,
@@ -135,7 +137,7 @@ class QueryRunner:
         """
         # One row more than is given tells whether there are more.
         limit = max_rows + 1
-        visible = row_filter(rights, had=had)
+        visible = visible_to(rights, had=had)
         translated = self._translated(query, uploads, limit, visible)
         _check_tables(translated, rights)
         columns = with_ids(translated.columns)
@@ -203,13 +205,13 @@ class QueryRunner:
         batches: Iterator[pa.RecordBatch],
         translated: Translated,
         uploads: Sequence[UploadedTable],
-        visible: RowFilter | None,
+        visible: Visible | None,
     ) -> Iterator[pa.RecordBatch]:
         """Pass batches on; if the time is over, say what it was used for."""
         try:
             yield from batches
         except DeadlineError as error:
-            why = _USUAL if visible is not None else self._why(translated, uploads)
+            why = _USUAL if _hides(visible, translated) else self._why(translated, uploads)
             sentence = f"{error.message}: {why}"
             if self._otherwise is not None:
                 sentence += f". {self._otherwise}"
@@ -260,8 +262,14 @@ class QueryRunner:
                 "explanations count rows of the whole table, and are only for who may see all"
             )
         limit = None if max_rows is None else max_rows + 1
-        translated = self._translated(query, uploads, limit)
+        visible = visible_to(rights)
+        translated = self._translated(query, uploads, limit, visible)
         _check_tables(translated, rights)
+        if _hides(visible, translated):
+            raise AuthorizationError(
+                "explanations count rows of the whole table, and those of TAP_SCHEMA are only for"
+                " who may know of all tables"
+            )
         return self._engine.explain(translated, uploads=uploads)
 
     def why(
@@ -274,16 +282,16 @@ class QueryRunner:
         query, uploads, rights
             As for `run`, which took them.
         """
-        if not rights.all_known:
-            return _USUAL
-        return self._why(self._translated(query, uploads), uploads)
+        visible = visible_to(rights)
+        translated = self._translated(query, uploads, visible=visible)
+        return _USUAL if _hides(visible, translated) else self._why(translated, uploads)
 
     def _translated(
         self,
         query: str,
         uploads: Sequence[UploadedTable],
         limit: int | None = None,
-        visible: RowFilter | None = None,
+        visible: Visible | None = None,
     ) -> Translated:
         """Translate a query with what is published; with what is at this moment, if need be."""
         known = self._engine.published()
@@ -305,9 +313,9 @@ class QueryRunner:
         return self._engine.translate(query, self._with(now, uploads, visible), limit=limit)
 
     def _with(
-        self, known: Published, uploads: Sequence[UploadedTable], visible: RowFilter | None
+        self, known: Published, uploads: Sequence[UploadedTable], visible: Visible | None
     ) -> Schema:
-        schema = self._filtered.of(known.schema, visible)
+        schema = self._visible.of(known, visible).schema
         return schema.with_tables(self._engine.declare(uploads)) if uploads else schema
 
     def availability(self) -> Availability:
@@ -321,6 +329,11 @@ class QueryRunner:
     def close(self) -> None:
         """Release the connections."""
         self._engine.close()
+
+
+def _hides(visible: Visible | None, translated: Translated) -> bool:
+    """Tell whether a plan of a query would tell of rows that are hidden from who asks."""
+    return visible is not None and visible.hides_from(tuple(translated.tables))
 
 
 def _check_tables(translated: Translated, rights: Rights) -> None:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
-from threading import Lock
 
-from obscore.adql.schema import RowFilter, Schema
-from obscore.store.schema import obscore, tombstones
+from obscore.adql.schema import RowFilter
+from obscore.store.schema import obscore
 from vodal.access.rules import Reach, Rights, now_text
 
-__all__ = ["FilteredSchemas", "row_filter"]
-
-_KEPT = 64
-
-_FILTERED = {obscore.name, tombstones.name}
-"""Tables whose rows are of images; in both the filter's columns are called the same."""
+__all__ = ["row_filter"]
 
 _WORDS = {Reach.ALL: "whole", Reach.RELEASED: "dated", Reach.NONE: "hidden"}
 
@@ -48,30 +41,3 @@ def row_filter(rights: Rights, *, had: bool = False) -> RowFilter | None:
             return replace(made, others="dated")
         case Reach.NONE:
             return replace(made, others="hidden")
-
-
-class FilteredSchemas:
-    """Schemas whose tables of images have a filter; keeps the last ones. Safe for threads."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._kept: OrderedDict[RowFilter, tuple[Schema, Schema]] = OrderedDict()
-
-    def of(self, schema: Schema, rows: RowFilter | None) -> Schema:
-        """Give a schema with a filter; the same value while schema and filter are the same."""
-        if rows is None:
-            return schema
-        with self._lock:
-            known = self._kept.get(rows)
-            if known is not None and known[0] is schema:
-                return known[1]
-            made = Schema(
-                tuple(
-                    replace(table, rows=rows) if table.physical in _FILTERED else table
-                    for table in schema.tables
-                )
-            )
-            self._kept[rows] = schema, made
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-            return made

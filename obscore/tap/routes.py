@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +16,7 @@ from obscore.tap.page import service_page
 from obscore.tap.query import QueryRunner
 from obscore.tap.settings import TapSettings
 from obscore.tap.sync import SyncQueries
+from vodal.access.asking import asking_of
 from vodal.access.rules import EVERYTHING, Rights
 from vodal.errors import SkylaneError
 from vodal.tables.html import write_error_page
@@ -22,6 +25,7 @@ from vodal.tables.votable import write_error
 from vodal.uws.settings import JobSettings
 from vodal.vosi.capabilities import Capability
 from vodal.vosi.routes import vosi_routes
+from vodal.vosi.tableset import TableSchema
 from vodal.web.requests import service_url, site_url
 from vodal.web.responses import error_headers
 
@@ -93,7 +97,7 @@ class TapRoutes:
             *vosi_routes(
                 self._capabilities,
                 availability=self._runner.availability,
-                tables=lambda: tableset(self._runner.published().beside),
+                tables=self._tables,
             ),
         ]
 
@@ -103,12 +107,16 @@ class TapRoutes:
             moc_url = site_url(request, self._public_url) + self._moc_path
         return tap_capabilities(url, self._settings, self._jobs, moc_url)
 
-    async def _page(self, _: Request) -> Response:
-        return Response(await run_sync(self._written_page), media_type="text/html")
+    def _tables(self, request: Request) -> Sequence[TableSchema]:
+        return tableset(self._runner.published(rights=asking_of(request).rights).beside)
 
-    def _written_page(self) -> str:
+    async def _page(self, request: Request) -> Response:
+        page = await run_sync(self._written_page, asking_of(request).rights)
+        return Response(page, media_type="text/html")
+
+    def _written_page(self, rights: Rights) -> str:
         try:
-            schema = self._runner.published().schema
+            schema = self._runner.published(rights=rights).schema
         except SkylaneError:
             # The form may be filled in while the store is away.
             schema = PUBLISHED

@@ -17,6 +17,7 @@ from obscore.sia.description import sia_capabilities
 from obscore.store.engine import QueryEngine
 from obscore.tap.capabilities import tap_capabilities
 from obscore.tap.metadata import tableset
+from obscore.tap.visible import listed
 from skylane.registry.coverage import coverage_element
 from skylane.registry.identifiers import collection_keys, site_ivoid
 from skylane.registry.resource import Curation, Named, Relationship, Resource
@@ -221,7 +222,7 @@ class Holdings:
         """Give the records of the services; those of all images tell what these cover."""
         url, moc_url = self._url, f"{self._url}/moc"
         settings = self.settings
-        tables = tableset(self.engine.published().beside)
+        tables = tableset(listed(self.engine.published().beside, self.public))
         coverage = _origin_and_coverage(self._ranges(None), whole, f"{moc_url}/")
         tap = tap_capabilities(f"{url}/tap", settings.tap, settings.jobs, moc_url)
         cutouts = soda_capabilities(f"{url}/soda", has_jobs=True, has_catalogue=True)

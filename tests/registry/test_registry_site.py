@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from lxml import etree
 sys.path.insert(0, str(Path(__file__).parent))
 import registry_schemas as schemas
 
+from obscore.declared.tables import DeclaredColumn, DeclaredSchema, DeclaredTable
 from obscore.store.settings import StoreSettings
 from skylane.cli import main
 from skylane.settings import load_settings
 from skylane.site import SiteFolder, create_app
+from vodal.tables.columns import Column
 from vodal.testing.asgi import AppClient
 
 TOML = """
@@ -29,6 +32,9 @@ authority = "example.org"
 data = "groups"
 groups = ["g"]
 metadata = "hidden"
+
+[access.tables]
+"cat.*" = { groups = ["g"], metadata = "hidden" }
 
 [access.oidc]
 issuer = "https://login.example.org"
@@ -50,9 +56,14 @@ RI = "{http://www.ivoa.net/xml/RegistryInterface/v1.0}Resource"
 def folder(tmp_path_factory, files) -> Path:
     path = tmp_path_factory.mktemp("site")
     (path / "skylane.toml").write_text(TOML)
-    store = SiteFolder(path).prepare(StoreSettings()).writer()
+    backend = SiteFolder(path).prepare(StoreSettings())
+    store = backend.writer()
     store.write(files)
     store.close()
+    table = DeclaredTable("stars", (DeclaredColumn(Column("star", "int")),))
+    with closing(backend.tables()) as tables:
+        tables.publish(DeclaredSchema("cat", (table,)), {})
+        tables.publish(DeclaredSchema("free", (table,)), {})
     return path
 
 
@@ -82,6 +93,9 @@ def test_records_have_the_capabilities_that_each_service_serves(served):
     tables = etree.fromstring(served.get("/tap/tables").content)
     told = found["ivo://example.org/site/tap"].find("tableset")
     assert [plain(one) for one in told] == [plain(one) for one in tables]
+    names = [one.text for one in told.iter("name")]
+    assert "free.stars" in names
+    assert "cat.stars" not in names
     assert found["ivo://example.org"].find("managingOrg").get("ivo-id") == (
         "ivo://example.net/organisation"
     )

@@ -71,6 +71,7 @@ admins = ["root"]
 
 [access.tables]
 "closed.*" = ["staff"]
+"unseen.stars" = { groups = ["staff"], metadata = "hidden" }
 
 [access.oidc]
 issuer = "{issuer}"
@@ -233,7 +234,7 @@ def archive_in(folder: Path, cli: SimpleNamespace) -> Iterator[Archive]:
             call("ingest", folder / "data" / collection, "--site", folder)
         for collection in ("open", "team", "secret", "shy", "later"):
             call("hips", "build", collection, "--site", folder)
-        for schema in ("closed", "free"):
+        for schema in ("closed", "free", "unseen"):
             publish(folder, schema)
         process, url = cli.start(folder)
         try:

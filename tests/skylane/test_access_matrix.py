@@ -20,8 +20,9 @@ CALLERS = ["anonymous", "stranger", "member", "admin", "signed", *sorted(BAD_TOK
 MAY = MEMBERS | {"admin"}
 
 DATA, KNOWN, WHOLE, CLOSED, OWN, OPEN = "data", "known", "whole", "closed", "own", "open"
+UNSEEN = "unseen"
 """What an endpoint gives: pixels of an image; what is known of one; what is for who may know of
-all; a closed table; a job of the member's; what everybody gets."""
+all; a closed table; a job of the member's; what everybody gets; a table that is hidden."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ ENDPOINTS = {
         "/tap/sync?LANG=ADQL&QUERY=SELECT+a.star+FROM+free.stars+AS+a+JOIN"
         "+(SELECT+*+FROM+CLOSED.Stars)+AS+b+ON+a.star=b.star",
     ),
+    "hidden table": Endpoint(
+        UNSEEN, "/tap/sync?LANG=ADQL&QUERY=SELECT+star+FROM+Unseen.stars", hidden=400
+    ),
+    "description of a hidden table": Endpoint(UNSEEN, "/tap/tables/unseen.stars"),
     "job": Endpoint(OWN, "/tap/async/{job}"),
     "job's parameters": Endpoint(OWN, "/tap/async/{job}/parameters"),
     "job's result": Endpoint(OWN, "/tap/async/{job}/results/result"),
@@ -107,7 +112,7 @@ def expected(endpoint: Endpoint, caller: str, right: str) -> int:
         return 200
     if endpoint.kind in {WHOLE, CLOSED}:
         return refused
-    if right == "hidden":
+    if right == "hidden" or endpoint.kind == UNSEEN:
         return endpoint.hidden
     return refused if endpoint.kind == DATA and right == "group" else 200
 
@@ -178,7 +183,24 @@ def test_a_job_may_query_the_tables_of_its_owner(archive):
     assert "closed.stars" in described
 
 
+@pytest.mark.parametrize("caller", ["anonymous", "stranger", "member", "admin"])
+def test_a_hidden_table_is_named_to_those_who_may_know_of_it_alone(archive, caller):
+    asked = "SELECT table_name FROM TAP_SCHEMA.columns WHERE column_name = 'star'"
+    names = {row["table_name"] for row in archive.rows(caller, asked)}
+    seen = {"unseen.stars"} if caller in MAY else set()
+    assert names == {"closed.stars", "free.stars"} | seen
+    for path in ("/tap/", "/tap/tables", "/tap/tables?detail=min"):
+        answer = archive.get(caller, path)
+        assert ("unseen" in answer.text) == bool(seen), path
+        assert "closed.stars" in answer.text
+    # Examples show what everybody may have.
+    examples = archive.get(caller, "/tap/examples").text
+    assert "free.stars" in examples
+    assert "unseen" not in examples
+
+
 def test_own_tables_without_a_rule_are_warned_of(archive):
     log = (archive.folder / "server.log").read_text()
     assert "everybody may query free.stars, as access.tables has no rule for it" in log
     assert "query closed.stars" not in log
+    assert "query unseen.stars" not in log

@@ -9,6 +9,7 @@ import pytest
 from obscore.tap.query import QueryRunner
 from obscore.tap.rights import row_filter
 from obscore.tap.settings import TapSettings
+from obscore.tap.visible import visible_to
 from obscore.testing import make_file, make_observation
 from vodal.access.identity import ANONYMOUS, Identity
 from vodal.access.rules import EVERYTHING, AccessRule, AccessRules
@@ -148,7 +149,7 @@ def test_what_is_counted_grouped_joined_and_searched_is_of_these_rows_alone(hold
 def test_indexes_serve_as_before(holding):
     runner, _ = holding
     rights = rules_of(RULES[-1]).rights(ANONYMOUS)
-    visible = row_filter(rights)
+    visible = visible_to(rights)
     query = (
         "SELECT obs_id FROM ivoa.obscore AS o WHERE 1 = INTERSECTS(s_region, CIRCLE(12, 3, 0.1))"
     )

@@ -97,7 +97,7 @@ def test_routes_give_the_documents():
         routes=vosi_routes(
             lambda request: vosi_capabilities(str(request.base_url)),
             availability=lambda: state,
-            tables=lambda: NASTY_SET,
+            tables=lambda _: NASTY_SET,
         )
     )
     client = AppClient(app)

@@ -7,21 +7,31 @@ pixels). Who may have it may know of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from vodal.access.identity import Identity
 from vodal.products import Departed, Neighbour, Product
 from vodal.settings import Settings
 
-__all__ = ["EVERYTHING", "AccessRule", "AccessRules", "Reach", "Rights", "is_released", "now_text"]
+__all__ = [
+    "EVERYTHING",
+    "AccessRule",
+    "AccessRules",
+    "Reach",
+    "Rights",
+    "TableRule",
+    "is_released",
+    "now_text",
+]
 
 
 class AccessRule(Settings):
@@ -46,6 +56,26 @@ class AccessRule(Settings):
         return self
 
 
+class TableRule(Settings):
+    """Who may query a table of the site's own, and who may know of it.
+
+    The name is the table's full one (``"cat.stars"``), or ``"cat.*"`` for all of a schema. A list
+    of groups alone does too.
+    """
+
+    groups: tuple[str, ...] = Field(min_length=1)
+    """Groups whose members may query the table."""
+    metadata: Literal["public", "hidden"] = "public"
+    """Whether others may know that the table is there and what columns it has: ``hidden`` leaves it
+    out of TAP_SCHEMA, ``/tap/tables``, examples, pages and records, and a query of it is answered
+    as if there were no such table."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _groups_alone(cls, value: object) -> object:
+        return {"groups": value} if isinstance(value, list | tuple) else value
+
+
 class Reach(Enum):
     """Which images of a collection."""
 
@@ -53,6 +83,12 @@ class Reach(Enum):
     RELEASED = "released"
     NONE = "none"
 
+
+_Table = tuple[str, str]
+"""Schema and name of a table, in lower case, without double quotes."""
+
+_FULL_NAME: Final = re.compile(r'("(?:[^"]|"")*"|[^.]*)\.(.*)', re.DOTALL)
+"""Within double quotes a name may have dots."""
 
 _Pair = tuple[Reach, Reach]
 """Of which images somebody may know, and which somebody may have."""
@@ -89,9 +125,11 @@ class Rights:
     """Those with a rule of their own, by name."""
     others: _Pair = (Reach.ALL, Reach.ALL)
     """Of all other collections."""
-    closed: tuple[str, ...] = ()
-    """Tables that a site publishes itself and that may not be queried: full names in lower case;
-    ``schema.*`` stands for all of a schema."""
+    closed: tuple[_Table, ...] = ()
+    """Tables that a site publishes itself and that may not be queried: schema and table in lower
+    case; ``*`` stands for all of a schema."""
+    unlisted: tuple[_Table, ...] = ()
+    """Those of them of which somebody may not even know."""
     _by_name: dict[str, _Pair] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -99,7 +137,7 @@ class Rights:
 
     @override
     def __hash__(self) -> int:
-        return hash((self.collections, self.others, self.closed))
+        return hash((self.collections, self.others, self.closed, self.unlisted))
 
     @property
     def all_known(self) -> bool:
@@ -128,8 +166,17 @@ class Rights:
         table
             Its full name, in any case.
         """
-        name = table.lower()
-        return not self.closed or not {name, _all_of(name)} & set(self.closed)
+        return not _names(self.closed, table)
+
+    def may_know_table(self, table: str) -> bool:
+        """Tell whether somebody may know of a table.
+
+        Parameters
+        ----------
+        table
+            Its full name, in any case.
+        """
+        return not _names(self.unlisted, table)
 
     def may_know(self, product: Product | Neighbour) -> bool:
         """Tell whether somebody may know of an image."""
@@ -144,8 +191,24 @@ class Rights:
         return _reaches(self.had(product.collection), product.obscore.get("obs_release_date"))
 
 
-def _all_of(table: str) -> str:
-    return f"{table.rpartition('.')[0]}.*"
+def _split(table: str) -> _Table:
+    """Split a full name, in lower case; of names in double quotes what is within."""
+    found = _FULL_NAME.fullmatch(table.lower())
+    schema, name = found.groups() if found else ("", table.lower())
+    return _plain(schema), _plain(name)
+
+
+def _plain(name: str) -> str:
+    quoted = len(name) > 1 and name[0] == name[-1] == '"'
+    return name[1:-1].replace('""', '"') if quoted else name
+
+
+def _names(listed: Collection[_Table], table: str) -> bool:
+    """Tell whether rules mean a table, by its own name or as one of all of its schema."""
+    if not listed:
+        return False
+    schema, name = _split(table)
+    return (schema, name) in listed or (schema, "*") in listed
 
 
 EVERYTHING = Rights()
@@ -164,8 +227,8 @@ class AccessRules:
     admins
         Groups whose members may have all.
     tables
-        Groups whose members may query a table that a site publishes itself, by its full name, or
-        by ``schema.*``; the rest is public.
+        Of those that a site publishes itself, by their full names, or by ``schema.*``; the rest is
+        public. Where rules are of a table and of its schema, both must allow what is asked.
     """
 
     def __init__(
@@ -173,15 +236,15 @@ class AccessRules:
         others: AccessRule | None = None,
         collections: Mapping[str, AccessRule] | None = None,
         admins: Collection[str] = (),
-        tables: Mapping[str, Collection[str]] | None = None,
+        tables: Mapping[str, TableRule] | None = None,
     ) -> None:
         self._others = others or AccessRule()
         self._collections = dict(collections or {})
         rules = [self._others, *self._collections.values()]
         self._admins = frozenset(admins)
-        self._tables = {name.lower(): frozenset(one) for name, one in (tables or {}).items()}
-        named = [frozenset(rule.groups) for rule in rules]
-        self._groups = frozenset[str]().union(self._admins, *named, *self._tables.values())
+        self._tables = {_split(name): one for name, one in (tables or {}).items()}
+        named = [rule.groups for rule in rules] + [rule.groups for rule in self._tables.values()]
+        self._groups = self._admins.union(*named)
         self._of_groups = lru_cache(maxsize=1024)(self._given)
 
     @property
@@ -197,7 +260,7 @@ class AccessRules:
 
     def has_table(self, name: str) -> bool:
         """Tell whether there is a rule for a table, by its full name."""
-        return not {name.lower(), _all_of(name.lower())}.isdisjoint(self._tables)
+        return _names(self._tables, name)
 
     def rights(self, identity: Identity) -> Rights:
         """Give what somebody may see."""
@@ -206,10 +269,14 @@ class AccessRules:
     def _given(self, groups: frozenset[str]) -> Rights:
         if not groups.isdisjoint(self._admins):
             return EVERYTHING
+        closed = {
+            name: rule for name, rule in self._tables.items() if groups.isdisjoint(rule.groups)
+        }
         return Rights(
             tuple((name, _pair(rule, groups)) for name, rule in self._collections.items()),
             _pair(self._others, groups),
-            tuple(name for name, one in self._tables.items() if groups.isdisjoint(one)),
+            tuple(closed),
+            tuple(name for name, rule in closed.items() if rule.metadata == "hidden"),
         )
 
 

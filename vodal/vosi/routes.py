@@ -30,7 +30,7 @@ def vosi_routes(
     capabilities: Callable[[Request], Sequence[Capability]],
     *,
     availability: Callable[[], Availability] | None = None,
-    tables: Callable[[], Sequence[TableSchema]] | None = None,
+    tables: Callable[[Request], Sequence[TableSchema]] | None = None,
 ) -> list[BaseRoute]:
     """Make the VOSI routes of one service.
 
@@ -41,7 +41,8 @@ def vosi_routes(
     availability
         Looks whether the service works, in a thread; by default it always does.
     tables
-        Gives the service's tables, in a thread; without it there is no ``/tables``.
+        Gives the service's tables as far as who asks may know of them, in a thread; without it
+        there is no ``/tables``.
     """
     up_since = datetime.now(UTC)
     check = availability or (lambda: Availability(available=True, up_since=up_since))
@@ -63,9 +64,10 @@ def vosi_routes(
     return routes
 
 
-def _table_routes(tables: Callable[[], Sequence[TableSchema]]) -> list[BaseRoute]:
-    def find(name: str) -> TableDescription | None:
-        described = [table for schema in tables() for table in schema.tables]
+def _table_routes(tables: Callable[[Request], Sequence[TableSchema]]) -> list[BaseRoute]:
+    def find(request: Request) -> TableDescription | None:
+        name = request.path_params["name"]
+        described = [table for schema in tables(request) for table in schema.tables]
         same = [table for table in described if table.name == name]
         # An unquoted name of ADQL meets any case.
         same += [table for table in described if table.name.lower() == name.lower()]
@@ -75,14 +77,14 @@ def _table_routes(tables: Callable[[], Sequence[TableSchema]]) -> list[BaseRoute
         detail = _detail(request, "max")
         if detail is None:
             return PlainTextResponse("detail takes 'min' or 'max'\n", 400)
-        document = await run_in_threadpool(lambda: tableset_document(tables(), detail))
+        document = await run_in_threadpool(lambda: tableset_document(tables(request), detail))
         return Response(document, media_type=_XML)
 
     async def get_table(request: Request) -> Response:
         detail = _detail(request, "max")
         if detail is None:
             return PlainTextResponse("detail takes 'min' or 'max'\n", 400)
-        table = await run_in_threadpool(find, request.path_params["name"])
+        table = await run_in_threadpool(find, request)
         if table is None:
             return PlainTextResponse("there is no such table here\n", 404)
         return Response(table_document(table, detail), media_type=_XML)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from vodal.access.rules import AccessRule
+from vodal.access.rules import AccessRule, TableRule
 from vodal.settings import Settings
 
 __all__ = ["AccessSettings", "OidcSettings", "ProxySettings"]
@@ -93,10 +93,9 @@ class AccessSettings(Settings):
     proxy: ProxySettings = ProxySettings()
     admins: tuple[str, ...] = ()
     """Groups whose members may have and know of all images, whatever the rules say."""
-    tables: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Groups whose members may query a table that the site publishes itself, by the table's full
-    name (``cat.stars``), or ``cat.*`` for all of a schema; the rest is public. Its description can
-    be seen by everybody."""
+    tables: dict[str, TableRule] = Field(default_factory=dict)
+    """Rules of tables that the site publishes itself, by the table's full name (``cat.stars``), or
+    ``cat.*`` for all of a schema; the rest is public."""
     others: AccessRule = AccessRule()
     """The rule of collections without one of their own (`obscore.collections.<name>.access`)."""
 
