@@ -25,7 +25,7 @@ from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 
 from obscore.assembly.line import ingest
 from obscore.settings import ObsCoreSettings
-from obscore.sources.choice import configured_sources
+from obscore.sources.choice import configured_source
 from obscore.store.sqlite.store import SqliteStore
 
 _DETECTORS = 100
@@ -122,7 +122,8 @@ def _measure(folder: Path, scratch: Path, workers: int) -> None:
     config.write_text(_CONFIGURATION, "utf-8")
     butler = {"repository": str(folder / "repo"), "config": str(config)}
     settings = ObsCoreSettings.model_validate({"collections": {"bench": {"butler": butler}}})
-    (source,) = configured_sources(settings)
+    source = configured_source(settings, "bench")
+    assert source is not None
     _timed("listed", lambda: sum(1 for _ in source.walk()))
     store = SqliteStore(scratch / "skylane.db")
     for name in ("ingested", "unchanged"):

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from bench.survey import catalogue
 from obscore.assembly.line import ingest
 from obscore.settings import ObsCoreSettings
-from obscore.sources.choice import configured_sources
+from obscore.sources.choice import configured_source
 from obscore.store.choice import make_backend
 from obscore.store.settings import StoreSettings
 from obscore.store.sqlite.store import SqliteStore
@@ -68,7 +68,8 @@ def run(kind: str, table: str, place: str) -> dict[str, float]:
     backend = make_backend(StoreSettings(url=url), Path(place))
     backend.prepare()
     store = backend.writer()
-    (source,) = configured_sources(settings)
+    source = configured_source(settings, "bench")
+    assert source is not None
     started = time.perf_counter()
     summary = ingest(source, store, settings, dry_run=kind == "make")
     store.close()

@@ -10,6 +10,7 @@
 - `servers`   several server processes of one site, and what they count together
 - `portal`    the page at ``/``
 - `demo`      a synthetic survey from nothing to a running site
+- `ingesting` the assembly line over the sources of a site; `watching`: kept running
 - `query`     ADQL without a server, in every format
 - `cutting`   cutouts from files, URLs and the site; `stitching`: several on one grid
 - `jobs`      what the operator sees of the queue of jobs

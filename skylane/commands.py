@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -19,141 +16,25 @@ from hips.cluster import ClusterCrew
 from hips.collection import build_collection
 from hips.crew import Crew
 from hips.part import Part
-from obscore.assembly.line import ingest
 from obscore.assembly.opening import OpeningResolver
-from obscore.assembly.recording import RecordedRun, counted
-from obscore.assembly.report import json_lines
-from obscore.assembly.rulebook import RuleBook
-from obscore.settings import ObsCoreSettings
-from obscore.sources.base import Source, notes_of
-from obscore.sources.choice import configured_sources, source_of, with_folders
 from skylane.columns import declare_columns
 from skylane.demo import survey_folder
 from skylane.documentation import settings_file
+from skylane.ingesting import ingest_places
 from skylane.listening import connection_limits, guarded, listen
 from skylane.log import LOG_SETTINGS
 from skylane.progress import step
-from skylane.runs import command_line
 from skylane.servers import METRICS_VARIABLE
 from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
 from skylane.site import SITE_VARIABLE, SiteFolder
-from skylane.watching import watch_sources
 from vodal.errors import ServiceUnavailable, SettingsError, UsageError
 from vodal.storage import Storage
 
-__all__ = ["build_hips", "demo", "ingest_folders", "init", "serve"]
+__all__ = ["build_hips", "demo", "init", "serve"]
 
 _HUNG_S = 30
 """A server process, of several, that gives no sign of life for so long is replaced; not sooner, as
 it may be starting on a busy machine. Meanwhile the first process heeds no signal."""
-
-
-def ingest_folders(
-    console: Console,
-    site_path: Path,
-    places: Sequence[Path | str],
-    collection: str | None,
-    *,
-    workers: int | None = None,
-    dry_run: bool = False,
-    prune: bool = False,
-    report_path: Path | None = None,
-    watch: bool = False,
-    poll_seconds: float | None = None,
-    scheduler: str | None = None,
-) -> None:
-    """Run the assembly line over sources and tell what it did; with ``watch`` keep it running."""
-    if watch and dry_run:
-        raise UsageError("--watch writes what lands; it cannot be had with --dry-run")
-    if poll_seconds is not None and not watch:
-        raise UsageError("--poll says how to watch; give --watch too")
-    if scheduler is not None and watch:
-        raise UsageError("--watch reads in processes of this machine; it takes no --scheduler")
-    settings = load_settings(site_path)
-    with closing(Storage(settings.storage)) as storage:
-        _ingest(
-            console, site_path, _sources(places, collection, settings.obscore, storage), settings,
-            storage, workers=workers, dry_run=dry_run, prune=prune, report_path=report_path,
-            watch=watch, poll_seconds=poll_seconds, scheduler=scheduler,
-        )  # fmt: skip
-
-
-def _ingest(
-    console: Console,
-    site_path: Path,
-    sources: Sequence[Source],
-    settings: SiteSettings,
-    storage: Storage,
-    *,
-    workers: int | None,
-    dry_run: bool,
-    prune: bool,
-    report_path: Path | None,
-    watch: bool,
-    poll_seconds: float | None,
-    scheduler: str | None,
-) -> None:
-    catalogue = with_folders(settings.obscore, sources)
-    site = SiteFolder(site_path)
-    backend = site.prepare(settings.store)
-    if not dry_run:
-        declare_columns(console, backend, catalogue)
-    site.reports.mkdir(exist_ok=True)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-    report_path = report_path or site.reports / f"ingest-{stamp}.jsonl"
-    if watch:
-        watch_sources(
-            console, site, backend, sources, catalogue, report_path,
-            storage=storage, workers=workers, prune=prune, poll_seconds=poll_seconds,
-        )  # fmt: skip
-        console.print(f"  Report: {report_path}", soft_wrap=True)
-        return
-    store, book = backend.writer(), RuleBook(catalogue, storage)
-    run = None
-    try:
-        with json_lines(report_path) as written:
-            report = written
-            if not dry_run:
-                run = RecordedRun(store, book, "ingest", command_line())
-                report = counted(written, run)
-            for source in sources:
-                for note in notes_of(source):
-                    console.print(f"  note: {source.collection}: {note}", style="yellow")
-                with step(console, f"Ingesting {source.collection}") as progress:
-                    summary = ingest(
-                        source, run or store, catalogue, workers=workers, dry_run=dry_run,
-                        prune=prune, report=report, progress=progress, storage=storage,
-                        scheduler=scheduler, book=book,
-                    )  # fmt: skip
-                for line in summary.lines():
-                    console.print(f"  {line}")
-        if run is not None:
-            run.end()
-    finally:
-        store.close()
-    console.print(f"  Report: {report_path}", soft_wrap=True)
-
-
-def _sources(
-    places: Sequence[Path | str],
-    collection: str | None,
-    settings: ObsCoreSettings,
-    storage: Storage,
-) -> Sequence[Source]:
-    """Give what to catalogue: the places named, else the sources of the settings."""
-    if not places:
-        if collection is not None:
-            own = settings.collections.get(collection)
-            if own is None:
-                raise UsageError(f"skylane.toml has no collection '{collection}'")
-            settings = settings.model_copy(update={"collections": {collection: own}})
-        sources = configured_sources(settings, storage)
-        if not sources:
-            raise UsageError(
-                "name a folder of FITS files, or give collections a folder in skylane.toml"
-            )
-        return sources
-    return [source_of(place, settings, storage, collection) for place in places]
 
 
 def build_hips(
@@ -219,7 +100,7 @@ def demo(console: Console, site_path: Path, data: Path | None) -> None:
     if data is None:
         with step(console, "Making a synthetic survey") as progress:
             data = survey_folder(site_path, progress)
-    ingest_folders(console, site_path, (data,), None)
+    ingest_places(console, site_path, (data,), None)
     build_hips(console, site_path, None)
 
 
@@ -249,8 +130,7 @@ def serve(
     try:
         declare_columns(console, backend, settings.obscore)
     except (SettingsError, ServiceUnavailable) as error:
-        # What a Butler's configuration adds is known where that is ingested; and queries that other
-        # servers run are no reason not to serve.
+        # Queries that other servers run are no reason not to serve.
         words = "the columns of ivoa.obscore stay as they are"
         console.print(f"  note: {words}: {error.message}", style="yellow", markup=False)
     host = host or settings.server.host

@@ -15,9 +15,9 @@ from obscore.assembly.explain import ColumnOrigin, FileOrigins, ProductOrigins, 
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.rules import rules_for
 from obscore.assembly.trace import MAPPING, Look
-from obscore.settings import CollectionSettings, ObsCoreSettings
+from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Problem, Source
-from obscore.sources.choice import configured_sources, source_of, with_folders
+from obscore.sources.choice import configured_source, source_of, with_folders
 from obscore.sources.fits import file_uri
 from obscore.sources.servers import is_address
 from skylane.settings import load_settings
@@ -92,13 +92,11 @@ def _source(
     """
     uri = str(place) if is_address(str(place)) else file_uri(os.path.abspath(place))  # noqa: PTH100
     own = None if collection is None else settings.collections.get(collection)
-    if own is None or own.folder is not None or own == CollectionSettings():
-        return source_of(place, settings, storage, collection), ""
-    sources = configured_sources(settings, storage)
-    source = next((one for one in sources if one.collection == collection), None)
-    if source is None or source.place == str(place):
-        return source_of(place, settings, storage, collection), ""
-    return source, uri
+    if collection is not None and own is not None and own.folder is None:
+        source = configured_source(settings, collection, storage)
+        if source is not None and source.place != str(place):
+            return source, uri
+    return source_of(place, settings, storage, collection), ""
 
 
 def _show(console: Console, origins: FileOrigins) -> None:

@@ -62,7 +62,7 @@ def check(console: Console, site: Path, paths: Sequence[Path]) -> None:
 
 def _extra(site: Path) -> tuple[ObsCoreColumn, ...]:
     """Give the columns that the site adds, if there is one."""
-    return declared_columns(load_settings(site).obscore)
+    return declared_columns(load_settings(site).obscore).columns
 
 
 def _columns(rules: Iterable[FileRule]) -> set[str]:

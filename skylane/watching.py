@@ -16,9 +16,10 @@ from rich.console import Console
 
 from obscore.assembly.live import LiveLine
 from obscore.assembly.recording import RecordedRun, counted
-from obscore.assembly.report import Summary, json_lines
+from obscore.assembly.report import Summary, json_lines, refused_source
 from obscore.assembly.rulebook import RuleBook
 from obscore.settings import ObsCoreSettings
+from obscore.sources.absent import Absent
 from obscore.sources.base import Source
 from obscore.sources.fits import FolderSource
 from obscore.sources.polling import PollingWatch
@@ -37,6 +38,7 @@ def watch_sources(
     site: SiteFolder,
     backend: Backend,
     sources: Sequence[Source],
+    absent: Sequence[Absent],
     settings: ObsCoreSettings,
     report_path: Path,
     *,
@@ -47,13 +49,17 @@ def watch_sources(
 ) -> None:
     """Catalogue what sources hold, and then what lands in them, until SIGTERM or Ctrl-C.
 
+    Those that could not be made are told of, and stay out.
+
     Raises
     ------
     UsageError
-        If a source is no folder, or another process watches for the site.
+        If a source is a single file, there is no other, or another process watches for the site.
     """
+    if not sources:
+        raise UsageError("; ".join(one.message for one in absent))
     for source in sources:
-        if isinstance(source, FolderSource) and not source.start.is_dir():
+        if isinstance(source, FolderSource) and source.start.is_file():
             raise UsageError(f"--watch takes folders, and {source.start} is none")
     if poll_seconds is not None:
         limits = settings.ingest.model_copy(update={"poll_seconds": poll_seconds})
@@ -79,6 +85,9 @@ def watch_sources(
                 soft_wrap=True,
                 markup=False,
             )
+            for one in absent:
+                counted(report, store)(refused_source(one))
+                notice(f"{one.collection} is left out until the watch starts anew: {one.message}")
             summary = asyncio.run(_run(line))
             store.end()
         finally:

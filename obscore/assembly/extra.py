@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +17,14 @@ from obscore.sources.butler.configuration import configuration_of
 from vodal.errors import SettingsError
 from vodal.tables.columns import Column
 
-__all__ = ["MOST_COLUMNS", "columns_of", "declared_columns", "fitting", "truth"]
+__all__ = [
+    "MOST_COLUMNS",
+    "DeclaredColumns",
+    "columns_of",
+    "declared_columns",
+    "fitting",
+    "truth",
+]
 
 _TIMESTAMP = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]([0-9:.]+)Z?)?")
 MOST_COLUMNS = 500
@@ -42,33 +51,69 @@ def columns_of(settings: ObsCoreSettings, collection: str) -> dict[str, ObsCoreC
     return columns | {name: column.item(name) for name, column in settings.columns.items()}
 
 
-def declared_columns(settings: ObsCoreSettings) -> tuple[ObsCoreColumn, ...]:
-    """Give the columns that a site adds: those of its settings, then those of its Butlers.
+@dataclass(frozen=True, slots=True)
+class DeclaredColumns:
+    """The columns that a site adds."""
+
+    columns: tuple[ObsCoreColumn, ...]
+    """Those of its settings, then those of its Butlers."""
+    faults: Mapping[str, str]
+    """By collection, why what it adds is not among them."""
+
+
+def declared_columns(settings: ObsCoreSettings) -> DeclaredColumns:
+    """Give the columns that a site adds.
+
+    A collection whose Butler's configuration cannot be read, or that wants a column of another type
+    than one before it, adds none.
 
     Raises
     ------
     SettingsError
-        If two collections want a column of one name and two types, or a Butler's configuration
-        cannot be read; if there are more than `MOST_COLUMNS`.
+        If there are more than `MOST_COLUMNS`.
     """
     found = {name: column.item(name) for name, column in settings.columns.items()}
-    places: dict[str, str] = {}
+    places = dict.fromkeys(found, "[obscore.columns]")
+    faults: dict[str, str] = {}
     for collection in settings.collections:
-        for name, item in columns_of(settings, collection).items():
-            place = places.setdefault(name, collection)
-            there = found.setdefault(name, item)
-            if there.column.datatype != item.column.datatype:
-                raise SettingsError(
-                    f"obscore.collections.{collection}.butler: extra_columns.{name} is"
-                    f" {item.column.datatype}, and {there.column.datatype} in the collection"
-                    f" {place}; declare it under [obscore.columns.{name}]"
-                )
+        try:
+            columns = columns_of(settings, collection)
+            _check_types(collection, columns, found, places)
+        except SettingsError as error:
+            faults[collection] = error.message
+            continue
+        for name, item in columns.items():
+            found.setdefault(name, item)
+            places.setdefault(name, f"the collection {collection}")
     if len(found) > MOST_COLUMNS:
         raise SettingsError(
             f"obscore.columns: the site adds {len(found)} columns to ivoa.obscore, which takes"
             f" {MOST_COLUMNS}"
         )
-    return tuple(found.values())
+    return DeclaredColumns(tuple(found.values()), faults)
+
+
+def _check_types(
+    collection: str,
+    columns: Mapping[str, ObsCoreColumn],
+    found: Mapping[str, ObsCoreColumn],
+    places: Mapping[str, str],
+) -> None:
+    """Hold the columns of a collection to the types that others have given them.
+
+    Raises
+    ------
+    SettingsError
+        If one has another.
+    """
+    for name, item in columns.items():
+        there = found.get(name, item)
+        if there.column.datatype != item.column.datatype:
+            raise SettingsError(
+                f"obscore.collections.{collection}.butler: extra_columns.{name} is"
+                f" {item.column.datatype}, and {there.column.datatype} in"
+                f" {places[name]}; declare it under [obscore.columns.{name}]"
+            )
 
 
 def truth(found: object) -> Value:

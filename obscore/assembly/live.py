@@ -35,7 +35,7 @@ from obscore.sources.base import Candidate, Problem, Source
 from obscore.sources.polling import PollingWatch
 from obscore.sources.watch import Change, ExhaustedError, Watch
 from obscore.store.base import Store
-from vodal.errors import ServiceUnavailable, UsageError
+from vodal.errors import ServiceUnavailable, SettingsError, UsageError
 from vodal.pool import WarmPool
 from vodal.storage import LOCAL, Storage
 
@@ -210,8 +210,9 @@ class LiveLine:
         source = scattered or self._home(change.uri) or alone
         if source is None:
             return
-        if source.is_remote and source.collection not in self._book:
-            self._ask_survey(source)  # which has its mapping fetched from the server, in a thread
+        if source.collection not in self._book:
+            # It reads the mapping, of servers in a thread, and tells what is wrong with it.
+            self._ask_survey(source)
             return
         if change.kind == "gone":
             self._gone[change.uri] = (time.monotonic() + _GRACE_S, Lost(source, change.uri))
@@ -317,7 +318,7 @@ class LiveLine:
             self._to_survey.discard(source)
             try:
                 await self._survey_one(source)
-            except UsageError as error:
+            except (UsageError, SettingsError) as error:
                 if source not in self._away:
                     self._notice(f"{error.message}; it is looked for again")
                     self._away.add(source)
@@ -342,6 +343,7 @@ class LiveLine:
 
     def _compare(self, source: Source) -> tuple[list[Candidate | Problem], list[str]]:
         """Walk over a source; in a thread."""
+        self._book.of(source.collection)  # what is wrong with them is told also if nothing is there
         survey = Survey(source, self._store, self._book.of)
         found: list[Candidate | Problem] = []
         for item, verdict, _ in survey.walk():

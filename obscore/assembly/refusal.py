@@ -14,6 +14,7 @@ REASONS: dict[str, str] = {
     "damaged": "a header or a compressed table contradicts itself or the bytes that are there",
     "changed": "the file changed while it was read; the next run takes it",
     "unreadable": "the file or folder cannot be opened",
+    "source": "the whole source is away, or cannot be read as the settings name it",
     "bad-name": "the file's name is not UTF-8",
     "not-a-file": "a pipe, socket or device",
     "no-file": "a Butler's datastore has no file of the dataset, or not just one that can be read",

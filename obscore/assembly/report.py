@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["FileReport", "Reporter", "Status", "Summary", "WrittenColumns", "json_lines"]
+from obscore.sources.absent import Absent
+
+__all__ = [
+    "FileReport",
+    "Reporter",
+    "Status",
+    "Summary",
+    "WrittenColumns",
+    "json_lines",
+    "refused_source",
+]
 
 Status = Literal["added", "updated", "unchanged", "refused", "skipped", "vanished", "removed"]
 """``vanished`` files are kept in the catalogue, ``removed`` ones had vanished and were pruned,
@@ -22,6 +32,7 @@ class FileReport:
     """What became of one file."""
 
     uri: str
+    """Of a whole source what its settings name."""
     path: str
     """Below the collection's folder; empty if it is not known any more."""
     collection: str
@@ -74,6 +85,12 @@ class WrittenColumns:
             status: Status = "updated" if known else "added"
             notes = self.notes.get(at, ())
             yield FileReport(uri, path, self.collection, status, dids=(did,), notes=notes)
+
+
+def refused_source(absent: Absent) -> FileReport:
+    """Tell of a source that cannot be read."""
+    message = absent.message
+    return FileReport(absent.place, "", absent.collection, "refused", "source", message)
 
 
 Reporter = Callable[[FileReport], None]

@@ -13,6 +13,7 @@
 - `manifest`  files that a list names (`manifestlines`)
 - `marks`  what servers told of files, as long as listings show the same
 - `own`  classes that a site has written
+- `absent`  what stands for a source that could not be made
 - `butler`  datasets of an LSST Butler
 - `watch`  what may have changed: the seam `Watch`
 - `inotify`  by the kernel's events, in folders of local disks

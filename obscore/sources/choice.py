@@ -9,6 +9,7 @@ from pathlib import Path
 
 from obscore.assembly.rules import rules_for
 from obscore.settings import CollectionSettings, ObsCoreSettings
+from obscore.sources.absent import Absent
 from obscore.sources.base import Source
 from obscore.sources.butler.configuration import configuration_of
 from obscore.sources.butler.settings import ButlerSettings
@@ -18,11 +19,12 @@ from obscore.sources.servers import ServerSource, canonical_url, is_address
 from obscore.sources.table.settings import TableSettings
 from obscore.sources.table.source import TableSource
 from obscore.sources.trees import TreeSource
-from vodal.errors import UsageError
+from vodal.errors import SkylaneError, UsageError
 from vodal.storage import LOCAL, Storage
 
 __all__ = [
     "configured_folders",
+    "configured_source",
     "configured_sources",
     "configured_trees",
     "source_of",
@@ -119,8 +121,29 @@ def configured_trees(settings: ObsCoreSettings, storage: Storage = LOCAL) -> tup
     return (*configured_folders(settings), *servers)
 
 
-def configured_sources(settings: ObsCoreSettings, storage: Storage = LOCAL) -> tuple[Source, ...]:
+def configured_sources(
+    settings: ObsCoreSettings, storage: Storage = LOCAL
+) -> tuple[Source | Absent, ...]:
     """Give the sources of all collections that have one, by name.
+
+    One that cannot be made costs its own collection alone.
+    """
+    sources: list[Source | Absent] = []
+    for name, item in sorted(settings.collections.items()):
+        try:
+            source = configured_source(settings, name, storage)
+        except SkylaneError as error:
+            sources.append(Absent(name, _place_of(item), error.message))
+            continue
+        if source is not None:
+            sources.append(source)
+    return tuple(sources)
+
+
+def configured_source(
+    settings: ObsCoreSettings, name: str, storage: Storage = LOCAL
+) -> Source | None:
+    """Give the source of a collection; None if the settings name none.
 
     Raises
     ------
@@ -128,19 +151,29 @@ def configured_sources(settings: ObsCoreSettings, storage: Storage = LOCAL) -> t
         If a source of the site's own cannot be made, or LSST's configuration is wrong; names its
         key.
     UsageError
-        If there is no such Butler repository.
+        If a Butler's libraries are not installed.
     """
-    sources: list[Source] = list(configured_trees(settings, storage))
-    for name, item in settings.collections.items():
-        if item.manifest is not None:
-            sources.append(_manifest(item.manifest, storage, name))
-        elif item.source is not None:
-            sources.append(own_source(item.source, name, storage))
-        elif item.table is not None:
-            sources.append(TableSource(item.table, name))
-        elif item.butler is not None:
-            sources.append(_butler(name, item.butler, settings, storage))
-    return tuple(sorted(sources, key=lambda source: source.collection))
+    item = settings.collections[name]
+    if item.folder is not None and is_address(item.folder):
+        return _server(item.folder, storage, name, "")
+    if item.folder is not None:
+        return FolderSource(Path(item.folder), collection=name)
+    if item.manifest is not None:
+        return _manifest(item.manifest, storage, name)
+    if item.source is not None:
+        return own_source(item.source, name, storage)
+    if item.table is not None:
+        return TableSource(item.table, name)
+    if item.butler is not None:
+        return _butler(name, item.butler, settings, storage)
+    return None
+
+
+def _place_of(item: CollectionSettings) -> str:
+    """Name what a collection is made of, where its source could not be made."""
+    if item.butler is not None:
+        return item.butler.repository
+    return "" if item.source is None else item.source.class_
 
 
 def _at_address(

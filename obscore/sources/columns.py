@@ -15,6 +15,7 @@ from typing import Any, overload
 from typing_extensions import override
 
 from obscore.sources.base import Candidate, Part, Problem, Source
+from vodal.errors import SkylaneError, UsageError
 from vodal.storage import FileStat
 
 __all__ = ["CandidateColumns", "Cells", "pages_of"]
@@ -102,6 +103,16 @@ def pages_of(source: Source) -> Iterator[Sequence[Candidate | Problem]]:
     UsageError
         If the whole source is not there.
     """
+    try:
+        yield from _pages(source)
+    except UsageError:
+        raise
+    except SkylaneError as error:
+        # Of a table that is damaged, say. Others of the archive's errors are those of the store.
+        raise UsageError(f"{source.place} cannot be read: {error.message}") from None
+
+
+def _pages(source: Source) -> Iterator[Sequence[Candidate | Problem]]:
     ask = getattr(source, "pages", None)
     if ask is not None:
         yield from ask()

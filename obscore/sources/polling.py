@@ -11,7 +11,7 @@ from typing_extensions import override
 from obscore.sources.base import Candidate, Problem, Source, newest_of
 from obscore.sources.seen import Round, Seen
 from obscore.sources.watch import Change, Watch
-from vodal.errors import UsageError
+from vodal.errors import SkylaneError
 
 __all__ = ["PollingWatch"]
 
@@ -82,7 +82,7 @@ class PollingWatch(Watch):
         source = self._sources[number]
         try:
             yield from self._news(number) or self._timed_walk(number)
-        except UsageError:
+        except SkylaneError:
             is_away = True
         else:
             is_away = False

@@ -105,7 +105,8 @@ def ingest(
     server lists, or a list of files by path or address (.txt, .csv, .jsonl).
 
     Files that have not changed are passed over; a bad file is named in the report and never stops
-    the run.
+    the run. A source that cannot be read costs its own collection: the others are brought up to
+    date, and the exit code is 3.
 
     \b
     Examples: skylane ingest /data/night42 --collection night42
@@ -120,13 +121,15 @@ def ingest(
         return
     if format_name is not None:
         raise click.UsageError("--format goes with --explain")
-    from skylane import commands
+    from skylane.ingesting import ingest_places
 
-    commands.ingest_folders(
+    absent = ingest_places(
         console, site, sources, collection,
         workers=workers, dry_run=dry_run, prune=prune, report_path=report,
         watch=watch, poll_seconds=poll, scheduler=scheduler,
     )  # fmt: skip
+    if absent:
+        click.get_current_context().exit(_SOME_FAILED)
 
 
 @main.command()

@@ -18,7 +18,7 @@ from obscore.assembly.line import ingest
 from obscore.assembly.live import LiveLine
 from obscore.settings import ObsCoreSettings
 from obscore.sources import Source
-from obscore.sources.choice import configured_sources
+from obscore.sources.choice import configured_source, configured_sources
 from obscore.sources.polling import PollingWatch
 from vodal.errors import SettingsError, UsageError
 
@@ -133,7 +133,7 @@ def test_what_is_wrong_is_told_by_its_key(site, change, error, message):
     given, _, _ = site
     given["collections"]["night"]["source"] |= change
     with pytest.raises(error, match=message):
-        configured_sources(ObsCoreSettings.model_validate(given))
+        configured_source(ObsCoreSettings.model_validate(given), "night")
 
 
 def test_a_source_that_is_away_stops_a_run_with_a_sentence(site, make_backend, tmp_path):

@@ -109,4 +109,4 @@ def test_a_library_that_is_not_there_is_named(tmp_path, monkeypatch):
     path.write_text(f"cls: {server}\nremote_butler: {{url: 'https://butler.example/api'}}\n")
     words = r"images\.butler\.repository: the Butler repository \S+ needs the library httpx2"
     with pytest.raises(UsageError, match=words):
-        source_of(str(path))
+        list(source_of(str(path)).walk())

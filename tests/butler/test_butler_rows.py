@@ -199,7 +199,7 @@ def test_collections_are_searched_as_the_butler_does(repository, tmp_path, chang
     settings = settings_of(tmp_path, repository, small(**change))
     if runs is None:
         with pytest.raises(UsageError, match=r"butler.collections: the repository has none of"):
-            configured_sources(settings)
+            walked(settings)
         return
     candidates, problems = walked(settings)
     assert not problems
@@ -246,7 +246,7 @@ def test_a_repository_that_is_not_there_is_told(repository, tmp_path, place):
     own = {"repository": str(tmp_path / place)}
     settings = settings_of(tmp_path, repository, small(), butler=own)
     with pytest.raises(UsageError, match="repository: there is no Butler repository"):
-        configured_sources(settings)
+        walked(settings)
 
 
 def test_the_size_of_batches_does_not_matter(repository, tmp_path):

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from datalink.testing import links_faults
 from obscore.sources.butler.testing import begin_repository
-from skylane.commands import ingest_folders
-from vodal.errors import UsageError
+from skylane.ingesting import ingest_places
+from skylane.testing import call
 
 pytestmark = pytest.mark.xdist_group("butler")
 
@@ -76,7 +76,7 @@ class Site:
         """Run the command; gives what it said and its report by file."""
         said, report = io.StringIO(), self.folder / "report.jsonl"
         console = Console(file=said, width=200)
-        ingest_folders(console, self.folder, (), None, report_path=report, **options)
+        self.absent = ingest_places(console, self.folder, (), None, report_path=report, **options)
         lines = [json.loads(line) for line in report.read_text().splitlines()]
         return said.getvalue(), lines
 
@@ -105,12 +105,17 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def url(site, cli):
+def ingested(site):
     said, lines = site.ingest()
     assert "new columns lsst_detector, lsst_visit, survey_year" in said
     assert statuses(lines) == {"added": 4}
     assert statuses(lines, "others") == {"added": 1}
-    process, url = cli.start(site.folder)
+    return site
+
+
+@pytest.fixture(scope="module")
+def url(ingested, cli):
+    process, url = cli.start(ingested.folder)
     yield url
     cli.stop(process)
 
@@ -254,17 +259,43 @@ def test_another_configuration_makes_the_rows_anew_that_it_concerns(site, url):
         site.configure(CONFIGURATION)
 
 
-def test_a_configuration_with_a_fault_stops_the_run(site, url):
+def test_a_configuration_with_a_fault_costs_its_own_collection(ingested):
+    site = ingested
+    visits = "SELECT COUNT(lsst_visit) FROM ivoa.obscore"
+    before = call("query", visits, "--format", "csv", "--site", site.folder)
     try:
         site.configure(CONFIGURATION + "facilty_map: {}\n")
-        with pytest.raises(Exception, match="facilty_map: there is no such key"):
-            site.ingest()
+        said, lines = site.ingest()
     finally:
         site.configure(CONFIGURATION)
+    ((absent, reason),) = ((one.collection, one.message) for one in site.absent)
+    assert absent == "images"
+    assert "facilty_map: there is no such key" in reason
+    assert "images is left out: " in said
+    assert "Ingesting others" in said
+    refused = [one for one in lines if one["status"] == "refused"]
+    assert [(one["collection"], one["reason"]) for one in refused] == [("images", "source")]
+    assert [one["message"] for one in refused] == [reason]
+    # What it has in the catalogue stays as it is, its columns too.
+    assert call("query", visits, "--format", "csv", "--site", site.folder) == before
+
+
+def test_a_repository_that_is_away_costs_its_own_collection(ingested):
+    site, folder = ingested, ingested.repository.folder
+    (folder / "repo").rename(folder / "away")
+    try:
+        _, lines = site.ingest()
+    finally:
+        (folder / "away").rename(folder / "repo")
+    assert [one.collection for one in site.absent] == ["images"]
+    assert "there is no Butler repository" in site.absent[0].message
+    assert {one["reason"] for one in lines if one["status"] == "refused"} == {"source"}
+    assert not any(one["status"] == "vanished" for one in lines)
+    assert any(one["collection"] == "others" for one in lines)
 
 
 def test_without_the_libraries_it_is_said_what_to_install(site, monkeypatch):
     monkeypatch.delitem(sys.modules, "obscore.sources.butler.source")
     monkeypatch.setitem(sys.modules, "lsst.daf.butler", None)
-    with pytest.raises(UsageError, match=r"pip install 'skylane\[butler\]'"):
-        site.ingest()
+    site.ingest()
+    assert "pip install 'skylane[butler]'" in site.absent[0].message

@@ -30,7 +30,8 @@ __all__ = ["ButlerSource"]
 class ButlerSource(RecordedSource):
     """The datasets of a Butler that a collection's settings name.
 
-    Each walk asks the repository anew. No file is looked at unless rows are made of headers.
+    Each walk asks the repository anew, and finds out then whether it is there. No file is looked at
+    unless rows are made of headers.
 
     Parameters
     ----------
@@ -44,11 +45,6 @@ class ButlerSource(RecordedSource):
         Names of the facts that the mapping takes.
     storage
         Looks at files on servers, where headers are read.
-
-    Raises
-    ------
-    UsageError
-        If there is no such repository or collection in it.
     """
 
     def __init__(
@@ -67,7 +63,6 @@ class ButlerSource(RecordedSource):
         self._key = f"obscore.collections.{collection}.butler"
         self._authority, self._wanted = settings.authority, wanted
         self._looks, self._storage = own.reads_headers, storage
-        self._open().close()
 
     @property
     @override

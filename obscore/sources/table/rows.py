@@ -67,6 +67,8 @@ def file_rows(path: Path) -> Iterator[TableRows]:
             table = read_table(path, target, "table", _LIMITS, file_name=path.name)
         except OSError as error:
             raise UsageError(f"the table {path} cannot be read: {error.strerror}") from None
+        except UsageError as error:
+            raise UsageError(f"{path}: {error.message}") from None
         names = tuple(column.name for column in table.columns)
         units = {column.name: column.unit for column in table.columns if column.unit}
         shapes = {
