@@ -50,7 +50,7 @@ def test_no_text_becomes_markup(word, ucd):
     page = read(written(write_html, columns, batch, infos=[(word, word)]))
     allowed = {
         "html", "head", "meta", "title", "style", "body", "details", "summary", "dl", "dt", "dd",
-        "table", "thead", "tbody", "tr", "th", "td", "span", "a", "p",
+        "table", "thead", "tbody", "tr", "th", "td", "div", "span", "a", "p",
     }  # fmt: skip
     assert {element.tag for element in page.iter()} <= allowed
     assert {name for element in page.iter("td", "a") for name in element.attrib} <= {"href", "rel"}
@@ -65,6 +65,20 @@ def test_links_can_be_followed_if_they_are_links():
     plain = Column("note", "char", "*")
     page = read(written(write_html, [plain], batch_of([plain], [cells])))
     assert not list(page.iter("a"))
+
+
+def test_long_texts_have_a_width_and_short_ones_stay_whole():
+    columns = [
+        Column("access_url", "char", "*", ucd="meta.ref.url"),
+        Column("outline", "double", "*"),
+    ]
+    cells = [["http://a.b/c", None, "https://a.b/" + "x" * 40], [[1.5], None, [0.123456789] * 8]]
+    page = read(written(write_html, columns, batch_of(columns, cells)))
+    short, empty, long = list(page.iter("tr"))[1:]
+    assert not list(short.iter("div"))
+    assert not list(empty.iter("div"))
+    assert [cell[0].tag for cell in long.findall("td")] == ["div", "div"]
+    assert [link.get("href")[:12] for link in page.iter("a")] == ["http://a.b/c", "https://a.b/"]
 
 
 def test_units_and_descriptions_are_shown_and_scripts_are_forbidden():

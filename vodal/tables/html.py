@@ -24,9 +24,9 @@ _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5em; color: #1a1a1a; background: #fff; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: left;
-  max-width: 32em; overflow-wrap: anywhere; vertical-align: top; }
+  vertical-align: top; }
+td div { min-width: 16em; max-width: 32em; overflow-wrap: anywhere; }
 thead { position: sticky; top: 0; background: #f3f4f6; }
-th { overflow-wrap: normal; }
 th span { display: block; font-weight: normal; color: #666; min-height: 1.4em; }
 dt { font-weight: bold; } dd { white-space: pre-wrap; }
 .ok { color: #666; } .overflow { background: #fff3cd; padding: .6em; }
@@ -40,9 +40,14 @@ dt { font-weight: bold; } dd { white-space: pre-wrap; }
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 _LINK = r"^https?://[^\s]+$"
+_LONG = 24
+"""Characters of a text that is broken where it must be. Shorter ones are not: without a width of
+their own browsers squeeze columns of long words to a letter a line."""
+
 _HREF, _SHOWN, _END = (
     pa.scalar(part, pa.string()) for part in ('<a rel="noreferrer" href="', '">', "</a>")
 )
+_WIDE, _NARROW = (pa.scalar(part, pa.string()) for part in ("<div>", "</div>"))
 
 
 def _is_number(column: Column) -> bool:
@@ -75,7 +80,7 @@ def _head(stream: ResultStream, infos: Sequence[tuple[str, str]]) -> str:
         for number, column in enumerate(stream.columns, 1)
         if _is_number(column)
     )
-    align = f"{right} {{ text-align: right; }}\n" if right else ""
+    align = f"{right} {{ text-align: right; white-space: nowrap; }}\n" if right else ""
     about = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>\n" for name, value in infos)
     names = "".join(
         f'<th title="{escape(column.description or "")}">{escape(column.name)}'
@@ -92,8 +97,12 @@ def _head(stream: ResultStream, infos: Sequence[tuple[str, str]]) -> str:
 def _cells(column: Column, array: pa.Array) -> pa.Array:
     """Give the cells of a conforming array as markup."""
     strings = text(column, array)
-    if not pa.types.is_string(array.type):
-        return strings
+    cells = _marked_up(column, strings) if pa.types.is_string(array.type) else strings
+    long = pc.greater(pc.utf8_length(strings), _LONG)
+    return pc.if_else(long, pc.binary_join_element_wise(_WIDE, cells, _NARROW, EMPTY), cells)
+
+
+def _marked_up(column: Column, strings: pa.Array) -> pa.Array:
     shown = escaped_text(strings, quotes=True)
     if "meta.ref.url" not in (column.ucd or ""):
         return shown
