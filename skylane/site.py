@@ -60,6 +60,7 @@ from vodal.uws.settings import JobSettings
 from vodal.uws.sqlite import SqliteJobs
 from vodal.web.auth.proxy import Peer
 from vodal.web.encoding import TEXTS, Compression
+from vodal.web.slashes import SlashRedirects
 
 __all__ = ["ANNOTATORS", "SITE_VARIABLE", "SiteFolder", "create_app", "create_app_from_environment"]
 
@@ -311,6 +312,7 @@ def create_app(
         ],
         middleware=[
             protection(settings),
+            Middleware(SlashRedirects),
             Middleware(Compression, mode=compression),
             *access.middleware,
         ],

@@ -11,6 +11,7 @@
 - `responses`  streams made in threads; errors as text
 - `encoding`   answers compressed on their way
 - `auth`       who sends a request
+- `slashes`    redirects that only add or take a slash
 - `protection` what answers say to browsers against misuse; which hosts we are
 - `app`        an app with the suite's error handling; CORS
 """
