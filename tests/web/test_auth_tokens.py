@@ -125,6 +125,16 @@ BAD = {
 }  # fmt: skip
 
 
+def test_a_token_for_others_is_told_what_is_taken(client, provider):
+    for kind, sentence in (
+        ("for others", "is for another service: its claim 'aud' names none of skylane"),
+        ("of another issuer", f"is of another provider: its claim 'iss' is not {provider.url}"),
+    ):
+        answer = client.get("/who", headers=bearer(BAD[kind](provider)))
+        assert sentence in answer.text
+        assert sentence in answer.headers.get_list("www-authenticate")[0]
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_tokens_are_401_with_a_challenge_and_a_sentence(client, provider, kind):
     token = BAD[kind](provider)

@@ -89,15 +89,30 @@ class BearerTokens(Authenticator):
         except MissingClaimError as error:
             raise AuthenticationError(f"the bearer token lacks a claim: {_told(error)}") from None
         except InvalidClaimError as error:
-            raise AuthenticationError(
-                f"the bearer token is not for here, or not yet: {_told(error)}"
-            ) from None
+            raise AuthenticationError(self._refusal(error)) from None
         except (JoseError, ValueError, TypeError, KeyError):
             raise AuthenticationError(
                 "the bearer token is not signed by the provider that this site trusts, or is"
                 " malformed"
             ) from None
         return found.claims
+
+    def _refusal(self, error: InvalidClaimError) -> str:
+        """Say what a claim is to be; issuer and audience are no secrets."""
+        match error.claim if error.description.startswith("Invalid claim") else None:
+            case "aud":
+                listed = ", ".join(self._settings.audience)
+                return (
+                    "the bearer token is for another service: its claim 'aud' names none of"
+                    f" {listed}"
+                )
+            case "iss":
+                return (
+                    "the bearer token is of another provider: its claim 'iss' is not"
+                    f" {self._settings.issuer}"
+                )
+            case _:
+                return f"the bearer token is not for here, or not yet: {_told(error)}"
 
     def _decoded(self, token: str, keys: KeySet) -> jwt.Token:
         algorithms = self._settings.algorithms
