@@ -76,6 +76,19 @@ def test_documents_are_valid_by_their_schemas(tmp_path):
         assert "Validation OK" in output, (name, output)
 
 
+def test_what_tells_of_security_is_open_itself():
+    links = capability("ivo://ivoa.net/std/DataLink#links-1.1", "http://a.b/links")
+    declared = (links, *vosi_capabilities("http://a.b", tables=True))
+    root = ET.fromstring(capabilities_document(declared, ["ivo://ivoa.net/sso#OAuth"]))
+    told = {one.get("standardID"): len(one.findall(".//securityMethod")) for one in root}
+    assert told == {
+        "ivo://ivoa.net/std/DataLink#links-1.1": 2,
+        "ivo://ivoa.net/std/VOSI#capabilities": 0,
+        "ivo://ivoa.net/std/VOSI#availability": 0,
+        "ivo://ivoa.net/std/VOSI#tables-1.1": 2,
+    }
+
+
 def test_nasty_text_comes_back():
     root = ET.fromstring(DOCUMENTS["tables-nasty"])
     assert {element.text for element in root.iter("description")} == {NASTY}

@@ -61,6 +61,10 @@ class Capability:
     """Where no standard tells what it is."""
 
 
+_OPEN = frozenset(f"ivo://ivoa.net/std/VOSI#{name}" for name in ("capabilities", "availability"))
+"""What is read to learn how one can be known: it is for all, and names no methods (VOSI 1.1)."""
+
+
 def capability(
     standard_id: str | None,
     access_url: str,
@@ -147,7 +151,8 @@ def capability_elements(
             element.set("xsi:type", item.xsi_type)
         if item.description is not None:
             SubElement(element, "description").text = item.description
-        element.extend(_interface_element(one, security) for one in item.interfaces)
+        methods = () if item.standard_id in _OPEN else security
+        element.extend(_interface_element(one, methods) for one in item.interfaces)
         element.extend(item.details)
         made.append(element)
     return made
