@@ -12,7 +12,7 @@ from typing import Literal
 __all__ = ["Validators", "make_etag", "requested_ranges"]
 
 _ETAG = re.compile(r'\s*(W/)?("[\x21\x23-\x7e\x80-\xff]*")\s*')
-_BYTE_RANGE = re.compile(r"([0-9]{1,19})-([0-9]{0,19})|-([0-9]{1,19})")
+_BYTE_RANGE = re.compile(r"([0-9]{1,99})-([0-9]{0,99})|-([0-9]{1,99})")
 
 _MAX_RANGES = 64
 """More ranges than any reader of FITS asks for; a request for more gets the whole file."""

@@ -57,7 +57,10 @@ def test_any_text_gives_ranges_inside_the_file_or_none(text, size):
         ("0-5", None),
         ("bytes=0-,0-,0-", None),
         ("bytes=" + ",".join(f"{i}-{i}" for i in range(65)), None),
-        ("bytes=99999999999999999999-", None),
+        ("bytes=99999999999999999999-", []),
+        ("bytes=0-99999999999999999999", [(0, 100)]),
+        ("bytes=00000000000000000000090-", [(90, 10)]),
+        ("bytes=" + "9" * 5000 + "-", None),
     ],
 )
 def test_ranges_of_a_file_of_100_bytes(text, expected):
