@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from vodal.access.asking import Asking
 from vodal.access.seen import check_had, known_to
 from vodal.errors import SkylaneError, TooLargeError
+from vodal.filetypes import stem_of
 from vodal.products import Product, Resolver, absent
 from vodal.storage import FileStat, Storage, is_local
 
@@ -22,6 +23,9 @@ _LAYOUT = 1
 
 _RESOLVED_AT_ONCE = 500
 _ASKED_AT_ONCE = 16
+
+_NAME_BYTES = 240
+"""Of one part of a path: file systems take 255, and a number may come behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,13 @@ class _Names:
 
 
 def _part(text: str) -> str:
-    """Write a text as one part of a path, on any system."""
-    return re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", text).lstrip(".").strip()[:200] or "_"
+    """Write a text as one part of a path, on any system; what the file is stays at its end."""
+    name = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]', "_", text).lstrip(".").strip()
+    data = name.encode("utf-8", "replace")
+    if len(data) <= _NAME_BYTES:
+        return name or "_"
+    ends = name[len(stem_of(name)) :][-20:]
+    return data[: _NAME_BYTES - len(ends)].decode("utf-8", "ignore") + ends
 
 
 def _stated(storage: Storage, products: Sequence[Product]) -> list[FileStat | SkylaneError]:

@@ -244,6 +244,25 @@ def test_identifiers_come_in_tables_and_addresses_too(archive):
     assert "needs a column of identifiers (obs_publisher_did, ID); it has a, b" in wrong.text
 
 
+def test_names_that_no_disk_takes_are_cut_and_keep_their_ends(resolver, tmp_path):
+    names = [
+        "x" * 400 + ".1.fits.fz",
+        "x" * 400 + ".2.fits.fz",
+        "\N{WHITE STAR}" * 100 + ".fits.fz",
+    ]
+    for number, name in enumerate(names):
+        path = tmp_path / str(number)
+        path.write_bytes(b"data")
+        resolver.add(DID.format(number), path, file_name=name)
+    with serve(site_of(resolver, tmp_path)) as running:
+        found = [Path(one).name for one in members(post(running.url, range(3)))][:3]
+    assert len(set(found)) == 3
+    for given_name, name in zip(names, found, strict=True):
+        assert len(name.encode()) <= 255
+        assert name.endswith(".fits.fz")
+        assert name[:70] == given_name[:70]
+
+
 def test_limits_and_faults_are_told(resolver, archive, tmp_path):
     assert httpx.post(f"{archive}/files/bulk").status_code == 400
     assert "MULTI takes one of tar, zip" in post(archive, ["a.fits"], MULTI="rar").text
