@@ -1,8 +1,9 @@
 """How long {links} takes for 1, 50 and 1000 identifiers, over HTTP.
 
-    python bench/links.py --site DIR [--rows 20000] [--repeat 40] [--profile]
+    python bench/links.py --site DIR [--rows 20000] [--fields N] [--repeat 40] [--profile]
 
-The rows are those of `bench/survey.py`: their files are not there, as no link needs them. One
+The rows are those of `bench/survey.py`: their files are not there, as no link needs them. With
+``--fields`` they lie in so many fields, and most have counterparts in all bands. One
 client sends requests one after another over one connection, each for other identifiers as long as
 there are such, and then the same requests once more. Told are the median and the 95th percentile
 of the time to the last byte. ``--profile`` answers in this process instead, and tells the
@@ -115,12 +116,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--site", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--fields", type=int)
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--repeat", type=int, default=40)
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     with database(options.site, options.store):
-        site = prepare(options.site, options.rows)
+        site = prepare(options.site, options.rows, fields=options.fields)
         dids = identifiers(site)
         if options.profile:
             profile(site, dids)

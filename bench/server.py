@@ -36,7 +36,7 @@ __all__ = [
 _START_LIMIT_S = 60.0
 
 
-def prepare(path: Path, rows: int) -> SiteFolder:
+def prepare(path: Path, rows: int, *, fields: int | None = None) -> SiteFolder:
     """Give a site with the rows of `survey`, made or made longer if need be."""
     site = SiteFolder(path)
     backend = site.prepare(load_settings(path).store)
@@ -48,7 +48,7 @@ def prepare(path: Path, rows: int) -> SiteFolder:
         began = time.perf_counter()
         store = backend.writer()
         first = sum(file.products for file in store.known_files("file:///bench/").values())
-        fill(store, rows, first=first)
+        fill(store, rows, first=first, fields=fields)
         store.close()
         seconds = time.perf_counter() - began
         print(

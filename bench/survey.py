@@ -2,11 +2,14 @@
 
 Positions lie evenly over the sphere; each image is a square of 0.15 to 0.5 degrees, turned anyhow,
 of one of four cameras and six bands, within ten years. Of a million rows about ten lie within
-0.36 degrees of any place. The same count and seed give the same rows.
+0.36 degrees of any place. Instead they may lie in so many fields next to each other, 0.3 degrees
+apart, each of which was taken again and again, a little aside each time. The same count, seed and
+fields give the same rows.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +44,9 @@ _EXPOSURES_S = (15.0, 30.0, 90.0, 300.0, 1200.0)
 FIRST_MJD, LAST_MJD = 57023.0, 57023.0 + 3652.0
 COLLECTIONS = tuple(f"{camera[0]}_DR1" for camera in _CAMERAS)
 
+_FIELDS_DEG = 0.3
+_ASIDE_DEG = 0.01
+
 _CHUNK = 5_000
 
 
@@ -59,10 +65,15 @@ class _Draws:
     level: NDArray[np.int64]
 
 
-def _draw(rows: int, seed: int) -> _Draws:
+def _draw(rows: int, seed: int, fields: int | None) -> _Draws:
     rng = np.random.default_rng(seed)
     ra_deg = rng.uniform(0.0, 360.0, rows)
     dec_deg = np.degrees(np.arcsin(rng.uniform(-1.0, 1.0, rows)))
+    if fields is not None:
+        across = math.isqrt(fields)
+        field = rng.integers(0, fields, rows)
+        ra_deg = 150.0 + _FIELDS_DEG * (field % across) + rng.normal(0.0, _ASIDE_DEG, rows)
+        dec_deg = _FIELDS_DEG * (field // across) + rng.normal(0.0, _ASIDE_DEG, rows)
     camera = rng.integers(0, len(_CAMERAS), rows)
     band = rng.integers(0, len(_BANDS), rows)
     mjd = np.sort(rng.uniform(FIRST_MJD, LAST_MJD, rows))
@@ -140,7 +151,9 @@ def _observation(
     return Observation(row, region, (0,))
 
 
-def catalogue(rows: int, *, seed: int = 20261123, first: int = 0) -> Iterator[CataloguedFile]:
+def catalogue(
+    rows: int, *, seed: int = 20261123, first: int = 0, fields: int | None = None
+) -> Iterator[CataloguedFile]:
     """Make files of one image each.
 
     Parameters
@@ -151,8 +164,10 @@ def catalogue(rows: int, *, seed: int = 20261123, first: int = 0) -> Iterator[Ca
         Of the random numbers.
     first
         Number of the first file to give.
+    fields
+        In how many they lie; by default they lie anywhere.
     """
-    draws = _draw(rows, seed)
+    draws = _draw(rows, seed, fields)
     for start in range(first, rows, _CHUNK):
         corners = draws.corners[start : start + _CHUNK].tolist()
         for number, places in enumerate(corners, start):
@@ -169,10 +184,17 @@ def catalogue(rows: int, *, seed: int = 20261123, first: int = 0) -> Iterator[Ca
             )
 
 
-def fill(store: Store, rows: int, *, seed: int = 20261123, first: int = 0) -> None:
+def fill(
+    store: Store,
+    rows: int,
+    *,
+    seed: int = 20261123,
+    first: int = 0,
+    fields: int | None = None,
+) -> None:
     """Write the survey to a store in batches."""
     batch: list[CataloguedFile] = []
-    for file in catalogue(rows, seed=seed, first=first):
+    for file in catalogue(rows, seed=seed, first=first, fields=fields):
         batch.append(file)
         if len(batch) == _CHUNK:
             store.write(batch)

@@ -7,7 +7,7 @@ links lead to are looked up together.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from datalink.faults import fault, guarded_links
@@ -64,11 +64,7 @@ def collect(
             if product is None:
                 yield [fault(did, _unknown(did, resolver))]
                 continue
-            links = [
-                done
-                for link in made[did]
-                if (done := _finished(link, product, others, base_url, asking)) is not None
-            ]
+            links = _told(made[did], product, others, base_url, asking)
             yield links or [fault(did, NotFoundError("there are no links for this product"))]
 
 
@@ -92,24 +88,34 @@ def _others(
     return {**known, **resolver.resolve(missing)} if missing else known
 
 
-def _finished(
-    link: Link, product: Product, others: Mapping[str, Product], base_url: str, asking: Asking
-) -> Link | None:
-    """Give a row as it is told, or None if it leads to what is not there.
+def _told(
+    links: Iterable[Link],
+    product: Product,
+    others: Mapping[str, Product],
+    base_url: str,
+    asking: Asking,
+) -> list[Link]:
+    """Give the rows of a product as they are told, without those that lead to what is not there.
 
     Of links that one must be known for it says whether who asks is somebody who may have them
     (DataLink 1.1 sections 3.2.11 and 3.2.12).
     """
-    if link.error_message is not None:
-        return link
-    target = product
-    if link.leads_to is not None:
-        found = others.get(link.leads_to)
-        if found is None:
-            return None
-        target, link = found, completed(link, found, base_url)
-    if link.open_to_all or asking.public.may_have(target):
-        return link
+    is_open = asking.public.may_have(product)
+    told = []
+    for link in links:
+        if link.error_message is not None:
+            told.append(link)
+        elif link.leads_to is None:
+            free = is_open or link.open_to_all
+            told.append(link if free else _closed(link, product, asking))
+        elif (target := others.get(link.leads_to)) is not None:
+            whole = completed(link, target, base_url)
+            free = link.open_to_all or asking.public.may_have(target)
+            told.append(whole if free else _closed(whole, target, asking))
+    return told
+
+
+def _closed(link: Link, target: Product, asking: Asking) -> Link:
     has = asking.rights.may_have(target) and link.link_authorized is not False
     return replace(link, link_auth="true", link_authorized=has)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -20,83 +20,59 @@ STANDARD_ID = "ivo://ivoa.net/std/DataLink#links-1.1"
 _RENAMED = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-@dataclass(frozen=True, slots=True)
-class _LinkColumn:
-    column: Column
-    value: Callable[[Link, str | None], object]
-    """From a link and the ID of its descriptor."""
-
-
 def _column(
     name: str,
     ucd: str | None,
     description: str,
-    value: Callable[[Link, str | None], object],
     datatype: str = "char",
     unit: str | None = None,
-) -> _LinkColumn:
+) -> Column:
     arraysize = "*" if datatype == "char" else None
-    column = Column(name, datatype, arraysize, unit=unit, ucd=ucd, description=description, id=name)
-    return _LinkColumn(column, value)
+    return Column(name, datatype, arraysize, unit=unit, ucd=ucd, description=description, id=name)
 
 
-_TABLE = (
-    _column("ID", "meta.id;meta.main", "Identifier that the row is about", lambda k, _: k.did),
-    _column("access_url", "meta.ref.url", "Where to get it", lambda k, _: k.access_url),
-    _column("service_def", "meta.ref", "ID of the descriptor of a service", lambda _, s: s),
-    _column(
-        "error_message", "meta.code.error", "Why there is no link", lambda k, _: k.error_message
-    ),
-    _column("description", "meta.note", "What it is, for people", lambda k, _: k.description),
-    _column("semantics", "meta.code", "How it relates to the identifier", lambda k, _: k.semantics),
-    _column(
-        "content_type", "meta.code.mime", "Media type of what comes", lambda k, _: k.content_type
-    ),
-    _column(
-        "content_length",
-        "phys.size;meta.file",
-        "Size of what comes",
-        lambda k, _: k.content_length,
-        "long",
-        "byte",
-    ),
+COLUMNS: tuple[Column, ...] = (
+    _column("ID", "meta.id;meta.main", "Identifier that the row is about"),
+    _column("access_url", "meta.ref.url", "Where to get it"),
+    _column("service_def", "meta.ref", "ID of the descriptor of a service"),
+    _column("error_message", "meta.code.error", "Why there is no link"),
+    _column("description", "meta.note", "What it is, for people"),
+    _column("semantics", "meta.code", "How it relates to the identifier"),
+    _column("content_type", "meta.code.mime", "Media type of what comes"),
+    _column("content_length", "phys.size;meta.file", "Size of what comes", "long", "byte"),
     _column(
         "content_qualifier",
         None,
         "Kind of product, a term of http://www.ivoa.net/rdf/product-type",
-        lambda k, _: k.content_qualifier,
     ),
-    _column(
-        "local_semantics",
-        "meta.id.assoc",
-        "What the archive calls this relation",
-        lambda k, _: k.local_semantics,
-    ),
-    _column(
-        "link_auth",
-        "meta.code",
-        "Whether one must be known: false, optional or true",
-        lambda k, _: k.link_auth,
-    ),
-    _column(
-        "link_authorized",
-        "meta.code",
-        "Whether who asked may have it",
-        lambda k, _: k.link_authorized,
-        "boolean",
-    ),
+    _column("local_semantics", "meta.id.assoc", "What the archive calls this relation"),
+    _column("link_auth", "meta.code", "Whether one must be known: false, optional or true"),
+    _column("link_authorized", "meta.code", "Whether who asked may have it", "boolean"),
     # Extensions: Firefly names and orders the members of a grid of images by these.
-    _column("label", None, "Short name of what comes", lambda k, _: k.label),
-    _column(
-        "bandpass_name",
-        "meta.id;instr.filter",
-        "Filter of the image that comes",
-        lambda k, _: k.bandpass_name,
-    ),
+    _column("label", None, "Short name of what comes"),
+    _column("bandpass_name", "meta.id;instr.filter", "Filter of the image that comes"),
 )
-
-COLUMNS: tuple[Column, ...] = tuple(item.column for item in _TABLE)
 """Columns of every {links} answer; the last two are extensions."""
+
+
+def _cells(links: Sequence[Link], services: Sequence[str | None]) -> tuple[Sequence[object], ...]:
+    """Give the values of the columns, of links and the IDs of their descriptors."""
+    return (
+        [one.did for one in links],
+        [one.access_url for one in links],
+        services,
+        [one.error_message for one in links],
+        [one.description for one in links],
+        [one.semantics for one in links],
+        [one.content_type for one in links],
+        [one.content_length for one in links],
+        [one.content_qualifier for one in links],
+        [one.local_semantics for one in links],
+        [one.link_auth for one in links],
+        [one.link_authorized for one in links],
+        [one.label for one in links],
+        [one.bandpass_name for one in links],
+    )
 
 
 @lru_cache(maxsize=64)
@@ -118,20 +94,22 @@ class LinksTable:
     """Whether identifiers were left out."""
     services: list[ServiceDescriptor] = field(default_factory=list)
     """Descriptors, each with an ID of its own."""
-    _rows: list[tuple[Link, str | None]] = field(default_factory=list)
+    _links: list[Link] = field(default_factory=list)
+    _names: list[str | None] = field(default_factory=list)
+    """IDs of their descriptors."""
     _given: dict[ServiceDescriptor, str] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
     """The next number of each name that was taken."""
-    _taken: set[str | None] = field(default_factory=lambda: {item.id for item in COLUMNS})
+    _taken: set[str | None] = field(default_factory=lambda: {column.id for column in COLUMNS})
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._links)
 
     def add(self, links: Iterable[Link]) -> None:
         """Add the rows of one identifier."""
         for link in links:
-            name = None if link.service is None else self._name_of(link.service)
-            self._rows.append((link, name))
+            self._links.append(link)
+            self._names.append(None if link.service is None else self._name_of(link.service))
 
     def _name_of(self, service: ServiceDescriptor) -> str:
         name = self._given.get(service)
@@ -152,11 +130,9 @@ class LinksTable:
 
     def stream(self) -> ResultStream:
         """Give the rows for a writer."""
-        arrays: Sequence[pa.Array] = [
-            pa.array(
-                [item.value(link, name) for link, name in self._rows], item.column.arrow_type()
-            )
-            for item in _TABLE
+        cells = _cells(self._links, self._names)
+        arrays = [
+            pa.array(some, column.arrow_type()) for column, some in zip(COLUMNS, cells, strict=True)
         ]
         batch = pa.RecordBatch.from_arrays(arrays, names=[column.name for column in COLUMNS])
         return ResultStream(COLUMNS, iter([batch]), self.overflow)

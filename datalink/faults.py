@@ -95,8 +95,11 @@ def _checked(maker: LinkMaker | BatchLinkMaker, did: str, links: Iterable[Link])
 
 def _usable(link: Link, did: str) -> bool:
     """Tell whether a row keeps to the rules of DataLink 1.1 section 3.2."""
-    targets = (link.access_url, link.service, link.error_message)
-    given = sum(target is not None for target in targets)
+    given = (
+        (link.access_url is not None)
+        + (link.service is not None)
+        + (link.error_message is not None)
+    )
     if given == 0 and link.leads_to is not None:
         given = 1
     return given == 1 and link.did == did and is_semantics(link.semantics)

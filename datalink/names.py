@@ -14,6 +14,7 @@ Each identifier has one such name and each name one identifier.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 __all__ = ["decode_segment", "encode_segment"]
 
@@ -22,8 +23,17 @@ _ESCAPE = re.compile(r"~([0-9A-F]{2})")
 _SEGMENT = re.compile(r"(?:[A-Za-z0-9._-]|~[0-9A-F]{2})+")
 
 
+@lru_cache(maxsize=1024)
 def encode_segment(did: str) -> str:
-    """Write an identifier as a segment of a path."""
+    """Write an identifier as a segment of a path.
+
+    Kept, since several links of a product name it: for identifiers of the catalogue, not for
+    texts of any length that somebody sends.
+    """
+    return _encoded(did)
+
+
+def _encoded(did: str) -> str:
     text = _PLAIN.sub(lambda match: b"~%02X" % match[0][0], did.encode("utf-8")).decode("ascii")
     if not text.strip("."):
         # "." and ".." would be taken for steps in the path.
@@ -39,4 +49,4 @@ def decode_segment(segment: str) -> str | None:
         did = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), segment).encode("latin-1").decode()
     except UnicodeDecodeError:
         return None
-    return did if encode_segment(did) == segment else None
+    return did if _encoded(did) == segment else None

@@ -38,7 +38,9 @@ CORE_TERMS = frozenset(
 
 def is_semantics(term: str) -> bool:
     """Tell whether a row may carry this: a core term, or the full URI of another vocabulary's."""
+    if term in CORE_TERMS:
+        return True
     if term.startswith("#"):
-        return term in CORE_TERMS
+        return False
     parts = urlsplit(term)
     return parts.scheme in {"http", "https"} and bool(parts.netloc)

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +52,7 @@ def safe_name(*parts: str) -> str:
     return "-".join(word for word in words if word)[:128] or "hips"
 
 
+@lru_cache(maxsize=1024)
 def hips_name(collection: str, band: str | None = None) -> str:
     """Give the name of the HiPS of a collection's band, or of its only one."""
     return safe_name(collection, band) if band else safe_name(collection)

@@ -43,9 +43,11 @@ def extent_of(product: Product) -> Extent:
 
 
 def _interval(product: Product, low: str, high: str) -> Interval | None:
-    ends = [product.obscore.get(column) for column in (low, high)]
-    found = [float(end) for end in ends if isinstance(end, int | float)]
-    return Interval(*found) if len(found) == 2 else None
+    row = product.obscore
+    least, most = row.get(low), row.get(high)
+    if isinstance(least, int | float) and isinstance(most, int | float):
+        return Interval(float(least), float(most))
+    return None
 
 
 def _whole(product: Product, column: str) -> int | None:

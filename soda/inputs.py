@@ -8,10 +8,9 @@ A parameter that a dataset would refuse, as its row tells no extent, is left out
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import cache, lru_cache
 
-from soda.filters import Extent, extent_of
+from soda.filters import extent_of
 from soda.parameters import Parameter, Resource, of_resource
 from soda.selection import Interval
 from vodal.links import InputParam
@@ -24,9 +23,6 @@ __all__ = ["dataset_inputs", "generic_inputs"]
 _OF_DATASETS = frozenset({"ID", "CIRCLE", "POLYGON", "BAND", "TIME", "POL"})
 """Parameters that are told with values of the dataset."""
 
-_Limits = Mapping[str, tuple[str | None, str | None]]
-"""Minimum and maximum by the parameter's name."""
-
 
 def dataset_inputs(product: Product, *resources: Resource) -> tuple[tuple[InputParam, ...], ...]:
     """Give the parameters that a dataset can be asked with, and their limits.
@@ -38,43 +34,34 @@ def dataset_inputs(product: Product, *resources: Resource) -> tuple[tuple[InputP
     *resources
         What is asked; one tuple is given for each.
     """
-    extent = extent_of(product)
-    limits = _limits(product.region, extent)
-    unknown = {
-        name
-        for name, known in (
-            ("BAND", extent.band_m),
-            ("TIME", extent.time_mjd),
-            ("POL", extent.states),
-        )
-        if not known
-    }
+    own = _own_values(product)
     # What two resources take alike is one value, and so is written once.
-    own: dict[int, InputParam | None] = {}
-
-    def of_dataset(one: Parameter, general: InputParam) -> InputParam | None:
-        match one.name:
-            case "ID":
-                return general.changed(value=product.did)
-            case name if name in unknown:
-                return None
-            case "POL":
-                return general.changed(options=extent.states)
-            case _:
-                least, most = limits[one.name]
-                return general.changed(minimum=least, maximum=most)
-
+    told: dict[int, InputParam | None] = {}
     made = []
     for resource in resources:
         general, places = _of_any(resource)
         inputs: list[InputParam | None] = [*general]
-        for place, one in places:
-            key = id(one)
-            if key not in own:
-                own[key] = of_dataset(one, general[place])
-            inputs[place] = own[key]
-        made.append(tuple(one for one in inputs if one is not None))
+        for place in places:
+            one = general[place]
+            if id(one) not in told:
+                values = own[one.name]
+                told[id(one)] = None if values is None else one.changed(**values)
+            inputs[place] = told[id(one)]
+        made.append(tuple([one for one in inputs if one is not None]))
     return tuple(made)
+
+
+def _own_values(product: Product) -> dict[str, dict[str, object] | None]:
+    """Give what a dataset's parameters have of their own, by name; None for those it refuses."""
+    extent = extent_of(product)
+    return {
+        "ID": {"value": product.did},
+        "CIRCLE": {"maximum": _around(product.region)},
+        "POLYGON": {"maximum": _outline(product.region)},
+        "BAND": _ends(extent.band_m),
+        "TIME": _ends(extent.time_mjd),
+        "POL": {"options": extent.states} if extent.states else None,
+    }
 
 
 def generic_inputs(identifier: str, resource: Resource = "sync") -> tuple[InputParam, ...]:
@@ -92,9 +79,7 @@ def generic_inputs(identifier: str, resource: Resource = "sync") -> tuple[InputP
 
 
 @lru_cache
-def _of_any(
-    resource: Resource,
-) -> tuple[tuple[InputParam, ...], tuple[tuple[int, Parameter], ...]]:
+def _of_any(resource: Resource) -> tuple[tuple[InputParam, ...], tuple[int, ...]]:
     """Give the parameters that descriptors tell, as they are for all datasets.
 
     Returns
@@ -106,7 +91,7 @@ def _of_any(
     told = sorted(
         (one for one in of_resource(resource) if one.told), key=lambda one: one.name != "ID"
     )
-    places = tuple((n, one) for n, one in enumerate(told) if one.name in _OF_DATASETS)
+    places = tuple(place for place, one in enumerate(told) if one.name in _OF_DATASETS)
     return tuple(_general(one) for one in told), places
 
 
@@ -131,17 +116,10 @@ def _general(one: Parameter) -> InputParam:
     )
 
 
-def _limits(region: Region | None, extent: Extent) -> _Limits:
-    return {
-        "CIRCLE": (None, _around(region)),
-        "POLYGON": (None, _outline(region)),
-        "BAND": _ends(extent.band_m),
-        "TIME": _ends(extent.time_mjd),
-    }
-
-
-def _ends(extent: Interval | None) -> tuple[str | None, str | None]:
-    return (None, None) if extent is None else (repr(extent.low), repr(extent.high))
+def _ends(extent: Interval | None) -> dict[str, object] | None:
+    if extent is None:
+        return None
+    return {"minimum": repr(extent.low), "maximum": repr(extent.high)}
 
 
 def _number(value: float) -> str:

@@ -18,7 +18,7 @@ from vodal.regions import Polygon
 from vodal.trig import dots, each, vectors
 from vodal.vectors import Vector, cross, dot, vector
 
-__all__ = ["Convex", "ConvexMany", "convex", "convex_many", "farthest_deg"]
+__all__ = ["Convex", "ConvexMany", "clearly_holds", "convex", "convex_many", "farthest_deg"]
 
 _MOST = 16
 _SCALE = 1e10
@@ -31,6 +31,10 @@ _BENT = 1e-3
 """Sine of the angle by which sides turn at least."""
 _INSIDE = 1e-9
 """Radians that vertices are away from the great circles of other sides."""
+_AROUND = 0.5
+"""Cosine of the angle from a position within which all vertices around it lie."""
+_CLEAR = 1e-12
+"""Volume of a position and a side; rounding is a thousandth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,25 @@ def convex(polygon: Polygon) -> Convex | None:
     # Anticlockwise as seen from outside is clockwise from inside.
     kept = places[::-1] if sign > 0.0 else places
     return Convex(Polygon(tuple(kept)), sign > 0.0, normals)
+
+
+def clearly_holds(polygon: Polygon, ra_deg: float, dec_deg: float) -> bool:
+    """Tell whether all sides of a polygon run around a position in one sense, all of them near it.
+
+    It lies inside then, whether the polygon is convex or not; it may lie inside where this is
+    false. That costs a third of `vodal.sphere.contains` for a polygon which was not looked at
+    before.
+    """
+    x, y, z = vector(ra_deg, dec_deg)
+    a, b, c = vector(*polygon.vertices[-1])
+    sense = 0.0
+    for vertex in polygon.vertices:
+        d, e, f = vector(*vertex)
+        volume = x * (b * f - c * e) + y * (c * d - a * f) + z * (a * e - b * d)
+        if x * d + y * e + z * f < _AROUND or abs(volume) < _CLEAR or volume * sense < 0.0:
+            return False
+        a, b, c, sense = d, e, f, volume
+    return True
 
 
 @dataclass(frozen=True, slots=True)

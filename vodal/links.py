@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from typing_extensions import override
@@ -13,6 +13,7 @@ from vodal.products import Product, Resolver
 from vodal.tables.columns import Column
 
 __all__ = [
+    "KEPT_TEXT",
     "Annotator",
     "Asked",
     "BatchLinkMaker",
@@ -51,12 +52,15 @@ class InputParam:
         `dataclasses.replace` takes several times as long, and a table of links has many of them.
         """
         made = object.__new__(InputParam)
-        made.__dict__.update({name: self.__dict__[name] for name in _INPUT_FIELDS})
-        made.__dict__.update(values)
+        own = made.__dict__
+        own.update(self.__dict__)
+        own.pop(KEPT_TEXT, None)
+        own.update(values)
         return made
 
 
-_INPUT_FIELDS = tuple(field.name for field in fields(InputParam))
+KEPT_TEXT = "_markup"
+"""Under which name in its dictionary a parameter keeps its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ class ServiceDescriptor:
     @override
     def __hash__(self) -> int:
         # Not of all parameters, of which there are many: the first names the dataset.
-        return hash((self.id, self.access_url, self.inputs[:1]))
+        named = self.inputs[0].value if self.inputs else ""
+        return hash((self.id, self.access_url, named))
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,12 @@ class Polygon:
 
     def __post_init__(self) -> None:
         vertices = []
-        for ra_deg, dec_deg in self.vertices:
+        for vertex in self.vertices:
+            ra_deg, dec_deg = vertex
+            if 0.0 <= ra_deg < 360.0 and -90.0 <= dec_deg <= 90.0:
+                # As nearly all are.
+                vertices.append((float(ra_deg), float(dec_deg)))
+                continue
             _check_position(ra_deg, dec_deg)
             vertices.append((_ra(ra_deg), float(dec_deg)))
         if len(vertices) > 1 and vertices[0] == vertices[-1]:

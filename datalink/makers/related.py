@@ -16,9 +16,10 @@ from typing_extensions import override
 
 from datalink.makers.file import GRID, band_of, is_picture
 from datalink.makers.rules import RelatedRule
+from vodal.convex import clearly_holds
 from vodal.links import Asked, BatchLinkMaker, Link
-from vodal.products import Catalogue, Near, Neighbour, Product, neighbour_of
-from vodal.regions import Point
+from vodal.products import Catalogue, Near, Neighbour, Product
+from vodal.regions import Point, Polygon
 from vodal.sphere import contains, intersects
 
 __all__ = ["RelatedLinkMaker", "Relation", "counterparts"]
@@ -41,6 +42,9 @@ whose diagonals are the fields of view, at least half is common then."""
 _FINENESS: Final = 16.0
 """Places are brought to a grid of a field of view by this, so that products of one field, of which
 there may be thousands, share one search."""
+
+_Row = Mapping[str, object]
+"""Of ObsCore: of a product, which may lack columns, or the `NEIGHBOUR_COLUMNS` of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +86,40 @@ class Relation:
 
     def chosen(self, product: Product, found: Sequence[Neighbour]) -> list[Neighbour]:
         """Choose among neighbours, and put them in order."""
-        own = neighbour_of(product)
-        fitting = [one for one in found if one.did != product.did and self._fits(own, one)]
-        if self.rule.one_per_band:
-            nearest = sorted(fitting, key=lambda one: _nearness(own, one))
-            bands: dict[object, Neighbour] = {}
-            for one in nearest:
-                band = one.obscore["filter"]
-                if band not in bands and self._meets(product, one):
-                    bands[band] = one
-            return sorted(bands.values(), key=_by_wavelength)[: self.rule.limit]
-        ordered = sorted(fitting, key=_by_time)
-        met = (one for one in ordered if self._meets(product, one))
+        own = product.obscore
+        fitting = [one for one in found if one.did != product.did and self._fits(own, one.obscore)]
+        if self.rule.overlap == "most" or self.rule.one_per_band:
+            away = _distances_deg(own, [one.obscore for one in fitting])
+            pairs = list(zip(away, fitting, strict=True))
+            if self.rule.overlap == "most":
+                pairs = [pair for pair in pairs if _are_centred(own, pair[1].obscore, pair[0])]
+            if self.rule.one_per_band:
+                return self._of_each_band(product, pairs)
+            fitting = [one for _, one in pairs]
+        met = (one for one in sorted(fitting, key=_by_time) if self._meets(product, one))
         return list(islice(met, self.rule.limit))
 
-    def _fits(self, own: Neighbour, other: Neighbour) -> bool:
-        a, b = own.obscore, other.obscore
-        if a["dataproduct_type"] != b["dataproduct_type"]:
+    def _of_each_band(
+        self, product: Product, pairs: Sequence[tuple[float, Neighbour]]
+    ) -> list[Neighbour]:
+        """Choose that of each band which goes with a product best; given with distances."""
+        own = product.obscore
+        bands: dict[object, Neighbour] = {}
+        for _, one in sorted(pairs, key=lambda pair: _nearness(own, pair[1], pair[0])):
+            band = one.obscore["filter"]
+            if band not in bands and self._meets(product, one):
+                bands[band] = one
+        return sorted(bands.values(), key=_by_wavelength)[: self.rule.limit]
+
+    def _fits(self, own: _Row, other: _Row) -> bool:
+        if own.get("dataproduct_type") != other["dataproduct_type"]:
             return False
-        if any(a[name] is None or a[name] != b[name] for name in self.rule.same):
-            return False
-        if self.rule.within_times and not _within_times(*((b, a) if not self.reverse else (a, b))):
-            return False
-        return self.rule.overlap != "most" or _are_centred(a, b)
+        for name in self.rule.same:
+            if own.get(name) is None or own[name] != other[name]:
+                return False
+        if not self.rule.within_times:
+            return True
+        return _within_times(own, other) if self.reverse else _within_times(other, own)
 
     def _meets(self, product: Product, other: Neighbour) -> bool:
         """Look at the footprints, which costs more than all before."""
@@ -114,7 +129,11 @@ class Relation:
         if self.rule.overlap == "any":
             return intersects(product.region, theirs)
         centre = _centre(product.obscore)
-        return centre is not None and contains(theirs, centre)
+        if centre is None:
+            return False
+        if isinstance(theirs, Polygon) and clearly_holds(theirs, centre.ra_deg, centre.dec_deg):
+            return True
+        return contains(theirs, centre)
 
 
 class RelatedLinkMaker(BatchLinkMaker):
@@ -169,7 +188,7 @@ def _row(product: Product, relation: Relation, other: Neighbour) -> Link:
     )
 
 
-def _centre(row: Mapping[str, object]) -> Point | None:
+def _centre(row: _Row) -> Point | None:
     ra, dec = row.get("s_ra"), row.get("s_dec")
     return Point(ra, dec) if isinstance(ra, float) and isinstance(dec, float) else None
 
@@ -186,34 +205,47 @@ def _place(product: Product) -> Point | None:
     return Point(ra, dec)
 
 
-def _distance_deg(a: Mapping[str, object], b: Mapping[str, object]) -> float:
-    one, other = _centre(a), _centre(b)
-    if one is None or other is None:
-        return math.inf
-    sine = math.sin(math.radians(one.dec_deg - other.dec_deg) / 2.0)
-    across = math.sin(math.radians(one.ra_deg - other.ra_deg) / 2.0)
-    cosines = math.cos(math.radians(one.dec_deg)) * math.cos(math.radians(other.dec_deg))
-    return math.degrees(2.0 * math.asin(min(1.0, math.sqrt(sine**2 + cosines * across**2))))
+def _distances_deg(own: _Row, others: Sequence[_Row]) -> list[float]:
+    """Give how far the centres of others are away, in degrees; infinite where one is not known."""
+    ra, dec = own.get("s_ra"), own.get("s_dec")
+    if not isinstance(ra, float) or not isinstance(dec, float):
+        return [math.inf] * len(others)
+    ra, dec = math.radians(ra), math.radians(dec)
+    cosine = math.cos(dec)
+    away = []
+    for other in others:
+        there_ra, there_dec = other["s_ra"], other["s_dec"]
+        if not isinstance(there_ra, float) or not isinstance(there_dec, float):
+            away.append(math.inf)
+            continue
+        there = math.radians(there_dec)
+        up = math.sin((dec - there) / 2.0)
+        across = math.sin((ra - math.radians(there_ra)) / 2.0)
+        square = up * up + cosine * math.cos(there) * across * across
+        away.append(math.degrees(2.0 * math.asin(min(1.0, math.sqrt(square)))))
+    return away
 
 
-def _are_centred(a: Mapping[str, object], b: Mapping[str, object]) -> bool:
-    sizes = [size for row in (a, b) if isinstance(size := row["s_fov"], float)]
-    return len(sizes) == 2 and _distance_deg(a, b) <= _CENTRED * min(sizes)
+def _are_centred(own: _Row, other: _Row, away_deg: float) -> bool:
+    one, two = own.get("s_fov"), other["s_fov"]
+    return (
+        isinstance(one, float) and isinstance(two, float) and away_deg <= _CENTRED * min(one, two)
+    )
 
 
-def _number(row: Mapping[str, object], name: str) -> float:
-    value = row[name]
+def _number(row: _Row, name: str) -> float:
+    value = row.get(name)
     return float(value) if isinstance(value, int | float) else math.inf
 
 
-def _nearness(own: Neighbour, other: Neighbour) -> tuple[float, float, float, str]:
+def _nearness(own: _Row, other: Neighbour, away_deg: float) -> tuple[bool, float, float, str]:
     """Order the images of a band: of the same level, near in place, then in time."""
-    a, b = own.obscore, other.obscore
-    apart = _distance_deg(a, b) / _number(b, "s_fov")
-    later = abs(_number(a, "t_min") - _number(b, "t_min"))
+    row = other.obscore
+    fields = away_deg / _number(row, "s_fov")
+    later = abs(_number(own, "t_min") - _number(row, "t_min"))
     return (
-        float(a["calib_level"] != b["calib_level"]),
-        round(8.0 * apart),
+        own.get("calib_level") != row["calib_level"],
+        round(8.0 * fields) if math.isfinite(fields) else math.inf,
         math.inf if math.isnan(later) else later,
         other.did,
     )
@@ -227,7 +259,7 @@ def _by_time(one: Neighbour) -> tuple[float, str]:
     return _number(one.obscore, "t_min"), one.did
 
 
-def _within_times(inner: Mapping[str, object], outer: Mapping[str, object]) -> bool:
+def _within_times(inner: _Row, outer: _Row) -> bool:
     """Tell whether something was observed within the times of something else."""
     ends = [_number(row, name) for row in (outer, inner) for name in ("t_min", "t_max")]
     if not all(map(math.isfinite, ends)):

@@ -121,6 +121,7 @@ def hdus_text(observation: Observation) -> str:
     return json.dumps({"part": observation.part, "hdus": observation.hdus})
 
 
+@lru_cache(maxsize=1024)
 def hdus_of(text: str) -> tuple[tuple[int, ...], str]:
     """Read what `hdus_text` wrote: numbers of HDUs, and the source's word."""
     told = json.loads(text)

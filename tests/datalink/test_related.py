@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from datalink.collect import collect
 from datalink.makers.file import FileLinkMaker
 from datalink.makers.preview import PreviewLinkMaker
-from datalink.makers.related import RelatedLinkMaker, counterparts
+from datalink.makers.related import RelatedLinkMaker, Relation, counterparts
 from datalink.makers.rules import RelatedRule
 from obscore.testing import make_file, make_observation
 from soda.links import SodaLinkMaker
 from vodal.access.asking import Asking
 from vodal.access.identity import Identity
 from vodal.access.rules import AccessRule, AccessRules
-from vodal.regions import Polygon, shape_text
+from vodal.products import Product, neighbour_of
+from vodal.regions import Point, Polygon, shape_text
+from vodal.sphere import contains, distance_deg
 
 BASE = "http://a.b"
 WAVELENGTHS = {"u": 3.5e-7, "g": 4.8e-7, "r": 6.2e-7, "i": 7.6e-7, "z": 9e-7}
@@ -133,6 +139,69 @@ def test_many_products_are_looked_for_at_once_as_each_alone(store):
     together = list(collect(everything, store.resolver, [maker], BASE))
     alone = [next(iter(collect([did], store.resolver, [maker], BASE))) for did in everything]
     assert together == alone
+
+
+OFFSETS = st.tuples(st.integers(-9, 9), st.integers(-9, 9))
+IMAGES = st.lists(
+    st.tuples(OFFSETS, st.sampled_from([None, *"ugri"]), st.integers(1, 2), st.integers(0, 9)),
+    min_size=1, max_size=8,
+)  # fmt: skip
+
+
+def product_of(number, offset, band, level, day):
+    ra, dec = 10.0 + 0.0137 * offset[0], 60.0 + 0.0071 * offset[1]
+    row = {
+        "dataproduct_type": "image", "calib_level": level, "obs_id": f"{number}", "filter": band,
+        "em_min": WAVELENGTHS.get(band), "t_min": 60000.0 + day, "t_max": 60001.0 + day,
+        "s_ra": ra, "s_dec": dec, "s_fov": 0.28,
+    }  # fmt: skip
+    return Product(
+        did=f"ivo://x/deep?{number}", collection="deep", uri="file:///x", file_name="x",
+        content_type="image/fits", size_bytes=1, version="1", modified_unix_s=0.0, hdus=(0,),
+        region=Polygon(((ra - 0.2, dec - 0.1), (ra + 0.2, dec - 0.1), (ra, dec + 0.12))),
+        obscore=row,
+    )  # fmt: skip
+
+
+def by_definition(product, others):
+    """Choose counterparts as the manual has it, without a thought of time."""
+    row, best = product.obscore, {}
+    centre = Point(row["s_ra"], row["s_dec"])
+    for other in others:
+        theirs = other.obscore
+        away = distance_deg(row["s_ra"], row["s_dec"], theirs["s_ra"], theirs["s_dec"])
+        if other.did == product.did or away > 0.35 * 0.28 or not contains(other.region, centre):
+            continue
+        rank = (
+            theirs["calib_level"] != row["calib_level"], round(8.0 * away / 0.28),
+            abs(theirs["t_min"] - row["t_min"]), other.did,
+        )  # fmt: skip
+        band = theirs["filter"]
+        if band not in best or rank < best[band][0]:
+            best[band] = rank, other.did
+    order = sorted(best, key=lambda band: (WAVELENGTHS.get(band, math.inf), str(band)))
+    return [best[band][1] for band in order]
+
+
+@given(IMAGES)
+@settings(max_examples=25, deadline=None)
+def test_counterparts_are_chosen_by_their_definition(images):
+    products = [product_of(number, *one) for number, one in enumerate(images)]
+    (relation,) = Relation.of(counterparts(8))
+    others = [neighbour_of(one) for one in products]
+    found = [one.did for one in relation.chosen(products[0], others)]
+    assert found == by_definition(products[0], others)
+
+
+def test_an_image_without_a_place_has_the_others_of_its_rule():
+    rule = RelatedRule(semantics="#sibling", one_per_band=True)
+    (relation,) = Relation.of(rule)
+    known = [product_of(number, (number, 0), "g", 2, number) for number in range(3)]
+    nowhere = replace(known[0], obscore={**known[0].obscore, "s_ra": None, "s_fov": None})
+    others = [neighbour_of(one) for one in (*known, nowhere)]
+    assert [one.did for one in relation.chosen(nowhere, others)] == [known[1].did]
+    sizeless = neighbour_of(replace(known[1], obscore={**known[1].obscore, "s_fov": None}))
+    assert [one.did for one in relation.chosen(nowhere, [sizeless])] == [known[1].did]
 
 
 def test_what_one_may_not_know_of_is_no_counterpart(store):

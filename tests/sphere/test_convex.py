@@ -9,7 +9,7 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from vodal.canonical import RegionFaultError, canonical
-from vodal.convex import convex, convex_many, farthest_deg
+from vodal.convex import clearly_holds, convex, convex_many, farthest_deg
 from vodal.errors import UsageError
 from vodal.regions import Point, Polygon
 from vodal.sphere import contains, distance_deg
@@ -106,3 +106,29 @@ def test_it_answers_for_squares_anywhere_and_not_for_stars():
         star = around(*place, [(144 * k, 0.2) for k in range(5)])
         assert convex(star) is None
     assert convex(around(10, 10, [(0, 0.2), (90, 0.2), (45, 0.01), (270, 0.2)])) is None
+
+
+@settings(max_examples=400, deadline=None)
+@given(positions, st.lists(corner, min_size=3, max_size=8, unique=True), st.booleans(), corner)
+def test_what_it_clearly_holds_is_held(place, corners, in_order, inner):
+    if in_order:
+        corners = sorted(corners)
+    polygon = drawn(place, corners)
+    try:
+        ra, dec = around(*place, [inner] * 3).vertices[0]
+    except UsageError:
+        ra, dec = place
+    for at in ((ra, dec), place, polygon.vertices[0]):
+        if clearly_holds(polygon, *at):
+            assert contains(polygon, Point(*at))
+
+
+def test_it_knows_what_lies_within_squares_and_notches():
+    square = around(150.0, 2.0, [(45.0, 1.0), (135.0, 1.0), (225.0, 1.0), (315.0, 1.0)])
+    for polygon in (square, Polygon(square.vertices[::-1])):
+        assert clearly_holds(polygon, 150.3, 2.3)
+        assert not clearly_holds(polygon, 151.5, 2.0)
+        assert not clearly_holds(polygon, *polygon.vertices[1])
+        assert not clearly_holds(polygon, 330.0, -2.0)
+    notched = around(0.0, 90.0, [(0.0, 1.0), (90.0, 1.0), (180.0, 1.0), (270.0, 0.1)])
+    assert clearly_holds(notched, 100.0, 89.9)

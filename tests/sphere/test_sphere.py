@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from vodal import sphere
@@ -54,6 +54,28 @@ def frame(ra, dec):
     forward = vectors(ra, dec)
     east = np.array([-math.sin(math.radians(ra)), math.cos(math.radians(ra)), 0.0])
     return forward, east, np.cross(forward, east)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(-1000, 1000) | st.sampled_from([-0.0, 0.0, 360.0, -1e-17, 359.5, 20]),
+            st.floats(-90, 90) | st.sampled_from([-90, 90, -0.0]),
+        ),
+        min_size=3,
+        max_size=6,
+        unique=True,
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_the_vertices_of_a_polygon_are_kept_as_points_are(places):
+    wanted = [(one.ra_deg, float(one.dec_deg)) for one in (Point(*place) for place in places)]
+    if wanted[0] == wanted[-1]:
+        wanted.pop()
+    assume(len(wanted) >= 3)
+    vertices = Polygon(tuple(places)).vertices
+    assert vertices == tuple(wanted)
+    assert {type(value) for vertex in vertices for value in vertex} == {float}
 
 
 class Star:

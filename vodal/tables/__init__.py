@@ -6,7 +6,7 @@
 - `status`    how a result ended, as every format tells it
 - `packing`   cells as big-endian bytes, joined to rows
 - `binary`    Arrow batches as the rows of VOTable's BINARY2 and BINARY
-- `few`       the same for a few rows, where that is faster
+- `few`       a few rows as BINARY2 or TABLEDATA, where that is faster
 - `rowpack`   the same for many rows of the usual columns, compiled
 - `markup`    elements of a VOTable: FIELD, INFO, service descriptors
 - `votable`   whole VOTable documents, streamed

@@ -10,7 +10,7 @@ from functools import lru_cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vodal.links import InputParam, ServiceDescriptor
+from vodal.links import KEPT_TEXT, InputParam, ServiceDescriptor
 from vodal.tables.cells import holds
 from vodal.tables.columns import Column
 from vodal.tables.frames import Frame, SpaceFrame
@@ -139,38 +139,54 @@ def field_element(column: Column, null: int | None = None, frame_id: str | None 
 
 
 def _values(param: InputParam) -> str:
-    parts = []
-    if param.minimum is not None:
-        parts.append(element("MIN", value=param.minimum))
-    if param.maximum is not None:
-        parts.append(element("MAX", value=param.maximum))
-    parts += [element("OPTION", value=option) for option in param.options]
-    return element("VALUES", "".join(parts)) if parts else ""
+    least, most = param.minimum, param.maximum
+    text = "" if least is None else f'<MIN value="{escape(least)}"/>'
+    if most is not None:
+        text += f'<MAX value="{escape(most)}"/>'
+    for option in param.options:
+        text += f'<OPTION value="{escape(option)}"/>'
+    return text and f"<VALUES>{text}</VALUES>"
 
 
 def _input(param: InputParam) -> str:
-    """Write a PARAM; the text is kept with it."""
-    kept: str | None = param.__dict__.get("_markup")
-    if kept is None:
-        kept = param.__dict__["_markup"] = _written(param)
-    return kept
+    """Write a PARAM and the end of its line; the text is kept with it."""
+    begun, about = _frame(
+        param.name, param.datatype, param.arraysize, param.unit, param.ucd, param.utype,
+        param.xtype, param.ref, param.description,
+    )  # fmt: skip
+    content = about + _values(param)
+    ending = f'">{content}</PARAM>\n' if content else '"/>\n'
+    text = param.__dict__[KEPT_TEXT] = begun + escape(param.value) + ending
+    return text
 
 
-def _written(param: InputParam) -> str:
-    about = "" if param.description is None else element("DESCRIPTION", escape(param.description))
-    return element(
+@lru_cache(maxsize=1024)
+def _frame(
+    name: str,
+    datatype: str,
+    arraysize: str | None,
+    unit: str | None,
+    ucd: str | None,
+    utype: str | None,
+    xtype: str | None,
+    ref: str | None,
+    description: str | None,
+) -> tuple[str, str]:
+    """Write what is the same for all datasets of a PARAM: up to its value, and what it is."""
+    empty = element(
         "PARAM",
-        (about + _values(param)) or None,
-        name=param.name,
-        datatype=param.datatype,
-        arraysize=param.arraysize,
-        unit=param.unit,
-        ucd=param.ucd,
-        utype=param.utype,
-        xtype=param.xtype,
-        ref=param.ref,
-        value=param.value,
+        name=name,
+        datatype=datatype,
+        arraysize=arraysize,
+        unit=unit,
+        ucd=ucd,
+        utype=utype,
+        xtype=xtype,
+        ref=ref,
+        value="",
     )
+    about = "" if description is None else element("DESCRIPTION", escape(description))
+    return empty.removesuffix('"/>'), about
 
 
 def _text_param(name: str, value: str | None) -> str:
@@ -207,11 +223,12 @@ def descriptor(service: ServiceDescriptor) -> str:
         service.resource_identifier,
         service.content_type,
     )
-    inputs = "\n".join([param.__dict__.get("_markup") or _input(param) for param in service.inputs])
-    attributes = f'ID="{escape(service.id)}" name="{escape(service.name)}"'
-    group = f'<GROUP name="inputParams">\n{inputs}\n</GROUP>\n'
-    head = f'<RESOURCE type="meta" utype="adhoc:service" {attributes}>'
-    return f"{head}{about}{group}</RESOURCE>"
+    inputs = "".join([one.__dict__.get(KEPT_TEXT) or _input(one) for one in service.inputs])
+    return (
+        f'<RESOURCE type="meta" utype="adhoc:service" ID="{escape(service.id)}"'
+        f' name="{escape(service.name)}">{about}<GROUP name="inputParams">\n{inputs}</GROUP>\n'
+        "</RESOURCE>"
+    )
 
 
 def unique_ids(

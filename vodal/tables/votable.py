@@ -20,6 +20,7 @@ from vodal.links import ServiceDescriptor
 from vodal.tables.binary import NULL_NUMBERS, BinaryRows, compiled, for_binary
 from vodal.tables.cells import conform, is_ascii, join_lines, text
 from vodal.tables.columns import Column, ResultStream, with_ids
+from vodal.tables.few import FEW, tabledata_few
 from vodal.tables.frames import frame_ids
 from vodal.tables.markup import (
     descriptor,
@@ -108,15 +109,20 @@ def _tabledata(
 ) -> Iterator[bytes]:
     try:
         for part in stream.pieces():
-            cells = []
-            for column, given in zip(columns, part.columns, strict=True):
-                array = conform(column, given)
-                strings = text(column, array)
-                cells.append(escaped_text(strings) if pa.types.is_string(array.type) else strings)
-            yield join_lines(cells, "<TR><TD>", "</TD><TD>", "</TD></TR>\n")
+            few = tabledata_few(columns, part) if part.num_rows <= FEW else None
+            yield _tabledata_many(columns, part) if few is None else few
             written.rows += part.num_rows
     except Exception as error:  # noqa: BLE001 - told in the document, logged if unexpected
         note_failure(stream, error)
+
+
+def _tabledata_many(columns: Sequence[Column], part: pa.RecordBatch) -> bytes:
+    cells = []
+    for column, given in zip(columns, part.columns, strict=True):
+        array = conform(column, given)
+        strings = text(column, array)
+        cells.append(escaped_text(strings) if pa.types.is_string(array.type) else strings)
+    return join_lines(cells, "<TR><TD>", "</TD><TD>", "</TD></TR>\n")
 
 
 def _data(
