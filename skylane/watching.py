@@ -21,11 +21,13 @@ from obscore.assembly.rulebook import RuleBook
 from obscore.settings import ObsCoreSettings
 from obscore.sources.absent import Absent
 from obscore.sources.base import Source
+from obscore.sources.choice import with_folders
 from obscore.sources.fits import FolderSource
 from obscore.sources.polling import PollingWatch
 from obscore.sources.watch import Watch, is_remote
 from obscore.store.base import Backend
 from skylane.runs import command_line
+from skylane.settings import load_settings
 from skylane.site import SiteFolder
 from vodal.errors import UsageError
 from vodal.storage import Storage
@@ -71,7 +73,9 @@ def watch_sources(
     def told(summary: Summary, waiting: int) -> None:
         console.print(f"{_now()}  {_line(summary, waiting)}", soft_wrap=True)
 
-    book = RuleBook(settings, storage)
+    book = RuleBook(
+        settings, storage, lambda: with_folders(load_settings(site.path).obscore, sources)
+    )
     with _only_one(site.path), json_lines(report_path) as report:
         store = RecordedRun(backend.writer(), book, "watch", command_line())
         try:

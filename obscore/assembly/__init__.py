@@ -34,7 +34,7 @@
 - `bands`         the table of filters
 - `polarization`  states on a Stokes axis
 - `axes`          the axes that are not of the sky
-- `rulewatch`     rules that change while a watch runs
+- `rulewatch`     rules that change while the line runs
 - `check`         the rules that every row must keep
 - `doubts`        what is odd about a row that keeps them
 - `refusal`       why a file makes no row
@@ -42,6 +42,7 @@
 - `report`        one record a file, and the summary
 - `recording`     the run that wrote each file, and the settings that it went by
 - `live`          the line kept running: files are catalogued as they land
+- `settled`       what was told lately of files
 - `landing`       files that have landed, until they are whole
 - `outbox`        what it has read and waits to be written, as batches
 - `delivery`      a batch into store and report

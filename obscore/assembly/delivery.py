@@ -24,6 +24,8 @@ class Read:
     source: Source
     candidate: Candidate
     outcome: Outcome
+    digest: str = ""
+    """Of the rules by which it was read."""
 
     @property
     def uri(self) -> str:

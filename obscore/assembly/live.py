@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,7 +27,8 @@ from obscore.assembly.readers import read_portion, reading_pool
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rulebook import RuleBook
-from obscore.assembly.rulewatch import tell_changed_rules
+from obscore.assembly.rulewatch import RuleWatch
+from obscore.assembly.settled import Settled
 from obscore.assembly.survey import Survey
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
@@ -49,7 +49,6 @@ _TURN_S = 0.1
 """How often waiting files are looked at, and how long a watch waits for changes at most twice."""
 _GRACE_S = 1.0
 """A file that is gone for so long is not about to be replaced."""
-_REMEMBERED = 10_000
 _LANDED, _FOUND, _END = 1, 2, 0
 """In which order files are read."""
 _CHANGED = Refusal("changed", "the file changed since it was read")
@@ -124,8 +123,7 @@ class LiveLine:
         self._busy: dict[str, Change | None] = {}
         """URIs of what is being read or written, and what happened to it meanwhile."""
         self._gone: dict[str, tuple[float, Lost]] = {}
-        self._settled: OrderedDict[str, str] = OrderedDict()
-        """Marks of files whose outcome was told lately, by URI."""
+        self._settled = Settled()
         self._outbox = Outbox(
             Delivery(store, report, self._skips, prune=prune), self._limits, notice,
             backlog=lambda: len(self._busy), done=self._written,
@@ -151,7 +149,8 @@ class LiveLine:
                 async with asyncio.TaskGroup() as group:
                     readers = [group.create_task(self._read(pool)) for _ in range(self._workers)]
                     group.create_task(self._outbox.run())
-                    looks = tell_changed_rules(self._book, self._notice, self._limits.poll_seconds)
+                    rules = RuleWatch(self._book, self._notice)
+                    looks = rules.run(self._limits.poll_seconds, self._follow)
                     chores = [group.create_task(self._keep_time()), group.create_task(looks)]
                     watching = [
                         group.create_task(self._watch(watch, sources))
@@ -216,7 +215,7 @@ class LiveLine:
             return
         if change.kind == "gone":
             self._gone[change.uri] = (time.monotonic() + _GRACE_S, Lost(source, change.uri))
-            self._forget_below(change.uri)
+            self._settled.forget(change.uri)
         else:
             self._gone.pop(change.uri, None)
             self._arrive(source, change)
@@ -224,12 +223,6 @@ class LiveLine:
     def _home(self, uri: str) -> Source | None:
         """Give the source whose file this is."""
         return next((one for one in self._sources if one.holds(uri)), None)
-
-    def _forget_below(self, uri: str) -> None:
-        self._settled.pop(uri, None)
-        if uri.endswith("/"):
-            for inner in [one for one in self._settled if one.startswith(uri)]:
-                del self._settled[inner]
 
     def _arrive(self, source: Source, change: Change) -> None:
         """Take a file that may have changed."""
@@ -248,11 +241,11 @@ class LiveLine:
         """Put a file in line to be read, unless that was done."""
         uri = found.uri
         if isinstance(found, Problem):
-            if self._is_news(uri, found.reason):
+            if self._settled.is_news(uri, found.reason):
                 self._outbox.put(_problem_report(source, found))
         elif uri in self._busy:
             self._busy[uri] = self._busy[uri] or Change("begun", uri, found)
-        elif self._skips(found) or self._settled.get(uri) == found.mark():
+        elif self._skips(found) or self._settled.has(uri, _mark(found, self._digest(found))):
             self._landing.forget(uri)
         else:
             self._busy[uri] = None
@@ -262,15 +255,14 @@ class LiveLine:
     def _skips(self, candidate: Candidate) -> bool:
         return self._book.of(candidate.collection).skips(candidate.relative)
 
-    def _is_news(self, uri: str, what: str) -> bool:
-        """Remember what is told of a file; tells whether it was not told lately."""
-        if self._settled.get(uri) == what:
-            return False
-        self._settled[uri] = what
-        self._settled.move_to_end(uri)
-        if len(self._settled) > _REMEMBERED:
-            self._settled.popitem(last=False)
-        return True
+    def _digest(self, candidate: Candidate) -> str:
+        return self._book.of(candidate.collection).digest_of(candidate)
+
+    def _follow(self, collection: str) -> None:
+        """Have files read anew that other rules concern from now on: a survey finds them."""
+        for source in self._sources:
+            if source.collection == collection:
+                self._ask_survey(source)
 
     # What time brings
 
@@ -285,7 +277,8 @@ class LiveLine:
                     self._offer(source, found.candidate, _LANDED)
                 elif isinstance(found, Expired):
                     refused = Outcome(refusal=found.refusal)
-                    self._outbox.put(Read(source, found.candidate, refused))
+                    digest = self._digest(found.candidate)
+                    self._outbox.put(Read(source, found.candidate, refused, digest))
                 else:
                     self._offer(source, found, _LANDED)
             self._lose()
@@ -338,7 +331,7 @@ class LiveLine:
             if number % 1000 == 0:
                 await asyncio.sleep(0)
         for uri in vanished:
-            if self._is_news(uri, "vanished"):
+            if self._settled.is_news(uri, "vanished"):
                 self._outbox.put(Lost(source, uri))
 
     def _compare(self, source: Source) -> tuple[list[Candidate | Problem], list[str]]:
@@ -365,14 +358,14 @@ class LiveLine:
             wanted = [(one, found) for one in taken if (found := self._look(one)) is not None]
             portion = [(found, self._book.of(found.collection)) for _, found in wanted]
             outcomes = await read_portion(pool, portion, self._limits.file_seconds, self._storage)
-            for (one, found), outcome in zip(wanted, outcomes, strict=True):
+            for (one, found), (_, rules), outcome in zip(wanted, portion, outcomes, strict=True):
                 lack = lacks(outcome)
                 is_done = outcome.file is not None and self._landing.is_lasting(one.source, found)
                 if lack is not None and not is_done:
                     self._landing.short(one.source, found, lack)
                     self._release(one.source, one.uri)
                 else:
-                    self._outbox.put(Read(one.source, found, outcome))
+                    self._outbox.put(Read(one.source, found, outcome, rules.digest_of(found)))
 
     async def _take(self) -> list[_Ready]:
         """Give the next file in line; if it is on a server, with others there; none at the end."""
@@ -418,12 +411,17 @@ class LiveLine:
             else:
                 made = None if item.source.is_remote else item.outcome.file
                 version = None if made is None else made.version
-                self._is_news(item.uri, item.candidate.mark(version))
+                self._settled.is_news(item.uri, _mark(item.candidate, item.digest, version))
                 self._landing.forget(item.uri)
             self._release(item.source, item.uri)
         if delivered.summary.statuses:
             self.summary.merge(delivered.summary)
             self._told(delivered.summary, len(self._busy))
+
+
+def _mark(candidate: Candidate, digest: str, version: str | None = None) -> str:
+    """Give what changes when a file, what is told of it, or the rules that it is read by do."""
+    return f"{candidate.mark(version)} {digest}"
 
 
 def _problem_report(source: Source, problem: Problem) -> FileReport:

@@ -45,17 +45,24 @@ class RecordedRun(Store):
         Where all goes.
     book
         The rules that the run goes by; those of a collection are kept when its first file is
-        written.
+        written. When others hold, another run begins.
     kind, command
         Of the run.
     """
 
     def __init__(self, store: Store, book: RuleBook, kind: RunKind, command: str) -> None:
         self._store, self._book = store, book
-        program = version("skylane")
-        begun = _now()
-        self.number = store.turn(lambda session: begin_run(session, kind, command, program, begun))
+        self._kind: RunKind = kind
+        self._command = command
+        self._begin()
+
+    def _begin(self) -> None:
+        kind, command, program, begun = self._kind, self._command, version("skylane"), _now()
+        self.number = self._store.turn(
+            lambda session: begin_run(session, kind, command, program, begun)
+        )
         self._mappings: dict[str, str] = {}
+        self._rules: dict[str, Rules] = {}
         self._counts: Counter[str] = Counter()
         self._noted_s = time.monotonic()
 
@@ -77,9 +84,14 @@ class RecordedRun(Store):
     def _noted(self, files: Sequence[CataloguedFile]) -> Sequence[CataloguedFile]:
         columns = files if isinstance(files, FileColumns) else None
         found = {one.collection for one in (files if columns is None else [columns])}
+        if any(self._book.of(name) is not rules for name, rules in self._rules.items()):
+            # All rows of a run are made by the same rules.
+            self.end()
+            self._begin()
         new = found - self._mappings.keys()
         for collection in sorted(new):
-            text = rules_text(self._book.of(collection))
+            self._rules[collection] = rules = self._book.of(collection)
+            text = rules_text(rules)
             digest = hashlib.sha256(text.encode()).hexdigest()[:20]
             self._store.turn(lambda session: keep_mapping(session, digest, text))  # noqa: B023
             self._mappings[collection] = digest

@@ -22,6 +22,7 @@ from obscore.assembly.recording import RecordedRun, counted
 from obscore.assembly.refusal import Refusal
 from obscore.assembly.report import FileReport, Status
 from obscore.assembly.rulebook import RuleBook
+from obscore.assembly.rulewatch import RuleWatch
 from obscore.hook.naming import NamedFile, named_file
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem
@@ -82,6 +83,8 @@ class LandingJobs(Work):
         self._pool: WarmPool | None = None
         self._turns = asyncio.Semaphore(workers)
         self._book = RuleBook(settings, storage)
+        self._rules = RuleWatch(self._book, _LOG.warning)
+        self._looked_s = time.monotonic()
         self._store: Store | None = None
         self._lock = threading.Lock()
 
@@ -108,6 +111,7 @@ class LandingJobs(Work):
 
     @override
     def run(self, task: Task) -> None:
+        self._heed_rules()
         names = list(dict.fromkeys(Params(task.job.params).all(FILE)))
         reports: list[FileReport] = []
         runs: list[RecordedRun] = []
@@ -134,6 +138,13 @@ class LandingJobs(Work):
         with task.result(RESULT, "application/x-ndjson", "jsonl") as sink:
             for report in reports:
                 sink.write(report.to_json().encode() + b"\n")
+
+    def _heed_rules(self) -> None:
+        """Take up mapping files that have changed, if they were not looked at just now."""
+        with self._lock:
+            if time.monotonic() - self._looked_s >= self._settings.ingest.poll_seconds:
+                self._rules.look()
+                self._looked_s = time.monotonic()
 
     def _deliver(
         self,
