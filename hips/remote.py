@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 import zlib
@@ -169,11 +168,8 @@ class RemoteHips:
         values = parse_properties(raw.decode("utf-8", "replace"))
         if self._uri.lower().startswith(("http:", "https:")):
             values = as_mirror(values)
-        covered = None
-        # The MOC of a HiPS in other coordinates may be in either of two frames.
-        if values.get("hips_frame") == "equatorial":
-            moc = self._whole("Moc.fits")
-            covered = None if moc is None else _ranges(moc.read())
+        moc = self._whole("Moc.fits")
+        covered = None if moc is None else _ranges(moc.read(), values.get("hips_frame", ""))
         return _Seen(raw, values, stat.modified_unix_s, self._roots(), covered)
 
     def _roots(self) -> tuple[int, ...] | None:
@@ -199,17 +195,17 @@ def _nothing() -> None:
     """Close what holds nothing open."""
 
 
-def _ranges(moc: bytes) -> NDArray[np.uint64] | None:
-    from mocpy import MOC  # noqa: PLC0415 - only sites with HiPS elsewhere need it
+def _ranges(data: bytes, frame: str) -> NDArray[np.uint64] | None:
+    """Give what a MOC covers, if its cells are those of the HiPS.
 
-    with tempfile.NamedTemporaryFile(suffix=".fits") as file:
-        file.write(moc)
-        file.flush()
-        try:
-            found = MOC.load(file.name, format="fits").to_depth29_ranges
-        except Exception:  # noqa: BLE001 - the library raises errors of many kinds
-            return None
-    return np.asarray(found, np.uint64)
+    That of a HiPS in another frame than the equatorial may be in either of the two.
+    """
+    from hips.moc import read_coverage  # noqa: PLC0415 - only sites with HiPS elsewhere need it
+
+    coverage = read_coverage(data)
+    if isinstance(coverage, str) or not coverage.compares_with(frame):
+        return None
+    return np.asarray(coverage.moc.to_depth29_ranges, np.uint64)
 
 
 def _meets(covered: NDArray[np.uint64] | None, order: int, npix: int) -> bool:
