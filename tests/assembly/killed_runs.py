@@ -1,7 +1,8 @@
-"""Runs that can be killed: ``killed_runs.py WHERE FOLDER``, WHERE a database file or a URL.
+"""Runs that can be killed: ``killed_runs.py WHERE PLACE``, WHERE a database file or a URL.
 
-For each line of the standard input a process makes one run over the folder; its number is told, and
-when it has ended its exit status. What takes time to load is loaded once.
+For each line of the standard input a process makes one run over the folder, or the table, at a
+place; its number is told, and when it has ended its exit status. What takes time to load is loaded
+once.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import os
 import sys
 from pathlib import Path
 
-from obscore.assembly import ingest
+from obscore.assembly import ingest, line
 from obscore.settings import ObsCoreSettings
 from obscore.sources import FolderSource
+from obscore.sources.choice import configured_sources
+from obscore.sources.table import rows as table_rows
 from obscore.store.base import Store
 from obscore.store.postgres.pool import Address
 from obscore.store.postgres.preparation import prepare
@@ -29,21 +32,29 @@ def open_store(where: str) -> Store:
     return PostgresStore(Address(where))
 
 
-def run(where: str, root: Path) -> None:
-    """Bring a catalogue to what a folder holds, and forget what is not there any more."""
-    store = open_store(where)
-    ingest(FolderSource(root, collection="deep"), store, SETTINGS, workers=0, prune=True)
+def run(where: str, place: Path, workers: int = 0) -> None:
+    """Bring a catalogue to what a place holds, and forget what is not there any more."""
+    store, settings = open_store(where), SETTINGS
+    if place.is_dir():
+        source = FolderSource(place, collection="deep")
+    else:
+        table = {"path": str(place), "base": "https://archive.example/d"}
+        settings = ObsCoreSettings.model_validate({"collections": {"deep": {"table": table}}})
+        (source,) = configured_sources(settings)
+    ingest(source, store, settings, workers=workers, prune=True)
     store.close()
 
 
 def main() -> None:
-    where, root = sys.argv[1], Path(sys.argv[2])
+    where, place = sys.argv[1], Path(sys.argv[2])
+    # The first rows of a table are made here, the others in a process of their own.
+    line._FEW, table_rows._BATCH_ROWS = 100, 25
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                run(where, root)
+                run(where, place, workers=int(place.is_file()))
                 status = 0
             finally:
                 os._exit(status)

@@ -1,4 +1,4 @@
-"""Runs that are killed at any moment, again and again, over a folder that changes meanwhile."""
+"""Runs that are killed at any moment, again and again, over what changes meanwhile."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pathlib import Path
 
 import apsw
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from obscore.store.tombstones import Why
 from obscore.testing import unstamped
 
-KILLS = 10
 SCRIPT = Path(__file__).with_name("killed_runs.py")
 
 
@@ -49,7 +50,7 @@ def everything(where: str) -> dict[str, object]:
     """Give all that a catalogue holds, but for internal numbers and moments."""
     store = open_store(where)
     files = {
-        file.uri: (file.collection, file.mapping_digest, file.index.to_bytes(),
+        file.uri: (file.collection, file.mapping_digest, file.index and file.index.to_bytes(),
                    [unstamped(one) for one in file.observations])
         for file in store.files_after("", 100_000)
     }  # fmt: skip
@@ -74,23 +75,29 @@ class Folder:
     """A folder whose files come, change, move and go."""
 
     def __init__(self, root: Path, images: list[bytes], seed: str) -> None:
-        self.root, self._images, self._rng = root, images, random.Random(seed)
+        self.place, self._images, self._rng = root, images, random.Random(seed)
         self._number = 0
         for _ in range(40):
             self._add()
+
+    def uris(self) -> set[str]:
+        return {path.as_uri() for path in self.place.rglob("*.fits")}
 
     def change(self) -> None:
         for act in self._rng.choices([self._add, self._replace, self._remove, self._rename], k=6):
             act()
 
+    def lose(self) -> None:
+        self._remove()
+
     def _add(self) -> None:
         self._number += 1
-        path = self.root / f"night{self._number % 5}" / f"{self._number:03d}.fits"
+        path = self.place / f"night{self._number % 5}" / f"{self._number:03d}.fits"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(self._rng.choice(self._images))
 
     def _some(self) -> Path:
-        return self._rng.choice(sorted(self.root.rglob("*.fits")))
+        return self._rng.choice(sorted(self.place.rglob("*.fits")))
 
     def _replace(self) -> None:
         self._some().write_bytes(self._rng.choice(self._images))
@@ -107,12 +114,63 @@ class Folder:
         aside.rename(other)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_a_run_that_is_killed_at_any_moment_loses_nothing_and_doubles_nothing(
-    tmp_path, image_writer, request, kind
-):
-    fresh = request.getfixturevalue("fresh_postgres") if kind == "postgres" else None
-    where = fresh() if fresh else str(tmp_path / "killed.db")
+class Table:
+    """A table whose rows come, change, move to other files and go."""
+
+    def __init__(self, place: Path, seed: str) -> None:
+        self.place, self._rng = place, random.Random(seed)
+        self._number = 0
+        self._rows: dict[int, dict[str, object]] = {}
+        for _ in range(300):
+            self._add()
+        self._write()
+
+    def uris(self) -> set[str]:
+        return {f"https://archive.example/d/{row['path']}" for row in self._rows.values()}
+
+    def change(self) -> None:
+        acts = [self._add, self._replace, self._remove, self._move]
+        for act in self._rng.choices(acts, [9, 9, 9, 1], k=40):
+            act()
+        self._write()
+
+    def lose(self) -> None:
+        self._remove()
+        self._write()
+
+    def _write(self) -> None:
+        aside = self.place.with_suffix(".aside")
+        pq.write_table(pa.Table.from_pylist(list(self._rows.values())), aside)
+        aside.rename(self.place)
+
+    def _add(self) -> None:
+        self._number += 1
+        self._rows[self._number] = {
+            "path": f"night{self._number % 5}/{self._number:04d}.fits",
+            "obs_publisher_did": f"ivo://archive.example/deep?{self._number}",
+            "s_ra": self._number * 0.37 % 360.0,
+            "s_dec": self._number * 0.11 % 80.0,
+            "t_exptime": 30.0,
+            "filter": "gri"[self._number % 3],
+        }
+
+    def _some(self) -> int:
+        return self._rng.choice(sorted(self._rows))
+
+    def _replace(self) -> None:
+        self._rows[self._some()]["t_exptime"] = self._rng.uniform(1.0, 60.0)
+
+    def _remove(self) -> None:
+        del self._rows[self._some()]
+
+    def _move(self) -> None:
+        self._number += 1
+        self._rows[self._some()]["path"] = f"moved/{self._number:04d}.fits"
+
+
+def place(kind: str, tmp_path: Path, image_writer, seed: str) -> Folder | Table:
+    if kind == "table":
+        return Table(tmp_path / "table.parquet", seed)
     images = [
         image_writer(tmp_path / f"made{number}.fits", shape=(20, 20 + number))
         .read_bytes()
@@ -120,19 +178,22 @@ def test_a_run_that_is_killed_at_any_moment_loses_nothing_and_doubles_nothing(
     ]  # fmt: skip
     root = tmp_path / "deep"
     root.mkdir()
-    folder = Folder(root, images, kind)
-    open_store(where).close()
-    rng, killed, ended, longest_s = random.Random(kind), 0, 0, 1.0
+    return Folder(root, images, seed)
+
+
+def kill_again_and_again(where: str, source: Folder | Table, kills: int) -> None:
+    """Have runs killed while what they go through changes; some may end before."""
+    rng, killed, ended, longest_s = random.Random(kills), 0, 0, 1.0
     with subprocess.Popen(
-        [sys.executable, str(SCRIPT), where, str(root)],
+        [sys.executable, str(SCRIPT), where, str(source.place)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     ) as runs:  # fmt: skip
-        while killed < KILLS and ended < 3 * KILLS:
+        while killed < kills and ended < 3 * kills:
             runs.stdin.write("go\n")
             runs.stdin.flush()
             process = int(runs.stdout.readline())
             time.sleep(rng.uniform(0.0, longest_s))
-            folder.change()
+            source.change()
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
             status = int(runs.stdout.readline())
@@ -143,13 +204,27 @@ def test_a_run_that_is_killed_at_any_moment_loses_nothing_and_doubles_nothing(
                 ended += 1
                 longest_s = max(0.05, 0.7 * longest_s)
         runs.stdin.close()
-    assert killed == KILLS
-    run(where, root)
+    assert killed == kills
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+@pytest.mark.parametrize(("kind", "kills"), [("folder", 10), ("table", 4)])
+def test_a_run_that_is_killed_at_any_moment_loses_nothing_and_doubles_nothing(
+    tmp_path, image_writer, request, kind, kills, database
+):
+    fresh = request.getfixturevalue("fresh_postgres") if database == "postgres" else None
+    where = fresh() if fresh else str(tmp_path / "killed.db")
+    source = place(kind, tmp_path, image_writer, database)
+    open_store(where).close()
+    kill_again_and_again(where, source, kills)
+    run(where, source.place)
+    source.lose()
+    run(where, source.place)
 
     other = fresh() if fresh else str(tmp_path / "fresh.db")
-    run(other, root)
+    run(other, source.place)
     made, wanted = everything(where), everything(other)
-    assert set(made["files"]) == {path.as_uri() for path in root.rglob("*.fits")}
+    assert set(made["files"]) == source.uris()
     assert made == wanted
     assert not made["orphans"]
     # What went on the way is told of, and nothing that is there.
@@ -166,6 +241,6 @@ def test_a_run_that_is_killed_at_any_moment_loses_nothing_and_doubles_nothing(
     store = open_store(where)
     store.retract([did], Why("retracted"))
     store.close()
-    run(where, root)
+    run(where, source.place)
     left = {row[0] for row in query(where, "SELECT obs_publisher_did FROM obscore")}
     assert left == {row[0] for row in query(other, "SELECT obs_publisher_did FROM obscore")} - {did}
