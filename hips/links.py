@@ -111,8 +111,8 @@ class HipsLinks(BatchLinkMaker):
             description=f"HiPS '{title}' that this image is part of",
             content_type="text/html",
             local_semantics=_LOCAL,
-            link_auth=None if is_open else "true",
-            link_authorized=None if is_open else had,
+            link_auth="false" if is_open else "true",
+            link_authorized=had,
         )
 
 

@@ -79,6 +79,8 @@ class SodaLinkMaker(LinkMaker):
                 service=cutout,
                 description="Cutout of the image",
                 content_type="image/fits",
+                link_auth="false",
+                link_authorized=True,
             ),
             Link(
                 product.did,
@@ -86,6 +88,8 @@ class SodaLinkMaker(LinkMaker):
                 service=jobs,
                 description="Cutouts of the image, made by a job",
                 content_type="application/xml",
+                link_auth="false",
+                link_authorized=True,
             ),
         ]
         if product.obscore.get("dataproduct_type") == "image" and product.region is not None:
@@ -99,6 +103,8 @@ class SodaLinkMaker(LinkMaker):
                     service=service,
                     description="The image on another grid of pixels",
                     content_type="image/fits",
+                    link_auth="false",
+                    link_authorized=True,
                 )
             )
         return made

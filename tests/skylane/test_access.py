@@ -152,6 +152,7 @@ def test_links_say_who_must_be_known_and_who_is_authorized(archive, caller):
         is_public = right in FREE
         told = rows[rows["semantics"] == "#this"]
         assert told["link_auth"][0] == ("false" if is_public else "true")
+        assert set(rows["link_auth"][rows["semantics"] != "#derivation"]) == set(told["link_auth"])
         if not is_public:
             assert set(rows["link_auth"]) == {"true"}
         allowed = is_public or caller in MEMBERS
