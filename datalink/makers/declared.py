@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -55,7 +56,7 @@ class DeclaredLinkMaker(BatchLinkMaker):
             if rule.is_of(product):
                 yield from islice(self._by(rule, product, facts), rule.limit)
         for file in self._beside.found(product, facts):
-            yield _link(
+            link = _link(
                 file.rule,
                 product,
                 facts,
@@ -64,6 +65,7 @@ class DeclaredLinkMaker(BatchLinkMaker):
                 content_type=file.content_type,
                 content_length=file.size_bytes,
             )
+            yield replace(link, link_auth="false", link_authorized=True)
 
     def _by(self, rule: LinkRule, product: Product, facts: Facts) -> Iterator[Link]:
         if rule.url is not None:

@@ -86,6 +86,7 @@ def test_files_beside_an_image_are_rows_and_can_be_had(night, tmp_path):
         "#weight", "image/fits", 6,
     )  # fmt: skip
     assert [log.description for log in logs] == ["Log", "Log"]
+    assert (weight.link_auth, weight.link_authorized) == ("false", True)
     rules = tuple(LinkRule.model_validate(rule) for rule in BESIDE)
     files = create_files_app(night, DatalinkSettings(links=rules), cache=tmp_path)
     client = AppClient(Starlette(routes=[Mount("/files", files)]))
