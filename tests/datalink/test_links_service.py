@@ -155,7 +155,7 @@ def test_a_browser_gets_links_that_can_be_followed(client, dids):
     assert answer.headers["content-type"].startswith("text/html")
     assert answer.headers["vary"] == "Accept"
     page = lxml.html.fromstring(answer.content)
-    followed = [link.get("href") for link in page.iterfind(".//td/a")]
+    followed = [link.get("href") for link in page.iterfind(".//td//a")]
     table = client.get("/datalink/links", params={"ID": dids[0]}, headers={"Accept": "text/html"})
     assert table.headers["content-type"] == "application/x-votable+xml;content=datalink"
     assert followed
