@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,19 +21,22 @@ CALLERS = ["anonymous", "stranger", "member", "admin", "signed", *sorted(BAD_TOK
 MAY = MEMBERS | {"admin"}
 
 DATA, KNOWN, WHOLE, CLOSED, OWN, OPEN = "data", "known", "whole", "closed", "own", "open"
-UNSEEN = "unseen"
+UNSEEN, MADE, PIPELINE = "unseen", "made", "pipeline"
 """What an endpoint gives: pixels of an image; what is known of one; what is for who may know of
-all; a closed table; a job of the member's; what everybody gets; a table that is hidden."""
+all; a closed table; a job of the member's; what everybody gets; a table that is hidden; what is
+made of the images of a collection that one may have; what the token of pipelines alone opens."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
     kind: str
     path: str
-    """With ``{did}``, ``{segment}``, ``{circle}``, ``{ra}``, ``{dec}``, ``{name}`` and ``{job}`` in
-    it, encoded where they are put."""
+    """With ``{did}``, ``{segment}``, ``{circle}``, ``{ra}``, ``{dec}``, ``{name}``, ``{list}``,
+    ``{archive}`` (of the member's) and ``{job}`` in it, encoded where they are put."""
     hidden: int = 404
     """Status for what is hidden from who asks."""
+    given: int = 200
+    """Status for who may have it."""
 
 
 ENDPOINTS = {
@@ -45,6 +49,11 @@ ENDPOINTS = {
         DATA, "/soda/sync?ID={did}&ID={did}&ID={did}&CIRCLE={circle}&COMBINE=rgb"
     ),
     "stitched": Endpoint(DATA, "/soda/stitched?ID={did}&CIRCLE={circle}"),
+    "stitched of a collection": Endpoint(MADE, "/soda/stitched?COLLECTION={name}&CIRCLE={circle}"),
+    "list of files": Endpoint(DATA, "/files/bulk?ID={did}", given=303),
+    "list of files, kept": Endpoint(DATA, "/files/bulk/{list}", given=303),
+    "archive of files": Endpoint(DATA, "/files/bulk/{archive}"),
+    "hook's job": Endpoint(PIPELINE, "/ingest/{job}"),
     "hips": Endpoint(DATA, "/hips/{name}/properties"),
     "hips cutout": Endpoint(
         DATA, "/hips/{name}/cutout?ra={ra}&dec={dec}&fov=0.5&width=20&height=20&projection=TAN"
@@ -93,12 +102,25 @@ def job(archive) -> str:
     return path.rpartition("/")[2]
 
 
-def address(archive: Archive, endpoint: Endpoint, right: str, job: str) -> str:
+@pytest.fixture(scope="module")
+def archives(archive) -> dict[str, str]:
+    """Give the addresses of the archives that the member has begun, by what is in them."""
+    found = {}
+    for right in ("public", "group", "hidden"):
+        led = archive.get("member", "/files/bulk", ID=archive.dids[right])
+        found[right] = led.headers["location"].partition("/files/bulk/")[2]
+    return found
+
+
+def address(
+    archive: Archive, endpoint: Endpoint, right: str, job: str, archives: dict[str, str]
+) -> str:
     ra, dec = PLACE[right]
     did = archive.dids[right]
     return endpoint.path.format(
         did=quote(did, safe=""), segment=encode_segment(did), circle=f"{ra}+{dec}+0.2", ra=ra,
         dec=dec, name={"public": "open", "group": "team", "hidden": "secret"}[right], job=job,
+        list=archives[right].partition("/")[0], archive=archives[right],
     )  # fmt: skip
 
 
@@ -106,32 +128,39 @@ def expected(endpoint: Endpoint, caller: str, right: str) -> int:
     if caller in BAD_TOKENS | BAD_LINKS:
         return 401
     refused = 401 if caller == "anonymous" else 403
+    if endpoint.kind == PIPELINE:
+        return 401
     if endpoint.kind == OWN:
         return 200 if caller in MEMBERS else refused
     if caller in MAY or endpoint.kind == OPEN:
-        return 200
+        return endpoint.given
     if endpoint.kind in {WHOLE, CLOSED}:
         return refused
     if right == "hidden" or endpoint.kind == UNSEEN:
         return endpoint.hidden
-    return refused if endpoint.kind == DATA and right == "group" else 200
+    if right == "group" and endpoint.kind == MADE:
+        return 404
+    return refused if endpoint.kind == DATA and right == "group" else endpoint.given
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_each_endpoint_gives_each_caller_what_it_may_have(archive, job, caller):
+def test_each_endpoint_gives_each_caller_what_it_may_have(archive, job, archives, caller):
     found, wanted = {}, {}
     for name, endpoint in ENDPOINTS.items():
-        rights = ("public", "group", "hidden") if endpoint.kind in {DATA, KNOWN} else ("public",)
+        each = endpoint.kind in {DATA, KNOWN, MADE}
+        rights = ("public", "group", "hidden") if each else ("public",)
         if caller in BAD_TOKENS | BAD_LINKS:
             # Refused whatever is asked for, also what everybody may have.
             rights = rights[:1]
         for right in rights:
-            answer = archive.get(caller, address(archive, endpoint, right, job))
+            answer = archive.get(caller, address(archive, endpoint, right, job, archives))
             found[name, right] = answer.status_code
             wanted[name, right] = expected(endpoint, caller, right)
             challenges = answer.headers.get_list("www-authenticate")
             optional = name == "capabilities" and caller == "anonymous"
-            if answer.status_code == 401 or optional:
+            if endpoint.kind == PIPELINE:
+                assert challenges == ["Bearer"]
+            elif answer.status_code == 401 or optional:
                 assert len(challenges) == 2, (name, right)
                 assert challenges[1].startswith("ivoa_bearer standard_id=")
             else:
@@ -142,6 +171,67 @@ def test_each_endpoint_gives_each_caller_what_it_may_have(archive, job, caller):
                 assert not token or token not in answer.text
                 assert "SIGNATURE=" not in answer.text
     assert found == wanted
+
+
+def outcomes(archive: Archive, caller: str, job: str) -> list[dict[str, str]]:
+    """Wait for a job of cutouts; give what became of each."""
+    for waited in ("QUEUED", "EXECUTING"):
+        archive.get(caller, f"{job}?{urlencode({'WAIT': 60, 'PHASE': waited})}")
+    table = archive.get(caller, f"{job}/cutouts", RESPONSEFORMAT="csv")
+    assert table.status_code == 200, table.text
+    rows = csv.DictReader(table.text.splitlines())
+    return sorted(rows, key=lambda row: int(row["number"]))
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "stranger", "member", "admin"])
+def test_jobs_make_of_a_table_what_their_owner_may_have(archive, caller):
+    rights = ("public", "group", "hidden")
+    lines = [f"{archive.dids[one]},{PLACE[one][0]},{PLACE[one][1]},0.1" for one in rights]
+    table = "\n".join(["obs_publisher_did,ra,dec,radius", *lines, ""])
+    answer = archive.post(
+        caller, "/soda/async", data={"PHASE": "RUN", "UPLOAD": "t,param:t", "MULTI": "tar"},
+        files={"t": ("t.csv", table, "text/csv")},
+    )  # fmt: skip
+    assert answer.status_code == 303, answer.text
+    job = answer.headers["location"].removeprefix(archive.url)
+    found = outcomes(archive, caller, job)
+    made = [row["status"] == "ok" for row in found]
+    assert made == ([True] * 3 if caller in MAY else [True, False, False]), found
+    if caller not in MAY:
+        assert "certain groups" in found[1]["message"]
+        # What is hidden is told of as what is not there.
+        assert "no dataset" in found[2]["message"]
+
+
+@pytest.mark.parametrize("caller", ["stranger", "member"])
+def test_jobs_stitch_what_their_owner_may_have(archive, caller):
+    jobs = {}
+    for right, name in (("public", "open"), ("group", "team"), ("hidden", "secret")):
+        ra, dec = PLACE[right]
+        asked = {"CIRCLE": f"{ra} {dec} 0.2", "COMBINE": "stitch"}
+        one = {**asked, "ID": archive.dids[right]}
+        jobs[right, "by ID"] = submit(archive, caller, "/soda/async", **one)
+        whole = {**asked, "COLLECTION": name}
+        jobs[right, "of a collection"] = submit(archive, caller, "/soda/async", **whole)
+    for (right, how), job in jobs.items():
+        rows = outcomes(archive, caller, job)
+        may = caller in MAY or right == "public"
+        assert [row["status"] for row in rows] == ["ok"] * may, (right, how)
+        if may:
+            continue
+        # Of a job that can make nothing the error is that of the request.
+        error = archive.get(caller, f"{job}/error").text
+        if how == "by ID":
+            assert ("certain groups" if right == "group" else "no dataset") in error
+        else:
+            assert "there is no COLLECTION" in error
+
+
+@pytest.mark.parametrize("caller", ["anonymous", "member", "admin", *sorted(BAD_TOKENS)])
+def test_no_token_of_a_user_brings_files_in(archive, caller):
+    answer = archive.post(caller, "/ingest", json=[str(archive.folder / "data/open/public.fits")])
+    assert answer.status_code == 401
+    assert "site's token" in answer.text
 
 
 @pytest.mark.parametrize("caller", [*sorted(BAD_TOKENS | BAD_LINKS), "stranger", "admin"])
