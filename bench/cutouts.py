@@ -39,8 +39,8 @@ from remotes import Place, moto, nginx
 from server import free_port, serve, server_processes, wait_for
 from wire import Load, Report, run_load
 
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from soda.cut import cutout
 from soda.selection import Selection
 from soda.skies import SkyCache

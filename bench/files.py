@@ -29,8 +29,8 @@ from server import Peak, serve, server_processes
 
 from datalink.names import encode_segment
 from obscore.store.base import Backend
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.fits.headers import header_block, value_card
 from vodal.products import Product
 from vodal.testing.nginx import serve_nginx

@@ -27,8 +27,8 @@ from writing import compare_writing
 from obscore.assembly.line import ingest
 from obscore.settings import ObsCoreSettings
 from obscore.sources.choice import source_of
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 
 
 def runs(

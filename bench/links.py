@@ -26,9 +26,9 @@ from server import database, prepare, serve
 from wire import Wire
 
 from datalink.routes import answer_links
+from skylane.folder import SiteFolder
 from skylane.links import create_makers
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.params import Params
 
 SIZES = (1, 50, 1000)

@@ -33,8 +33,8 @@ from server import serve
 
 from obscore.assembly.line import ingest as run_line
 from obscore.sources.fits import FolderSource
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.testing.skies import make_wcs
 
 _CENTRE = (150.1, 2.2)

@@ -18,8 +18,8 @@ from typing import Self
 import psutil
 from survey import fill
 
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.testing.postgres import cluster
 
 __all__ = [

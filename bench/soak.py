@@ -25,7 +25,7 @@ from images import make_images
 from server import serve, server_processes
 from wire import Load, run_load
 
-from skylane.site import SiteFolder
+from skylane.folder import SiteFolder
 
 _WORKER = "vodal.pool.worker"
 _FORMATS = ({"FORMAT": "png"}, {"FORMAT": "fits-rice"}, {"OUTSIDE": "nan"})

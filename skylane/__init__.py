@@ -1,6 +1,7 @@
 """The composition root: settings, the site, the command line, the portal and the demo.
 
 - `settings`  ``skylane.toml`` and the environment -> one frozen value
+- `folder`    the folder of a site: where it keeps what it makes, and its stores
 - `site`      settings -> stores, pools and the services mounted on one Starlette site
 - `columns`   those that the settings add to ``ivoa.obscore``, brought into the store
 - `access`    who may see what: the rules, and who finds out who asks
@@ -10,7 +11,9 @@
 - `servers`   several server processes of one site, and what they count together
 - `portal`    the page at ``/``
 - `demo`      a synthetic survey from nothing to a running site
-- `ingesting` the assembly line over the sources of a site; `watching`: kept running
+- `ingesting` the assembly line over sources; `watching`: kept running
+- `building`  HiPS of collections
+- `serving`   the site on a port
 - `query`     ADQL without a server, in every format
 - `cutting`   cutouts from files, URLs and the site; `stitching`: several on one grid
 - `jobs`      what the operator sees of the queue of jobs

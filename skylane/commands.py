@@ -1,102 +1,26 @@
-"""What the commands of `skylane.cli` do."""
+"""The commands that begin a site: ``init`` and ``demo``."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from urllib.parse import quote
 
-import uvicorn
 from rich.console import Console
-from uvicorn.supervisors import Multiprocess
 
-from hips.choice import ChannelChoice
-from hips.cluster import ClusterCrew
-from hips.collection import build_collection
-from hips.crew import Crew
-from hips.part import Part
-from obscore.assembly.opening import OpeningResolver
-from skylane.columns import declare_columns
-from skylane.demo import survey_folder
 from skylane.documentation import settings_file
-from skylane.ingesting import ingest_places
-from skylane.listening import connection_limits, guarded, listen
-from skylane.log import LOG_SETTINGS
-from skylane.progress import step
-from skylane.servers import METRICS_VARIABLE
-from skylane.settings import SETTINGS_FILE, SiteSettings, load_settings
-from skylane.site import SITE_VARIABLE, SiteFolder
-from vodal.errors import ServiceUnavailable, SettingsError, UsageError
-from vodal.storage import Storage
+from skylane.settings import SETTINGS_FILE
+from vodal.errors import UsageError
 
-__all__ = ["build_hips", "demo", "init", "serve"]
-
-_HUNG_S = 30
-"""A server process, of several, that gives no sign of life for so long is replaced; not sooner, as
-it may be starting on a busy machine. Meanwhile the first process heeds no signal."""
-
-
-def build_hips(
-    console: Console,
-    site_path: Path,
-    collection: str | None,
-    workers: int | None = None,
-    *,
-    fresh: bool = False,
-    shard: str | None = None,
-    scheduler: str | None = None,
-    channels: str | None = None,
-) -> None:
-    """Build the HiPS of one collection, or of all; or a share (``1/8``) of their tiles.
-
-    With ``scheduler`` the workers of a Dask cluster do it; ``channels`` are those of cubes.
-    """
-    part = Part.parse(shard) if shard else None
-    if channels is not None:
-        ChannelChoice.parse(channels)
-    if scheduler and workers:
-        raise UsageError("--workers are processes here; with --scheduler the cluster has its own")
-    settings = load_settings(site_path)
-    site = SiteFolder(site_path)
-    backend = site.prepare(settings.store)
-    storage = Storage(settings.storage)
-    catalogue, resolver = backend.catalogue(), OpeningResolver(backend, storage)
-    try:
-        names = [collection] if collection else [item.name for item in catalogue.collections()]
-        if not names:
-            raise UsageError("the catalogue is empty; run 'skylane ingest FOLDER' first")
-        for name in names:
-            hips = settings.hips
-            if channels is not None:
-                hips = hips.with_channels(name, channels)
-            with (
-                step(console, f"Building the HiPS of {name}") as progress,
-                ClusterCrew(scheduler, site.hips)
-                if scheduler
-                else Crew(workers or os.cpu_count() or 1) as crew,
-            ):
-                made = build_collection(
-                    catalogue, resolver, name, site.hips, hips,
-                    crew=crew, progress=progress, fresh=fresh, part=part,
-                )  # fmt: skip
-            for summary in made:
-                origin = f"{summary.images} images" if summary.images else "its bands"
-                same = ", nothing new" if summary.images and not summary.rendered else ""
-                console.print(
-                    f"  {summary.name}: order {summary.order}, {summary.tiles} tiles "
-                    f"from {origin}, {summary.seconds:.1f} s{same}"
-                )
-                for note in [*summary.skipped, *summary.notes]:
-                    console.print(f"    note: {note}", style="yellow")
-    finally:
-        catalogue.close()
-        resolver.close()
-        storage.close()
+__all__ = ["demo", "init"]
 
 
 def demo(console: Console, site_path: Path, data: Path | None) -> None:
     """Prepare the demo: data, catalogue, HiPS."""
+    # ``init`` starts without all that these need.
+    from skylane.building import build_hips  # noqa: PLC0415
+    from skylane.demo import survey_folder  # noqa: PLC0415
+    from skylane.ingesting import ingest_places  # noqa: PLC0415
+    from skylane.progress import step  # noqa: PLC0415
+
     if data is None:
         with step(console, "Making a synthetic survey") as progress:
             data = survey_folder(site_path, progress)
@@ -112,96 +36,3 @@ def init(console: Console, site_path: Path) -> None:
     site_path.mkdir(parents=True, exist_ok=True)
     path.write_text(settings_file(), "utf-8")
     console.print(f"Wrote {path}")
-
-
-def serve(
-    console: Console,
-    site_path: Path,
-    host: str | None,
-    port: int | None,
-    workers: int | None,
-    *,
-    examples: bool = False,
-) -> None:
-    """Serve a site until it is told to stop."""
-    settings = load_settings(site_path)
-    site = SiteFolder(site_path)
-    backend = site.prepare(settings.store)
-    try:
-        declare_columns(console, backend, settings.obscore)
-    except (SettingsError, ServiceUnavailable) as error:
-        # Queries that other servers run are no reason not to serve.
-        words = "the columns of ivoa.obscore stay as they are"
-        console.print(f"  note: {words}: {error.message}", style="yellow", markup=False)
-    host = host or settings.server.host
-    port = settings.server.port if port is None else port
-    listener = listen(host, port, settings.server.stall_limit_s)
-    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - only compared
-    url = settings.server.public_url or f"http://{shown}:{listener.getsockname()[1]}"
-    count = workers or settings.server.workers
-    _announce(console, url, settings, site_path, examples=examples)
-    os.environ[SITE_VARIABLE] = str(site_path.resolve())
-    limits = connection_limits(settings.server)
-    config = uvicorn.Config(
-        "skylane.site:create_app_from_environment",
-        factory=True,
-        workers=count,
-        log_config=LOG_SETTINGS,
-        log_level="warning",
-        access_log=False,
-        ws="none",
-        http=guarded(limits),
-        # The app does it, by server.trusted_proxies.
-        proxy_headers=False,
-        timeout_graceful_shutdown=10,
-        timeout_worker_healthcheck=_HUNG_S,
-    )
-    try:
-        if count > 1:
-            with TemporaryDirectory(prefix="skylane-") as folder:
-                os.environ[METRICS_VARIABLE] = folder
-                Multiprocess(config, [listener]).run()
-        else:
-            uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        listener.close()
-
-
-def _announce(
-    console: Console, url: str, settings: SiteSettings, site_path: Path, *, examples: bool
-) -> None:
-    console.print(f"\n{settings.portal.title} is at {url}/\n", style="bold")
-    for path, what in (
-        ("/", "the sky, search, links, cutouts"),
-        ("/tap", "ObsTAP, for pyvo, TOPCAT, Firefly"),
-        ("/datalink/links", "what belongs to an image"),
-        ("/soda/sync", "cutouts"),
-        ("/hips/list", "HiPS, for Aladin and Firefly"),
-    ):
-        console.print(f"  {url + path:<40} {what}")
-    if examples:
-        # Commands are not wrapped, so that they can be copied.
-        console.print(_examples(url, site_path, settings), soft_wrap=True)
-    console.print("\nStop with Ctrl-C.")
-
-
-def _examples(url: str, site_path: Path, settings: SiteSettings) -> str:
-    """Give three commands that work on what the site holds."""
-    catalogue = SiteFolder(site_path).backend(settings.store).catalogue()
-    try:
-        product = next(iter(catalogue.products()), None)
-    finally:
-        catalogue.close()
-    if product is None:
-        return "\nThe catalogue is empty: skylane ingest FOLDER"
-    did = quote(product.did, safe="")
-    circle = f"{product.obscore['s_ra']:.5f} {product.obscore['s_dec']:.5f} 0.01"
-    return f"""
-Try:
-
-  curl -s {url}/tap/sync -d LANG=ADQL -d RESPONSEFORMAT=csv \\
-       -d QUERY="SELECT TOP 5 obs_id, filter, s_ra, s_dec FROM ivoa.obscore"
-
-  curl -s "{url}/datalink/links?ID={did}"
-
-  curl -s -G "{url}/soda/sync?ID={did}" --data-urlencode CIRCLE="{circle}" -o cutout.fits"""  # noqa: S608 - printed, never run

@@ -10,8 +10,8 @@ from rich.console import Console
 from obscore.coverage.app import make_maps
 from obscore.coverage.documents import find_form, write_moc
 from obscore.coverage.settings import CoverageSettings
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.access.rules import EVERYTHING
 from vodal.errors import UsageError
 

@@ -26,9 +26,9 @@ from rich.console import Console
 from typing_extensions import override
 
 from obscore.assembly.opening import OpeningResolver
+from skylane.folder import SiteFolder
 from skylane.progress import step
 from skylane.settings import SiteSettings, load_settings
-from skylane.site import SiteFolder
 from soda.app import make_pool
 from soda.cut import file_source
 from soda.earlier import Earlier

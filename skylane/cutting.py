@@ -9,9 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from obscore.assembly.opening import OpeningResolver
 from skylane.settings import SiteSettings, load_settings
-from skylane.site import SiteFolder
 from soda.cut import Cutout, cutout_file, file_source
 from soda.files import Files
 from soda.formats import format_of_file
@@ -147,6 +145,10 @@ def _image_source(site_path: Path, settings: SiteSettings, image: str, stack: Ex
     file = named_file(settings, image, stack)
     if file is not None:
         return file_source(*file)
+    # Only a product of the site needs its catalogue.
+    from obscore.assembly.opening import OpeningResolver  # noqa: PLC0415
+    from skylane.folder import SiteFolder  # noqa: PLC0415
+
     storage = Storage(settings.storage)
     stack.callback(storage.close)
     resolver = OpeningResolver(SiteFolder(site_path).prepare(settings.store), storage)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hips.cutout.answer import CutoutAnswer, cut_hips
 from hips.cutout.request import parse_cutout
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.errors import NotFoundError, UsageError
 from vodal.params import Params
 

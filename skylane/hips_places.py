@@ -13,8 +13,8 @@ from hips.publish import NAME, VERSIONS, staging_free
 from hips.tiles.opening import open_tiles
 from hips.tiles.tree import TileTree
 from hips.upload import upload
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.errors import DataError, NotFoundError, UsageError
 from vodal.storage.bucket import Bucket
 from vodal.storage.s3 import split_s3

@@ -22,10 +22,10 @@ from obscore.sources.base import Source, notes_of
 from obscore.sources.choice import configured_sources, source_of, with_folders
 from obscore.store.base import Backend, Store
 from skylane.columns import declare_columns
+from skylane.folder import SiteFolder
 from skylane.progress import step
 from skylane.runs import command_line
 from skylane.settings import SiteSettings, load_settings
-from skylane.site import SiteFolder
 from skylane.watching import watch_sources
 from vodal.errors import ServiceUnavailable, SettingsError, UsageError
 from vodal.storage import Storage

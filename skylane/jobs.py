@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.errors import NotFoundError, UsageError
 from vodal.uws.jobs import FINAL, Job, JobError, Phase, is_job_id, time_text
 from vodal.uws.runner import Runner

@@ -21,14 +21,14 @@ from obscore.tap.answer import write_answer
 from obscore.tap.query import QueryRunner
 from obscore.tap.request import QueryRequest
 from obscore.tap.settings import TapSettings
+from skylane.annotators import ANNOTATORS
+from skylane.folder import SiteFolder
 from skylane.settings import SiteSettings, load_settings
-from skylane.site import ANNOTATORS, SiteFolder
 from vodal.errors import SettingsError, SkylaneError, UsageError
 from vodal.params import Params
 from vodal.tables.columns import ResultStream
 from vodal.tables.formats import FORMATS, Format
 from vodal.tables.negotiation import negotiate
-from vodal.tables.readers.read import read_table
 from vodal.tables.uploads import UploadedTable
 from vodal.uploads.tables import parse_uploads
 
@@ -169,6 +169,11 @@ def _tables(given: Sequence[str], settings: TapSettings) -> Iterator[tuple[Uploa
     TooLargeError
         If one is over a limit of the site.
     """
+    if not given:
+        yield ()
+        return
+    from vodal.tables.readers.read import read_table  # noqa: PLC0415 - most queries upload nothing
+
     named = [_split(text) for text in given]
     values = [f"{name},param:{number}" for number, (name, _) in enumerate(named)]
     sources = parse_uploads(values, len(given), RESERVED)

@@ -15,9 +15,9 @@ from obscore.sources.fits import file_uri
 from obscore.store.base import Store
 from obscore.store.retraction import products_of, retracted_of, undo
 from obscore.store.tombstones import Why
+from skylane.folder import SiteFolder
 from skylane.searching import ConditionSearch
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.errors import UsageError
 
 __all__ = ["retract"]

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from obscore.store.runs import Run, find_run, list_runs, mapping_text, origin_of
 from obscore.store.session import Session
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.errors import NotFoundError
 from vodal.products import absent
 

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,20 +25,17 @@ import datalink.app
 import hips.app
 import obscore.app
 import soda.app
-from datalink.descriptors import DatalinkAnnotator
 from datalink.routes import write_links
 from hips.archive import Archive
 from obscore.assembly.opening import OpeningResolver
 from obscore.assembly.renewal import Renewal
-from obscore.coverage.app import create_coverage_app, make_maps
-from obscore.coverage.maps import CollectionMaps
+from obscore.coverage.app import create_coverage_app
 from obscore.hook.app import create_hook_app, hook_job_settings
 from obscore.hook.routes import PATHS as HOOK_PATHS
-from obscore.settings import ObsCoreSettings
 from obscore.store.base import Backend
-from obscore.store.choice import make_backend
-from obscore.store.settings import StoreSettings
 from skylane.access import SiteAccess, name_of
+from skylane.annotators import ANNOTATORS
+from skylane.folder import SiteFolder
 from skylane.links import create_makers
 from skylane.policies import protection
 from skylane.portal.routes import portal_routes
@@ -47,25 +44,17 @@ from skylane.searching import ConditionSearch
 from skylane.servers import METRICS_VARIABLE, SharedMetrics, end_with_supervisor
 from skylane.settings import SiteSettings, load_settings
 from skylane.workers import PRELOAD, warm_up
-from soda.links import SodaAnnotator
 from vodal.access.rules import Rights
-from vodal.errors import SettingsError, SkylaneError
+from vodal.errors import SkylaneError
 from vodal.storage import Storage
 from vodal.tables import binary
 from vodal.tables.formats import LOOSE_TYPES
 from vodal.uws.metrics import QueueMetrics, queue_state
-from vodal.uws.results import ResultFolders
-from vodal.uws.runner import Runner
-from vodal.uws.settings import JobSettings
-from vodal.uws.sqlite import SqliteJobs
 from vodal.web.auth.proxy import Peer
 from vodal.web.encoding import TEXTS, Compression
 from vodal.web.slashes import SlashRedirects
 
-__all__ = ["ANNOTATORS", "SITE_VARIABLE", "SiteFolder", "create_app", "create_app_from_environment"]
-
-ANNOTATORS: Final = (DatalinkAnnotator(), SodaAnnotator())
-"""Describe the site's services in tables of its products."""
+__all__ = ["SITE_VARIABLE", "create_app", "create_app_from_environment"]
 
 MOC_PATH: Final = "/moc"
 """Where coverage maps are."""
@@ -77,83 +66,6 @@ log = logging.getLogger(__name__)
 
 _HEALTH_LIMIT_S = 3.0
 """Seconds that the queue of jobs may take to answer; who asks for health will not wait long."""
-
-
-@dataclass(frozen=True, slots=True)
-class SiteFolder:
-    """Where a site keeps what it makes."""
-
-    path: Path
-
-    @property
-    def database(self) -> Path:
-        """The embedded store, where the settings name no other."""
-        return self.path / "skylane.db"
-
-    def backend(self, settings: StoreSettings) -> Backend:
-        """Give the site's store.
-
-        Raises
-        ------
-        SettingsError
-            If the settings of the store cannot be followed.
-        """
-        return make_backend(settings, self.database)
-
-    @property
-    def hips(self) -> Path:
-        """One folder a HiPS."""
-        return self.path / "hips"
-
-    @property
-    def cache(self) -> Path:
-        """Previews; may be deleted at any time."""
-        return self.path / "cache"
-
-    def jobs(self, settings: JobSettings, store: StoreSettings) -> Runner:
-        """Make what runs the site's asynchronous jobs, whose queue lies with the store."""
-        folders = ResultFolders(settings.results or self.path / "results")
-        if not store.url:
-            return Runner(SqliteJobs(self.path / "jobs.db"), folders, settings)
-        from vodal.uws.postgres import PostgresJobs  # noqa: PLC0415 - the driver is an extra
-
-        return Runner(PostgresJobs(store.url, store.schema_name), folders, settings)
-
-    def maps(self, settings: ObsCoreSettings, backend: Backend) -> CollectionMaps:
-        """Make what gives the coverage maps of collections."""
-        return make_maps(backend, settings.moc, settings.moc_orders, self.cache)
-
-    @property
-    def registry(self) -> Path:
-        """Dates of the records for the Registry, SQLite."""
-        return self.path / "registry.db"
-
-    @property
-    def signing_key(self) -> Path:
-        """Secret of signed URLs, where the settings have none."""
-        return self.path / "signing.key"
-
-    @property
-    def reports(self) -> Path:
-        """Reports of the assembly line, JSON lines."""
-        return self.path / "reports"
-
-    def prepare(self, settings: StoreSettings) -> Backend:
-        """Make the folder and an empty store where there is none; gives the store.
-
-        Raises
-        ------
-        SettingsError
-            If the folder cannot be made, or the settings of the store cannot be followed.
-        """
-        try:
-            for folder in (self.path, self.hips, self.cache):
-                folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(f"the site's folder {self.path}: {error.strerror}") from None
-        backend = self.backend(settings)
-        backend.prepare()
-        return backend
 
 
 def create_app(

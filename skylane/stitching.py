@@ -11,8 +11,8 @@ from rich.console import Console
 
 from obscore.assembly.opening import OpeningResolver
 from skylane.cutting import named_file, write_cutout
+from skylane.folder import SiteFolder
 from skylane.settings import SiteSettings, load_settings
-from skylane.site import SiteFolder
 from soda.files import Files
 from soda.finding import Finder
 from soda.formats import format_of_file

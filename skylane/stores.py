@@ -13,9 +13,9 @@ from obscore.store.copy import copy_catalogue
 from obscore.store.copytables import copy_tables
 from obscore.store.settings import StoreSettings
 from skylane.columns import declare_columns
+from skylane.folder import SiteFolder
 from skylane.progress import step
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.errors import UsageError
 
 __all__ = ["copy", "info", "upgrade"]

@@ -26,9 +26,9 @@ from obscore.declared.tables import (
 )
 from obscore.declared.writing import write_declaration
 from obscore.store.base import TableStore
+from skylane.folder import SiteFolder
 from skylane.progress import step
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.errors import NotFoundError, SkylaneError, UsageError
 from vodal.tables.readers.limits import ReadLimits
 from vodal.tables.readers.read import read_table

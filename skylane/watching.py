@@ -26,9 +26,9 @@ from obscore.sources.fits import FolderSource
 from obscore.sources.polling import PollingWatch
 from obscore.sources.watch import Watch, is_remote
 from obscore.store.base import Backend
+from skylane.folder import SiteFolder
 from skylane.runs import command_line
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.errors import UsageError
 from vodal.storage import Storage
 

@@ -46,11 +46,6 @@
 - `landing`       files that have landed, until they are whole
 - `outbox`        what it has read and waits to be written, as batches
 - `delivery`      a batch into store and report
+
+Nothing is imported here: a process that reads files needs neither store nor run.
 """
-
-from __future__ import annotations
-
-from obscore.assembly.line import ingest
-from obscore.assembly.report import FileReport, Summary, json_lines
-
-__all__ = ["FileReport", "Summary", "ingest", "json_lines"]

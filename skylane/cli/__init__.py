@@ -7,9 +7,9 @@
 - `runs`    ``runs`` and ``where-from``
 - `hips`, `store`, `jobs`, `tables`, `mapping`  a group each
 
-What they do is in `skylane.commands` and in the module of each larger one: `cutting`, `query` ...
-The modules that do the work are imported by the command that needs them, so that ``--help`` and a
-mistyped option answer at once.
+What they do is in a module of `skylane` each: `ingesting`, `cutting`, `query`, `serving`,
+`building` (of HiPS) ...; `commands` has ``init`` and ``demo``. The modules that do the work are
+imported by the command that needs them, so that ``--help`` and a mistyped option answer at once.
 """
 
 from __future__ import annotations

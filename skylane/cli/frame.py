@@ -11,7 +11,6 @@ import click
 from rich.console import Console
 from typing_extensions import override
 
-from obscore.sources.servers import is_address
 from vodal.errors import SkylaneError
 
 __all__ = ["Place", "command", "console", "keep_lines", "notices"]
@@ -33,6 +32,8 @@ class Place(click.Path):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str | Path:
+        from obscore.sources.servers import is_address  # noqa: PLC0415 - ``--help`` needs it not
+
         if isinstance(value, str) and is_address(value):
             return value
         found = super().convert(str(value), param, ctx)

@@ -60,9 +60,9 @@ def hips_build(
     Example: skylane hips build demo
              skylane hips build maps --channels 10:20
     """
-    from skylane import commands
+    from skylane.building import build_hips
 
-    commands.build_hips(
+    build_hips(
         console, site, collection, workers, fresh=fresh, shard=shard, scheduler=scheduler,
         channels=channels,
     )  # fmt: skip

@@ -37,7 +37,9 @@ def demo(data: Path | None, host: str | None, port: int | None, no_serve: bool, 
 
     commands.demo(console, site, data)
     if not no_serve:
-        commands.serve(console, site, host, port, None, examples=True)
+        from skylane import serving
+
+        serving.serve(console, site, host, port, None, examples=True)
 
 
 @main.command()
@@ -178,9 +180,9 @@ def retract(
 @command
 def serve(host: str | None, port: int | None, workers: int | None, site: Path) -> None:
     """Serve all services of a site on one port."""
-    from skylane import commands
+    from skylane import serving
 
-    commands.serve(console, site, host, port, workers)
+    serving.serve(console, site, host, port, workers)
 
 
 @main.command()

@@ -8,11 +8,11 @@ from pathlib import Path
 from rich.console import Console
 
 from skylane.access import SiteAccess
+from skylane.folder import SiteFolder
 from skylane.registry.app import make_records
 from skylane.registry.records import Record
 from skylane.registry.voresource import document
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.errors import SettingsError
 
 __all__ = ["write_records"]

@@ -11,7 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from obscore.assembly import ingest, line
+from obscore.assembly import line
+from obscore.assembly.line import ingest
 from obscore.settings import ObsCoreSettings
 from obscore.sources import FolderSource
 from obscore.sources.choice import configured_sources

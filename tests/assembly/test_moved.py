@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from obscore.assembly import ingest
+from obscore.assembly.line import ingest
 from obscore.settings import ObsCoreSettings
 from obscore.sources import FolderSource
 from obscore.store.sqlite.store import SqliteStore

@@ -9,7 +9,7 @@ from mocpy import MOC
 from obscore.store.settings import StoreSettings
 from obscore.testing import make_catalogue
 from skylane.cli import main
-from skylane.site import SiteFolder
+from skylane.folder import SiteFolder
 
 
 @pytest.fixture(scope="module")

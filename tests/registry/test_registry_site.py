@@ -16,8 +16,9 @@ import registry_schemas as schemas
 from obscore.declared.tables import DeclaredColumn, DeclaredSchema, DeclaredTable
 from obscore.store.settings import StoreSettings
 from skylane.cli import main
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder, create_app
+from skylane.site import create_app
 from vodal.tables.columns import Column
 from vodal.testing.asgi import AppClient
 

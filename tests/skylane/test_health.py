@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from skylane import site as composed
+from skylane.folder import SiteFolder
 from skylane.settings import SiteSettings
-from skylane.site import SiteFolder, create_app
+from skylane.site import create_app
 from vodal.errors import ServiceUnavailable
 from vodal.uws.metrics import QueueState
 

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from obscore.assembly.line import ingest
 from obscore.settings import ObsCoreSettings
 from obscore.sources.fits import FolderSource
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.testing.skies import make_wcs
 
 SIZE = 24

@@ -13,8 +13,8 @@ from astropy.nddata import Cutout2D
 from astropy.wcs import WCS
 
 from datalink.testing import links_faults
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.testing.skies import make_wcs
 
 SIZE = 120

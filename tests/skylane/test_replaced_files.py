@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from vodal.fits.scan import scan_file
 from vodal.testing.skies import make_wcs
 

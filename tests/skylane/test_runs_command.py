@@ -12,8 +12,8 @@ from astropy.io import fits
 from obscore.assembly.recording import RecordedRun
 from obscore.assembly.rulebook import RuleBook
 from obscore.store.runs import find_run, origin_of
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from skylane.testing import call, refused
 from vodal.testing.skies import make_wcs
 

@@ -21,8 +21,8 @@ from astropy.io import fits
 from mocpy import MOC
 
 from obscore.testing import unstamped
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
-from skylane.site import SiteFolder
 from skylane.testing import refused
 from vodal.testing.skies import make_survey, make_wcs
 

@@ -17,7 +17,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-from astropy.io import fits
 from isal import isal_zlib
 from numpy.typing import NDArray
 from typing_extensions import override
@@ -25,6 +24,8 @@ from typing_extensions import override
 from vodal.fits.values import HeaderValues
 
 if TYPE_CHECKING:
+    from astropy.io import fits
+
     from vodal.fits.compressed import TileDecoder
 
 __all__ = ["FileIndex", "HduIndex", "HduKind", "PackedIndex", "TileIndex"]
@@ -95,6 +96,8 @@ class HduIndex:
     @cached_property
     def header(self) -> fits.Header:
         """The header as the file has it; do not change it."""
+        from astropy.io import fits  # noqa: PLC0415 - servers start without it
+
         return fits.Header.fromstring(self.cards)
 
     @cached_property

@@ -3,7 +3,8 @@
 `astropy.io.fits.Header` asks astropy's configuration at each look and takes apart each card that it
 writes, some 20 us a time. Plain cards of the standard (FITS 4.0 section 4.2) are read here in one;
 any other card (CONTINUE, HIERARCH, quotes in texts, records of FITS paper IV, complex numbers, what
-is not standard) is left to `astropy.io.fits.Card`, so that all values are astropy's.
+is not standard) is left to `astropy.io.fits.Card`, so that all values are astropy's. astropy is
+imported with the first of those, as servers and commands that look into no file start sooner.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from astropy.io import fits
 from typing_extensions import override
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 __all__ = ["HeaderValues", "comment_of", "keyword_of", "split_cards", "value_of"]
 
@@ -135,13 +138,13 @@ class HeaderValues(Mapping[str, Any]):
         return "".join(
             card
             if (keyword in _REMARKS and len(card) == _LENGTH) or _plain(card)
-            else str(fits.Card.fromstring(card))
+            else str(_card(card))
             for keyword, card in self.cards
         )
 
     def header(self) -> fits.Header:
         """Make a header of the cards."""
-        return fits.Header([fits.Card.fromstring(card) for _, card in self.cards])
+        return _header(card for _, card in self.cards)
 
 
 def _plain(card: str) -> re.Match[str] | None:
@@ -163,7 +166,8 @@ def keyword_of(card: str) -> str:
     match = _plain(card) or _HIERARCH.match(card)
     if match is not None and not match[1].startswith("HIERARCH"):
         return match[1].rstrip()
-    return str(fits.Card.normalize_keyword(fits.Card.fromstring(card).keyword))
+    made = _card(card)
+    return str(made.normalize_keyword(made.keyword))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -176,7 +180,7 @@ def comment_of(card: str) -> str:
     """Give the comment of a card, with those of its CONTINUE cards."""
     match = _plain(card)
     if match is None:
-        return str(fits.Header([fits.Card.fromstring(card)]).comments[0])
+        return str(_header([card]).comments[0])
     return (match[6] or "").strip(" ")
 
 
@@ -196,4 +200,16 @@ def value_of(card: str) -> Any:
 
 
 def _by_astropy(card: str) -> Any:
-    return fits.Header([fits.Card.fromstring(card)])[0]
+    return _header([card])[0]
+
+
+def _card(text: str) -> fits.Card:
+    from astropy.io import fits  # noqa: PLC0415 - see above
+
+    return fits.Card.fromstring(text)
+
+
+def _header(cards: Iterable[str]) -> fits.Header:
+    from astropy.io import fits  # noqa: PLC0415 - see above
+
+    return fits.Header([fits.Card.fromstring(card) for card in cards])
