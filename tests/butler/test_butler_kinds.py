@@ -14,6 +14,7 @@ from obscore.sources.base import Problem
 from obscore.sources.butler.testing import begin_repository
 from obscore.sources.choice import configured_sources
 from vodal.errors import UsageError
+from vodal.testing.archive import serve_archive
 
 pytestmark = pytest.mark.xdist_group("butler")
 
@@ -100,13 +101,28 @@ def test_what_is_taken_apart_is_refused_by_name(tmp_path):
 
 
 def test_a_library_that_is_not_there_is_named(tmp_path, monkeypatch):
-    for name in [*sys.modules]:
-        if name.startswith("lsst.daf.butler.remote_butler"):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "httpx2", None)
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
     path = tmp_path / "butler.yaml"
-    server = "lsst.daf.butler.remote_butler.RemoteButler"
-    path.write_text(f"cls: {server}\nremote_butler: {{url: 'https://butler.example/api'}}\n")
-    words = r"images\.butler\.repository: the Butler repository \S+ needs the library httpx2"
+    path.write_text(
+        "registry: {db: 'postgresql+psycopg2://u:secret@db.example/x'}\n"
+        f"datastore: {{cls: {_OF_FILES}, root: {tmp_path}}}\n"
+    )
+    words = r"images\.butler\.repository: the Butler repository \S+ needs the library psycopg2"
     with pytest.raises(UsageError, match=words):
         list(source_of(str(path)).walk())
+
+
+def test_a_butler_server_is_refused_by_name(tmp_path):
+    """What it needs of further libraries does not matter: its addresses expire."""
+    server = "lsst.daf.butler.remote_butler.RemoteButler"
+    (tmp_path / "butler.yaml").write_text(
+        f"cls: {server}\nremote_butler: {{url: <butlerRoot>, authentication: cadc}}\n"
+    )
+    words = r"images\.butler\.repository: \S+ is a Butler server, whose addresses of files expire"
+    with serve_archive(tmp_path) as archive:
+        for place in (f"{archive.url}/", str(tmp_path), f"{tmp_path}/butler.yaml"):
+            with pytest.raises(UsageError, match=words):
+                list(source_of(place).walk())
+        place = f"{archive.url}/none"
+        with pytest.raises(UsageError, match=r"images\.butler\.repository: .*none"):
+            list(source_of(place).walk())

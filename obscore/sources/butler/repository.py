@@ -55,26 +55,29 @@ class Repository:
     Raises
     ------
     UsageError
-        If there is no such repository, collection or dataset type; the message names the key.
+        If there is no such repository, collection or dataset type, or it is a Butler server; the
+        message names the key.
     """
 
     def __init__(self, place: str, keys: ObsCoreKeys, key: str) -> None:
         self._keys, self._key = keys, key
-        with self._told("repository"):
+        with self.told("repository"):
             try:
-                self.butler = Butler.from_config(ButlerConfig(place), writeable=False)
+                config = ButlerConfig(place)
+                _check_kind(config, place, key)
+                self.butler = Butler.from_config(config, writeable=False)
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
                 raise UsageError(
                     f"{key}.repository: there is no Butler repository {place}"
                 ) from None
             except ImportError as error:
-                # Those of a Butler server, or the driver of its registry's database.
+                # The driver of its registry's database.
                 raise UsageError(
                     f"{key}.repository: the Butler repository {place} needs the library"
                     f" {error.name or error}, which is not installed here"
                 ) from None
         self.find_first = keys.collection_type is None
-        with self._told("collections"):
+        with self.told("collections"):
             self.collections = self._collections()
 
     def close(self) -> None:
@@ -83,7 +86,7 @@ class Repository:
 
     def dataset_type(self, name: str) -> DatasetType | None:
         """Give a dataset type; None if the repository does not know it."""
-        with self._told("dataset_types"):
+        with self.told("dataset_types"):
             try:
                 return self.butler.get_dataset_type(name)
             except MissingDatasetTypeError:
@@ -112,7 +115,7 @@ class Repository:
         several = self._keys.dataset_type_constraints.get(name)
         place = "where" if several is None else f"dataset_type_constraints.{name}"
         for constraint in (self._keys.where,) if several is None else several:
-            with self._told(place), self.butler.query() as query:
+            with self.told(place), self.butler.query() as query:
                 rows = self._rows(query, kind, constraint, since_unix_s)
                 yield from _batched(rows, self._keys.batch_size)
 
@@ -175,8 +178,14 @@ class Repository:
         return found
 
     @contextmanager
-    def _told(self, place: str) -> Iterator[None]:
-        """Say what went wrong in a sentence that names the key."""
+    def told(self, place: str = "repository") -> Iterator[None]:
+        """Say what went wrong with the Butler within the block, in a sentence that names the key.
+
+        Raises
+        ------
+        UsageError
+            In the place of its own errors.
+        """
         key = f"{self._key}.{place}"
         try:
             yield
@@ -189,6 +198,19 @@ class Repository:
             raise UsageError(
                 f"{self._key}.repository: the Butler does not answer: {_sentence(error)}"
             ) from None
+
+
+def _check_kind(config: ButlerConfig, place: str, key: str) -> None:
+    """Refuse a Butler server (`lsst.daf.butler.remote_butler`).
+
+    It has no datastore that could be asked for what it has recorded, and gives addresses of files
+    that expire: no row could be kept with them. Seen of lsst-daf-butler 30.2026.4300.
+    """
+    if "remote_butler" in config:
+        raise UsageError(
+            f"{key}.repository: {place} is a Butler server, whose addresses of files expire; name"
+            " the repository behind it"
+        )
 
 
 def _sentence(error: Exception) -> str:

@@ -144,8 +144,9 @@ class ButlerSource(RecordedSource):
             fresh = [dataset for dataset in batch if dataset.id not in met]
             if several:
                 met |= {dataset.id for dataset in fresh}
-            records = Records(repository.butler, kind, maker.elements, fresh)
-            artifacts = artifacts_of(repository.butler, kind, fresh)
+            with repository.told():
+                records = Records(repository.butler, kind, maker.elements, fresh)
+                artifacts = artifacts_of(repository.butler, kind, fresh)
             for dataset in fresh:
                 artifact = artifacts[dataset.id]
                 part = self._part(kind, maker, records, dataset, artifact)
