@@ -21,6 +21,7 @@ In the order data flows:
 - `boundary`  distances and clearances by compiled code
 - `box`       boxes of pixels
 - `edges`     pixels decided by the coordinates of their edges
+- `blocks`    blocks of pixels with circles on the sky around them
 - `skyimage`  which pixels a stencil meets
 - `skyblocks` the circles around an image's blocks by compiled code
 - `skysearch` the same by compiled code, where the sky is flat
@@ -56,6 +57,7 @@ In the order data flows:
 - `earlier`   those of them that an earlier output has
 - `combined`  results of a job that are made of several datasets each
 - `targets`   from the rows of an uploaded table to cutouts
+- `jobresults` what became of its cutouts, as its results
 - `jobs`      what a job does
 - `intake`    the parameters and tables of a job
 - `metrics`   what is counted

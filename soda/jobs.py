@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing
-from hashlib import sha256
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -19,13 +17,13 @@ from soda.combined import Combined, CombinedCutouts, read_combined
 from soda.earlier import Earlier
 from soda.finding import Finder
 from soda.groups import MOST_GROUPS, check_groupable, grouped
+from soda.jobresults import failure_of, in_order, one_each, outcome_of, write_result
 from soda.ledger import FILES, WORKLIST, Ledger
 from soda.metrics import CutoutMetrics
 from soda.names import file_name
 from soda.ordering import RowSorter
 from soda.outcomes import (
     INDEX_NAME,
-    NOTHING,
     Outcome,
     Status,
     failed,
@@ -42,9 +40,6 @@ from soda.worklist import Item, Worklist, WorklistWriter, list_items
 from vodal.access.seen import had_by
 from vodal.archives import ARCHIVES
 from vodal.errors import (
-    ArchiveError,
-    ServiceUnavailable,
-    SkylaneError,
     TooLargeError,
     UsageError,
 )
@@ -179,7 +174,7 @@ class CutoutJobs(Work):
             maker = self._maker(task, combined, output, finder, catalogue)
             with closing(self._made(maker, worklist, ledger.done)) as coming:
                 for item, made in coming:
-                    ledger.add(*_outcome(item, made))
+                    ledger.add(*outcome_of(item, made))
                     self._report(task, ledger, len(worklist))
             self._finish(task, ledger, packing, output)
             # Once more: each result has told of its own bytes.
@@ -319,7 +314,7 @@ class CutoutJobs(Work):
 
     def _finish(self, task: Task, ledger: Ledger, packing: Packing | None, output: Output) -> None:
         if ledger.counts[Status.ERROR] == ledger.done:
-            raise _failure(ledger.outcomes())
+            raise failure_of(ledger.outcomes())
         with RowSorter(ledger.run / "index.unsorted") as rows:
             for one in ledger.outcomes():
                 rows.add("", one.number, one.line())
@@ -342,13 +337,13 @@ class CutoutJobs(Work):
                 name = ledger.finish(path)
                 task.add_result("cutouts", name, ARCHIVES[packing](0.0).media_type)
             case Packing.MEF:
-                self._one_file(task, ledger, _in_order(ledger), output)
+                self._one_file(task, ledger, in_order(ledger), output)
             case None:
-                _one_each(task, _in_order(ledger), output)
+                one_each(task, in_order(ledger), output)
             case Packing.FILES:
                 pass
         table = outcome_stream(map(Outcome.read, rows.rows()))
-        _write(task, "index", "application/vnd.apache.parquet", "parquet",
+        write_result(task, "index", "application/vnd.apache.parquet", "parquet",
                write_parquet(table, group_bytes=_GROUP_BYTES))  # fmt: skip
 
     def _one_file(
@@ -356,7 +351,7 @@ class CutoutJobs(Work):
     ) -> None:
         made = {one.number: one for one in outcomes if one.status is Status.OK}
         if not made:
-            _one_each(task, outcomes, output)
+            one_each(task, outcomes, output)
             return
         limit = self._settings.max_output_bytes
         if ledger.files_bytes > limit:
@@ -369,7 +364,7 @@ class CutoutJobs(Work):
             with disk_errors(), (ledger.run / FILES / made[number].file_name).open("rb") as file:
                 return mmap(file.fileno(), 0, access=ACCESS_READ)
 
-        _write(task, "cutouts", "image/fits", "fits", grouped(outcomes, list(made), body_of))
+        write_result(task, "cutouts", "image/fits", "fits", grouped(outcomes, list(made), body_of))
         ledger.drop_files()
 
 
@@ -389,48 +384,3 @@ def _item(
     if product is None:
         return Item(number, 0, did, "", region, name, message, selection)
     return Item(number, 0, did, product.uri, region, name, "", selection)
-
-
-def _outcome(item: Item, made: Made) -> tuple[Outcome, bytearray | None]:
-    known = (item.number, item.row, item.did, item.region)
-    if isinstance(made, SkylaneError):
-        message = item.message or failed(made)
-        return Outcome(*known, Status.ERROR, message), None
-    if made is None:
-        return Outcome(*known, Status.NO_OVERLAP, NOTHING), None
-    digest, crc = sha256(made).hexdigest(), zlib.crc32(made)
-    return Outcome(*known, Status.OK, "", item.name, len(made), digest, crc), made
-
-
-def _in_order(ledger: Ledger) -> list[Outcome]:
-    return sorted(ledger.outcomes(), key=lambda one: one.number)
-
-
-def _failure(outcomes: Iterable[Outcome]) -> SkylaneError:
-    """Make the error of a job of which every cutout failed."""
-    first = next(iter(outcomes), None)
-    if first is None:
-        return UsageError("there is nothing to cut out")
-    label, _, sentence = first.message.partition(": ")
-    kinds: dict[str, type[SkylaneError]] = {kind.label: kind for kind in (
-        UsageError, ServiceUnavailable, ArchiveError
-    )}  # fmt: skip
-    return kinds.get(label, ArchiveError)(sentence)
-
-
-def _write(task: Task, name: str, media_type: str, extension: str, pieces: Iterable[bytes]) -> None:
-    with task.result(name, media_type, extension) as sink:
-        for piece in pieces:
-            sink.write(piece)
-
-
-def _one_each(task: Task, outcomes: Iterable[Outcome], output: Output) -> None:
-    """Make a result of each cutout; a text where there is none."""
-    for one in outcomes:
-        if one.status is Status.OK:
-            stem = one.file_name.removesuffix(output.format.suffix)
-            task.add_result(stem, f"{FILES}/{one.file_name}", output.format.media_type)
-        else:
-            text = f"{one.message} ({one.did} {one.region})\n"
-            _write(task, f"{one.number}_{one.status.replace(' ', '-')}", "text/plain", "txt",
-                   [text.encode()])  # fmt: skip

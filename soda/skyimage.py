@@ -15,15 +15,25 @@ Pixels partly off the sky, at the rim of a map, are divided on, and decided to a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from soda.blocks import (
+    PARTS,
+    Blocks,
+    child_edges,
+    interpolate,
+    join,
+    measure,
+    outermost,
+    see_rims,
+    slack_pixels,
+    three_by_three,
+)
 from soda.box import Box, KnownBox
 from soda.distance import StencilDistance, compiled, unit_vectors
 from soda.edges import settle
@@ -34,11 +44,9 @@ __all__ = ["SkyImage", "compiled"]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.intp]
-_Maker = Callable[["_Blocks", Ints, Floats, Floats], "_Blocks"]
+_Maker = Callable[[Blocks, Ints, Floats, Floats], Blocks]
 """Makes parts of blocks: the blocks, which parts, and where they are."""
 
-_PARTS = 4
-"""A block is divided in as many along each side."""
 _LEAF_PIXELS = 0.25
 _FINEST_PIXELS = 0.25 / 64
 _SLACK_PIXELS = 0.5
@@ -47,54 +55,13 @@ along the other axis; such quarters are divided on, down to the finest size."""
 _BLOCKS_PER_SIDE = 16
 _MAX_BLOCK_DEG = 4.0
 """Circles around larger blocks would be poor."""
-_FLAT_PIXELS = 0.02
 _ERROR = 0.055
 """By how much interpolated places may be wrong: twice that, where a circle around a pixel has the
 radius 1.06 / sqrt 2."""
-_MANY, _FEW = 128, 8
+_MANY = 128
 _MOST_BLOCKS = 1 << 16
 """About a second's work. Where more would be divided, as on maps whose pixels are all long and
 narrow, the box is left wider than it need be."""
-_STRETCH = 1.02
-"""Circles are drawn through samples of a block's rim; between them it may bulge a little."""
-_STRETCH_CURVED = 1.2
-_STRETCH_EDGE = 2.5
-"""Where part of a block is off the sky."""
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """Blocks of one size."""
-
-    size: float
-    """Side in pixels."""
-    u: Floats
-    v: Floats
-    """Lower edges along x and y, counted from the image's edge."""
-    corners: Floats
-    """Unit vectors of the corners (n, 2, 2, 3): y, x."""
-    centre: Floats
-    """Centre of the circle (n, 3)."""
-    radius: Floats
-    """Of the circle, radians."""
-    flat: Bools
-    whole: Bools
-    """Whether all samples are on the sky."""
-    blind: Bools
-    """Whether no sample is."""
-
-    def take(self, chosen: Bools) -> _Blocks:
-        return _Blocks(
-            self.size,
-            self.u[chosen],
-            self.v[chosen],
-            self.corners[chosen],
-            self.centre[chosen],
-            self.radius[chosen],
-            self.flat[chosen],
-            self.whole[chosen],
-            self.blind[chosen],
-        )
 
 
 class SkyImage:
@@ -147,7 +114,7 @@ class SkyImage:
         return known.box()
 
     def _search(
-        self, blocks: _Blocks, known: KnownBox, distance: StencilDistance, *, may_probe: bool
+        self, blocks: Blocks, known: KnownBox, distance: StencilDistance, *, may_probe: bool
     ) -> None:
         """Widen the box by all that blocks hold."""
         while len(blocks.u):
@@ -156,7 +123,7 @@ class SkyImage:
             blocks, from_stencil = blocks.take(near), from_stencil[near]
             self._learn(known, blocks, from_stencil)
             if blocks.size <= _LEAF_PIXELS:
-                coarse = _slack_pixels(blocks) > _SLACK_PIXELS
+                coarse = slack_pixels(blocks) > _SLACK_PIXELS
                 if blocks.size <= _FINEST_PIXELS or not coarse.any():
                     return
                 blocks, from_stencil = blocks.take(coarse), from_stencil[coarse]
@@ -169,7 +136,7 @@ class SkyImage:
             blocks = blocks.take(~covered & known.sticks_out(blocks.u, blocks.v, blocks.size))
             if may_probe and len(blocks.u) > _MANY:
                 # A long side along the pixels: a few places tell its pixel and spare the others.
-                self._search(_outermost(blocks), known, distance, may_probe=False)
+                self._search(outermost(blocks), known, distance, may_probe=False)
                 blocks = blocks.take(known.sticks_out(blocks.u, blocks.v, blocks.size))
             if not len(blocks.u):
                 return
@@ -179,7 +146,7 @@ class SkyImage:
                 return
             blocks = self._divide(blocks, known)
 
-    def _learn(self, known: KnownBox, blocks: _Blocks, from_stencil: Floats) -> None:
+    def _learn(self, known: KnownBox, blocks: Blocks, from_stencil: Floats) -> None:
         """Widen the box by what is certain."""
         covered = (from_stencil <= -blocks.radius) & blocks.whole
         known.add_blocks(blocks.u[covered], blocks.v[covered], blocks.size)
@@ -189,7 +156,7 @@ class SkyImage:
             error = np.where(blocks.flat, _ERROR * blocks.radius / blocks.size, 0.0)
             met &= blocks.whole & (from_stencil <= -error)
         else:
-            settled = blocks.size <= _FINEST_PIXELS or _slack_pixels(blocks) <= _SLACK_PIXELS
+            settled = blocks.size <= _FINEST_PIXELS or slack_pixels(blocks) <= _SLACK_PIXELS
             met &= ~blocks.blind & (settled | (from_stencil <= 0.0))
         known.add_points(u[met], v[met])
 
@@ -199,9 +166,9 @@ class SkyImage:
         scale_deg = pixel_scale_arcsec(self.sky) / 3600.0
         size = 1
         while max(self.nx, self.ny) > _BLOCKS_PER_SIDE * size:
-            if size * _PARTS * scale_deg > _MAX_BLOCK_DEG:
+            if size * PARTS * scale_deg > _MAX_BLOCK_DEG:
                 break
-            size *= _PARTS
+            size *= PARTS
         return size
 
     @cached_property
@@ -212,12 +179,12 @@ class SkyImage:
         return self.vectors(u, v)
 
     @cached_property
-    def _blocks(self) -> _Blocks:
+    def _blocks(self) -> Blocks:
         """The blocks to start from."""
         size, (rows, columns) = float(self._size), (n // 2 for n in self._samples.shape[:2])
         u, v = np.meshgrid(np.arange(columns) * size, np.arange(rows) * size)
-        blocks = _measure(size, u.ravel(), v.ravel(), _three_by_three(self._samples))
-        return _see_rims(blocks, rows, columns)
+        blocks = measure(size, u.ravel(), v.ravel(), three_by_three(self._samples))
+        return see_rims(blocks, rows, columns)
 
     @cached_property
     def _table(self) -> Floats:
@@ -236,189 +203,34 @@ class SkyImage:
         columns += [blocks.centre, blocks.radius[:, None], flat[:, None]]
         return np.ascontiguousarray(np.concatenate(columns, axis=1), np.float64)
 
-    def _divide(self, blocks: _Blocks, known: KnownBox) -> _Blocks:
+    def _divide(self, blocks: Blocks, known: KnownBox) -> Blocks:
         """Divide blocks, leaving out what is not on the image or already known."""
-        flat = self._chosen(blocks.take(blocks.flat), known, _interpolate)
+        flat = self._chosen(blocks.take(blocks.flat), known, interpolate)
         curved = self._chosen(blocks.take(~blocks.flat), known, self._sample)
         parts = [part for part in (flat, curved) if part is not None]
-        return parts[0] if len(parts) == 1 else _join(blocks.size / _PARTS, parts)
+        return parts[0] if len(parts) == 1 else join(blocks.size / PARTS, parts)
 
-    def _chosen(self, blocks: _Blocks, known: KnownBox, make: _Maker) -> _Blocks | None:
+    def _chosen(self, blocks: Blocks, known: KnownBox, make: _Maker) -> Blocks | None:
         """Make those parts of blocks that matter."""
         if not len(blocks.u):
             return None
-        size = blocks.size / _PARTS
-        u, v = _child_edges(blocks)
+        size = blocks.size / PARTS
+        u, v = child_edges(blocks)
         matters = (u < self.nx) & (v < self.ny) & known.sticks_out(u, v, size)
         (chosen,) = np.nonzero(matters)
         return make(blocks, chosen, u[chosen], v[chosen])
 
-    def _sample(self, blocks: _Blocks, chosen: Ints, u: Floats, v: Floats) -> _Blocks:
+    def _sample(self, blocks: Blocks, chosen: Ints, u: Floats, v: Floats) -> Blocks:
         """Make parts of curved blocks, asking the coordinates themselves."""
-        size = blocks.size / _PARTS
+        size = blocks.size / PARTS
         steps = np.arange(3) * (size / 2)
         xs, ys = np.broadcast_arrays(u[:, None, None] + steps, v[:, None, None] + steps[:, None])
-        parts = _measure(size, u, v, self.vectors(xs, ys))
+        parts = measure(size, u, v, self.vectors(xs, ys))
         if not parts.blind.any():
             return parts
         # Off the sky as far as can be seen, but beside what is on it: look closer once.
         blind = parts.blind
-        parent = chosen // (_PARTS * _PARTS)
+        parent = chosen // (PARTS * PARTS)
         parts.centre[blind] = blocks.centre[parent[blind]]
         parts.radius[blind] = blocks.radius[parent[blind]]
         return parts.take(~blind | (~blocks.blind[parent] & (size > 1.0)))
-
-
-def _outermost(blocks: _Blocks) -> _Blocks:
-    """Choose a few blocks along each of the four sides."""
-    chosen = np.zeros(len(blocks.u), np.bool_)
-    for outward in (-blocks.u, blocks.u, -blocks.v, blocks.v):
-        (side,) = np.nonzero(outward == outward.max())
-        chosen[side[:: max(1, len(side) // _FEW)]] = True
-    return blocks.take(chosen)
-
-
-def _three_by_three(grid: Floats) -> Floats:
-    """Cut a grid of samples at half steps (..., 2r+1, 2c+1, 3) into blocks (n, 3, 3, 3)."""
-    rows, columns = (grid.shape[-3] - 1) // 2, (grid.shape[-2] - 1) // 2
-    parts = [
-        [grid[..., i : i + 2 * rows : 2, j : j + 2 * columns : 2, :] for j in range(3)]
-        for i in range(3)
-    ]
-    stacked = np.stack([np.stack(row, axis=-2) for row in parts], axis=-3)
-    return stacked.reshape(-1, 3, 3, 3)
-
-
-def _child_edges(blocks: _Blocks) -> tuple[Floats, Floats]:
-    size = blocks.size / _PARTS
-    steps = np.arange(_PARTS) * size
-    shape = (len(blocks.u), _PARTS, _PARTS)
-    u = np.broadcast_to(blocks.u[:, None, None] + steps[None, None, :], shape)
-    v = np.broadcast_to(blocks.v[:, None, None] + steps[None, :, None], shape)
-    return u.reshape(-1), v.reshape(-1)
-
-
-def _unit(vectors: Floats) -> Floats:
-    return np.asarray(vectors / np.sqrt(np.einsum("...k,...k->...", vectors, vectors))[..., None])
-
-
-def _length(vectors: Floats) -> Floats:
-    return np.asarray(np.sqrt(np.einsum("...k,...k->...", vectors, vectors)), np.float64)
-
-
-def _slack_pixels(blocks: _Blocks) -> Floats:
-    """Tell how many pixels the circles reach along the blocks' narrow side."""
-    side_x = blocks.corners[:, 0, 1] - blocks.corners[:, 0, 0]
-    side_y = blocks.corners[:, 1, 0] - blocks.corners[:, 0, 0]
-    longest = np.maximum(_length(side_x + side_y), _length(side_x - side_y))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        width = _length(np.cross(side_x, side_y)) / longest
-        slack = blocks.radius * blocks.size / width
-    # At the rim of a map only the finest blocks tell the sky from what is off it.
-    return np.where(np.isfinite(slack), slack, math.inf)
-
-
-def _measure(size: float, u: Floats, v: Floats, samples: Floats) -> _Blocks:
-    """Draw the circles around blocks of which nine samples are known."""
-    seen = np.isfinite(samples[..., 0])
-    count = seen.sum(axis=(1, 2))
-    whole, blind = count == 9, count == 0
-    centre = samples[:, 1, 1].copy()
-    if not whole.all():
-        lost = ~seen[:, 1, 1]
-        mean = np.where(seen[..., None], samples, 0.0).sum(axis=(1, 2))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            centre[lost] = _unit(mean[lost])
-    corners = samples[:, ::2, ::2]
-    with np.errstate(invalid="ignore"):
-        chord = _length(samples - centre[:, None, None])
-        reach = np.where(seen, chord, 0.0).max(axis=(1, 2))
-        pixel = reach / (size * math.sqrt(0.5))
-        across = corners.mean(axis=(1, 2))
-        rims = np.stack(
-            [
-                corners[:, 0].mean(axis=1),
-                corners[:, 1].mean(axis=1),
-                corners[:, :, 0].mean(axis=1),
-                corners[:, :, 1].mean(axis=1),
-                across,
-            ],
-            axis=1,
-        )
-        true = np.stack(
-            [samples[:, 0, 1], samples[:, 2, 1], samples[:, 1, 0], samples[:, 1, 2], centre],
-            axis=1,
-        )
-        bend = _length(_unit(rims) - true).max(axis=1)
-        flat = whole & (bend <= _FLAT_PIXELS * pixel)
-    stretch = np.where(flat, _STRETCH, np.where(whole, _STRETCH_CURVED, _STRETCH_EDGE))
-    radius = 2.0 * np.arcsin(np.minimum(1.0, stretch * reach / 2.0))
-    return _Blocks(size, u, v, corners, centre, radius, flat, whole, blind)
-
-
-def _see_rims(blocks: _Blocks, rows: int, columns: int) -> _Blocks:
-    """Give blocks off the sky beside blocks on it the circle of these, and drop the others."""
-    if not blocks.blind.any():
-        return blocks
-    seen = np.zeros((rows + 2, columns + 2))
-    seen[1:-1, 1:-1] = (~blocks.blind).reshape(rows, columns)
-    centres = np.zeros((rows + 2, columns + 2, 3))
-    centres[1:-1, 1:-1] = np.where(blocks.blind[:, None], 0.0, blocks.centre).reshape(
-        rows, columns, 3
-    )
-    total = np.zeros((rows, columns, 3))
-    count = np.zeros((rows, columns))
-    for i in range(3):
-        for j in range(3):
-            total += centres[i : i + rows, j : j + columns]
-            count += seen[i : i + rows, j : j + columns]
-    beside = (count > 0).ravel() & blocks.blind
-    with np.errstate(invalid="ignore"):
-        blocks.centre[beside] = _unit(total.reshape(-1, 3)[beside])
-    widest = float(blocks.radius[~blocks.blind].max(initial=0.0))
-    blocks.radius[beside] = min(math.pi, 6.0 * widest)
-    return blocks.take(~blocks.blind | (beside & np.isfinite(blocks.centre[:, 0])))
-
-
-def _interpolate(blocks: _Blocks, chosen: Ints, u: Floats, v: Floats) -> _Blocks:
-    """Make parts of flat blocks by interpolation between their corners."""
-    size = blocks.size / _PARTS
-    parent, place = np.divmod(chosen, _PARTS * _PARTS)
-    origin = blocks.corners[:, 0, 0]
-    along_x = blocks.corners[:, 0, 1] - origin
-    along_y = blocks.corners[:, 1, 0] - origin
-    twist = (blocks.corners[:, 1, 1] - blocks.corners[:, 1, 0] - along_x)[parent]
-    step = 1.0 / _PARTS
-    a = ((place % _PARTS) * step)[:, None]
-    b = ((place // _PARTS) * step)[:, None]
-    # The part is a bilinear patch as well: its corner, its two sides and its own twist.
-    along_x, along_y = along_x[parent], along_y[parent]
-    corner = origin[parent] + a * along_x + b * along_y + (a * b) * twist
-    side_x = step * (along_x + b * twist)
-    side_y = step * (along_y + a * twist)
-    twist = (step * step) * twist
-    corners = np.empty((len(chosen), 2, 2, 3))
-    corners[:, 0, 0] = corner
-    corners[:, 0, 1] = corner + side_x
-    corners[:, 1, 0] = corner + side_y
-    corners[:, 1, 1] = corner + side_x + side_y + twist
-    centre = corner + 0.5 * (side_x + side_y) + 0.25 * twist
-    # The corners' distances differ from half of the diagonals by the twist, which is small.
-    diagonal = np.maximum(_length(side_x + side_y + twist), _length(side_x - side_y))
-    reach = 0.5 * diagonal + _length(twist)
-    # The interpolation's own error is a part of a pixel, whatever the size of the block.
-    radius = _STRETCH * reach + 2.0 * _FLAT_PIXELS * reach / size
-    yes = np.ones(len(u), np.bool_)
-    return _Blocks(size, u, v, corners, _unit(centre), radius, yes, yes, ~yes)
-
-
-def _join(size: float, parts: list[_Blocks]) -> _Blocks:
-    if len(parts) == 1:
-        return parts[0]
-    return _Blocks(
-        size,
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("u", "v", "corners", "centre", "radius", "flat", "whole", "blind")
-        ),
-    )

@@ -10,7 +10,8 @@ In the order that a query takes:
 - `expressions`: checked values and conditions; `calls`: functions; `geometry`: shapes;
   `arithmetic`: what is known before computing; `grouping`: GROUP BY's rule
 - `userdefined`: the functions of the IVOA's catalogue; `moc`: coverage maps
-- `bound`: the tree with every name resolved; `resolver`: makes it
+- `bound`: the tree with every name resolved; `resolver`: makes it; `relations`: FROM; `outputs`:
+  columns of results
 - `passes`: look-ups in the spatial index; `inherited`: sub-queries that pass it on
 - `rewriting`: rules that make it quicker; `extremes`: MIN and MAX of a whole table; `facets`:
   columns with few values, answered from kept counts

@@ -10,9 +10,11 @@ from obscore.adql import nodes as n
 from obscore.adql.expressions import Expressions
 from obscore.adql.geometry import geometry_text
 from obscore.adql.grouping import check_groups, has_aggregate, substituted, uses
-from obscore.adql.inherited import spatial_columns, with_hidden_columns
-from obscore.adql.names import Exposed, Scope, Visible, find_table, hint, table_fields, written
+from obscore.adql.inherited import with_hidden_columns
+from obscore.adql.names import Scope, Visible, hint, written
+from obscore.adql.outputs import joint_kind, kept_kind, output_name, query_fields
 from obscore.adql.passes import with_prefilters
+from obscore.adql.relations import Relations
 from obscore.adql.schema import Schema, TableDef
 from obscore.adql.tokens import place
 from obscore.adql.types import Kind, mix, widened
@@ -20,9 +22,6 @@ from vodal.errors import QueryError
 from vodal.tables.columns import Column
 
 __all__ = ["Resolver"]
-
-MAX_RELATIONS = 100
-"""Tables and sub-queries of a whole query."""
 
 MAX_COLUMNS = 1500
 """Of one result; SQLite takes 2000."""
@@ -43,10 +42,15 @@ class Resolver:
 
     text: str
     schema: Schema
-    tables: dict[str, TableDef] = field(default_factory=dict)
-    """Tables that the query reads, by full name, in order of appearance."""
-    _relations: int = 0
-    _named: dict[str, b.Named] = field(default_factory=dict)
+    _relations: Relations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._relations = Relations(self.text, self.schema, self.query)
+
+    @property
+    def tables(self) -> dict[str, TableDef]:
+        """Tables that the query reads, by full name, in order of appearance."""
+        return self._relations.read
 
     def error(self, message: str, at: int) -> QueryError:
         """Make an error that names a place."""
@@ -73,17 +77,17 @@ class Resolver:
 
     def _name_query(self, item: n.WithQuery) -> b.Named:
         key = item.name.text.lower()
-        if key in self._named:
+        if key in self._relations.named:
             raise self.error(f"WITH names {item.name.text} twice", item.name.at)
         query = with_hidden_columns(self.query(item.query))
-        named = b.Named(f"w{len(self._named) + 1}", query, item.name.text)
-        self._named[key] = named
+        named = b.Named(f"w{len(self._relations.named) + 1}", query, item.name.text)
+        self._relations.named[key] = named
         return named
 
     # SELECT ------------------------------------------------------------------------------------
 
     def _select(self, node: n.Select, whole: n.Query, parent: Scope | None) -> b.Query:
-        tables, scope = self._from(node, parent)
+        tables, scope = self._relations.scope(node, parent)
         where = None
         if node.where is not None:
             inner = [entry.relation for entry in scope.exposed]
@@ -96,7 +100,7 @@ class Resolver:
             around = replace(scope, groups=groups)
             having = self._in(around, "HAVING", aggregates=True).condition(node.having)
         columns = tuple(output.value.column.called(output.name) for output in outputs)
-        kinds = tuple(_kept(output.value.kind) for output in outputs)
+        kinds = tuple(kept_kind(output.value.kind) for output in outputs)
         order = tuple(self._order_values(whole, outputs, _behind(scope, outputs, checked)))
         # HAVING and aggregates make one group of all rows where GROUP BY makes none (SQL-92 7.8).
         grouped = bool(groups) or having is not None
@@ -164,7 +168,7 @@ class Resolver:
                 written += [(output.value, item.at) for output in stars]
             else:
                 value = values.value(item.value)
-                name = _output_name(item, len(outputs) + 1)
+                name = output_name(item, len(outputs) + 1)
                 outputs.append(b.Output(name, geometry_text(value)))
                 written.append((value, item.at))
         if len(outputs) > MAX_COLUMNS:
@@ -206,7 +210,7 @@ class Resolver:
     ) -> b.Query:
         """Order different rows by expressions over what was selected: a query around them."""
         inner = replace(query, body=replace(select, top=None), order=())
-        relation = self._relation(inner, _query_fields(inner), whole.at)
+        relation = self._relations.relation(inner, query_fields(inner), whole.at)
         given = [(output.value, b.Use(relation, item)) for output, item in zip(
             select.outputs, relation.fields, strict=True
         )]  # fmt: skip
@@ -267,7 +271,7 @@ class Resolver:
                 for number, item in zip(numbers, node.order_by, strict=True)
             ]
             return replace(query, order=tuple(terms))
-        relation = self._relation(query, _query_fields(query), node.at)
+        relation = self._relations.relation(query, query_fields(query), node.at)
         visible = [Visible(item.name, b.Use(relation, item)) for item in relation.fields]
         values = self._in(Scope(visible=visible), "ORDER BY of a set of queries")
         order = []
@@ -304,7 +308,7 @@ class Resolver:
                     operand.at,
                 )
             for i, (kind, column) in enumerate(zip(query.kinds, query.columns, strict=True)):
-                joint = _joint(kinds[i], kind)
+                joint = joint_kind(kinds[i], kind)
                 if joint is None or not mix(columns[i], column, kinds[i], kind):
                     raise self.error(
                         f"{operator}: column {i + 1} is {kind.value}, before {kinds[i].value}",
@@ -318,103 +322,6 @@ class Resolver:
             rest.append((name, query))
         return b.Query(b.SetQuery(first, tuple(rest)), tuple(columns), tuple(kinds))
 
-    # FROM --------------------------------------------------------------------------------------
-
-    def _from(self, node: n.Select, parent: Scope | None) -> tuple[tuple[b.From, ...], Scope]:
-        scope = Scope(parent=parent)
-        tables = []
-        for item in node.tables:
-            table, names = self._table(item, parent)
-            scope = self._join_scopes(scope, names, item.at)
-            tables.append(table)
-        return tuple(tables), scope
-
-    def _join_scopes(self, left: Scope, right: Scope, at: int) -> Scope:
-        try:
-            return left.joined(right)
-        except QueryError as error:
-            raise self.error(error.message, at) from None
-
-    def _table(self, node: n.TableRef, parent: Scope | None) -> tuple[b.From, Scope]:
-        match node:
-            case n.NamedTable():
-                relation, exposed = self._named_table(node)
-            case n.DerivedTable(query, alias, _):
-                inner = with_hidden_columns(self.query(query, parent))
-                relation = self._relation(inner, _query_fields(inner), node.at)
-                relation.name = alias.text
-                exposed = Exposed(alias.text, None, relation)
-            case n.Join():
-                return self._join(node, parent)
-        visible = [Visible(item.name, b.Use(relation, item)) for item in relation.fields]
-        return relation, Scope([exposed], visible, parent)
-
-    def _relation(
-        self, source: TableDef | b.Query | b.Named, fields: tuple[b.Field, ...], at: int
-    ) -> b.Relation:
-        self._relations += 1
-        if self._relations > MAX_RELATIONS:
-            raise self.error(f"the query reads more than {MAX_RELATIONS} tables", at)
-        spatial = source.spatial if isinstance(source, TableDef) else spatial_columns(source)
-        return b.Relation(f"t{self._relations}", source, fields, spatial)
-
-    def _named_table(self, node: n.NamedTable) -> tuple[b.Relation, Exposed]:
-        name = node.parts[-1]
-        named = self._named.get(name.text.lower()) if len(node.parts) == 1 else None
-        if named is not None:
-            relation = self._relation(named, _query_fields(named.query), node.at)
-            relation.name = (node.alias or name).text
-            return relation, Exposed(relation.name, None, relation)
-        try:
-            table = find_table(self.schema, node)
-        except QueryError as error:
-            raise self.error(error.message, node.at) from None
-        self.tables.setdefault(table.full_name, table)
-        relation = self._relation(table, table_fields(table), node.at)
-        relation.name = table.name if node.alias is None else node.alias.text
-        if node.alias is not None:
-            return relation, Exposed(node.alias.text, None, relation)
-        return relation, Exposed(table.name, table.schema, relation)
-
-    def _join(self, node: n.Join, parent: Scope | None) -> tuple[b.From, Scope]:
-        left, left_scope = self._table(node.left, parent)
-        right, right_scope = self._table(node.right, parent)
-        scope = self._join_scopes(left_scope, right_scope, node.at)
-        if node.on is not None:
-            # The rows of an outer join's right side are looked for, whichever side is kept.
-            side = scope if node.kind == "INNER" else right_scope
-            inner = [entry.relation for entry in side.exposed]
-            condition = with_prefilters(self._in(scope, "ON").condition(node.on), inner)
-            return b.Joined(node.kind, left, right, condition), scope
-        shared = list(node.using)
-        if node.natural:
-            theirs = {entry.name.lower() for entry in right_scope.visible}
-            shared = [
-                n.Name(entry.name, quoted=False, at=node.at)
-                for entry in left_scope.visible
-                if entry.name.lower() in theirs
-            ]
-        merged, conditions = [], []
-        for name in shared:
-            one, two = (self._shared(side, name) for side in (left_scope, right_scope))
-            if one.kind.numeric != two.kind.numeric or one.kind is Kind.OTHER:
-                raise self.error(f"the columns {name.text} cannot be compared", name.at)
-            conditions.append(b.Compare("=", one, two))
-            merged.append(Visible(name.text, _merged(node.kind, one, two)))
-        rest = [
-            entry for entry in scope.visible if not any(name.meets(entry.name) for name in shared)
-        ]
-        on = b.AllOf(tuple(conditions)) if conditions else None
-        joined = b.Joined(node.kind, left, right, on)
-        return joined, Scope(scope.exposed, merged + rest, parent)
-
-    def _shared(self, side: Scope, name: n.Name) -> b.Value:
-        found = [entry.value for entry in side.visible if name.meets(entry.name)]
-        if len(found) == 1:
-            return found[0]
-        problem = "is ambiguous" if found else "is not in both tables"
-        raise self.error(f"the column {written((name,))} {problem}", name.at)
-
 
 def _behind(
     scope: Scope, outputs: Sequence[b.Output], values: Sequence[tuple[b.Value, int]]
@@ -424,50 +331,3 @@ def _behind(
         Visible(output.name, value) for output, (value, _) in zip(outputs, values, strict=True)
     ]
     return replace(scope, parent=Scope(visible=given, parent=scope.parent))
-
-
-def _merged(kind: n.JoinKind, left: b.Value, right: b.Value) -> b.Value:
-    """Give the one column that two joined by USING become."""
-    match kind:
-        case "INNER" | "LEFT":
-            return left
-        case "RIGHT":
-            return right
-        case "FULL":
-            joint = _joint(left.kind, right.kind) or left.kind
-            column = widened(left.column, right.column, joint)
-            return b.Function("COALESCE", (left, right), joint, column)
-
-
-def _kept(kind: Kind) -> Kind:
-    """Kind of a column of a result: geometries leave a query as text."""
-    return Kind.TEXT if kind is Kind.GEOMETRY else kind
-
-
-def _query_fields(query: b.Query) -> tuple[b.Field, ...]:
-    return tuple(
-        b.Field(column.name, column, kind, None, number)
-        for number, (column, kind) in enumerate(zip(query.columns, query.kinds, strict=True), 1)
-    )
-
-
-def _output_name(item: n.SelectItem, number: int) -> str:
-    if item.alias is not None:
-        return item.alias.text
-    match item.value:
-        case n.ColumnName(parts):
-            return parts[-1].text
-        case n.Call(name):
-            return name.lower()
-        case n.CastTo():
-            return "cast"
-        case _:
-            return f"column_{number}"
-
-
-def _joint(left: Kind, right: Kind) -> Kind | None:
-    if Kind.NULL in {left, right} or left is right:
-        return right if left is Kind.NULL else left
-    if left.numeric and right.numeric:
-        return Kind.REAL
-    return None

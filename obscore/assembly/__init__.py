@@ -20,6 +20,7 @@
 - `parts`         which HDUs hold the products that a source tells of
 - `outcome`       what comes of either
 - `read`          one file: its headers, its products, and the steps that make a row
+- `lazyreader`    the file itself, opened if coordinates refer to tables in it
 - `context`       what a step sees: cards, coordinates, footprint
 - `mapping`       columns that the settings set
 - `trace`, `explain`  where each column of a row came from

@@ -11,13 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import groupby
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from astropy.wcs import WCS
 from numpy.typing import NDArray
-from typing_extensions import override
 
 from obscore.assembly.access import access
 from obscore.assembly.ahead import Scan, scan
@@ -28,6 +25,7 @@ from obscore.assembly.context import Cards, Context, Values
 from obscore.assembly.doubts import doubts
 from obscore.assembly.identity import identity
 from obscore.assembly.kind import kind
+from obscore.assembly.lazyreader import LazyReader
 from obscore.assembly.mapping import apply_mapping
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.parts import part_of
@@ -45,14 +43,13 @@ from vodal.canonical import RegionFaultError, canonical, canonical_text
 from vodal.errors import BlankError, DataError, NotFoundError, ServiceUnavailable, SkylaneError
 from vodal.fits.footprint import Footprint, footprint
 from vodal.fits.index import FileIndex, HduIndex
-from vodal.fits.opening import open_pixels
 from vodal.fits.plainoutline import plain_footprint
 from vodal.fits.planes import PlaneGroup, group_planes
 from vodal.fits.quiet import quiet
 from vodal.fits.tangent import tangent_plane
 from vodal.fits.wcs import celestial_axes, claims_sky, load_wcs
 from vodal.regions import Region, shape_text
-from vodal.storage import LOCAL, FileStat, RangeReader, Storage, is_local
+from vodal.storage import LOCAL, RangeReader, Storage, is_local
 
 __all__ = ["STEPS", "read_each", "read_file"]
 
@@ -153,7 +150,7 @@ def _read(
     observations: list[Observation] = []
     refusals: list[tuple[PlaneGroup, Refusal]] = []
     notes: list[str] = []
-    with _LazyReader(candidate.uri, index, storage) as reader:
+    with LazyReader(candidate.uri, index, storage) as reader:
         for group in groups:
             part = part_of(group, candidate.parts, index)
             trace = None if traces is None else Trace(group.label)
@@ -359,46 +356,3 @@ def _region(context: Context) -> Region:
     for note in found.notes:
         context.note(f"s_region: {note}")
     return found.region
-
-
-class _LazyReader(RangeReader):
-    """Opens the file only if coordinates refer to tables in it: most files do not."""
-
-    def __init__(self, uri: str, index: FileIndex, storage: Storage) -> None:
-        self._uri, self._index, self._storage = uri, index, storage
-        self._reader: RangeReader | None = None
-
-    def _open(self) -> RangeReader:
-        if self._reader is None:
-            self._reader = open_pixels(self._uri, self._index, (), storage=self._storage)
-        return self._reader
-
-    @override
-    def stat(self) -> FileStat:
-        return self._open().stat()
-
-    @override
-    def identity(self) -> str | None:
-        return self._open().identity()
-
-    @override
-    def read(self, offset: int, length: int) -> bytes:
-        return self._open().read(offset, length)
-
-    @override
-    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        return self._open().read_many(ranges)
-
-    @override
-    def __enter__(self) -> Self:
-        return self
-
-    @override
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._reader is not None:
-            self._reader.__exit__(kind, error, trace)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from obscore import adql
-from obscore.adql import clauses, expressions, parser, resolver, tokens
+from obscore.adql import clauses, expressions, parser, relations, tokens
 from obscore.adql.functions import FUNCTIONS, GEOMETRY_FUNCTIONS
 from obscore.adql.parser import AGGREGATES
 from obscore.adql.userdefined.catalogue import NOT_HERE, USER_FUNCTIONS
@@ -59,7 +59,7 @@ def test_limits_on_the_page_are_those_of_the_code():
     for limit in (tokens.MAX_LENGTH, tokens.MAX_TOKENS, clauses.MAX_ITEMS):
         assert f"{limit:,}" in PAGE
     limits = (parser.MAX_DEPTH, parser.MAX_CHAIN, clauses.MAX_TABLES, clauses.MAX_SETS)
-    for limit in (*limits, resolver.MAX_RELATIONS):
+    for limit in (*limits, relations.MAX_RELATIONS):
         assert f" {limit} " in PAGE.replace("\n", " ")
 
 

@@ -9,7 +9,8 @@ import apsw
 import pytest
 
 from obscore.store import schema
-from obscore.store.sqlite.readers import Deadline, ReaderPool, open_reader
+from obscore.store.sqlite.deadline import Deadline
+from obscore.store.sqlite.readers import ReaderPool, open_reader
 from obscore.store.sqlite.store import SqliteStore
 from obscore.testing import make_catalogue, make_file, make_observation
 from vodal.errors import ArchiveError, DeadlineError, ServiceUnavailable

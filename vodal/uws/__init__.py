@@ -5,6 +5,7 @@ In the order data flows:
 - `settings`   limits and places
 - `jobs`       a job, its phases and what may follow what
 - `store`      the seam of the queue that several server processes share, and what it is asked
+- `table`      the table of jobs, and its rows as jobs
 - `sql`        the queue in SQL, whatever the database
 - `sqlite`     the queue in a file of its own
 - `postgres`   the queue in a table of PostgreSQL

@@ -18,129 +18,27 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from vodal.errors import ServiceUnavailable
-from vodal.uws.jobs import TRANSITIONS, Job, JobError, JobResult, Phase
+from vodal.uws.jobs import Job, JobError, JobResult, Phase
 from vodal.uws.store import Claim, JobFilter, JobStore, Quota
+from vodal.uws.table import (
+    SHORT,
+    WHOLE,
+    before,
+    error_text,
+    in_phases,
+    job_of,
+    listed,
+    results_text,
+)
 
-__all__ = ["LAYOUT", "Execute", "SqlJobs", "layout_statements"]
+__all__ = ["Execute", "SqlJobs"]
 
 Execute = Callable[..., list[tuple[Any, ...]]]
 """Runs one statement with its values by name; gives all its rows."""
 
-LAYOUT = 1
-"""Version of the table."""
-
-_TABLE = """CREATE TABLE IF NOT EXISTS uws_jobs (
-  number {key},
-  id TEXT NOT NULL UNIQUE,
-  service TEXT NOT NULL,
-  phase TEXT NOT NULL,
-  owner TEXT,
-  visitor TEXT,
-  share TEXT NOT NULL,
-  run_id TEXT,
-  site_url TEXT NOT NULL,
-  created DOUBLE PRECISION NOT NULL,
-  queued DOUBLE PRECISION,
-  started DOUBLE PRECISION,
-  ended DOUBLE PRECISION,
-  destruction DOUBLE PRECISION NOT NULL,
-  duration INTEGER NOT NULL,
-  results TEXT NOT NULL,
-  error TEXT,
-  info TEXT NOT NULL,
-  claim INTEGER NOT NULL,
-  failures INTEGER NOT NULL,
-  worker TEXT,
-  lease_until DOUBLE PRECISION,
-  params TEXT NOT NULL
-)"""
-
-_INDEXES = (
-    "CREATE INDEX IF NOT EXISTS uws_jobs_owner ON uws_jobs (owner, created)",
-    "CREATE INDEX IF NOT EXISTS uws_jobs_visitor ON uws_jobs (visitor, created)",
-    "CREATE INDEX IF NOT EXISTS uws_jobs_phase ON uws_jobs (phase, queued)",
-    "CREATE INDEX IF NOT EXISTS uws_jobs_share ON uws_jobs (share, phase)",
-    "CREATE INDEX IF NOT EXISTS uws_jobs_destruction ON uws_jobs (destruction)",
-)
-
-
-def layout_statements(key: str) -> tuple[str, ...]:
-    """Give the statements that make the table where there is none.
-
-    Parameters
-    ----------
-    key
-        Type of a key that counts up by itself.
-    """
-    return (_TABLE.format(key=key), *_INDEXES)
-
-
-_SHORT = (
-    "id, service, phase, created, destruction, duration, site_url, share, owner, visitor, run_id,"
-    " queued, started, ended, results, error, info, claim, failures"
-)
-_WHOLE = f"{_SHORT}, params"
-_INSERTED = _WHOLE.split(", ")
+_INSERTED = WHOLE.split(", ")
 _INSERT = f"INSERT INTO uws_jobs ({', '.join(_INSERTED)}) VALUES (:{', :'.join(_INSERTED)})"
 _FREED = "worker = NULL, lease_until = NULL"
-
-
-def _from(*phases: Phase) -> str:
-    """Write a condition on the phase."""
-    return "phase IN ({})".format(", ".join(f"'{phase}'" for phase in phases))
-
-
-def _before(phase: Phase) -> str:
-    """Write the condition that a phase may follow the job's."""
-    return _from(*(known for known, after in TRANSITIONS.items() if phase in after))
-
-
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in json.loads(text))
-
-
-def _error_text(error: JobError | None) -> str | None:
-    return None if error is None else json.dumps([error.message, error.transient])
-
-
-def _results_text(results: Sequence[JobResult]) -> str:
-    return json.dumps([[r.name, r.path, r.media_type, r.size_bytes] for r in results])
-
-
-def _job(row: tuple[Any, ...]) -> Job:
-    """Make a job of a row of `_SHORT` or `_WHOLE`."""
-    (
-        job_id, service, phase, created, destruction, duration, site_url, share, owner, visitor,
-        run_id, queued, started, ended, results, error, info, claim, failures, *params,
-    ) = row  # fmt: skip
-    return Job(
-        id=job_id,
-        service=service,
-        phase=Phase(phase),
-        created_unix_s=created,
-        destruction_unix_s=destruction,
-        duration_s=duration,
-        site_url=site_url,
-        share=share,
-        owner=owner,
-        visitor=visitor,
-        run_id=run_id,
-        queued_unix_s=queued,
-        started_unix_s=started,
-        ended_unix_s=ended,
-        params=_pairs(params[0]) if params else (),
-        results=tuple(JobResult(*item) for item in json.loads(results)),
-        error=None if error is None else JobError(*json.loads(error)),
-        info=_pairs(info),
-        claim=claim,
-        failures=failures,
-    )
-
-
-def _listed(name: str, values: Collection[str]) -> tuple[str, dict[str, str]]:
-    """Write a list of values for IN, and give the values by their names."""
-    named = {f"{name}{number}": value for number, value in enumerate(values)}
-    return ", ".join(f":{key}" for key in named), named
 
 
 def _now() -> float:
@@ -221,8 +119,8 @@ class SqlJobs(JobStore):
                 destruction=job.destruction_unix_s, duration=job.duration_s,
                 site_url=job.site_url, share=job.share, owner=job.owner, visitor=job.visitor,
                 run_id=job.run_id, queued=job.queued_unix_s, started=job.started_unix_s,
-                ended=job.ended_unix_s, results=_results_text(job.results),
-                error=_error_text(job.error), info=json.dumps(job.info), claim=job.claim,
+                ended=job.ended_unix_s, results=results_text(job.results),
+                error=error_text(job.error), info=json.dumps(job.info), claim=job.claim,
                 failures=job.failures, params=json.dumps(job.params),
             )  # fmt: skip
 
@@ -230,10 +128,10 @@ class SqlJobs(JobStore):
     def get(self, job_id: str) -> Job | None:
         with self._reading() as execute:
             rows = execute(
-                f"SELECT {_WHOLE} FROM uws_jobs WHERE id = :id AND destruction > {self.clock}",
+                f"SELECT {WHOLE} FROM uws_jobs WHERE id = :id AND destruction > {self.clock}",
                 id=job_id,
             )
-        return _job(rows[0]) if rows else None
+        return job_of(rows[0]) if rows else None
 
     @override
     def find(self, service: str | None, wanted: JobFilter) -> list[Job]:
@@ -253,7 +151,7 @@ class SqlJobs(JobStore):
         else:
             return []
         if wanted.phases:
-            conditions.append(_from(*sorted(wanted.phases)))
+            conditions.append(in_phases(*sorted(wanted.phases)))
         else:
             conditions.append(f"phase <> '{Phase.ARCHIVED}'")
         if wanted.after_unix_s is not None:
@@ -261,18 +159,18 @@ class SqlJobs(JobStore):
             values["after"] = wanted.after_unix_s
         with self._reading() as execute:
             rows = execute(
-                f"SELECT {_SHORT} FROM uws_jobs WHERE {' AND '.join(conditions)}"
+                f"SELECT {SHORT} FROM uws_jobs WHERE {' AND '.join(conditions)}"
                 " ORDER BY created DESC, number DESC LIMIT :last",
                 **values,
             )
-        return [_job(row) for row in rows]
+        return [job_of(row) for row in rows]
 
     @override
     def set_params(
         self, job_id: str, params: Sequence[tuple[str, str]], run_id: str | None
     ) -> bool:
         return self._change(
-            job_id, "params = :params, run_id = :run_id", _from(Phase.PENDING),
+            job_id, "params = :params, run_id = :run_id", in_phases(Phase.PENDING),
             params=json.dumps(params), run_id=run_id,
         )  # fmt: skip
 
@@ -280,24 +178,24 @@ class SqlJobs(JobStore):
     def enqueue(self, job_id: str) -> bool:
         return self._change(
             job_id, f"phase = '{Phase.QUEUED}', queued = :now",
-            _from(Phase.PENDING, Phase.HELD), now=_now(),
+            in_phases(Phase.PENDING, Phase.HELD), now=_now(),
         )  # fmt: skip
 
     @override
     def hold(self, job_id: str) -> bool:
-        return self._change(job_id, f"phase = '{Phase.HELD}'", _before(Phase.HELD))
+        return self._change(job_id, f"phase = '{Phase.HELD}'", before(Phase.HELD))
 
     @override
     def abort(self, job_id: str, error: JobError | None = None) -> bool:
         return self._change(
             job_id, f"phase = '{Phase.ABORTED}', ended = :now, error = :error, {_FREED}",
-            _before(Phase.ABORTED), now=_now(), error=_error_text(error),
+            before(Phase.ABORTED), now=_now(), error=error_text(error),
         )  # fmt: skip
 
     @override
     def set_duration(self, job_id: str, duration_s: int) -> bool:
         return self._change(
-            job_id, "duration = :duration", _before(Phase.ABORTED), duration=duration_s
+            job_id, "duration = :duration", before(Phase.ABORTED), duration=duration_s
         )
 
     @override
@@ -318,7 +216,7 @@ class SqlJobs(JobStore):
     ) -> Job | None:
         if not services:
             return None
-        names, values = _listed("service", services)
+        names, values = listed("service", services)
         waiting = f"phase = '{Phase.QUEUED}' AND service IN ({names})"
         with self._reading() as execute:
             # Mostly there is nothing to do, which needs no turn at writing.
@@ -342,14 +240,14 @@ class SqlJobs(JobStore):
                   claim = claim + 1, lease_until = {self.clock} + :lease,
                   started = :now, info = '[]'
                 WHERE number IN (SELECT number FROM next) AND phase = '{Phase.QUEUED}'
-                RETURNING {_WHOLE}""",
+                RETURNING {WHOLE}""",
                 worker=worker,
                 lease=float(lease_s),
                 per_share=per_share,
                 now=_now(),
                 **values,
             )
-        return _job(rows[0]) if rows else None
+        return job_of(rows[0]) if rows else None
 
     @override
     def mine(self, worker: str) -> dict[Claim, int]:
@@ -408,8 +306,8 @@ class SqlJobs(JobStore):
         return self._end_claim(
             claim,
             "phase = :phase, ended = :now, results = :results, error = :error, info = :info",
-            phase=str(phase), now=_now(), results=_results_text(results),
-            error=_error_text(error), info=json.dumps(info),
+            phase=str(phase), now=_now(), results=results_text(results),
+            error=error_text(error), info=json.dumps(info),
         )  # fmt: skip
 
     @override
@@ -435,7 +333,7 @@ class SqlJobs(JobStore):
                 f" ended = :now, error = :error, info = '[]', {_FREED}"
                 f" WHERE {dead} AND failures + 1 >= :attempts RETURNING id",
                 now=_now(),
-                error=_error_text(error),
+                error=error_text(error),
                 attempts=attempts,
             )
             queued = execute(
@@ -467,10 +365,10 @@ class SqlJobs(JobStore):
     def phases(self, job_ids: Collection[str]) -> dict[str, Phase]:
         if not job_ids:
             return {}
-        listed, values = _listed("id", job_ids)
+        names, values = listed("id", job_ids)
         with self._reading() as execute:
             rows = execute(
-                f"SELECT id, phase FROM uws_jobs WHERE id IN ({listed})"
+                f"SELECT id, phase FROM uws_jobs WHERE id IN ({names})"
                 f" AND destruction > {self.clock}",
                 **values,
             )

@@ -14,7 +14,8 @@ import apsw
 from typing_extensions import override
 
 from vodal.errors import ArchiveError, ServiceUnavailable, SkylaneError
-from vodal.uws.sql import LAYOUT, Execute, SqlJobs, layout_statements
+from vodal.uws.sql import Execute, SqlJobs
+from vodal.uws.table import LAYOUT, layout_statements
 
 __all__ = ["SqliteJobs"]
 

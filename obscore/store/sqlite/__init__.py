@@ -1,5 +1,7 @@
 """The embedded store: SQLite.
 
+- `authorizer` what a connection for users' queries may do
+- `deadline`  an end to its statements
 - `readers`   connections that can only read, and a pool of them
 - `layouts`   former layouts, and the steps from each to the next
 - `loading`   tables of any columns with their R*Tree

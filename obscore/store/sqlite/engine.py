@@ -24,9 +24,10 @@ from obscore.explain.explanation import Explanation
 from obscore.store.engine import Published, QueryEngine
 from obscore.store.pace import Pace
 from obscore.store.schema import EXTRA_NAME, published_name
+from obscore.store.sqlite.deadline import watch, watch_long
 from obscore.store.sqlite.plan import read_plan
 from obscore.store.sqlite.publication import PublicationLook, table_def
-from obscore.store.sqlite.readers import ReaderPool, watch, watch_long
+from obscore.store.sqlite.readers import ReaderPool
 from obscore.store.sqlite.rows import Rows, TupleRows, column_rows
 from obscore.store.sqlite.uploads import attached, declare_uploads
 from obscore.tap.access import with_access_urls

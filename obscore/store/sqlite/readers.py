@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,26 +18,17 @@ from typing import Any, cast
 import apsw
 
 from obscore.store.pace import Pace
-from obscore.store.schema import (
-    APPLICATION_ID,
-    PUBLISHED_NAME,
-    PUBLISHED_TABLES,
-    RTREE,
-    RTREE_SHADOWS,
-    SCHEMA_VERSION,
-)
-from vodal.errors import ArchiveError, DeadlineError, ServiceUnavailable
+from obscore.store.schema import APPLICATION_ID, RTREE, SCHEMA_VERSION
+from obscore.store.sqlite.authorizer import authorize
+from obscore.store.sqlite.deadline import Deadline, watch
+from vodal.errors import ArchiveError, ServiceUnavailable
 
 __all__ = [
-    "Deadline",
     "ReaderPool",
-    "authorize",
     "check_layout",
     "fetch",
     "file_id",
     "open_reader",
-    "watch",
-    "watch_long",
 ]
 
 _LOG = logging.getLogger(__name__)
@@ -49,35 +39,8 @@ BUSY_TIMEOUT_MS = 10_000
 _FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_NOMUTEX
 """A connection is used by one thread at a time, so that SQLite need not lock it for each value."""
 
-_STEPS = 10_000
-"""Virtual machine steps between two looks at the deadline: about a millisecond. Each look takes
-Python's lock, which other queries wait for."""
-
-_LONG_STEPS = 100_000
-"""The same while compiled code takes the rows: it needs not wait for Python's lock so often."""
-
 _LONGEST_VALUE = 64 << 20
 """Bytes of a text that a user's query may build."""
-
-_REFUSED_FUNCTIONS = frozenset(
-    {
-        "load_extension",
-        "fts3_tokenizer",
-        "readfile",
-        "writefile",
-        "edit",
-        "randomblob",
-        "zeroblob",
-        "sqlite_compileoption_get",
-        "sqlite_compileoption_used",
-        "sqlite_source_id",
-        "sqlite_version",
-        "rtreecheck",
-        "rtreenode",
-        "rtreedepth",
-    }
-)
-"""Functions of SQLite that tell of the server, reach its disk, or take memory at will."""
 
 
 def check_layout(connection: apsw.Connection, path: Path, *, oldest: int = SCHEMA_VERSION) -> int:
@@ -125,132 +88,6 @@ def fetch(
 ) -> list[tuple[Any, ...]]:
     """Run a statement and give all its rows."""
     return cast("list[tuple[Any, ...]]", connection.execute(sql, values or {}).fetchall())
-
-
-class Deadline:
-    """Stops the statements of one connection once their time is used up.
-
-    Only time spent in the database counts: a client that reads slowly does not use up its query's
-    time. Give an instance to ``Connection.set_progress_handler`` and wrap each call into the
-    database in `running`.
-    """
-
-    def __init__(self) -> None:
-        self._left_s = float("inf")
-        self._stop_at = float("inf")
-        self._limit_s = float("inf")
-        self._cancelled: threading.Event | None = None
-        self._pace: Pace | None = None
-
-    def start(
-        self,
-        limit_s: float | None,
-        cancelled: threading.Event | None = None,
-        pace: Pace | None = None,
-    ) -> None:
-        """Begin a new query.
-
-        Parameters
-        ----------
-        limit_s
-            Seconds it may take; None for no limit.
-        cancelled
-            Set from outside to stop it at once.
-        pace
-            By which it shares the processors with others.
-        """
-        self._pace = pace
-        self._limit_s = self._left_s = float("inf") if limit_s is None else limit_s
-        self._cancelled = cancelled
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Count the time within.
-
-        Raises
-        ------
-        DeadlineError
-            If the time was used up.
-        ServiceUnavailable
-            If the query was cancelled.
-        """
-        began = time.monotonic()
-        self._stop_at = began + self._left_s
-        try:
-            with contextlib.nullcontext() if self._pace is None else self._pace.working(self._over):
-                yield
-        except apsw.InterruptError:
-            if self._cancelled is not None and self._cancelled.is_set():
-                raise ServiceUnavailable("the query was cancelled") from None
-            raise DeadlineError(
-                f"the query was stopped after {self._limit_s:g} s, the limit of this service"
-            ) from None
-        finally:
-            self._left_s -= time.monotonic() - began
-            self._stop_at = float("inf")
-
-    def __call__(self) -> bool:
-        """Tell SQLite whether to stop (the progress handler's interface)."""
-        if self._pace is not None:
-            self._pace.breathe(self._over)
-        return self._over()
-
-    def _over(self) -> bool:
-        if self._cancelled is not None and self._cancelled.is_set():
-            return True
-        return time.monotonic() > self._stop_at
-
-
-def watch(connection: apsw.Connection, deadline: Deadline) -> None:
-    """Let a deadline stop the statements of a connection."""
-    connection.set_progress_handler(deadline, _STEPS)
-
-
-def watch_long(connection: apsw.Connection, deadline: Deadline) -> None:
-    """Let a deadline stop them, looking at it less often, for the rest of a long answer."""
-    connection.set_progress_handler(deadline, _LONG_STEPS)
-
-
-def authorize(
-    operation: int, first: str | None, second: str | None, database: str | None, _: str | None
-) -> int:
-    """Allow reads of what is published and nothing else (SQLite's authorizer)."""
-    match operation:
-        case apsw.SQLITE_SELECT:
-            return apsw.SQLITE_OK
-        case apsw.SQLITE_READ if first in PUBLISHED_TABLES and database in {"main", None}:
-            return apsw.SQLITE_OK
-        case apsw.SQLITE_READ if database in {"main", None} and _is_published(first):
-            return apsw.SQLITE_OK
-        case apsw.SQLITE_READ if first == "json_each" and database in {"main", None}:
-            return apsw.SQLITE_OK  # reads its argument alone: a long list behind IN
-        case apsw.SQLITE_READ if first == "sqlite_stat1" and database in {"main", None}:
-            # SQLite looks there for itself whenever it connects an R*Tree. What is in it says
-            # nothing of what a store holds (`obscore.store.expectations`).
-            return apsw.SQLITE_OK
-        case apsw.SQLITE_FUNCTION if second not in _REFUSED_FUNCTIONS:
-            return apsw.SQLITE_OK
-        case apsw.SQLITE_READ | apsw.SQLITE_INSERT | apsw.SQLITE_UPDATE | apsw.SQLITE_DELETE if (
-            first in RTREE_SHADOWS or (database == "main" and _is_shadow(first))
-        ):
-            # SQLite prepares these for itself whenever it connects the R*Tree; the connection
-            # being read-only, the writing ones can never run.
-            return apsw.SQLITE_OK
-        case apsw.SQLITE_CREATE_VTABLE if first == RTREE or _is_published(first):
-            return apsw.SQLITE_OK
-        case _:
-            return apsw.SQLITE_DENY
-
-
-def _is_published(name: str | None) -> bool:
-    """Tell whether a table holds rows, or the R*Tree, of a table that the site has published."""
-    return name is not None and PUBLISHED_NAME.fullmatch(name) is not None
-
-
-def _is_shadow(name: str | None) -> bool:
-    """Tell whether SQLite keeps the R*Tree of such a table in this one."""
-    stem, _, part = (name or "").rpartition("_")
-    return part in {"node", "rowid", "parent"} and _is_published(stem)
 
 
 def open_reader(

@@ -19,8 +19,9 @@ import pyarrow as pa
 
 from obscore.adql.schema import ColumnDef, TableDef
 from obscore.store.places import place_of
+from obscore.store.sqlite.authorizer import authorize
+from obscore.store.sqlite.deadline import Deadline
 from obscore.store.sqlite.loading import TableLoader, spatial_index
-from obscore.store.sqlite.readers import Deadline, authorize
 from vodal.tables.uploads import UploadedTable
 
 __all__ = ["attached", "declare_uploads"]
