@@ -14,6 +14,7 @@ In the order data flows:
 - `filters`   BAND, TIME and POL where the product's row tells
 - `finding`   from identifiers to what is cut
 - `names`     names of files
+- `renewing`  what is found and cut once more where its file is another
 - `source`    what of a file's byte index a cutout needs
 - `distance`  how far points are from a stencil
 - `caps`      sides of a polygon that lie together

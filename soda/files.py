@@ -27,7 +27,7 @@ from soda.plan import PlaneSky, wcs_cards
 from soda.selection import Selection
 from soda.skies import SkyCache
 from soda.source import Source, SourceChangedError
-from vodal.errors import ChangedError, DataError, ServiceUnavailable
+from vodal.errors import ChangedError, DataError, UnfinishedError
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.opening import open_pixels, open_scanned
 from vodal.fits.stripped import stripped
@@ -78,8 +78,10 @@ class Files:
 
         Raises
         ------
+        UnfinishedError
+            If the file changes again and again while it is read, or was written a moment ago.
         ServiceUnavailable
-            If the file changes again and again while it is read, or its storage does not answer.
+            If its storage does not answer.
         DataError
             If it changed and is no whole FITS file now, or holds another image.
         """
@@ -252,8 +254,8 @@ class Files:
         self._spooled.clear()
 
 
-def _being_written(what: str = "this dataset") -> ServiceUnavailable:
-    return ServiceUnavailable(
+def _being_written(what: str = "this dataset") -> UnfinishedError:
+    return UnfinishedError(
         f"the file of {what} is being written; try again later", retry_after_s=_RETRY_S
     )
 

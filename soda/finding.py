@@ -17,7 +17,7 @@ from vodal.errors import NotFoundError, ServiceUnavailable, SkylaneError
 from vodal.products import Product, Refresher, Resolver, absent
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["Finder", "Found"]
+__all__ = ["Finder", "Found", "states"]
 
 _CACHED_SOURCES = 128
 _RECENT_S = 1.0
@@ -27,6 +27,11 @@ _RECENT = 1024
 
 Found = tuple[Product, Source | None]
 """A product, and what to cut from; None if the selection leaves nothing of it."""
+
+
+def states(found: Sequence[Found]) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Tell which state of which files was found, to be compared."""
+    return [(product.uri, product.version, product.hdus) for product, _ in found]
 
 
 class Finder:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from soda.finding import Finder
+from soda.finding import Finder, Found, states
 from soda.groups import MOST_GROUPS, check_groupable, grouped
 from soda.metrics import CutoutMetrics
 from soda.names import file_name
@@ -34,14 +34,16 @@ from soda.outcomes import (
 from soda.output import Output
 from soda.packing import Packing
 from soda.params import CutoutParams
+from soda.renewing import cut_as_found
 from soda.selection import Selection
 from soda.settings import SodaSettings
-from soda.worker import make_cutout
+from soda.worker import CutAnswer, make_cutout
 from vodal.access.rules import EVERYTHING, Rights
 from vodal.archives import ARCHIVES, Archive, Entry
 from vodal.errors import ServiceUnavailable, SkylaneError, TooLargeError, UsageError
 from vodal.outcomes import outcome_of
 from vodal.pool import WarmPool
+from vodal.products import Product
 from vodal.tables.csv import write_csv
 from vodal.web.presence import send_unless_gone
 from vodal.web.responses import no_content
@@ -230,16 +232,22 @@ class ManyCutouts:
         selection: Selection,
         output: Output,
     ) -> _Made:
-        began = perf_counter()
+        began, limit = perf_counter(), self._settings.max_output_bytes
         nothing = Outcome(number, 0, did, selection_text(selection), Status.NO_OVERLAP)
+
+        async def find() -> Found:
+            return await run_in_threadpool(finder.look_up, did, selection)
+
+        async def cut(known: Found) -> tuple[Product, CutAnswer | None, float]:
+            product, source = known
+            since = perf_counter()
+            if source is None:
+                return product, None, since
+            made = await self._pool.run(make_cutout, source, selection, limit, output, bulk=True)
+            return product, made, since
+
         try:
-            product, source = await run_in_threadpool(finder.look_up, did, selection)
-            found, answer = perf_counter(), None
-            if source is not None:
-                limit = self._settings.max_output_bytes
-                answer = await self._pool.run(
-                    make_cutout, source, selection, limit, output, bulk=True
-                )
+            product, answer, found = await cut_as_found(find, cut, lambda one: states([one]))
         except SkylaneError as error:
             return _Made(replace(nothing, status=Status.ERROR, message=failed(error)), None, error)
         if answer is None:

@@ -9,16 +9,16 @@ from functools import partial
 from starlette.responses import Response
 
 from soda.answers import Answers
-from soda.finding import Finder, Found
+from soda.finding import Finder, Found, states
 from soda.metrics import CutoutMetrics
 from soda.names import file_name
 from soda.output import Output
+from soda.renewing import cut_as_found
 from soda.selection import Selection
 from soda.sending import Unsent
 from soda.settings import SodaSettings
 from soda.worker import make_color, make_cutout
 from vodal.access.rules import EVERYTHING, Rights
-from vodal.errors import DataError, NotFoundError
 from vodal.pool import WarmPool
 from vodal.web.responses import no_content
 from vodal.web.threads import in_thread
@@ -79,15 +79,15 @@ class OneCutout:
         began = time.perf_counter()
         recent = [finder.recent(did, selection) for did in dids]
         known = [one for one in recent if one is not None]
-        if len(known) == len(dids):
-            try:
-                return await self._cut(known, selection, output, began)
-            except (DataError, NotFoundError):
-                # They may have been replaced or withdrawn since they were found.
-                for did in dids:
-                    finder.forget(did)
-        found = [await in_thread(partial(finder.look_up, did, selection)) for did in dids]
-        return await self._cut(found, selection, output, began)
+
+        async def find() -> list[Found]:
+            return [await in_thread(partial(finder.look_up, did, selection)) for did in dids]
+
+        async def cut(found: list[Found]) -> Response:
+            return await self._cut(found, selection, output, began)
+
+        before = known if len(known) == len(dids) else None
+        return await cut_as_found(find, cut, states, known=before)
 
     async def _cut(
         self, found: Sequence[Found], selection: Selection, output: Output, began: float

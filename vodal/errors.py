@@ -163,6 +163,10 @@ class ReplacedError(ServiceUnavailable):
     """A table of a query was replaced by another while the query was on its way."""
 
 
+class UnfinishedError(ServiceUnavailable):
+    """A file is being written, or was a moment ago, so that it may not be whole."""
+
+
 class ArchiveError(SkylaneError):
     """The archive is at fault, not the user."""
 

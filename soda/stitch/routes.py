@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 
 from starlette.requests import Request
@@ -15,10 +16,11 @@ from soda.finding import Finder
 from soda.formats import accepted_format
 from soda.metrics import CutoutMetrics
 from soda.names import stitched_name
+from soda.renewing import cut_as_found
 from soda.sending import Unsent
 from soda.settings import SodaSettings
 from soda.stitch.choose import choose
-from soda.stitch.request import Rules, StitchParams, parse_stitch
+from soda.stitch.request import Rules, StitchInput, StitchParams, parse_stitch
 from soda.worker import make_stitched
 from vodal.access.asking import asking_of
 from vodal.access.rules import Rights
@@ -65,19 +67,25 @@ def stitch_routes(
         most, form = settings.max_stitched, asked.image.output.format
         began = time.perf_counter()
         seen = finder.within(rights), had_by(rights, catalogue)
-        inputs = await in_thread(partial(choose, asked, *seen, most))
-        if not inputs:
-            return no_content()
-        return await answers.made(
-            make_stitched,
-            inputs,
-            asked.image,
-            rules,
-            settings.max_output_bytes,
-            find_s=time.perf_counter() - began,
-            name=stitched_name(asked.collection, asked.image.stencil, form.suffix),
-            form=form,
-        )
+
+        async def find() -> tuple[StitchInput, ...]:
+            return await in_thread(partial(choose, asked, *seen, most))
+
+        async def stitch(inputs: tuple[StitchInput, ...]) -> Response:
+            if not inputs:
+                return no_content()
+            return await answers.made(
+                make_stitched,
+                inputs,
+                asked.image,
+                rules,
+                settings.max_output_bytes,
+                find_s=time.perf_counter() - began,
+                name=stitched_name(asked.collection, asked.image.stencil, form.suffix),
+                form=form,
+            )
+
+        return await cut_as_found(find, stitch, _state)
 
     async def stitched(request: Request) -> Response:
         params = await read_params(request)
@@ -87,3 +95,8 @@ def stitch_routes(
         return await unless_gone(request, threading.Event(), lambda: answers.counted(work))
 
     return [Route("/stitched", stitched, methods=["GET", "POST"])]
+
+
+def _state(inputs: Sequence[StitchInput]) -> list[tuple[str, str, tuple[int, ...]]]:
+    sources = [one.source for one in inputs]
+    return [(source.uri, source.index.version, source.hdus) for source in sources]
