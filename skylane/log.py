@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from typing_extensions import override
 
-__all__ = ["LOG_SETTINGS", "SafeFormatter", "without_secrets"]
+__all__ = ["LOG_SETTINGS", "Repeats", "SafeFormatter", "without_secrets"]
 
 _HIDDEN = "***"
+
+_QUIET_S = 60.0
+"""In which an entry is written once: a database that is away is met every second."""
+
+_REMEMBERED = 1000
+"""Entries that are compared with."""
 
 _PARAMETERS = re.compile(
     r"(?i)\b(signature|x-amz-(?:signature|credential|security-token)|(?:access_|id_|hook_)?token"
@@ -61,13 +70,56 @@ class SafeFormatter(logging.Formatter):
         return without_secrets("\n| ".join(map(_escaped, parts)))
 
 
+class Repeats(logging.Filter):
+    """Leaves out entries that were written in the same words a moment ago, and counts them.
+
+    Those with a trace are always written. Safe to use from several threads.
+
+    Parameters
+    ----------
+    clock
+        Gives seconds, which never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._written: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info:
+            return True
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            # The handler tells of it, as of any entry that cannot be written.
+            return True
+        entry, now = (record.name, record.levelno, message), self._clock()
+        with self._lock:
+            written, left_out = self._written.get(entry, (now - _QUIET_S, 0))
+            if now - written < _QUIET_S:
+                self._written[entry] = written, left_out + 1
+                return False
+            self._written.pop(entry, None)
+            self._written[entry] = now, 0
+            if len(self._written) > _REMEMBERED:
+                del self._written[next(iter(self._written))]
+        if left_out:
+            record.msg, record.args = f"{message} [{left_out} more since it was written last]", ()
+        return True
+
+
 LOG_SETTINGS: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"repeats": {"()": "skylane.log.Repeats"}},
     "formatters": {"safe": {"()": "skylane.log.SafeFormatter"}},
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
+            "filters": ["repeats"],
             "formatter": "safe",
             "stream": "ext://sys.stderr",
         }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skylane.log import SafeFormatter, without_secrets
+from skylane.log import Repeats, SafeFormatter, without_secrets
 
 
 def written(message: str, *, error: bool = False) -> str:
@@ -61,3 +63,50 @@ def test_secrets_are_left_out_wherever_they_are_told(text):
     assert without_secrets("GET /tap/sync: QUERY: syntax error at 'token'") == (
         "GET /tap/sync: QUERY: syntax error at 'token'"
     )
+
+
+def entry(message: str, *args: object, trace: Exception | None = None) -> logging.LogRecord:
+    info = None if trace is None else (type(trace), trace, None)
+    return logging.LogRecord("queue", logging.WARNING, "x.py", 1, message, args, info)
+
+
+def test_an_entry_that_comes_again_and_again_is_written_once_a_minute_and_counted():
+    now = [0.0]
+    repeats = Repeats(lambda: now[0])
+    told = []
+    for second in range(150):
+        now[0] = float(second)
+        records = entry("%s is away", "the database"), entry("turn %d", second)
+        told += [record.getMessage() for record in records if repeats.filter(record)]
+    away = [one for one in told if "away" in one]
+    assert away == [
+        "the database is away",
+        "the database is away [59 more since it was written last]",
+        "the database is away [59 more since it was written last]",
+    ]
+    assert len(told) == 150 + len(away)
+
+
+def test_traces_and_entries_that_cannot_be_read_are_never_left_out():
+    repeats = Repeats(lambda: 0.0)
+    assert all(repeats.filter(entry("failed", trace=ValueError("x"))) for _ in range(3))
+    assert all(repeats.filter(entry("%d files", "no")) for _ in range(3))
+
+
+def test_it_remembers_no_more_entries_than_it_must():
+    repeats = Repeats(lambda: 0.0)
+    assert all(repeats.filter(entry("entry %d", number)) for number in range(5000))
+    assert not repeats.filter(entry("entry %d", 4999))
+    assert repeats.filter(entry("entry %d", 0))
+
+
+def test_servers_log_so():
+    program = (
+        "import logging.config, skylane.log\n"
+        "logging.config.dictConfig(skylane.log.LOG_SETTINGS)\n"
+        "for _ in range(3): logging.getLogger('queue').warning('the queue is away')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.count("the queue is away") == 1
