@@ -43,6 +43,8 @@
 - `report`        one record a file, and the summary
 - `recording`     the run that wrote each file, and the settings that it went by
 - `live`          the line kept running: files are catalogued as they land
+- `surveys`       sources compared with the catalogue meanwhile
+- `wholesale`     those that are then brought up to date as a whole
 - `settled`       what was told lately of files
 - `landing`       files that have landed, until they are whole
 - `outbox`        what it has read and waits to be written, as batches

@@ -1,6 +1,7 @@
 """The assembly line kept running: files are catalogued as they land.
 
-    watch.changes, now and then survey -> landing -> read_file, in warm processes -> delivery
+    watch.changes, now and then surveys -> landing -> read_file, in warm processes -> delivery
+                                        -> wholesale, of tables
 
 While a batch is written the next one gathers, so that batches grow with the backlog. What has just
 landed is read before what a survey has found. All that this process knows may be lost at any time:
@@ -29,13 +30,13 @@ from obscore.assembly.report import FileReport, Reporter, Status, Summary
 from obscore.assembly.rulebook import RuleBook
 from obscore.assembly.rulewatch import RuleWatch
 from obscore.assembly.settled import Settled
-from obscore.assembly.survey import Survey
+from obscore.assembly.surveys import Surveys
+from obscore.assembly.wholesale import Wholesale
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem, Source
 from obscore.sources.polling import PollingWatch
 from obscore.sources.watch import Change, ExhaustedError, Watch
 from obscore.store.base import Store
-from vodal.errors import ServiceUnavailable, SettingsError, UsageError
 from vodal.pool import WarmPool
 from vodal.storage import LOCAL, Storage
 
@@ -52,8 +53,6 @@ _GRACE_S = 1.0
 _LANDED, _FOUND, _END = 1, 2, 0
 """In which order files are read."""
 _CHANGED = Refusal("changed", "the file changed since it was read")
-_PATIENCE_S = 30.0
-"""A store that does not answer is left alone for so long before a survey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +127,13 @@ class LiveLine:
             Delivery(store, report, self._skips, prune=prune), self._limits, notice,
             backlog=lambda: len(self._busy), done=self._written,
         )  # fmt: skip
-        self._surveys: asyncio.Queue[Source | None] = asyncio.Queue()
-        self._to_survey: set[Source] = set()
-        self._away: set[Source] = set()
+        self._wholesale = Wholesale(
+            store, settings, self._book, storage, report, workers=self._workers, prune=prune
+        )
+        self._surveys = Surveys(
+            store, self._book, self._wholesale, notice, found=self._take_found,
+            vanished=self._take_vanished, brought=self._tell,
+        )  # fmt: skip
         self._stopping = False
         # Walks over servers that are slow must not keep the store's writer from a thread.
         self._threads = ThreadPoolExecutor(len(watches) + 1, "watch")
@@ -156,14 +159,14 @@ class LiveLine:
                         group.create_task(self._watch(watch, sources))
                         for watch, sources in self._watches
                     ]
-                    surveying = group.create_task(self._survey())
+                    surveying = group.create_task(self._surveys.run())
                     await stop.wait()
                     self._stopping = self._outbox.stopping = True
                     for watch, _ in self._watches:
                         watch.interrupt()
                     for chore in chores:
                         chore.cancel()
-                    self._surveys.put_nowait(None)
+                    self._surveys.stop()
                     await asyncio.wait([*watching, surveying])
                     for _ in readers:
                         self._line.put_nowait((_END, next(self._numbers), None))
@@ -182,7 +185,7 @@ class LiveLine:
         try:
             await self._in_thread(watch.begin)
             for source in sources:
-                self._ask_survey(source)
+                self._surveys.ask(source)
             while not self._stopping:
                 for change in await self._in_thread(watch.changes, 2 * _TURN_S):
                     self._change(change, sources)
@@ -200,7 +203,7 @@ class LiveLine:
         if change.kind == "missed":
             for below in sources:
                 if below.under_uri.startswith(change.uri):
-                    self._ask_survey(below)
+                    self._surveys.ask(below)
             return
         # Of one whose files lie anywhere only its own watch tells, and what has gone from a list is
         # not held by it any more.
@@ -209,9 +212,9 @@ class LiveLine:
         source = scattered or self._home(change.uri) or alone
         if source is None:
             return
-        if source.collection not in self._book:
-            # It reads the mapping, of servers in a thread, and tells what is wrong with it.
-            self._ask_survey(source)
+        if source.collection not in self._book or self._wholesale.takes(source):
+            # A survey reads the mapping, of servers in a thread, and tells what is wrong with it.
+            self._surveys.ask(source)
             return
         if change.kind == "gone":
             self._gone[change.uri] = (time.monotonic() + _GRACE_S, Lost(source, change.uri))
@@ -262,7 +265,7 @@ class LiveLine:
         """Have files read anew that other rules concern from now on: a survey finds them."""
         for source in self._sources:
             if source.collection == collection:
-                self._ask_survey(source)
+                self._surveys.ask(source)
 
     # What time brings
 
@@ -285,7 +288,7 @@ class LiveLine:
             if loop.time() >= due_s:
                 due_s = loop.time() + self._limits.rescan_seconds
                 for source in self._sources:
-                    self._ask_survey(source)
+                    self._surveys.ask(source)
 
     def _lose(self) -> None:
         """Pass on what is gone for good."""
@@ -297,54 +300,23 @@ class LiveLine:
                 if sure or lost.source.look(uri) is None:
                     self._outbox.put(lost)
 
-    def _ask_survey(self, source: Source) -> None:
-        if source not in self._to_survey:
-            self._to_survey.add(source)
-            self._surveys.put_nowait(source)
+    def _take_found(self, source: Source, item: Candidate | Problem) -> None:
+        """Take what a survey has found new."""
+        if isinstance(item, Problem) or (
+            (source.is_scattered or self._home(item.uri) is source)
+            and self._landing.resume(source, item) is not None
+        ):
+            self._offer(source, item, _FOUND)
 
-    async def _survey(self) -> None:
-        """Compare sources with the catalogue, one after the other, as it is asked for."""
-        while True:
-            source = await self._surveys.get()
-            if source is None or self._stopping:
-                return
-            self._to_survey.discard(source)
-            try:
-                await self._survey_one(source)
-            except (UsageError, SettingsError) as error:
-                if source not in self._away:
-                    self._notice(f"{error.message}; it is looked for again")
-                    self._away.add(source)
-            except ServiceUnavailable as error:
-                self._notice(f"{error.message}; the sources are compared with it later")
-                asyncio.get_running_loop().call_later(_PATIENCE_S, self._ask_survey, source)
+    def _take_vanished(self, source: Source, uri: str) -> None:
+        if self._settled.is_news(uri, "vanished"):
+            self._outbox.put(Lost(source, uri))
 
-    async def _survey_one(self, source: Source) -> None:
-        found, vanished = await asyncio.to_thread(self._compare, source)
-        self._away.discard(source)
-        for number, item in enumerate(found):
-            if isinstance(item, Problem) or (
-                (source.is_scattered or self._home(item.uri) is source)
-                and self._landing.resume(source, item) is not None
-            ):
-                self._offer(source, item, _FOUND)
-            if number % 1000 == 0:
-                await asyncio.sleep(0)
-        for uri in vanished:
-            if self._settled.is_news(uri, "vanished"):
-                self._outbox.put(Lost(source, uri))
-
-    def _compare(self, source: Source) -> tuple[list[Candidate | Problem], list[str]]:
-        """Walk over a source; in a thread."""
-        self._book.of(source.collection)  # what is wrong with them is told also if nothing is there
-        survey = Survey(source, self._store, self._book.of)
-        found: list[Candidate | Problem] = []
-        for item, verdict, _ in survey.walk():
-            if verdict in {"new", "problem"}:
-                found.append(item)
-            if self._stopping:
-                return [], []
-        return found, [file.uri for file in survey.vanished()]
+    def _tell(self, summary: Summary) -> None:
+        """Tell of what was written."""
+        if summary.statuses:
+            self.summary.merge(summary)
+            self._told(summary, len(self._busy))
 
     # From files to rows
 
@@ -414,9 +386,7 @@ class LiveLine:
                 self._settled.is_news(item.uri, _mark(item.candidate, item.digest, version))
                 self._landing.forget(item.uri)
             self._release(item.source, item.uri)
-        if delivered.summary.statuses:
-            self.summary.merge(delivered.summary)
-            self._told(delivered.summary, len(self._busy))
+        self._tell(delivered.summary)
 
 
 def _mark(candidate: Candidate, digest: str, version: str | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -52,6 +53,7 @@ class RecordedRun(Store):
 
     def __init__(self, store: Store, book: RuleBook, kind: RunKind, command: str) -> None:
         self._store, self._book = store, book
+        self._lock = threading.Lock()
         self._kind: RunKind = kind
         self._command = command
         self._begin()
@@ -68,7 +70,8 @@ class RecordedRun(Store):
 
     def count(self, report: FileReport) -> None:
         """Count what became of a file."""
-        self._counts[report.status] += 1
+        with self._lock:
+            self._counts[report.status] += 1
 
     def end(self) -> None:
         """Note that the run has ended."""
@@ -82,6 +85,10 @@ class RecordedRun(Store):
         self._noted_s = time.monotonic()
 
     def _noted(self, files: Sequence[CataloguedFile]) -> Sequence[CataloguedFile]:
+        with self._lock:
+            return self._noted_alone(files)
+
+    def _noted_alone(self, files: Sequence[CataloguedFile]) -> Sequence[CataloguedFile]:
         columns = files if isinstance(files, FileColumns) else None
         found = {one.collection for one in (files if columns is None else [columns])}
         if any(self._book.of(name) is not rules for name, rules in self._rules.items()):

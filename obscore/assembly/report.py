@@ -93,7 +93,7 @@ def refused_source(absent: Absent) -> FileReport:
     return FileReport(absent.place, "", absent.collection, "refused", "source", message)
 
 
-Reporter = Callable[[FileReport], None]
+Reporter = Callable[[FileReport], object]
 """Told of each file, in no particular order."""
 
 
@@ -101,7 +101,8 @@ Reporter = Callable[[FileReport], None]
 def json_lines(path: Path) -> Iterator[Reporter]:
     """Write reports as JSON lines into a file, each at once, so that a run can be followed."""
     with path.open("w", encoding="utf-8", buffering=1) as file:
-        yield lambda report: print(report.to_json(), file=file)
+        # In one piece: several threads may tell at once.
+        yield lambda report: file.write(f"{report.to_json()}\n")
 
 
 @dataclass

@@ -20,6 +20,7 @@ __all__ = [
     "Source",
     "newest_of",
     "notes_of",
+    "state_of",
 ]
 
 Facts = Mapping[str, str | int | float | bool | None]
@@ -191,4 +192,19 @@ def newest_of(source: Source, since_unix_s: float) -> Iterator[Candidate | Probl
     """
     ask = getattr(source, "newest", None)
     found: Iterator[Candidate | Problem] | None = None if ask is None else ask(since_unix_s)
+    return found
+
+
+def state_of(source: Source) -> str | None:
+    """Give a text that stays while nothing of a source changes, by its ``state`` if it has it.
+
+    None if it takes a walk to tell.
+
+    Raises
+    ------
+    UsageError
+        If the whole source is not there.
+    """
+    ask = getattr(source, "state", None)
+    found: str | None = None if ask is None else ask()
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from typing_extensions import override
 
-from obscore.sources.base import Candidate, Problem, Source, newest_of
+from obscore.sources.base import Candidate, Problem, Source, newest_of, state_of
 from obscore.sources.seen import Round, Seen
 from obscore.sources.watch import Change, Watch
 from vodal.errors import SkylaneError
@@ -19,6 +19,8 @@ _TOGETHER = 500
 _OVERLAP_S = 120.0
 """What a source learnt of shortly before it was last asked is asked for again: its clock may be
 another, and what is written may be seen later than it is dated."""
+_CHANGING_S = 1.0
+"""A source that has a state is looked at again after so long at most, when that has changed."""
 _WALK_SHARE = 20.0
 """Times what a walk took until the next, where what is new is told without."""
 
@@ -26,7 +28,9 @@ _WALK_SHARE = 20.0
 class PollingWatch(Watch):
     """Walks over sources from time to time and compares the versions of their files.
 
-    A source that is away, or quite empty, keeps what was seen in it. One that tells what is new
+    A source that is away, or quite empty, keeps what was seen in it. One that has a state, as a
+    table has, is not walked over: that it changed, and has stayed so for a look, is all that is
+    told. One that tells what is new
     without a walk is asked for that; then walks, which tell what has gone too, take a twentieth of
     the time at most.
 
@@ -41,6 +45,8 @@ class PollingWatch(Watch):
     def __init__(self, sources: Sequence[Source], seconds: float) -> None:
         self._sources, self._seconds = sources, seconds
         self._seen: list[Seen] = []
+        self._states: dict[int, tuple[str, str]] = {}
+        """Of sources that have one: as it was told, and as it was seen last."""
         self._away: set[int] = set()
         self._next = 0.0
         self._walk_due = [0.0 for _ in sources]
@@ -64,7 +70,9 @@ class PollingWatch(Watch):
             if left_s > wait_s:
                 return []
         told = [change for number in range(len(self._sources)) for change in self._compare(number)]
-        self._next = time.monotonic() + self._seconds
+        changing = any(told != seen for told, seen in self._states.values())
+        seconds = min(self._seconds, _CHANGING_S) if changing else self._seconds
+        self._next = time.monotonic() + seconds
         return told
 
     @override
@@ -81,7 +89,11 @@ class PollingWatch(Watch):
         """Walk over a source; that it went away, or came back, means that changes were missed."""
         source = self._sources[number]
         try:
-            yield from self._news(number) or self._timed_walk(number)
+            state = state_of(source)
+            if state is None:
+                yield from self._news(number) or self._timed_walk(number)
+            else:
+                yield from self._changed(number, state)
         except SkylaneError:
             is_away = True
         else:
@@ -89,6 +101,14 @@ class PollingWatch(Watch):
         if is_away != (number in self._away):
             self._away ^= {number}
             yield Change("missed", source.under_uri)
+
+    def _changed(self, number: int, state: str) -> Iterator[Change]:
+        """Tell that a source changed, once it stays as it is: it may be half written before."""
+        told, seen = self._states.get(number, (state, state))
+        if state != told and state == seen:
+            told = state
+            yield Change("missed", self._sources[number].under_uri)
+        self._states[number] = told, state
 
     def _news(self, number: int) -> Iterator[Change] | None:
         """Give what is new, if the source tells that and no walk over all of it is due."""

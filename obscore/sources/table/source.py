@@ -76,6 +76,23 @@ class TableSource(RecordedSource):
         path = self.settings.path
         return "the table is away" if path is not None and not Path(path).is_file() else ""
 
+    def state(self) -> str | None:
+        """Give what changes with the table's file; None of a query.
+
+        Raises
+        ------
+        UsageError
+            If there is no such file.
+        """
+        path = self.settings.path
+        if path is None:
+            return None
+        try:
+            about = Path(path).stat()
+        except OSError as error:
+            raise UsageError(f"the table {path} cannot be read: {error.strerror}") from None
+        return f"{about.st_ino:x}-{about.st_size:x}-{about.st_mtime_ns:x}"
+
     @override
     def walk(self) -> Iterator[Candidate | Problem]:
         for page in self.pages():
