@@ -31,8 +31,8 @@ _INTEGER = re.compile(r"[+-]?\d{1,30}$")
 
 _SOUND = re.compile(
     r"(?:(?:COMMENT |HISTORY | {8}).{72}"
-    r"|[A-Z0-9_-]+ *(?<=^.{8})= +"
-    r"(?:'(?:[^']|'')*'|[TF]|[+-]?\d+(?:\.\d*)?(?:E[+-]?\d+)?|[+-]?\.\d+(?:E[+-]?\d+)?)?"
+    r"|(?:[A-Z0-9_-]+ *(?<=^.{8})|HIERARCH [A-Z0-9_-]+(?:[ .][A-Z0-9_-]+)* +)= +"
+    r"(?:'(?:[^']|'')*'|[TF]|[+-]?\d+(?:\.\d*)?(?:[ED][+-]?\d+)?|[+-]?\.\d+(?:[ED][+-]?\d+)?)?"
     r" *(?:/.*)?)$"
 )
 """A card that astropy surely parses; the rest is asked about one by one."""
