@@ -95,6 +95,7 @@ HIERARCH = st.lists(
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(HIERARCH.map("HIERARCH {}".format), KEYWORDS), INDICATORS, VALUES, REMARKS)
 @example("HIERARCH ESO-2", "= ", "1.5D+3", "")
+@example("HIERARCH CONTINUE", "= ", "1", "")
 @example("HIERARCH A", "= ", "'it''s: 1'", "/ x: 2")
 @example("TZERO5", "= ", "-2.4508685D+06", "/ x")
 def test_cards_that_are_not_shown_to_astropy_are_sound(keyword, indicator, value, remark):

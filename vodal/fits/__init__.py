@@ -14,7 +14,7 @@ In the order data flows:
 - `tpv`         TPV with the latitude first, as wcslib understands it
 - `frames`      celestial frames to ICRS
 - `celestial`   the two celestial axes of coordinates that have more
-- `lookup`      tables in other HDUs that coordinates refer to
+- `lookup`      tables in other HDUs that coordinates refer to; `quicklookup`: plain ones, sooner
 - `wcs`         pixels to ICRS and back, with every distortion
 - `projected`   coordinates of a new grid about a place
 - `spectral`    spectral coordinates to wavelengths in vacuum

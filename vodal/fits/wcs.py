@@ -24,6 +24,7 @@ from vodal.fits.frames import route_to_icrs, separation_deg, turn, unit_vectors
 from vodal.fits.index import FileIndex, HduIndex
 from vodal.fits.iraf import without_iraf
 from vodal.fits.lookup import lookup_tables
+from vodal.fits.quicklookup import quick_lookup
 from vodal.fits.quiet import quiet
 from vodal.fits.tpv import longitude_first
 from vodal.fits.values import HeaderValues
@@ -96,10 +97,9 @@ def load_wcs(
     """
     values = hdu.image_values.chosen(lambda keyword, _: is_of_coordinates(keyword))
     _check(values)
-    tables = lookup_tables(values, index, reader)
     with quiet():
         try:
-            wcs, sip = _read(values, tables)
+            wcs, sip = _read(values, index, reader)
             if sip is not None:
                 wcs.sip = Sip(*sip, None, None, wcs.wcs.crpix[:2])
                 wcs.wcs.ctype = [
@@ -357,15 +357,16 @@ def _check_scale(header: Header, sky: list[int]) -> None:
 
 
 def _read(
-    values: HeaderValues, tables: fits.HDUList | None
+    values: HeaderValues, index: FileIndex | None, reader: RangeReader | None
 ) -> tuple[WCS, tuple[Floats, Floats] | None]:
     """Have wcslib read coordinates, with what it would take wrongly put right: TPV and IRAF's."""
     types = [str(value).strip().upper() for key, value in values.items() if key[:5] == "CTYPE"]
     iraf = any(keyword.startswith("WAT") for keyword in values)
-    if tables is None and not iraf and not any(name.endswith(_MENDED) for name in types):
-        quick = read_wcs(values)
+    if not iraf and not any(name.endswith(_MENDED) for name in types):
+        quick = read_wcs(values, quick_lookup(values, index, reader))
         if quick is not None:
             return quick, None
+    tables = lookup_tables(values, index, reader)
     plain, sip = without_iraf(longitude_first(values.header()))
     return _parse(plain, tables), sip
 
