@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 import pytest
+from astropy.io import fits
 from astropy.io.votable import parse_single_table
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -465,6 +466,20 @@ def test_pyvo_works_anonymously_and_with_a_token(archive, pyvo_sockets):
         found = service.run_async(COUNTS["rows"])
         assert found["n"][0] == len(visible(caller))
         session.close()
+
+
+def test_pyvo_has_links_and_cutouts_with_a_token(archive, pyvo_sockets):
+    import pyvo
+    import requests
+
+    with requests.Session() as session:
+        session.headers.update(archive.headers("member"))
+        service = pyvo.dal.TAPService(f"{archive.url}/tap", session=session)
+        (row,) = service.search("SELECT * FROM ivoa.obscore WHERE obs_collection = 'secret'")
+        assert all(link["link_authorized"] for link in row.getdatalink())
+        # pyvo 1.9 takes its session along to links, and to cutouts only if it is told to.
+        cutout = row.processed(circle=(*PLACE["hidden"], 0.1), session=session)
+        assert fits.open(io.BytesIO(cutout.read()))[0].header["NAXIS"] == 2
 
 
 def test_a_proxy_on_the_same_machine_names_users_and_forwards_their_addresses(archive):

@@ -115,6 +115,16 @@ def test_no_parameter_ends_a_header(archive):
 
 
 @pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [("1.1", [], 400), ("1.1", ["a", "b"], 400), ("1.1", ["a"], 200), ("1.0", [], 200)],
+)
+def test_a_request_names_one_host(archive, version, hosts, status):
+    lines = [f"GET /tap/availability HTTP/{version}", *(f"Host: {one}" for one in hosts)]
+    answer = sent(archive, "\r\n".join([*lines, "Connection: close", "", ""]).encode())
+    assert int(answer.split(b" ", 2)[1]) == status
+
+
+@pytest.mark.parametrize(
     "host", ["evil.org/x", "evil.org\\@a", "a b", 'a"><script>', "a@evil.org", "evil.org#", "[::1"]
 )
 def test_a_host_that_is_none_is_not_repeated(archive, host):

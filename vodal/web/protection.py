@@ -105,11 +105,19 @@ class Protection:
                 self._describe(message, scope)
             await send(message)
 
-        if self._hosts and not self._is_ours(Headers(scope=scope).get("host", "")):
-            error = UsageError("the Host header names a host that this site is not")
-            await text_error(error)(scope, receive, send_on)
+        if fault := self._fault(Headers(scope=scope).getlist("host"), scope):
+            await text_error(UsageError(fault))(scope, receive, send_on)
             return
         await self._app(scope, receive, send_on)
+
+    def _fault(self, named: Sequence[str], scope: Scope) -> str:
+        """Say what is wrong with the hosts that a request names; nothing, if it is in order."""
+        if len(named) > 1 or (not named and scope.get("http_version") == "1.1"):
+            # A proxy may have gone by another of them (RFC 9112 section 3.2).
+            return "a request has one Host header"
+        if self._hosts and not self._is_ours("".join(named)):
+            return "the Host header names a host that this site is not"
+        return ""
 
     def _is_ours(self, host: str) -> bool:
         name = host.lower()
