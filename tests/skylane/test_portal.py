@@ -139,6 +139,11 @@ def test_a_click_on_a_footprint_shows_metadata_links_and_a_cutout(page, site):
     links = page.find_element(By.ID, "links").text
     assert "#this" in links
     assert "#cutout" in links
+    assert page.execute_script(
+        "const links = document.getElementById('links'), long = document.createElement('li');"
+        "long.textContent = 'x'.repeat(300); links.append(long);"
+        "const fits = links.scrollWidth <= links.clientWidth; long.remove(); return fits"
+    ), "a long name widens the panel"
     grey = page.execute_script(
         "const c = document.getElementById('cutout');"
         "const p = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
