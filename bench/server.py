@@ -33,7 +33,7 @@ __all__ = [
     "wait_for",
 ]
 
-_START_LIMIT_S = 60.0
+_START_LIMIT_S = 300.0
 
 
 def prepare(path: Path, rows: int, *, fields: int | None = None) -> SiteFolder:
