@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hips.properties import obs_regime
+from vodal.constants import LIGHT_M_S
 from vodal.errors import DataError
 from vodal.fits.cubes import WAVELENGTH, ChannelAxis
 
@@ -26,7 +27,6 @@ _SAME: Final = 0.5
 """Part of a channel by which another may be off and still be the same."""
 _WIDER: Final = 1.5
 """Times that a channel may be wider than another and still be the same."""
-_C: Final = 299792458.0
 _SCALES: Final = {
     "Hz": ((1e12, "THz"), (1e9, "GHz"), (1e6, "MHz"), (1e3, "kHz"), (1.0, "Hz")),
     "m": ((1e-3, "mm"), (1e-6, "um"), (1e-9, "nm")),
@@ -129,7 +129,7 @@ class ChannelList:
         if not self.kind:
             return f"channel {number}"
         if self.kind == WAVELENGTH and obs_regime(low, high) in {"Millimeter", "Radio"}:
-            low, high, unit = _C / low, _C / high, "Hz"
+            low, high, unit = LIGHT_M_S / low, LIGHT_M_S / high, "Hz"
         middle = (low + high) / 2.0
         scales = _SCALES.get(unit.replace(" ", ""), ((1.0, unit),))
         scale = next((one for one in scales if abs(middle) >= one[0]), scales[-1])

@@ -29,6 +29,7 @@ In the order data flows:
 - `uws`       asynchronous jobs in a queue that server processes share
 - `archives`  tar and zip, written piece by piece
 - `filetypes` media types by the names of files
+- `constants` the speed of light, Planck's constant
 - `diskcache` what can be made again, kept on disk up to a size
 - `web`       what every Starlette app of the suite does alike
 - `testing`   servers, skies and validators for the tests of every package

@@ -46,9 +46,9 @@ def media_type_of(name: str, default: str = "application/octet-stream") -> str:
     return default if kind is None or encoding is not None else kind
 
 
-_FITS_ENDS: Final = re.compile(r"(\.fits?|\.fts)?(\.fz|\.gz)*$", re.IGNORECASE)
+_FITS_ENDS: Final = re.compile(r"(\.(fits?|fts))?(\.(fz|gz|bz2|z))*$", re.IGNORECASE)
 
 
 def stem_of(name: str) -> str:
-    """Give the name of a FITS file without ``.fits``, ``.fz``, ``.gz``."""
-    return _FITS_ENDS.sub("", name)
+    """Give the name of a FITS file without ``.fits``, ``.fz``, ``.gz``, ``.bz2``, ``.Z``."""
+    return _FITS_ENDS.sub("", name) or name

@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from obscore.assembly.context import Context, Values
-from obscore.assembly.mapping import stem
 from obscore.mapping.dates import read_moment
+from obscore.sources.fits import PLAIN_PATH
+from vodal.filetypes import stem_of
 
 __all__ = ["identifiers", "identity", "path_without_end", "publisher_did"]
 
@@ -22,8 +23,6 @@ _PROPOSAL = ("PROPOSID", "PROPID", "PROP_ID", "PROP-ID", "PROGID", "PROG_ID", "E
 _MANY = {"several", "various", "multiple", "many"}
 _FILE_NAME = re.compile(r".*\[[^\]]*[/.][^\]]*\][\w.]*")
 """Of a section in IRAF, or on VMS."""
-_AS_IT_IS = re.compile(r"[A-Za-z0-9/\-._~+=,]+")
-"""Paths of which an identifier need encode nothing."""
 _NO_TARGET = {"any", "data", "image", "object", "sky", "test"}
 
 
@@ -32,7 +31,7 @@ def identifiers(authority: str, collection: str) -> Callable[[str, str | None], 
     head = publisher_did(authority, collection, "", None)
 
     def identifier(relative: str, label: str | None) -> str:
-        if label is None and _AS_IT_IS.fullmatch(relative):
+        if label is None and PLAIN_PATH.fullmatch(relative):
             return head + relative
         return publisher_did(authority, collection, relative, label)
 
@@ -116,7 +115,7 @@ def _target(context: Context) -> str | None:
 def path_without_end(relative: str) -> str:
     """Give what tells a file from all others of its collection."""
     path = PurePosixPath(relative)
-    return str(path.with_name(stem(path.name)))
+    return str(path.with_name(stem_of(path.name)))
 
 
 def _proposal(context: Context) -> str | None:

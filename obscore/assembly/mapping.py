@@ -21,6 +21,7 @@ from obscore.mapping.rules import FILE_FACTS, OTHERS, RESERVED, TIMES, ColumnRul
 from obscore.mapping.values import as_number, plain
 from obscore.observation import Value
 from obscore.sources.base import Facts
+from vodal.filetypes import stem_of
 from vodal.fits.timescale import to_utc
 from vodal.tables.columns import Column
 
@@ -183,7 +184,7 @@ def _of_file(context: Subject, name: str) -> str:
         case "name":
             return path.name
         case "stem":
-            return stem(path.name)
+            return stem_of(path.name)
         case "collection":
             return context.candidate.collection
         case _:
@@ -198,11 +199,6 @@ def _fill(context: Subject, template: str) -> str | None:
             return None
         parts[name] = plain(value) if name.startswith("fact:") else " ".join(str(value).split())
     return _PLACEHOLDER.sub(lambda match: parts[match.group(1)], template).strip() or None
-
-
-def stem(name: str) -> str:
-    """Give a file's name without the ends that say how it is written."""
-    return re.sub(r"(?i)(\.(fits?|fts))?(\.(fz|gz|bz2|z))*$", "", name) or name
 
 
 def _convert(context: Subject, item: Column, rule: ColumnRule, found: object) -> Value:

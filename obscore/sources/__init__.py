@@ -3,6 +3,7 @@
 - `base`  the seam `Source`
 - `columns`  many files by column; what a walk gives, some at a time
 - `choice`  the source that the settings ask for
+- `collected`  what sources of all kinds have in common
 - `recorded`  what sources have in common that go by the records of others
 - `trees`  the same of those that give all below a place
 - `table`  tables of products, in files or databases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat as mode
 import time
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ from obscore.sources.trees import TreeSource
 from vodal.errors import UsageError
 from vodal.storage import FileStat, local_path
 
-__all__ = ["FITS_SUFFIXES", "FolderSource", "file_uri", "is_image_name"]
+__all__ = ["FITS_SUFFIXES", "PLAIN_PATH", "FolderSource", "file_uri", "is_image_name"]
 
+PLAIN_PATH = re.compile(r"[A-Za-z0-9/\-._~+=,]+")
+"""Paths of which a URI, or an identifier, need encode nothing."""
 FITS_SUFFIXES = (".fits", ".fit", ".fts", ".fits.fz", ".fit.fz", ".fts.fz", ".fz", ".fz.gz",
                  ".fits.gz", ".fit.gz", ".fts.gz", ".fits.bz2", ".fit.bz2", ".fits.z")  # fmt: skip
 """Ends of names, in any case, that are taken for FITS. Those that cannot be read are among them,

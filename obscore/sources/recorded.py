@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing_extensions import override
 
-from obscore.sources.base import Candidate, Source
+from obscore.sources.base import Candidate
+from obscore.sources.collected import CollectedSource
 
 __all__ = ["RecordedSource"]
 
 
-class RecordedSource(Source):
+class RecordedSource(CollectedSource):
     """Files that rows of a table, or datasets of a registry, tell of; they may lie anywhere.
 
     Parameters
@@ -17,14 +18,6 @@ class RecordedSource(Source):
     collection
         Name.
     """
-
-    def __init__(self, collection: str) -> None:
-        self._collection = collection
-
-    @property
-    @override
-    def collection(self) -> str:
-        return self._collection
 
     @property
     @override
@@ -41,11 +34,6 @@ class RecordedSource(Source):
     @override
     def under_uri(self) -> str:
         return ""
-
-    @property
-    @override
-    def passed_over(self) -> int:
-        return 0
 
     @override
     def quiet_s(self, candidate: Candidate) -> float:

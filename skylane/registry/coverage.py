@@ -12,6 +12,7 @@ import numpy as np
 from obscore.coverage.documents import find_form, write_moc
 from obscore.coverage.extents import Extent
 from obscore.coverage.ranges import Ranges, finest_order, within
+from vodal.constants import LIGHT_M_S, PLANCK_J_S
 
 __all__ = ["coverage_element", "energies", "spatial_text", "wavebands"]
 
@@ -22,8 +23,6 @@ _LEAST_ORDER: Final = 6
 _MOST_ORDER: Final = 9
 """Cells of 7 arcmin: beyond, the map of a survey that goes on would change with each image."""
 
-_PLANCK_J_S: Final = 6.62607015e-34
-_LIGHT_M_S: Final = 299_792_458.0
 
 _TIME_MARGIN_D: Final = 0.01
 """More than UTC and TDB at the solar system's barycentre differ by."""
@@ -92,7 +91,7 @@ def _spatial_text(packed: bytes) -> str:
 
 def energies(extent: Extent) -> list[tuple[float, float]]:
     """Give intervals of energies in joule, each a little wider than that of wavelengths."""
-    most = _PLANCK_J_S * _LIGHT_M_S
+    most = PLANCK_J_S * LIGHT_M_S
     return [
         (most / high * (1.0 - _ENERGY_MARGIN), most / low * (1.0 + _ENERGY_MARGIN))
         for low, high in reversed(extent.wavelengths_m)

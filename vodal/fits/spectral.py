@@ -12,6 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vodal.constants import LIGHT_M_S, PLANCK_J_S
+
 __all__ = [
     "SPECTRAL_UNITS",
     "VELOCITIES",
@@ -23,9 +25,6 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-_C = 299792458.0
-_HC = 1.98644586e-25
-"""Planck's constant times the speed of light, J m."""
 _SHORTEST_IN_AIR_M = 2e-7
 
 VELOCITIES = frozenset({"VRAD", "VOPT", "ZOPT", "VELO", "BETA"})
@@ -92,7 +91,7 @@ def rest_wavelength_m(number: Callable[[str], float | None]) -> float:
     for keyword in ("RESTFRQ", "RESTFREQ", "FREQ0", "RESTWAV"):
         value = number(keyword)
         if value is not None and value > 0.0:
-            return value if keyword == "RESTWAV" else _C / value
+            return value if keyword == "RESTWAV" else LIGHT_M_S / value
     return float("nan")
 
 
@@ -126,19 +125,19 @@ def _convert(kind: str, values: Floats, rest_m: float) -> Floats:
         case "AWAV":
             return values * _air_index(values)
         case "FREQ":
-            return _C / values
+            return LIGHT_M_S / values
         case "ENER":
-            return _HC / values
+            return PLANCK_J_S * LIGHT_M_S / values
         case "WAVN":
             return 1.0 / values
         case "VRAD":
-            return rest_m / (1.0 - values / _C)
+            return rest_m / (1.0 - values / LIGHT_M_S)
         case "VOPT":
-            return rest_m * (1.0 + values / _C)
+            return rest_m * (1.0 + values / LIGHT_M_S)
         case "ZOPT":
             return rest_m * (1.0 + values)
         case "VELO" | "BETA":
-            beta = values / _C if kind == "VELO" else values
+            beta = values / LIGHT_M_S if kind == "VELO" else values
             return np.asarray(rest_m * np.sqrt((1.0 + beta) / (1.0 - beta)))
         case _:
             return np.full_like(values, np.nan)

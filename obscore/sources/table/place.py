@@ -7,14 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
-from obscore.sources.fits import file_uri
+from obscore.sources.fits import PLAIN_PATH, file_uri
 from vodal.errors import UsageError
 
 __all__ = ["Base", "Filler", "filler"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
-_AS_IT_IS = re.compile(r"[A-Za-z0-9/\-_.~+,=]+")
-"""Paths of which a URI need encode nothing."""
 _SCHEMES = {"file", "http", "https", "s3"}
 
 
@@ -101,7 +99,7 @@ class Base:
         if scheme == "file" or (not scheme and (self._is_local or text.startswith("/"))):
             return self._local(unquote(urlsplit(text).path) if scheme else text)
         if not scheme:
-            if _AS_IT_IS.fullmatch(text) and ".." not in text:
+            if PLAIN_PATH.fullmatch(text) and ".." not in text:
                 return self._uri + text, text
             if ".." in text.split("/"):
                 raise UsageError(f"'{text[:200]}' leads out of {self._uri}")
