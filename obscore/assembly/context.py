@@ -69,8 +69,11 @@ class Cards:
         A keyword is looked up in all headers before the next one is tried. Texts are stripped;
         an empty text, a word like ``unknown`` and a number that is not finite count as no value.
         """
-        for keyword in map(_standard, keywords):
-            # Most keywords that are asked for are in no header.
+        names = _standards(keywords)
+        # Most keywords that are asked for are in no header.
+        if self._trace is None and self._keywords.isdisjoint(names):
+            return None
+        for keyword in names:
             headers = self._headers if keyword in self._keywords else ()
             for number, header in enumerate(headers):
                 value = _value(header, keyword)
@@ -108,9 +111,9 @@ class Cards:
 
 
 @lru_cache(maxsize=1 << 12)
-def _standard(keyword: str) -> str:
-    """Write a keyword as headers have it: in upper case, without HIERARCH."""
-    return str(Card.normalize_keyword(keyword))
+def _standards(keywords: tuple[str, ...]) -> tuple[str, ...]:
+    """Write keywords as headers have them: in upper case, without HIERARCH."""
+    return tuple(str(Card.normalize_keyword(keyword)) for keyword in keywords)
 
 
 def _value(header: HeaderValues, keyword: str) -> str | int | float | bool | None:

@@ -56,21 +56,25 @@ class Keywords:
 
     def __init__(self, cards: list[str], place: str) -> None:
         self.place = place
-        self._texts: Mapping[str, str] = {
-            card[:8].rstrip(): card[9:] for card in reversed(cards) if card[8:9] == "="
+        self._cards: Mapping[str, str] = {
+            card[:8]: card for card in reversed(cards) if card[8:9] == "="
         }
 
     def __contains__(self, keyword: str) -> bool:
-        return keyword in self._texts
+        return f"{keyword:<8}" in self._cards
+
+    def _text(self, keyword: str) -> str:
+        """Give what follows the value indicator; nothing where there is no card."""
+        return self._cards.get(f"{keyword:<8}", "")[9:]
 
     def string(self, keyword: str, default: str = "") -> str:
         """Give a string value without trailing blanks, or the default if it is no string."""
-        match = _STRING.match(self._texts.get(keyword, "").lstrip())
+        match = _STRING.match(self._text(keyword).lstrip())
         return match.group(1).replace("''", "'").rstrip() if match else default
 
     def logical(self, keyword: str) -> bool:
         """Tell whether a keyword has the value T."""
-        return self._texts.get(keyword, "").split("/", 1)[0].strip() == "T"
+        return self._text(keyword).split("/", 1)[0].strip() == "T"
 
     def integer(self, keyword: str, default: int | None = None) -> int:
         """Give a whole number.
@@ -80,12 +84,11 @@ class Keywords:
         DataError
             If it is missing without a default, or no whole number.
         """
-        text = self._texts.get(keyword)
-        if text is None:
+        if keyword not in self:
             if default is None:
                 raise DataError(f"{self.place} has no {keyword} card")
             return default
-        value = text.split("/", 1)[0].strip()
+        value = self._text(keyword).split("/", 1)[0].strip()
         if not _INTEGER.match(value):
             raise DataError(f"{self.place}: {keyword} is '{value[:40]}', not a whole number")
         return int(value)
@@ -98,7 +101,7 @@ class Keywords:
         DataError
             If the value is no number.
         """
-        text = self._texts.get(keyword, "").split("/", 1)[0].strip()
+        text = self._text(keyword).split("/", 1)[0].strip()
         if not text:
             return default
         try:

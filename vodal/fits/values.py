@@ -30,6 +30,9 @@ _PLAIN = re.compile(
 """Keyword; then one of text, whole number, number and logical, or none of these; then comment."""
 _KEYWORD = re.compile(r"[A-Z0-9_-]+ *$")
 _REMARKS = ("COMMENT", "HISTORY", "")
+_BEGINNINGS: dict[str, str] = {}
+"""Keywords of cards that have no colon, by keyword and value indicator."""
+_MOST_BEGINNINGS = 1 << 14
 _HIERARCH = re.compile(r"HIERARCH ([A-Z0-9_-][A-Z0-9 _-]*)=")
 
 
@@ -68,7 +71,11 @@ class HeaderValues(Mapping[str, Any]):
     """
 
     def __init__(self, cards: Iterable[str]) -> None:
-        self.cards = tuple([(keyword_of(card), card) for card in cards])
+        # Most cards begin as others did that were read before.
+        self.cards = tuple([
+            ((": " not in card and _BEGINNINGS.get(card[:10])) or keyword_of(card), card)
+            for card in cards
+        ])  # fmt: skip
         """Keywords and cards in their order, with COMMENT, HISTORY and blank ones."""
         self._known: dict[str, Any] = {}
 
@@ -159,6 +166,8 @@ def keyword_of(card: str) -> str:
     if card[8:10] == "= " and ": " not in card:
         keyword = _standard_keyword(card[:8])
         if keyword:
+            if len(_BEGINNINGS) < _MOST_BEGINNINGS:
+                _BEGINNINGS[card[:10]] = keyword
             return keyword
     remark = card[:8].rstrip()
     if remark in _REMARKS:
