@@ -164,7 +164,7 @@ class Summary:
     def lines(self) -> list[str]:
         """Give the summary as lines of plain text."""
         rate = self.files / self.seconds if self.seconds > 0 else 0.0
-        head = f"{self.files} files in {self.seconds:.1f} s ({rate:.0f}/s)"
+        head = f"{_count(self.files, 'file')} in {self.seconds:.1f} s ({rate:.0f}/s)"
         counts = ", ".join(
             f"{count} {status}" for status, count in self.statuses.most_common() if count
         )
@@ -172,8 +172,12 @@ class Summary:
         if self.products:
             verb = "would be written" if self.dry_run else "written"
             noted = f", {self.noted} of the files with notes" if self.noted else ""
-            lines.append(f"{self.products} rows {verb}{noted}")
+            lines.append(f"{_count(self.products, 'row')} {verb}{noted}")
         if self.passed_over:
-            lines.append(f"{self.passed_over} files whose names are not of FITS passed over")
+            lines.append(f"{_count(self.passed_over, 'file')} not named as FITS passed over")
         lines += [f"  refused, {reason}: {count}" for reason, count in self.reasons.most_common()]
         return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

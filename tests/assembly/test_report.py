@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obscore.assembly.report import Summary, WrittenColumns
+from obscore.assembly.report import FileReport, Summary, WrittenColumns
 
 
 @given(st.lists(st.tuples(st.booleans(), st.lists(st.text(max_size=3), max_size=2)), max_size=9))
@@ -30,3 +31,16 @@ def test_files_by_column_are_counted_as_each_is(some):
         (f"file:///d/{at}", str(at), (f"ivo://a/deep?{at}",), tuple(notes))
         for at, (_, notes) in enumerate(some)
     ]
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "1 {}"), (2, "2 {}s")])
+def test_a_summary_counts_as_people_do(number, words):
+    summary = Summary(passed_over=number, seconds=1.0)
+    for at in range(number):
+        summary.add(
+            FileReport(f"file:///{at}.fits", "", "deep", "added", dids=(f"ivo://a/b?{at}",))
+        )
+    head, rows, passed_over = summary.lines()
+    assert head.startswith(words.format("file") + " in 1.0 s")
+    assert rows == f"{words.format('row')} written"
+    assert passed_over == f"{words.format('file')} not named as FITS passed over"
