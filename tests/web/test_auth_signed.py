@@ -290,6 +290,20 @@ def test_answers_that_depend_on_who_asks_are_not_kept_for_others(said, told):
         assert "vary" not in one.headers
 
 
+def test_a_name_is_in_no_answer_that_is_kept_for_others():
+    for rules, query in ((RESTRICTED, {"all": "1"}), (None, {})):
+        for said, told in (
+            ("public, max-age=60", None), ("no-cache", None), ("no-store", "ada"), (None, "ada"),
+        ):  # fmt: skip
+            asked = query if said is None else {**query, "say": said}
+            answer = site(rules=rules).get("/files/kept", params=asked, headers={"X-User": "ada"})
+            assert answer.headers.get("x-vo-authenticated") == told
+            assert answer.headers.get("cache-control") == said
+    answer = site(rules=RESTRICTED).get("/files/kept", headers={"X-User": "ada"})
+    assert answer.headers["x-vo-authenticated"] == "ada"
+    assert answer.headers["cache-control"] == "private"
+
+
 def test_a_key_is_made_once_and_for_its_owner_alone(tmp_path):
     path = tmp_path / "signing.key"
     with ThreadPoolExecutor(8) as pool:

@@ -107,12 +107,18 @@ class Authentication:
         if status == HTTPStatus.UNAUTHORIZED or (optional and asking.identity.name is None):
             for challenge in challenges(self._settings, asking.fault):
                 headers.append("WWW-Authenticate", challenge)
-        if asking.identity.name is not None and asking.identity.name.isascii():
-            headers["X-VO-Authenticated"] = asking.identity.name
-        if not self._rules.restrict or asking.for_all:
+        kept = [
+            part.strip() for part in headers.get("cache-control", "").split(",") if part.strip()
+        ]
+        alone = {"private", "no-store"} & set(kept)
+        shared = asking.for_all or not self._rules.restrict
+        name = asking.identity.name
+        # A cache would tell the name to others, with an answer that it keeps for all.
+        if name is not None and name.isascii() and not (shared and kept and not alone):
+            headers["X-VO-Authenticated"] = name
+        if shared:
             return
         headers.add_vary_header(self._vary)
-        kept = [part.strip() for part in headers.get("cache-control", "").split(",")]
-        kept = [part for part in kept if part and part != "public" and "s-maxage" not in part]
-        if not {"private", "no-store"} & set(kept):
+        kept = [part for part in kept if part != "public" and "s-maxage" not in part]
+        if not alone:
             headers["Cache-Control"] = ", ".join(["private", *kept])
