@@ -17,6 +17,7 @@ from obscore.store.postgres import store as postgres_store
 from obscore.store.postgres.pool import Address, ConnectionPool
 from obscore.store.postgres.preparation import prepare
 from obscore.store.postgres.store import PostgresStore
+from obscore.store.postgres.writing import replace_files
 from obscore.store.sqlite.readers import ReaderPool
 from obscore.store.sqlite.store import SqliteStore
 from obscore.store.turn import Turn
@@ -44,7 +45,7 @@ def hang_in_transaction(where: str) -> None:
         connection.execute("BEGIN")
         opened._take_turn(connection)
         session = postgres_store.session_of(connection)
-        postgres_store._replace(connection, Turn.begin(session, files))
+        replace_files(connection, Turn.begin(session, files))
     print("ready", flush=True)
     time.sleep(60)
 

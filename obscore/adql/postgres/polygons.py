@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from obscore.adql.postgres.shapes import cap_text, clean
+from obscore.adql.postgres.shapes import EVERYWHERE, LIMIT, PAD, clean
 from vodal.caps import polygon_caps
 from vodal.trig import Numbers, dots, each, vectors
 
@@ -17,7 +19,9 @@ _MOST = 12
 _APART = 1e-12
 
 
-def polygon_values(vertices: Numbers, ra_deg: Numbers, dec_deg: Numbers) -> list[list[str] | None]:
+def polygon_values(
+    vertices: Numbers, ra_deg: Numbers, dec_deg: Numbers
+) -> list[tuple[str, str] | None]:
     """Give array and cap, as texts, of rows whose footprints are polygons.
 
     Parameters
@@ -45,16 +49,37 @@ def polygon_values(vertices: Numbers, ra_deg: Numbers, dec_deg: Numbers) -> list
     position = vectors(ra_deg, dec_deg)
     apart, both = centres - position, centres + position
     away = 2.0 * each(math.atan2, np.sqrt(dots(apart, apart)), np.sqrt(dots(both, both)))
-    rows = zip(
-        (is_plain & is_sound).tolist(), arrays.tolist(), centres.T.tolist(),
-        np.maximum(radius, away).tolist(), strict=True,
-    )  # fmt: skip
-    return [
-        [f"{{{','.join(map(repr, array))}}}", cap_text((centre[0], centre[1], centre[2]), reach)]
-        if is_one
-        else None
-        for is_one, array, centre, reach in rows
-    ]
+    values = zip(_array_texts(arrays), _cap_texts(centres, np.maximum(radius, away)), strict=True)
+    is_one = (is_plain & is_sound).tolist()
+    return [value if one else None for value, one in zip(values, is_one, strict=True)]
+
+
+def _texts(numbers: Numbers) -> pa.Array:
+    """Write numbers, in the fewest digits that tell each from all others."""
+    return pa.array(numbers.ravel()).cast(pa.string())
+
+
+def _array_texts(rows: Numbers) -> list[str]:
+    """Write rows of numbers as arrays."""
+    ends = pa.array(np.arange(0, rows.size + 1, rows.shape[1], dtype=np.int32))
+    joined = pc.binary_join(pa.ListArray.from_arrays(ends, _texts(rows)), ",")
+    written: list[str] = pc.binary_join_element_wise("{", joined, "}", "").to_pylist()
+    return written
+
+
+def _cap_texts(centres: Numbers, radius: Numbers) -> list[str]:
+    """Write caps (radii in radians) as `obscore.adql.postgres.shapes.cap_text` does."""
+    x, y, z = centres
+    radius = radius + PAD
+    dec = np.radians(np.degrees(each(math.atan2, z, np.sqrt(x * x + y * y))))
+    ra_deg = np.degrees(each(math.atan2, y, x))
+    ra_deg = np.where(ra_deg < 0.0, ra_deg + 360.0, ra_deg)
+    ra = np.radians(np.where(ra_deg >= 360.0, 0.0, ra_deg))
+    caps = pc.binary_join_element_wise(
+        "<(", _texts(ra), ",", _texts(dec), "),", _texts(radius), ">", ""
+    )
+    written: list[str] = pc.if_else(pa.array(radius > LIMIT), EVERYWHERE, caps).to_pylist()
+    return written
 
 
 def _sides(corners: Numbers) -> tuple[Numbers, NDArray[np.bool_]]:

@@ -33,6 +33,8 @@ from vodal.vectors import Vector, angle, point_of, vector
 
 __all__ = [
     "EVERYWHERE",
+    "LIMIT",
+    "PAD",
     "cap_text",
     "caps_around",
     "caps_at",
@@ -41,14 +43,14 @@ __all__ = [
     "shape_array",
 ]
 
-_PAD = 1e-7
+PAD = 1e-7
 """Radians by which every cap is widened (0.02 arcseconds).
 
 pg_sphere computes with ``acos``, which near 180 degrees is true to 1e-8 only, and cuts the bounds
 of its index to 1e-9. A cap of 1e-7 is also the first whose height, 5e-15, is clear of rounding.
 """
 
-_LIMIT = math.pi / 2 - 1e-9
+LIMIT = math.pi / 2 - 1e-9
 """Radius up to which a cap is kept as such."""
 
 _NEGLIGIBLE = 1e-30
@@ -114,7 +116,7 @@ def row_cap(region: Region | None, position: tuple[float, float] | None) -> str 
     if region is None:
         if position is None:
             return None
-        return _scircle(vector(*position), _PAD)
+        return _scircle(vector(*position), PAD)
     centre, radius_deg = bounding_cap(region)
     radius = math.radians(radius_deg)
     if position is not None:
@@ -124,8 +126,8 @@ def row_cap(region: Region | None, position: tuple[float, float] | None) -> str 
 
 def cap_text(centre: Vector, radius: float) -> str:
     """Write a cap of some radius (in radians), as the spatial index keeps it."""
-    radius += _PAD
-    return EVERYWHERE if radius > _LIMIT else _scircle(centre, radius)
+    radius += PAD
+    return EVERYWHERE if radius > LIMIT else _scircle(centre, radius)
 
 
 def clean(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -149,11 +151,11 @@ def caps_around(shape: Shape, margin_deg: float = 0.0) -> list[str] | None:
         None if the index would leave nothing out.
     """
     centre, radius_deg = bounding_cap(shape)
-    radius = math.radians(radius_deg + max(0.0, margin_deg)) + _PAD
-    return None if radius > _LIMIT else [_scircle(centre, radius), EVERYWHERE]
+    radius = math.radians(radius_deg + max(0.0, margin_deg)) + PAD
+    return None if radius > LIMIT else [_scircle(centre, radius), EVERYWHERE]
 
 
 def caps_at(places: Sequence[Point]) -> list[str]:
     """Give a cap for each place, as `caps_around`, and at the end the one that is for all."""
-    caps = [_scircle(vector(place.ra_deg, place.dec_deg), _PAD) for place in places]
+    caps = [_scircle(vector(place.ra_deg, place.dec_deg), PAD) for place in places]
     return [*caps, EVERYWHERE]

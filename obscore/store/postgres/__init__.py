@@ -9,6 +9,7 @@
 - `preparation` a database made ready
 - `published`   publishes tables of the site's own
 - `spheres`     footprints and positions of products, as the index has them
+- `writing`     what a writer's turn puts into the tables, and takes away
 - `store`       what the assembly line writes to
 - `resolver`    products by identifier and place
 - `deadline`    statements stopped when their time is over; `uploads`: tables that come with a query

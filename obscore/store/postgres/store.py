@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import psycopg
-from sqlalchemy import BIGINT, TEXT, Table, any_, bindparam, delete, func, select
+from sqlalchemy import BIGINT, TEXT, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from typing_extensions import override
 
 from obscore.columns import ObsCoreColumn
 from obscore.observation import CataloguedFile
 from obscore.store import retraction
 from obscore.store.base import KnownFile, Store
-from obscore.store.blocks import note, note_files
+from obscore.store.blocks import note_files
 from obscore.store.extra import (
     Dialect,
     ExtraChanges,
@@ -28,12 +26,10 @@ from obscore.store.extra import (
     declare_columns,
     read_extra,
 )
-from obscore.store.facets import FACET_NAMES, Combination, changes
 from obscore.store.postgres import tables
 from obscore.store.postgres.pool import Address, Connection, connect, translated
 from obscore.store.postgres.publication import update_tap_schema
-from obscore.store.postgres.spheres import sphere_values_of
-from obscore.store.put import put
+from obscore.store.postgres.writing import count_products, delete_files, replace_files
 from obscore.store.rows import (
     check_distinct,
     files_of,
@@ -49,7 +45,7 @@ from obscore.store.rows import (
 from obscore.store.session import Session, runner
 from obscore.store.tombstones import WITHDRAWN, Why, bury_rest
 from obscore.store.turn import Turn, next_stamp
-from vodal.errors import ServiceUnavailable, UsageError
+from vodal.errors import ServiceUnavailable
 
 __all__ = ["PostgresStore"]
 
@@ -73,7 +69,6 @@ _SQL_TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('skylane.write.'
 
 _URIS = any_(bindparam("uris", type_=ARRAY(TEXT)))
 _FILE_IDS = select(_FILES.c.id).where(_FILES.c.uri == _URIS)
-_COUNTED = tuple(_OBSCORE.c[name] for name in FACET_NAMES)
 
 _KNOWN = select_known(_FILES, _OBSCORE)
 _SQL_KNOWN = tables.sql(
@@ -94,31 +89,7 @@ _SQL_FILE_AT = tables.sql(select_files(_FILES).where(_FILES.c.uri == bindparam("
 _SQL_COMPLETE = tables.sql(update_file(_FILES))
 _SQL_HDUS = tables.sql(update_hdus(_OBSCORE))
 _OF_FILES = cast("Any", _OBSCORE.c.file_id == any_(bindparam("ids", type_=ARRAY(BIGINT))))
-_SQL_DOOMED_FACETS = tables.sql(
-    select(*_COUNTED, func.count()).where(_OBSCORE.c.file_id.in_(_FILE_IDS)).group_by(*_COUNTED)
-)
 _SQL_VERSION = tables.sql(select(_FILES.c.version).where(_FILES.c.uri == bindparam("uri")))
-_SQL_DELETE_ROWS = tables.sql(delete(_OBSCORE).where(_OBSCORE.c.file_id.in_(_FILE_IDS)))
-_SQL_DELETE_FILES = tables.sql(delete(_FILES).where(_FILES.c.uri == _URIS))
-_SQL_LAST_FILE = tables.sql(select(func.max(_FILES.c.id)))
-_SQL_LAST_ROW = tables.sql(select(func.max(_OBSCORE.c.id)))
-_SQL_TAKEN = tables.sql(
-    select(_OBSCORE.c.obs_publisher_did, _FILES.c.uri)
-    .join(_FILES, _OBSCORE.c.file_id == _FILES.c.id)
-    .where(_OBSCORE.c.obs_publisher_did == any_(bindparam("dids", type_=ARRAY(TEXT))))
-)
-_ADDED = insert_or_update(_FACETS)
-_SQL_ADD_FACET = tables.sql(
-    _ADDED.on_conflict_do_update(
-        index_elements=[_FACETS.c.key],
-        set_={"products": _FACETS.c.products + _ADDED.excluded.products},
-    )
-)
-_SQL_DROP_FACET = tables.sql(
-    delete(_FACETS).where(
-        _FACETS.c.key == bindparam("key"), _FACETS.c.products == bindparam("none")
-    )
-)
 
 
 _TEXT = 'text COLLATE "C"'
@@ -217,7 +188,9 @@ class PostgresStore(Store):
             return frozenset()
         check_distinct(files)
         withheld = self._in_turn(
-            lambda connection, session: _replace(connection, Turn.begin(session, files, instead_of))
+            lambda connection, session: replace_files(
+                connection, Turn.begin(session, files, instead_of)
+            )
         )
         self._changed += len(files)
         return withheld
@@ -230,7 +203,7 @@ class PostgresStore(Store):
             found = connection.execute(_SQL_VERSION, {"uri": file.uri}).fetchone()
             if found is None or found[0] != version:
                 return False
-            _replace(connection, Turn.begin(session, [file]))
+            replace_files(connection, Turn.begin(session, [file]))
             return True
 
         return self._in_turn(replace)
@@ -265,8 +238,8 @@ class PostgresStore(Store):
         def delete_them(connection: Connection, session: Session) -> int:
             note_files(session, doomed)
             bury_rest(session, doomed, (), next_stamp(session), why)
-            removed = _delete(connection, doomed)
-            _count(connection, removed, {})
+            removed = delete_files(connection, doomed)
+            count_products(connection, removed, {})
             return sum(removed.values())
 
         self._changed += len(doomed)
@@ -276,7 +249,7 @@ class PostgresStore(Store):
     def retract(self, dids: Sequence[str], why: Why) -> int:
         def take_away(connection: Connection, session: Session) -> int:
             removed = retraction.retract(session, dids, why)
-            _count(connection, removed, {})
+            count_products(connection, removed, {})
             return sum(removed.values())
 
         return self._in_turn(take_away)
@@ -372,80 +345,3 @@ def _with_products(connection: Connection, files: Sequence[Sequence[Any]]) -> li
     ids, extra = [row[0] for row in files], read_extra(session_of(connection))
     products = connection.execute(_sql_rows_of(extra), {"ids": ids}).fetchall()
     return files_of(files, products, extra)
-
-
-def _replace(connection: Connection, turn: Turn) -> frozenset[str]:
-    """Write the files of a turn; gives what was withheld."""
-    removed = _delete(connection, list(turn.replaced))
-    _count(connection, removed, _insert(connection, turn))
-    return turn.withheld
-
-
-def _delete(connection: Connection, uris: Sequence[str]) -> Counter[Combination]:
-    """Delete files with all that belongs to them; gives how many products of each kind went."""
-    if not uris:
-        return Counter()
-    named = {"uris": uris}
-    counted = connection.execute(_SQL_DOOMED_FACETS, named).fetchall()
-    connection.execute(_SQL_DELETE_ROWS, named)
-    connection.execute(_SQL_DELETE_FILES, named)
-    return Counter({cast("Combination", row[:-1]): cast("int", row[-1]) for row in counted})
-
-
-def _insert(connection: Connection, turn: Turn) -> Counter[Combination]:
-    """Insert files; gives how many products of each kind came."""
-    first_row = _last(connection, _SQL_LAST_ROW) + 1
-    new = put(turn, _last(connection, _SQL_LAST_FILE) + 1, first_row)
-    _check_untaken(connection, new.dids)
-    rows = new.rows
-    spheres = sphere_values_of(rows["s_region_shape"], rows["s_ra"], rows["s_dec"])
-    rows["s_region_array"] = [array for array, _ in spheres]
-    rows["s_cap"] = [cap for _, cap in spheres]
-    _copy(connection, _FILES, new.files)
-    _copy(connection, _OBSCORE, rows, turn.extra)
-    note(turn.session, rows["id"])
-    return new.combinations
-
-
-def _check_untaken(connection: Connection, dids: list[str]) -> None:
-    taken = connection.execute(_SQL_TAKEN, {"dids": dids}).fetchone()
-    if taken is not None:
-        raise UsageError(f"the identifier {taken[0]} is already taken by {taken[1]}")
-
-
-def _copy(
-    connection: Connection,
-    table: Table,
-    columns: Mapping[str, Sequence[Any]],
-    extra: Sequence[StoredColumn] = (),
-) -> None:
-    names = [*(column.name for column in table.columns), *(one.physical for one in extra)]
-    quoted = ", ".join(f'"{name}"' for name in names)
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f'COPY "{table.name}" ({quoted}) FROM STDIN') as copy,
-    ):
-        for row in zip(*(columns[name] for name in names), strict=True):
-            copy.write_row(row)
-
-
-def _count(
-    connection: Connection, removed: Mapping[Combination, int], added: Mapping[Combination, int]
-) -> None:
-    """Keep the number of products of each kind."""
-    changed = changes(removed, added)
-    if not changed:
-        return
-    with connection.cursor() as cursor:
-        cursor.executemany(_SQL_ADD_FACET, changed)
-        cursor.executemany(
-            _SQL_DROP_FACET,
-            [{"key": row["key"], "none": 0} for row in changed if row["products"] < 0],
-        )
-
-
-def _last(connection: Connection, sql: str) -> int:
-    """Give the highest key in use, 0 for an empty table."""
-    row = connection.execute(sql).fetchone()
-    assert row is not None
-    return cast("int", row[0] or 0)
