@@ -1,8 +1,8 @@
-"""A catalogue copied from one store to another, of any kind."""
+"""A catalogue copied from one store to another, of any kind; page by page, in flat memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,8 @@ __all__ = ["CopySummary", "copy_catalogue"]
 
 _PAGE = 500
 """Files read at a time, and written in one transaction."""
+_KNOWN_PAGE = 5000
+"""Files of which is asked at a time what is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,20 @@ def copy_catalogue(
     ArchiveError
         If, at the end, the target does not hold what the source does.
     """
-    wanted, there = source.known_files(), target.known_files()
-    if there and not resume:
+    is_new = not target.known_after("", "", 1)
+    if not is_new and not resume:
         raise UsageError(
-            f"the target holds {len(there)} files already; go on with a copy that was interrupted"
-            " with --resume"
+            f"the target holds {_count(target)} files already; go on with a copy that was"
+            " interrupted with --resume"
         )
-    if target.declare(source.extra_columns()).added and there:
-        # They lack the values of these.
-        there = target.known_files()
+    # What the target has lacks the values of columns that are new to it, and says so.
+    target.declare(source.extra_columns())
+    wanted = 0 if progress is None else _count(source)
     done = files = products = 0
     uri = ""
     while page := source.files_after(uri, _PAGE):
         uri = page[-1].uri
+        there = {} if is_new else target.known_among([file.uri for file in page])
         missing = [
             file
             for file in page
@@ -88,7 +91,7 @@ def copy_catalogue(
         products += sum(len(file.observations) for file in missing)
         done += len(page)
         if progress is not None:
-            progress(done, max(done, len(wanted)))
+            progress(done, max(done, wanted))
     _copy_records(source, target)
     _verify(source, target)
     return CopySummary(files, products, done - files)
@@ -116,10 +119,25 @@ def _put(table: Table, session: Session, rows: Sequence[tuple[Any, ...]]) -> Non
 
 def _verify(source: Store, target: Store) -> None:
     """See that the target knows all files of the source as the source does."""
-    copied = target.known_files()
-    different = [uri for uri, file in source.known_files().items() if copied.get(uri) != file]
+    different, first = 0, ""
+    for page in _known_pages(source):
+        copied = target.known_among([file.uri for file in page])
+        odd = [file.uri for file in page if copied.get(file.uri) != file]
+        different += len(odd)
+        first = first or next(iter(odd), "")
     if different:
         raise ArchiveError(
-            f"{len(different)} files differ between the two stores, {different[0]} first: the"
+            f"{different} files differ between the two stores, {first} first: the"
             " source was written to meanwhile; stop that, and go on with --resume"
         )
+
+
+def _known_pages(store: Store) -> Iterator[list[KnownFile]]:
+    uri = ""
+    while page := store.known_after("", uri, _KNOWN_PAGE):
+        uri = page[-1].uri
+        yield page
+
+
+def _count(store: Store) -> int:
+    return sum(map(len, _known_pages(store)))
