@@ -14,6 +14,7 @@ from obscore.assembly.columnwise.outlines import outlines
 from obscore.assembly.columnwise.sound import is_doubtful, leave_unsound
 from obscore.assembly.columnwise.steps import STEPS
 from obscore.assembly.doubts import doubts
+from obscore.assembly.garbage import few_looks
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.rules import Rules
 from obscore.assembly.told import make_rows, media_type
@@ -35,6 +36,7 @@ class Made:
     others: list[tuple[int, Outcome]]
 
 
+@few_looks()
 def make_columns(candidates: Sequence[Candidate], rules: Rules) -> Made:
     """Make the rows of files of one collection: what `make_rows` gives for each, in less time.
 
