@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from obscore.assembly.refusal import Refusal
-from obscore.assembly.report import FileReport, Reporter, WrittenColumns
+from obscore.assembly.report import ROWS_WITHDRAWN, FileReport, Reporter, WrittenColumns
 from obscore.filecolumns import FileColumns
 from obscore.observation import CataloguedFile
 from obscore.sources.base import Candidate
@@ -87,7 +87,7 @@ class Batch:
         elif was_known:
             self._begin()
             self._withdrawn.append(candidate.uri)
-            notes = ("the rows it had are withdrawn",)
+            notes = (ROWS_WITHDRAWN,)
         self.tell(
             FileReport(
                 candidate.uri,

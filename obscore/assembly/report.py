@@ -13,6 +13,7 @@ from typing import Literal
 from obscore.sources.absent import Absent
 
 __all__ = [
+    "ROWS_WITHDRAWN",
     "FileReport",
     "Reporter",
     "Status",
@@ -21,6 +22,9 @@ __all__ = [
     "json_lines",
     "refused_source",
 ]
+
+ROWS_WITHDRAWN = "the rows it had are withdrawn"
+"""Note of a file that is refused as it is now."""
 
 Status = Literal["added", "updated", "unchanged", "refused", "skipped", "vanished", "removed"]
 """``vanished`` files are kept in the catalogue, ``removed`` ones had vanished and were pruned,
@@ -117,6 +121,8 @@ class Summary:
     """The first of them, `EXAMPLES` at most."""
     products: int = 0
     """Rows written."""
+    withdrawn: int = 0
+    """Refused files that had rows before."""
     noted: int = 0
     """Files that became rows with notes."""
     passed_over: int = 0
@@ -137,6 +143,7 @@ class Summary:
         self.statuses[report.status] += 1
         if report.status == "refused":
             self.reasons[report.reason] += 1
+            self.withdrawn += ROWS_WITHDRAWN in report.notes
             if len(self.refused) < self.EXAMPLES:
                 self.refused.append(report)
         elif report.status in {"added", "updated"}:
@@ -158,6 +165,7 @@ class Summary:
         self.refused = (self.refused + other.refused)[: self.EXAMPLES]
         self.products += other.products
         self.noted += other.noted
+        self.withdrawn += other.withdrawn
         self.passed_over += other.passed_over
         self.seconds += other.seconds
 
@@ -173,6 +181,9 @@ class Summary:
             verb = "would be written" if self.dry_run else "written"
             noted = f", {self.noted} of the files with notes" if self.noted else ""
             lines.append(f"{_count(self.products, 'row')} {verb}{noted}")
+        if self.withdrawn:
+            went = "would be withdrawn" if self.dry_run else "withdrawn"
+            lines.append(f"rows of {_count(self.withdrawn, 'file')} {went}: refused now")
         if self.passed_over:
             lines.append(f"{_count(self.passed_over, 'file')} not named as FITS passed over")
         lines += [f"  refused, {reason}: {count}" for reason, count in self.reasons.most_common()]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obscore.assembly.report import FileReport, Summary, WrittenColumns
+from obscore.assembly.report import ROWS_WITHDRAWN, FileReport, Summary, WrittenColumns
 
 
 @given(st.lists(st.tuples(st.booleans(), st.lists(st.text(max_size=3), max_size=2)), max_size=9))
@@ -44,3 +46,13 @@ def test_a_summary_counts_as_people_do(number, words):
     assert head.startswith(words.format("file") + " in 1.0 s")
     assert rows == f"{words.format('row')} written"
     assert passed_over == f"{words.format('file')} not named as FITS passed over"
+
+
+def test_a_summary_tells_of_rows_that_went():
+    summary, other = Summary(), Summary()
+    report = FileReport("file:///a.fits", "", "deep", "refused", "row:order")
+    other.add(replace(report, notes=(ROWS_WITHDRAWN,)))
+    summary.add(report)
+    summary.merge(other)
+    assert summary.withdrawn == 1
+    assert "rows of 1 file withdrawn: refused now" in summary.lines()
