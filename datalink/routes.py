@@ -171,7 +171,8 @@ def links_routes(
         return Response(document, media_type=media_type, headers={"Vary": "Accept"})
 
     def capabilities(request: Request) -> tuple[Capability, ...]:
-        return links_capabilities(f"{site_url(request, public_url)}/datalink")
+        site = site_url(request, public_url)
+        return links_capabilities(f"{site}/datalink", f"{site}/files")
 
     return [Route("/links", get_links, methods=["GET", "POST"]), *vosi_routes(capabilities)]
 

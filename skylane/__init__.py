@@ -16,6 +16,7 @@
 - `serving`   the site on a port
 - `query`     ADQL without a server, in every format
 - `cutting`   cutouts from files, URLs and the site; `stitching`: several on one grid
+- `downloading` files of any site, in a list; `download`: asked for, unpacked and checked
 - `jobs`      what the operator sees of the queue of jobs
 - `cli`       the ``skylane`` command
 """

@@ -4,6 +4,7 @@
 - `root`    those in no group: ``demo``, ``init``, ``ingest``, ``serve``, ``query``, ``cut``
 - `coverage`  ``moc``
 - `registry`  ``registry``
+- `download`  ``download``
 - `runs`    ``runs`` and ``where-from``
 - `hips`, `store`, `jobs`, `tables`, `mapping`  a group each
 
@@ -15,6 +16,7 @@ imported by the command that needs them, so that ``--help`` and a mistyped optio
 from __future__ import annotations
 
 from skylane.cli.coverage import moc
+from skylane.cli.download import download
 from skylane.cli.hips import hips_group
 from skylane.cli.jobs import jobs_group
 from skylane.cli.mapping import mapping_group
@@ -29,5 +31,6 @@ __all__ = ["main"]
 for _group in (hips_group, jobs_group, mapping_group, runs_group, store_group, table_group):
     main.add_command(_group)
 main.add_command(moc)
+main.add_command(download)
 main.add_command(registry)
 main.add_command(where_from)

@@ -240,7 +240,7 @@ class Holdings:
             self._service(
                 "datalink", "vs:DataService", "links",
                 "Files, cutouts, previews and HiPS of an image (DataLink).",
-                links_capabilities(f"{url}/datalink"),
+                links_capabilities(f"{url}/datalink", f"{url}/files"),
             ),
             self._service(
                 "soda", "vs:DataService", "cutouts",

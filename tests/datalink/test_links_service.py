@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+import xml.etree.ElementTree as ET
 from urllib.parse import quote
 
 import httpx
@@ -325,6 +326,16 @@ def test_capabilities_declare_links_in_the_case_clients_compare_with(client):
     assert "http://testserver/datalink/links</accessURL>" in text
     assert "<queryType>GET</queryType><queryType>POST</queryType>" in text
     assert client.get("/datalink/availability").status_code == 200
+
+
+def test_capabilities_tell_of_lists_of_files_under_no_standard(client):
+    root = ET.fromstring(client.get("/datalink/capabilities").content)
+    (lists,) = (one for one in root if "standardID" not in one.attrib)
+    interface = lists.find("interface")
+    assert interface.findtext("accessURL") == "http://testserver/files/bulk"
+    assert [one.text for one in interface.iterfind("param/name")] == ["ID", "MULTI"]
+    # None that a client looks for by the role of a standard.
+    assert "role" not in interface.attrib
 
 
 PUBLISHER_DID = Column(
