@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from datalink.faults import fault, guarded_links
 from datalink.makers.file import completed
@@ -117,7 +116,7 @@ def _told(
 
 def _closed(link: Link, target: Product, asking: Asking) -> Link:
     has = asking.rights.may_have(target) and link.link_authorized is not False
-    return replace(link, link_auth="true", link_authorized=has)
+    return link._replace(link_auth="true", link_authorized=has)
 
 
 def _unknown(did: str, resolver: Resolver) -> SkylaneError:

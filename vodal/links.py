@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from typing_extensions import override
 
@@ -105,9 +105,8 @@ class ServiceDescriptor:
         return hash((self.id, self.access_url, named))
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One row of a ``{links}`` answer.
+class Link(NamedTuple):
+    """One row of a ``{links}`` answer; a tuple, since an answer has thousands of them.
 
     Exactly one of ``access_url``, ``service`` and ``error_message`` is given, or ``leads_to``
     alone: the link is then to the file of that product.

@@ -11,7 +11,7 @@ from obscore.adql import bound as b
 from obscore.adql.schema import Among, RowFilter, TableDef
 from obscore.adql.types import Kind
 
-__all__ = ["QueryPrinting", "is_narrow", "is_one_row", "is_point", "quoted"]
+__all__ = ["QueryPrinting", "is_narrow", "is_one_row", "is_point", "map_predicate", "quoted"]
 
 
 def quoted(name: str) -> str:
@@ -22,6 +22,14 @@ def quoted(name: str) -> str:
 def is_point(value: b.Value) -> bool:
     """Tell whether a value is a point made of two numbers."""
     return isinstance(value, b.Function) and value.name == "POINT"
+
+
+def map_predicate(name: str, first: b.Value, second: b.Value) -> tuple[str, b.MocValue, b.Value]:
+    """Give the function for a predicate of a coverage map and a geometry, the map, the geometry."""
+    if isinstance(first, b.MocValue):
+        return ("moc_meets" if name == "INTERSECTS" else "moc_within"), first, second
+    assert isinstance(second, b.MocValue)
+    return ("moc_meets" if name == "INTERSECTS" else "moc_contains"), second, first
 
 
 def is_narrow(value: b.Value) -> bool:

@@ -14,6 +14,7 @@
 - `pace`     how long queries share the processors with short ones
 - `base`     the seams: what a store is to the assembly line and to the services
 - `engine`   the same to queries
+- `publishing` tables of the site's own, loaded or kept
 - `copy`     a catalogue copied to another store; `copytables`: the tables of the site's own
 - `sqlite`   the embedded store: one writer, many readers, in several processes
 - `postgres` the store in PostgreSQL with pg_sphere

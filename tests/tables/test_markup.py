@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from vodal.links import InputParam, ServiceDescriptor
-from vodal.tables.markup import descriptor
+from vodal.tables.markup import descriptor_pieces
 
 TEXTS = st.text(st.sampled_from("ab \t\n\r&<>\"'é\U0001f52d"), max_size=5)
 MAYBE = st.none() | TEXTS
@@ -37,6 +37,10 @@ ATTRIBUTES = ("name", "datatype", "arraysize", "unit", "ucd", "utype", "xtype", 
 
 def described(*params):
     return ServiceDescriptor("a&b", 'say "x"', "http://x/?a=1&b=2", "ivo://s", params, "<what>")
+
+
+def descriptor(service):
+    return "".join(descriptor_pieces(service))
 
 
 def end_of(param, tag):

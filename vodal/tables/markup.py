@@ -17,7 +17,7 @@ from vodal.tables.frames import Frame, SpaceFrame
 from vodal.xmltext import UNFIT
 
 __all__ = [
-    "descriptor",
+    "descriptor_pieces",
     "element",
     "escape",
     "escaped_text",
@@ -214,8 +214,12 @@ def _about_service(
     )
 
 
-def descriptor(service: ServiceDescriptor) -> str:
-    """Write a service descriptor (DataLink 1.1 section 4)."""
+def descriptor_pieces(service: ServiceDescriptor) -> list[str]:
+    """Write a service descriptor and the end of its line, in pieces (DataLink 1.1 section 4).
+
+    They are put together once, with those of all others: links of many datasets have a megabyte of
+    them.
+    """
     about = _about_service(
         service.description,
         service.access_url,
@@ -223,12 +227,13 @@ def descriptor(service: ServiceDescriptor) -> str:
         service.resource_identifier,
         service.content_type,
     )
-    inputs = "".join([one.__dict__.get(KEPT_TEXT) or _input(one) for one in service.inputs])
-    return (
-        f'<RESOURCE type="meta" utype="adhoc:service" ID="{escape(service.id)}"'
-        f' name="{escape(service.name)}">{about}<GROUP name="inputParams">\n{inputs}</GROUP>\n'
-        "</RESOURCE>"
-    )
+    attributes = f'ID="{escape(service.id)}" name="{escape(service.name)}"'
+    head = f'<RESOURCE type="meta" utype="adhoc:service" {attributes}>{about}'
+    return [
+        head + '<GROUP name="inputParams">\n',
+        *[one.__dict__.get(KEPT_TEXT) or _input(one) for one in service.inputs],
+        "</GROUP>\n</RESOURCE>\n",
+    ]
 
 
 def unique_ids(

@@ -23,7 +23,7 @@ from vodal.tables.columns import Column, ResultStream, with_ids
 from vodal.tables.few import FEW, tabledata_few
 from vodal.tables.frames import frame_ids
 from vodal.tables.markup import (
-    descriptor,
+    descriptor_pieces,
     escaped_text,
     field_element,
     frame_element,
@@ -200,7 +200,8 @@ def _foot(
     parts.append("</RESOURCE>\n")
     frames = frame_ids(column.frame for column in columns)
     services = unique_ids(resources, [*frames.values(), *(column.id for column in columns)])
-    parts += [descriptor(service) + "\n" for service in services]
+    for service in services:
+        parts += descriptor_pieces(service)
     parts.append("</VOTABLE>\n")
     return "".join(parts)
 

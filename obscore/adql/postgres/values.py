@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from obscore.adql import bound as b
 from obscore.adql.postgres.shapes import shape_array
-from obscore.adql.printing import is_narrow, is_point
+from obscore.adql.printing import is_narrow, is_point, map_predicate
 from obscore.adql.types import Kind
 from obscore.adql.userdefined.catalogue import forms
 from vodal.regions import Point
@@ -365,13 +365,7 @@ class ValuePrinter:
 
     def _map_predicate(self, name: str, first: b.Value, second: b.Value) -> str:
         """Print a predicate of a coverage map and a geometry."""
-        if isinstance(first, b.MocValue):
-            moc, shape, function = first, second, "moc_within"
-        else:
-            assert isinstance(second, b.MocValue)
-            moc, shape, function = second, first, "moc_contains"
-        if name == "INTERSECTS":
-            function = "moc_meets"
+        function, moc, shape = map_predicate(name, first, second)
         position = self._coordinates(shape) if is_point(shape) else None
         if position is not None and function != "moc_within":
             return f"adql.moc_holds({self.value(moc)}, {position[0]}, {position[1]})"

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from obscore.adql import bound as b
-from obscore.adql.printing import is_narrow, is_point, quoted
+from obscore.adql.printing import is_narrow, is_point, map_predicate, quoted
 from obscore.adql.schema import TableDef
 from obscore.adql.sqlite.haversine import circle_bounds, circle_test, distance_value
 from obscore.adql.types import Kind
@@ -257,13 +257,7 @@ class ValuePrinter:
 
     def _map_predicate(self, name: str, first: b.Value, second: b.Value) -> str:
         """Print a predicate of a coverage map and a geometry."""
-        if isinstance(first, b.MocValue):
-            moc, shape, function = first, second, "moc_within"
-        else:
-            assert isinstance(second, b.MocValue)
-            moc, shape, function = second, first, "moc_contains"
-        if name == "INTERSECTS":
-            function = "moc_meets"
+        function, moc, shape = map_predicate(name, first, second)
         position = self._coordinates(shape) if is_point(shape) else None
         if position is not None and function != "moc_within":
             return f"moc_holds({self.value(moc)}, {position[0]}, {position[1]})"

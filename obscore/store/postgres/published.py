@@ -14,8 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from uuid import uuid4
 
 import psycopg
 from psycopg import sql
@@ -25,7 +23,6 @@ from typing_extensions import override
 from obscore.declared.publication import (
     Publication,
     PublishedTable,
-    counted_after,
     merged,
     refuse_loose_keys,
     refuse_other_rows,
@@ -41,6 +38,7 @@ from obscore.store.postgres.loading import cap_sql, copied_lines, made_column, s
 from obscore.store.postgres.pool import Address, connect, translated
 from obscore.store.postgres.preparation import SQL_TAKE_TURN, check_layout
 from obscore.store.postgres.publication import CAP, SHAPE, read_publication, update_tap_schema
+from obscore.store.publishing import loaded_tables
 from vodal.errors import ServiceUnavailable, UsageError
 
 __all__ = ["PostgresTables"]
@@ -128,21 +126,10 @@ class PostgresTables(TableStore):
             before = self._read()
             merged(before, declared)
             refuse_other_rows(before, declared, rows)
-            total, done = sum(item.rows for item in rows.values()), 0
-            made: list[PublishedTable] = []
             with self._connection.transaction():
-                for table in declared.tables:
-                    given = rows.get(table.name)
-                    kept = before.kept(declared.name, table)
-                    if given is None and kept is not None:
-                        made.append(kept)
-                        continue
-                    number = self._stage(table, given, counted_after(done, total, progress))
-                    count = 0 if given is None else given.rows
-                    done += count
-                    token = (tokens or {}).get(table.name) or uuid4().hex
-                    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-                    made.append(PublishedTable(declared.name, table, number, count, now, token))
+                made = loaded_tables(
+                    declared, rows, before, self._stage, progress=progress, tokens=tokens
+                )
                 self._put(declared, made)
             self._sweep()
 

@@ -17,9 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import apsw
 from sqlalchemy import insert
@@ -28,7 +26,6 @@ from typing_extensions import override
 from obscore.declared.publication import (
     Publication,
     PublishedTable,
-    counted_after,
     merged,
     refuse_loose_keys,
     refuse_other_rows,
@@ -39,6 +36,7 @@ from obscore.declared.rows import DeclaredRows
 from obscore.declared.tables import DeclaredIndex, DeclaredSchema, DeclaredTable
 from obscore.store import schema
 from obscore.store.base import TableStore
+from obscore.store.publishing import loaded_tables
 from obscore.store.sqlite.loading import TableLoader
 from obscore.store.sqlite.publication import read_publication, update_tap_schema
 from obscore.store.sqlite.readers import fetch
@@ -114,20 +112,9 @@ class SqliteTables(TableStore):
             before = self._read()
             merged(before, declared)
             refuse_other_rows(before, declared, rows)
-            total, done = sum(item.rows for item in rows.values()), 0
-            made: list[PublishedTable] = []
-            for table in declared.tables:
-                given = rows.get(table.name)
-                kept = before.kept(declared.name, table)
-                if given is None and kept is not None:
-                    made.append(kept)
-                    continue
-                number = self._stage(table, given, counted_after(done, total, progress))
-                count = 0 if given is None else given.rows
-                done += count
-                token = (tokens or {}).get(table.name) or uuid4().hex
-                now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-                made.append(PublishedTable(declared.name, table, number, count, now, token))
+            made = loaded_tables(
+                declared, rows, before, self._stage, progress=progress, tokens=tokens
+            )
             with transaction(self._connection):
                 # Another process may have ingested, but none has published.
                 self._put(declared, made)
