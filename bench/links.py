@@ -6,8 +6,9 @@ The rows are those of `bench/survey.py`: their files are not there, as no link n
 ``--fields`` they lie in so many fields, and most have counterparts in all bands. One
 client sends requests one after another over one connection, each for other identifiers as long as
 there are such, and then the same requests once more. Told are the median and the 95th percentile
-of the time to the last byte. ``--profile`` answers in this process instead, and tells the
-processor's time of an answer and where it goes.
+of the time to the last byte, and the processor's time that the server took for a request, which
+tells more on a machine that does other work too. ``--profile`` answers in this process instead, and
+tells the processor's time of an answer and where it goes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from server import database, prepare, serve
+from server import Peak, database, prepare, serve, server_processes
 from wire import Wire
 
 from datalink.routes import answer_links
@@ -66,13 +67,14 @@ def request_of(url: str, dids: Sequence[str]) -> bytes:
 def measure(url: str, dids: Sequence[str], repeat: int) -> None:
     """Tell the times of requests of each size."""
     path = f"{url.removesuffix('/tap')}/datalink/links"
-    print(f"{'IDs':>5} {'':>6} {'p50 ms':>8} {'p95 ms':>8} {'kB':>8}")
+    print(f"{'IDs':>5} {'':>6} {'p50 ms':>8} {'p95 ms':>8} {'cpu ms':>8} {'kB':>8}")
     wire = Wire(url)
+    server = Peak(server_processes(urlsplit(url).port or 80))
     for size in SIZES:
         count = max(5, repeat // (1 + size // 100))
         sent = list(islice(batches(dids, size), count))
         for name in ("first", "again"):
-            took = []
+            took, before_s = [], server.processor_s
             for some in sent:
                 request = request_of(path, some)
                 began = time.perf_counter()
@@ -80,7 +82,8 @@ def measure(url: str, dids: Sequence[str], repeat: int) -> None:
                 took.append(1e3 * (time.perf_counter() - began))
                 assert answer.status == 200, answer
             low, high = statistics.median(took), sorted(took)[int(0.95 * (len(took) - 1))]
-            print(f"{size:5} {name:>6} {low:8.1f} {high:8.1f} {answer.size / 1e3:8.0f}")
+            cpu = 1e3 * (server.processor_s - before_s) / len(sent)
+            print(f"{size:5} {name:>6} {low:8.1f} {high:8.1f} {cpu:8.1f} {answer.size / 1e3:8.0f}")
     wire.close()
 
 

@@ -511,7 +511,8 @@ def test_readers_go_on_while_rows_are_replaced(site, tmp_path):
 
 def test_preparing_again_keeps_what_is_published(site, tmp_path):
     site.load(tmp_path, stars(), stars=star_data(2000))
-    before = site.ask("SELECT * FROM TAP_SCHEMA.columns WHERE table_name = 'cat.stars'")
+    told = "SELECT * FROM TAP_SCHEMA.columns WHERE table_name = 'cat.stars' ORDER BY column_index"
+    before = site.ask(told)
     if site.where.startswith("postgresql:"):
         with psycopg.connect(site.where, autocommit=True) as connection:
             # Functions of another version, and a role that may read nothing.
@@ -520,7 +521,7 @@ def test_preparing_again_keeps_what_is_published(site, tmp_path):
             connection.execute("DELETE FROM skylane.tap_schema_columns")
     site.backend.prepare()
     site.backend.writer().close()
-    assert site.ask("SELECT * FROM TAP_SCHEMA.columns WHERE table_name = 'cat.stars'") == before
+    assert site.ask(told) == before
     near = "SELECT COUNT(*) FROM stars WHERE 1 = CONTAINS(POINT(ra, dec), CIRCLE(1, 2, 20))"
     assert site.ask(near)[0][0] > 10
 
