@@ -13,6 +13,7 @@ from datalink.bulk.routes import bulk_routes
 from datalink.bulk.sums import KeptSums
 from datalink.content import Share
 from datalink.forms import Forms
+from datalink.makers.template import AddedValues
 from datalink.preview import Previews
 from datalink.process import DecodingProcess
 from datalink.routes import file_routes, links_error, links_routes
@@ -58,6 +59,7 @@ def create_files_app(
     cache: Path,
     public_url: str | None = None,
     storage: Storage = LOCAL,
+    added: AddedValues | None = None,
 ) -> Starlette:
     """Make the retrieval of files and their previews; it belongs under ``/files``.
 
@@ -76,6 +78,8 @@ def create_files_app(
         Where clients see the site.
     storage
         Opens the products' files.
+    added
+        Gives values of columns that the site adds, for rules of files beside images.
     """
     process = DecodingProcess(settings)
     previews = Previews(resolver, settings, cache / "previews", process, storage)
@@ -93,7 +97,7 @@ def create_files_app(
             share,
             public_url,
         ),
-        *file_routes(resolver, previews, forms, share, settings),
+        *file_routes(resolver, previews, forms, share, settings, added),
     ]
 
     @asynccontextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from datalink.makers.rules import LinkRule
-from datalink.makers.template import Facts, Template
+from datalink.makers.template import Added, AddedValues, Facts, Template
 from vodal.errors import NotFoundError
 from vodal.filetypes import media_type_of
 from vodal.products import Product, Resolver
@@ -52,9 +52,12 @@ class BesideFiles:
     ----------
     rules
         Of the site; those with ``file`` count.
+    added
+        Gives values of columns that the site adds, for `product_of`.
     """
 
-    def __init__(self, rules: Sequence[LinkRule]) -> None:
+    def __init__(self, rules: Sequence[LinkRule], added: AddedValues | None = None) -> None:
+        self._added = added
         self._rules = [(rule, Template.parse(rule.file)) for rule in rules if rule.file is not None]
 
     def found(self, product: Product, facts: Facts) -> Iterator[BesideFile]:
@@ -83,7 +86,9 @@ class BesideFiles:
         NotFoundError
             If no rule tells of such a file, or it is not there.
         """
-        for one in self.found(product, Facts(product, resolver)):
+        names = tuple(name for _, template in self._rules for name in template.columns)
+        facts = Facts(product, resolver, Added(self._added, [product.did], names))
+        for one in self.found(product, facts):
             if one.path == path:
                 return replace(
                     product, uri=one.uri, file_name=one.name, content_type=one.content_type

@@ -20,6 +20,7 @@ from datalink.document import STANDARD_ID, LinksTable
 from datalink.faults import fault
 from datalink.form import STORED, Form
 from datalink.forms import Forms
+from datalink.makers.template import AddedValues
 from datalink.names import decode_segment
 from datalink.preview import PictureSize, Previews
 from datalink.redirecting import redirect_to
@@ -183,6 +184,7 @@ def file_routes(
     forms: Forms,
     share: Share,
     settings: DatalinkSettings,
+    added: AddedValues | None = None,
 ) -> list[BaseRoute]:
     """Make ``/{name}``, pictures of each size, and ``/beside/{name}/{path}``.
 
@@ -214,7 +216,7 @@ def file_routes(
 
     return [
         *_picture_routes(resolver, previews),
-        _beside_route(resolver, forms, share, settings),
+        _beside_route(resolver, forms, share, settings, added),
         Route("/{name:path}", get_file, methods=["GET"]),
     ]
 
@@ -234,9 +236,13 @@ def _find(resolver: Resolver, segment: str, asking: Asking) -> Product:
 
 
 def _beside_route(
-    resolver: Resolver, forms: Forms, share: Share, settings: DatalinkSettings
+    resolver: Resolver,
+    forms: Forms,
+    share: Share,
+    settings: DatalinkSettings,
+    added: AddedValues | None,
 ) -> BaseRoute:
-    beside = BesideFiles(settings.links)
+    beside = BesideFiles(settings.links, added)
 
     def find(segment: str, path: str, asking: Asking) -> Product:
         product = _find(resolver, segment, asking)

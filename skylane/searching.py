@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from obscore.adql.wording import text_literal
 from obscore.store.base import Backend
 from obscore.tap.query import QueryRunner
 from obscore.tap.settings import TapSettings
@@ -45,6 +48,27 @@ class ConditionSearch:
         query = f"SELECT obs_publisher_did FROM ivoa.obscore WHERE {where}"  # noqa: S608 - ADQL
         stream = self._runner.run(query, limit, "", rights=rights, had=True)
         return [did for batch in stream.batches for did in batch.column(0).to_pylist()]
+
+    def values(
+        self, dids: Sequence[str], names: Sequence[str]
+    ) -> Mapping[str, Mapping[str, object]]:
+        """Give values of columns that the site adds, see `datalink.makers.template.AddedValues`.
+
+        Raises
+        ------
+        SkylaneError
+            If the store does not answer.
+        """
+        there = {column.name for column in self._runner.published().beside.extra}
+        wanted = [name for name in dict.fromkeys(names) if name in there]
+        if not wanted or not dids:
+            return {}
+        query = (
+            f"SELECT obs_publisher_did, {', '.join(wanted)} FROM ivoa.obscore"  # noqa: S608 - ADQL
+            f" WHERE obs_publisher_did IN ({', '.join(map(text_literal, dids))})"
+        )
+        rows = self._runner.rows(query, len(dids))
+        return {str(row["obs_publisher_did"]): row for row in rows}
 
     def close(self) -> None:
         """Release the connections."""

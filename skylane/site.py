@@ -99,7 +99,7 @@ def create_app(
     resolver = OpeningResolver(backend, storage)
     renewal = Renewal(backend, settings.obscore, storage)
     searcher = ConditionSearch(backend, settings.tap)
-    makers = create_makers(site.hips, settings, resolver, catalogue)
+    makers = create_makers(site.hips, settings, resolver, catalogue, searcher.values)
     tables = obscore.app.create_apps(
         backend=backend,
         settings=settings.tap,
@@ -124,6 +124,7 @@ def create_app(
             cache=site.cache,
             public_url=public_url,
             storage=storage,
+            added=searcher.values,
         ),
         "/soda": soda.app.create_app(
             resolver=resolver,

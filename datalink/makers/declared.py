@@ -13,8 +13,8 @@ from urllib.parse import quote
 from typing_extensions import override
 
 from datalink.beside import BesideFile, BesideFiles
-from datalink.makers.rules import LinkRule
-from datalink.makers.template import Facts, Template
+from datalink.makers.rules import LinkRule, columns_of
+from datalink.makers.template import Added, AddedValues, Facts, Template
 from datalink.names import encode_segment
 from vodal.errors import ServiceUnavailable
 from vodal.filetypes import media_type_of
@@ -34,9 +34,12 @@ class DeclaredLinkMaker(BatchLinkMaker):
     ----------
     rules
         Their rows come in this order, those of files last.
+    added
+        Gives values of columns that the site adds.
     """
 
-    def __init__(self, rules: Sequence[LinkRule]) -> None:
+    def __init__(self, rules: Sequence[LinkRule], added: AddedValues | None = None) -> None:
+        self._added, self._columns = added, columns_of(rules)
         self._rules = [rule for rule in rules if rule.file is None]
         self._beside = BesideFiles(rules)
         self._pairs = {
@@ -45,8 +48,9 @@ class DeclaredLinkMaker(BatchLinkMaker):
 
     @override
     def links_of(self, asked: Asked) -> Mapping[str, Sequence[Link]]:
+        added = Added(self._added, [one.did for one in asked.products], self._columns)
         return {
-            one.did: list(self._of(one, Facts(one, asked.resolver), asked.base_url))
+            one.did: list(self._of(one, Facts(one, asked.resolver, added), asked.base_url))
             for one in asked.products
         }
 

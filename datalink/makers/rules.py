@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -11,7 +12,7 @@ from datalink.semantics import is_semantics
 from vodal.products import Product
 from vodal.settings import Settings
 
-__all__ = ["LinkRule", "RelatedRule"]
+__all__ = ["LinkRule", "RelatedRule", "columns_of"]
 
 _TARGETS = ("url", "file", "product", "pairs")
 
@@ -96,6 +97,12 @@ class LinkRule(Settings):
     def templates(self) -> tuple[str, ...]:
         """All that is filled in from a product."""
         return tuple(text for text in (self.url, self.file, self.product, self.description) if text)
+
+
+def columns_of(rules: Sequence[LinkRule]) -> tuple[str, ...]:
+    """Give the columns that the templates of some rules ask for, each once."""
+    texts = (text for rule in rules for text in rule.templates)
+    return tuple(dict.fromkeys(name for text in texts for name in Template.parse(text).columns))
 
 
 class RelatedRule(Settings):

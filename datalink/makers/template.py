@@ -1,6 +1,6 @@
 """Texts with places that are filled in from a product: ``{obs_id}.weight.fits``.
 
-    {obs_id}         a column of ObsCore
+    {obs_id}         a column of ObsCore, or one that the site adds
     {file:name}      the name of the file, {file:stem} without .fits, .gz and the like
     {card:BIASFIL}   a card of the header; {card:IMCMB*} of all cards whose names begin so
 
@@ -11,7 +11,7 @@ place of which nothing is known leaves out the whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -20,13 +20,52 @@ from vodal.filetypes import stem_of
 from vodal.fits.values import HeaderValues
 from vodal.products import Product, Resolver
 
-__all__ = ["Facts", "Template"]
+__all__ = ["Added", "AddedValues", "Facts", "Template"]
 
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]*|file:(?:name|stem)|card:[A-Z0-9_-]{1,8}\*?")
 _FOLDERS: Final = re.compile(r".*[/$\\]")
 _MOST: Final = 1000
 """Cards of one name."""
+
+
+AddedValues = Callable[[Sequence[str], Sequence[str]], Mapping[str, Mapping[str, object]]]
+"""Gives values of columns that a site adds to ObsCore: of identifiers and names, by identifier and
+name. Names that are none of such columns are left out."""
+
+
+class Added:
+    """Values of added columns of several products, asked for at once when the first is needed.
+
+    Parameters
+    ----------
+    values
+        Gives them; None where no column is added.
+    dids
+        Of the products.
+    names
+        Columns that may be asked for.
+    """
+
+    def __init__(
+        self, values: AddedValues | None, dids: Sequence[str], names: Sequence[str]
+    ) -> None:
+        self._values, self._dids, self._names = values, dids, names
+        self._found: Mapping[str, Mapping[str, object]] | None = None
+
+    def of(self, did: str, name: str) -> object:
+        """Give a product's value; None if there is none.
+
+        Raises
+        ------
+        SkylaneError
+            If the catalogue does not answer.
+        """
+        if self._values is None:
+            return None
+        if self._found is None:
+            self._found = self._values(self._dids, self._names)
+        return self._found.get(did, {}).get(name)
 
 
 class Facts:
@@ -38,10 +77,12 @@ class Facts:
         The product.
     resolver
         Gives the index of its file, where its header is; what was not opened yet has none.
+    added
+        Values of columns that the site adds.
     """
 
-    def __init__(self, product: Product, resolver: Resolver) -> None:
-        self._product, self._resolver = product, resolver
+    def __init__(self, product: Product, resolver: Resolver, added: Added | None = None) -> None:
+        self._product, self._resolver, self._added = product, resolver, added
         self._headers: tuple[HeaderValues, ...] | None = None
 
     def values(self, name: str) -> list[str]:
@@ -54,7 +95,10 @@ class Facts:
             case "card":
                 return list(dict.fromkeys(self._cards(key)))[:_MOST]
             case _:
-                value = self._product.obscore.get(key)
+                row = self._product.obscore
+                value = row.get(key)
+                if key not in row and self._added is not None:
+                    value = self._added.of(self._product.did, key)
                 return [] if value is None or value == "" else [str(value)]
 
     def _cards(self, key: str) -> Iterator[str]:

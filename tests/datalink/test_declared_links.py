@@ -72,6 +72,31 @@ def test_an_address_is_filled_in_and_encoded(night):
         assert none.error_message.startswith("NotFoundFault")
 
 
+def test_columns_that_a_site_adds_are_asked_for_at_once(night, survey):
+    other = "ivo://example.org/survey?other.fits"
+    night.add(other, survey.exposures[0].path)
+    asked = []
+
+    def values(dids, names):
+        asked.append((tuple(dids), tuple(names)))
+        return {DID: {"seeing": 1.25, "night": None}}
+
+    rules = [
+        {"semantics": "#documentation", "url": "https://x.org/{seeing}/{obs_id}"},
+        {"semantics": "#documentation", "url": "https://x.org/{night}"},
+    ]
+    maker = DeclaredLinkMaker([LinkRule.model_validate(rule) for rule in rules], values)
+    (link,), (none,) = collect([DID, other], night, [maker], BASE)
+    assert link.access_url == "https://x.org/1.25/a%2Fb%3F"
+    assert none.error_message.startswith("NotFoundFault")
+    assert asked == [((DID, other), ("seeing", "obs_id", "night"))]
+    # Where all that is asked for is ObsCore's own, nothing is looked up.
+    plain = DeclaredLinkMaker([LinkRule.model_validate(
+        {"semantics": "#documentation", "url": "https://x.org/{obs_id}"})], values)  # fmt: skip
+    collect([DID], night, [plain], BASE)
+    assert len(asked) == 1
+
+
 BESIDE = (
     {"semantics": "#weight", "file": "{file:stem}.weight.fits"},
     {"semantics": "#auxiliary", "file": "logs/{file:stem}.*.log", "description": "Log",

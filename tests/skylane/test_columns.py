@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+
 import httpx
 import pytest
 
+from skylane.settings import load_settings
+from skylane.site import SiteFolder, create_app
 from skylane.testing import call, refused
+from vodal.filetypes import stem_of
+from vodal.testing.asgi import AppClient
 from vodal.testing.skies import make_survey
 
 SETTINGS = """
@@ -67,6 +73,46 @@ def test_a_dry_run_adds_no_column_and_tells_its_values(site, tmp_path):
     assert "obscore.columns.airmass.rule" in told
     call("ingest", tmp_path / "night", "--dry-run", "--workers", 0, "--site", site)
     assert "airmass" in refused("query", "SELECT airmass FROM ivoa.obscore", "--site", site)
+
+
+RULES = """
+[[datalink.links]]
+semantics = "#documentation"
+url = "https://example.org/air/{airmass}?of={obs_id}"
+
+[[datalink.links]]
+semantics = "#auxiliary"
+file = "{file:stem}.{airmass}.log"
+"""
+
+
+def test_rules_of_links_know_them(site, tmp_path):
+    (site / "skylane.toml").write_text(SETTINGS + RULES)
+    call("store", "upgrade", "--site", site)
+    app = AppClient(create_app(SiteFolder(site), load_settings(site, {})))
+    query = "SELECT obs_publisher_did AS did, obs_id, access_url FROM ivoa.obscore"
+    rows = call("query", query, "--format", "csv", "--site", site).split()[1:]
+    (did, obs_id, _), _ = (row.split(",") for row in rows)
+    images = sorted(path for path in (tmp_path / "night").iterdir() if path.suffix != ".log")
+    for path in images:
+        path.with_name(f"{stem_of(path.name)}.1.5.log").write_text(f"log of {path.name}")
+
+    def links() -> list[dict[str, str]]:
+        params = {"ID": [row.split(",")[0] for row in rows], "RESPONSEFORMAT": "csv"}
+        answer = app.get("/datalink/links", params=params)
+        return list(csv.DictReader(answer.text.splitlines()))
+
+    # The column is there, and has no values before the next run.
+    assert not [one for one in links() if "example.org/air" in one["access_url"]]
+    call("ingest", tmp_path / "night", "--workers", 0, "--site", site)
+    found = [one for one in links() if one["ID"] == did]
+    urls = {one["semantics"]: one["access_url"] for one in found if one["access_url"]}
+    assert urls["#documentation"] == f"https://example.org/air/1.5?of={obs_id}"
+    beside = [one["access_url"] for one in found if "/beside/" in one["access_url"]]
+    assert len(beside) == 1
+    answer = app.get(beside[0])
+    assert answer.status_code == 200
+    assert answer.text.startswith("log of ")
 
 
 def test_faults_are_said_before_anything_is_done(site, tmp_path):

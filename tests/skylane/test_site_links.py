@@ -25,6 +25,8 @@ def test_what_is_set_has_makers(tmp_path):
     assert not any(isinstance(one, RelatedLinkMaker) for one in without)
     rule = '[[datalink.links]]\nsemantics = "#auxiliary"\nfile = "{obs_id}.log"\n'
     assert sum(isinstance(one, TimedMaker) for one in makers(tmp_path, rule)) == 1
+    own = '[obscore.columns.seeing]\ndatatype = "float"\n' + rule.replace("obs_id", "seeing")
+    assert sum(isinstance(one, TimedMaker) for one in makers(tmp_path, own)) == 1
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ def test_what_is_set_has_makers(tmp_path):
     [
         (
             '[[datalink.links]]\nsemantics = "#proc"\nurl = "https://x/{obs_idd}"',
-            "datalink.links[0]: '{obs_idd}' is no column of ObsCore",
+            "datalink.links[0]: '{obs_idd}' is no column of ObsCore, nor one that the site adds",
         ),
         (
             '[[datalink.links]]\nsemantics = "#proc"\nurll = "https://x"',
