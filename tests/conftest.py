@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 import os
 import sys
 import warnings
@@ -20,10 +21,23 @@ from vodal.testing.postgres import Cluster, cluster, find_programs
 from vodal.testing.skies import Survey, make_survey
 
 
+class _Loggers(dict[str, logging.Logger | logging.PlaceHolder]):
+    """The loggers of a process, of which those are given that there are at the moment."""
+
+    def values(self) -> list[logging.Logger | logging.PlaceHolder]:  # type: ignore[override]
+        return list(super().values())
+
+
 def pytest_configure() -> None:
-    """Let Python keep what it compiles: tests start hundreds of processes that load the same."""
+    """Let Python keep what it compiles: tests start hundreds of processes that load the same.
+
+    pytest (9.1) goes through all loggers between the phases of a test, without logging's lock. A
+    thread that loads compiled code meanwhile (`vodal.later`) makes new ones, and a dictionary that
+    grows ends that with a RuntimeError.
+    """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    logging.root.manager.loggerDict = _Loggers(logging.root.manager.loggerDict)
 
 
 @pytest.hookimpl(tryfirst=True)

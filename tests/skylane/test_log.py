@@ -110,3 +110,11 @@ def test_servers_log_so():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stderr.count("the queue is away") == 1
+
+
+def test_loggers_may_be_made_while_all_are_gone_through():
+    # As a thread that loads compiled code makes them, while pytest takes up the log of a test.
+    for place, _ in enumerate(logging.root.manager.loggerDict.values()):
+        logging.getLogger(f"skylane.test.{place}")
+        if place == 1:
+            break
