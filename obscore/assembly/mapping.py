@@ -226,6 +226,9 @@ def _convert(context: Subject, item: Column, rule: ColumnRule, found: object) ->
     number = _scaled(context, item, rule, number)
     if number is None:
         return None
+    if not math.isfinite(number):
+        context.note(f"mapping of {name}: '{plain(found)[:40]}' becomes no finite number")
+        return None
     return _in_utc(context, name, rule, number) if name in TIMES else _typed(item, number)
 
 

@@ -7,7 +7,7 @@ import pickle
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -15,7 +15,7 @@ from obscore.assembly.bands import band_table
 from obscore.assembly.context import Subject
 from obscore.assembly.mapping import apply_mapping
 from obscore.assembly.rules import rules_for
-from obscore.columns import COLUMN_NAMES, COLUMNS
+from obscore.columns import COLUMN_NAMES, COLUMNS, COLUMNS_BY_NAME
 from obscore.mapping.rules import ColumnMapping, ColumnRule
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate
@@ -329,6 +329,7 @@ _more = st.fixed_dictionaries(
 
 @settings(max_examples=500, deadline=None)
 @given(st.sampled_from(NUMBERS), _sources, _more, _values, _values)
+@example(COLUMNS_BY_NAME["t_min"], "fact:a", {"factor": 1e300, "table": {"*": 1e308}}, False, 0)
 def test_no_value_breaks_a_rule_for_numbers(item, source, more, a, b):
     given_rule = ColumnRule.model_validate(source).model_dump(exclude_none=True) | more
     try:
