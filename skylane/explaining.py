@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -20,8 +22,11 @@ from obscore.sources.base import Problem, Source
 from obscore.sources.choice import configured_source, source_of, with_folders
 from obscore.sources.fits import file_uri
 from obscore.sources.servers import is_address
+from obscore.store.base import Backend
+from skylane.folder import SiteFolder
 from skylane.settings import load_settings
 from vodal.errors import UsageError
+from vodal.products import Resolver
 from vodal.storage import Storage
 
 __all__ = ["explain_files"]
@@ -63,24 +68,53 @@ def explain_files(
     if not places:
         raise UsageError("--explain tells of files; name one")
     settings = load_settings(site)
-    storage = Storage(settings.storage)
-    for place in places:
-        source, uri = _source(place, settings.obscore, storage, collection)
-        rules = rules_for(with_folders(settings.obscore, [source]), source.collection, storage)
-        items = [one for one in source.walk() if one.uri == uri] if uri else source.walk()
-        if not items:
-            raise UsageError(f"the source of the collection {collection} has no file {place}")
-        for item in items:
-            if isinstance(item, Problem):
-                console.print(f"{item.uri}: {item.message}", style="red", markup=False)
-                continue
-            if rules.skips(item.relative) and not as_json:
-                console.print(f"{item.relative} is left out by the settings", markup=False)
-            origins = explain_file(item, rules, storage)
-            if as_json:
-                console.print(json.dumps(origins.to_dict()), soft_wrap=True, markup=False)
-            else:
-                _show(console, origins)
+    with ExitStack() as stack:
+        storage = stack.enter_context(closing(Storage(settings.storage)))
+        resolver = _resolver(SiteFolder(site).backend(settings.store), stack)
+        for place in places:
+            source, uri = _source(place, settings.obscore, storage, collection)
+            rules = rules_for(with_folders(settings.obscore, [source]), source.collection, storage)
+            items = [one for one in source.walk() if one.uri == uri] if uri else source.walk()
+            if not items:
+                raise UsageError(f"the source of the collection {collection} has no file {place}")
+            for item in items:
+                if isinstance(item, Problem):
+                    console.print(f"{item.uri}: {item.message}", style="red", markup=False)
+                    continue
+                if rules.skips(item.relative) and not as_json:
+                    console.print(f"{item.relative} is left out by the settings", markup=False)
+                origins = explain_file(item, rules, storage)
+                if resolver is not None:
+                    origins = _with_retractions(origins, resolver)
+                if as_json:
+                    console.print(json.dumps(origins.to_dict()), soft_wrap=True, markup=False)
+                else:
+                    _show(console, origins)
+
+
+def _resolver(backend: Backend, stack: ExitStack) -> Resolver | None:
+    """Give what knows of retracted products; None while there is no store, or an older one."""
+    found = backend.info()
+    if found.layout is None or found.layout != found.newest_layout:
+        return None
+    return stack.enter_context(closing(backend.resolver()))
+
+
+def _with_retractions(origins: FileOrigins, resolver: Resolver) -> FileOrigins:
+    """Note with each product that was retracted that it is not published."""
+    dids = {
+        str(column.value): at
+        for at, product in enumerate(origins.products)
+        for column in product.columns
+        if column.column == "obs_publisher_did"
+    }
+    products = list(origins.products)
+    for did, gone in resolver.departed(list(dids)).items():
+        if gone.kind == "retracted":
+            product = products[dids[did]]
+            note = f"{gone.error().message}; 'skylane retract --undo' lets it come back"
+            products[dids[did]] = replace(product, notes=(*product.notes, note))
+    return replace(origins, products=tuple(products))
 
 
 def _source(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from types import SimpleNamespace
 
@@ -132,6 +133,10 @@ def test_what_is_retracted_is_gone_from_all_services_and_stays_away(served, cli)
     cli.run("hips", "build", "demo", "--site", served.site, "--workers", "1")
     built = f"{url}/hips/demo-{exposure.band}/progenitors?ra={ra}&dec={dec}"
     assert did not in {i["obs_publisher_did"] for i in httpx.get(built).json()["images"]}
+
+    explain = ("ingest", "--explain", exposure.path, "--site", served.site, "--format", "json")
+    (product,) = json.loads(cli.run(*explain).stdout)["products"]
+    assert product["notes"] == [f"{sentence}; 'skylane retract --undo' lets it come back"]
 
     told = cli.run("retract", "--undo", did, "--site", served.site).stdout
     assert exposure.path.as_uri() in told
