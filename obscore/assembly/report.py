@@ -174,7 +174,9 @@ class Summary:
         rate = self.files / self.seconds if self.seconds > 0 else 0.0
         head = f"{_count(self.files, 'file')} in {self.seconds:.1f} s ({rate:.0f}/s)"
         counts = ", ".join(
-            f"{count} {status}" for status, count in self.statuses.most_common() if count
+            f"{count} {self._word(status)}"
+            for status, count in self.statuses.most_common()
+            if count
         )
         lines = [f"{head}: {counts or 'nothing to do'}"]
         if self.products:
@@ -188,6 +190,11 @@ class Summary:
             lines.append(f"{_count(self.passed_over, 'file')} not named as FITS passed over")
         lines += [f"  refused, {reason}: {count}" for reason, count in self.reasons.most_common()]
         return lines
+
+    def _word(self, status: Status) -> str:
+        if self.dry_run and status in {"added", "updated"}:
+            return f"to be {status}"
+        return status
 
 
 def _count(number: int, noun: str) -> str:

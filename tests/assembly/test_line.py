@@ -201,7 +201,9 @@ def test_dry_run_writes_nothing(folder, memory_store):
     summary, _ = run(folder, memory_store, dry_run=True)
     assert summary.statuses == {"added": 3}
     assert memory_store.files == {}
-    assert "would be written" in "\n".join(summary.lines())
+    told = "\n".join(summary.lines())
+    assert "3 to be added" in told
+    assert "would be written" in told
 
 
 def test_batches(tmp_path, memory_store, image_writer):
