@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 STAMPS := .stamps
 SITE ?= demo-site
 PORT ?= 8080
+# One more than there are processors: tests wait for servers for a third of their time.
+TEST_PROCESSES ?= 3
 ALADIN_LITE := skylane/portal/node_modules/aladin-lite/dist/aladin.js
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
@@ -17,7 +19,7 @@ demo: $(STAMPS)/install $(ALADIN_LITE)
 	@$(BIN)/skylane demo --site "$(SITE)" --port "$(PORT)" $(if $(DATA),--data "$(DATA)")
 
 test: $(STAMPS)/install-test $(STAMPS)/system-test $(ALADIN_LITE) lint
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
 
 lint: $(STAMPS)/install-test
 	@$(BIN)/ruff format --check --quiet .
