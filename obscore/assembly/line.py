@@ -17,7 +17,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import chain, islice
 
@@ -28,7 +29,7 @@ from obscore.assembly.flow import Part, Readable, flow
 from obscore.assembly.garbage import few_looks
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.read import read_each
-from obscore.assembly.readers import PoolReaders, Readers
+from obscore.assembly.readers import MakingReaders, PoolReaders, Readers
 from obscore.assembly.report import FileReport, Reporter, Status, Summary, WrittenColumns
 from obscore.assembly.rulebook import RuleBook
 from obscore.assembly.rules import Rules
@@ -55,9 +56,8 @@ SKIPPED = {"duplicate"}
 _MAX_WORKERS = 8
 _REMOVED = 1000
 """Vanished files that are removed at a time."""
-_FEW = 50_000
-"""Files that are not read of which rows are made before processes are started for that: starting
-one takes as long as making so many."""
+_FEW = 10_000
+"""Files that are not read of which rows are made before a process is started for that."""
 _TOLD_FILES = 5000
 """Files that are not read, written in one transaction at most."""
 OURS = {"timeout", "crashed", "memory", "unreadable", "internal"}
@@ -121,12 +121,13 @@ def ingest(
         dry_run=dry_run, progress=progress, report=report,
     )  # fmt: skip
     count = worker_count(workers, settings)
-    parts = run.parts()
-    if run.rules(source.collection).headers:
-        _open_all(run, parts, source, scheduler, count, settings.ingest)
-    else:
-        with few_looks():
-            _make_all(run, parts, count, settings.ingest)
+    # What the source has open is closed at once if the run fails.
+    with closing(run.parts()) as parts:
+        if run.rules(source.collection).headers:
+            _open_all(run, parts, source, scheduler, count, settings.ingest)
+        else:
+            with few_looks():
+                _make_all(run, parts, count, settings.ingest)
     run.finish(prune=prune)
     return replace(run.summary, seconds=time.monotonic() - started)
 
@@ -154,7 +155,7 @@ def _make_all(run: _Run, parts: Iterator[Part], count: int, limits: IngestSettin
     for part in parts:
         if count and here >= _FEW:
             # Writing takes longer than making, and is busy with a processor of its own.
-            readers = PoolReaders(max(1, count - 1), limits, run.storage)
+            readers = MakingReaders(max(1, count - 1), limits, run.storage)
             _work_off(run, chain([part], parts), readers, limits)
             return
         run.read(part)
@@ -215,7 +216,7 @@ class _Run:
         """Give the rules of a collection."""
         return self._book.of(collection)
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Generator[Part, None, None]:
         """Walk the source and tell of what needs no reading; give the rest, some at a time."""
         for part in self._survey.parts():
             if isinstance(part, MetColumns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, Self
@@ -20,7 +21,15 @@ from vodal.errors import DeadlineError, ServiceUnavailable, SkylaneError, TooLar
 from vodal.pool import WarmPool
 from vodal.storage import LOCAL, Storage
 
-__all__ = ["PoolReaders", "Readers", "in_parts", "read_elsewhere", "read_portion", "reading_pool"]
+__all__ = [
+    "MakingReaders",
+    "PoolReaders",
+    "Readers",
+    "in_parts",
+    "read_elsewhere",
+    "read_portion",
+    "reading_pool",
+]
 
 _GRACE_S = 60.0
 """A process that does not end by itself when a file's time is over is killed after so much more;
@@ -101,6 +110,34 @@ class PoolReaders(Readers):
 
     @override
     async def __aexit__(self, *fault: object) -> None:
+        await self._pool.stop()
+
+
+class MakingReaders(PoolReaders):
+    """Processes of this machine that make rows; these are made here until one has started."""
+
+    @override
+    async def make(self, candidates: CandidateColumns, rules: Rules) -> Made:
+        """Make rows, as `PoolReaders` does."""
+        if not self._start.done():
+            return await asyncio.to_thread(make_columns, candidates, rules)
+        await self._start
+        return await super().make(candidates, rules)
+
+    @override
+    async def read(self, portion: Portion) -> list[Outcome]:
+        await self._start
+        return await super().read(portion)
+
+    @override
+    async def __aenter__(self) -> Self:
+        self._start = asyncio.create_task(self._pool.start())
+        return self
+
+    @override
+    async def __aexit__(self, *fault: object) -> None:
+        self._start.cancel()
+        await asyncio.wait([self._start])
         await self._pool.stop()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from obscore.assembly import line
 from obscore.assembly.line import ingest
+from obscore.assembly.readers import PoolReaders
 from obscore.settings import ObsCoreSettings
 from obscore.sources import FolderSource
 from obscore.sources.choice import configured_sources
@@ -50,6 +51,7 @@ def main() -> None:
     where, place = sys.argv[1], Path(sys.argv[2])
     # The first rows of a table are made here, the others in a process of their own.
     line._FEW, table_rows._BATCH_ROWS = 100, 25
+    line.MakingReaders = PoolReaders
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:

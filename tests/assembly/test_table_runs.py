@@ -13,7 +13,7 @@ import pytest
 
 from obscore.assembly import line
 from obscore.assembly.line import ingest
-from obscore.assembly.readers import PoolReaders
+from obscore.assembly.readers import MakingReaders, PoolReaders
 from obscore.assembly.rules import rules_for
 from obscore.settings import ObsCoreSettings
 from obscore.sources.choice import configured_sources
@@ -21,6 +21,8 @@ from obscore.sources.columns import CandidateColumns
 from obscore.sources.table import rows as table_rows
 from obscore.store.sqlite.store import SqliteStore
 from obscore.testing import unstamped
+from vodal.errors import ArchiveError
+from vodal.pool import WarmPool
 
 COUNT = 260
 
@@ -86,10 +88,11 @@ def content(store) -> list[object]:
     ]
 
 
-@pytest.fixture
-def processes_at_once(monkeypatch):
-    """Rows are made in processes from the first on, some dozens at a time."""
+@pytest.fixture(params=[PoolReaders, MakingReaders])
+def processes_at_once(request, monkeypatch):
+    """Rows are made in processes from the first on, or once one is there; dozens at a time."""
     monkeypatch.setattr(line, "_FEW", 0)
+    monkeypatch.setattr(line, "MakingReaders", request.param)
     monkeypatch.setattr(table_rows, "_BATCH_ROWS", 40)
 
 
@@ -113,6 +116,47 @@ def test_a_table_by_column_is_the_catalogue_of_its_files_one_by_one(tmp_path, pr
     }  # fmt: skip
     quick.close()
     slow.close()
+
+
+def test_rows_are_made_here_until_a_process_has_started(tmp_path, monkeypatch):
+    settings = write(tmp_path, columns())
+    monkeypatch.setattr(table_rows, "_BATCH_ROWS", 40)
+    (source,) = configured_sources(settings)
+    page = next(page for page in list(source.pages()) if isinstance(page, CandidateColumns))
+    rules = rules_for(settings, "raw")
+
+    async def make():
+        async with MakingReaders(1, settings.ingest) as readers:
+            here = await readers.make(page, rules)
+            assert readers._pool.stats.answered == 0
+            await readers._start
+            return here, await readers.make(page, rules), readers._pool.stats.answered
+
+    here, there, answered = asyncio.run(make())
+    assert here == there
+    assert here.columns
+    assert answered == 1
+
+
+def test_a_process_that_cannot_start_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(line, "_FEW", 0)
+    monkeypatch.setattr(table_rows, "_BATCH_ROWS", 5)
+    settings = write(tmp_path, columns())
+
+    class Failing(MakingReaders):
+        def __init__(self, *args):
+            super().__init__(*args)
+            self._pool = WarmPool(1, preload=("no_such_module",), name="header reading")
+
+        async def make(self, candidates, rules):
+            await asyncio.wait([self._start])
+            return await super().make(candidates, rules)
+
+    monkeypatch.setattr(line, "MakingReaders", Failing)
+    store = SqliteStore(tmp_path / "a.db")
+    with pytest.raises(ArchiveError, match="could not start"):
+        run(store, settings, workers=1)
+    store.close()
 
 
 class Deadly:

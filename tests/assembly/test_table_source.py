@@ -11,12 +11,15 @@ import pytest
 from astropy import units as u
 from astropy.table import Table
 from astropy.time import Time
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from obscore.assembly.line import ingest
 from obscore.settings import ObsCoreSettings
 from obscore.sources.base import Candidate, Problem
 from obscore.sources.choice import configured_sources, source_of, with_folders
+from obscore.sources.table.place import Base
 from obscore.sources.table.repeats import Met
 from obscore.sources.table.settings import TableSettings
 from obscore.sources.table.source import TableSource
@@ -223,6 +226,23 @@ def test_where_a_file_lies(tmp_path, own, cell, uri, relative):
     (found,) = TableSource(settings, "raw").walk()
     assert isinstance(found, Candidate)
     assert (found.uri, found.relative) == (uri.format(base=tmp_path.as_uri()), relative)
+
+
+_NAMES = st.text(st.sampled_from("a1./_-:é \n%+"), max_size=7)
+
+
+@pytest.mark.parametrize("base", ["/data/n é", "https://archive.example/a%20b/", "s3://b"])
+@given(texts=st.lists(st.one_of(_NAMES, st.just("r/a-1.fits"), st.none()), max_size=3))
+@example(texts=["r/a-1.fits", "r/b.fits"])
+@example(texts=["r/a.fits", "r/../b.fits"])
+@example(texts=["a\nb"])
+def test_plain_places_of_many_are_those_of_each(base, texts):
+    place = Base(base)
+    found = place.locate_plain(texts)
+    if found is None:
+        assert texts != ["r/a-1.fits"] * len(texts) or not texts
+    else:
+        assert found == [place.locate(text) for text in texts]
 
 
 def test_numbers_of_regions_and_empty_words_are_understood(memory_store, tmp_path):

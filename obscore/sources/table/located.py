@@ -61,6 +61,7 @@ def located(
     place: Filler,
     locate: Callable[[str], Located],
     problem: Callable[[int, str], None],
+    locate_plain: Callable[[Sequence[str | None]], list[Located] | None] = lambda _: None,
 ) -> Iterator[Rows]:
     """Give the rows of a table, some at a time; those of one file all at once.
 
@@ -74,20 +75,16 @@ def located(
         Gives URI and path of a file that lies there. Raises a `UsageError` if it is no place.
     problem
         Told the number of a row that has no file, and why.
+    locate_plain
+        Gives what ``locate`` gives of many, if that is soon told; None if not.
     """
     number = 0
     last = Rows([[] for _ in table.names], [], [])
     for columns in table.batches:
         texts = place(columns)
-        places: list[Located] = []
-        for at, text in enumerate(texts, number + 1):
-            try:
-                if text is None:
-                    raise UsageError("the row does not say where its file lies")  # noqa: TRY301
-                places.append(locate(text))
-            except UsageError as error:
-                problem(at, error.message)
-                places.append(("", ""))
+        places = locate_plain(texts)
+        if places is None:
+            places = list(_each(texts, number + 1, locate, problem))
         numbers = list(range(number + 1, number + len(texts) + 1))
         number += len(texts)
         rows = Rows(columns, numbers, places)
@@ -103,3 +100,20 @@ def located(
         last = rows.cut(max(stop, 0), len(rows))
     if len(last):
         yield last
+
+
+def _each(
+    texts: Sequence[str | None],
+    first: int,
+    locate: Callable[[str], Located],
+    problem: Callable[[int, str], None],
+) -> Iterator[Located]:
+    """Give where the file of each row lies; empty texts where there is none."""
+    for number, text in enumerate(texts, first):
+        try:
+            if text is None:
+                raise UsageError("the row does not say where its file lies")  # noqa: TRY301
+            yield locate(text)
+        except UsageError as error:
+            problem(number, error.message)
+            yield "", ""

@@ -13,6 +13,9 @@ from vodal.errors import UsageError
 __all__ = ["Base", "Filler", "filler"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_PLAIN_LINES = re.compile(rf"(?:{PLAIN_PATH.pattern}\n)+")
+_NOT_PLAIN = re.compile(r"//|/\.|/\n|\n[/.]")
+"""Within such lines what may lead elsewhere than down, or away."""
 _SCHEMES = {"file", "http", "https", "s3"}
 
 
@@ -51,6 +54,8 @@ def filler(text: str, names: Sequence[str], setting: str) -> Filler:
     def fill(columns: Sequence[Sequence[object]]) -> list[str | None]:
         if not places:
             return [form.strip() or None] * (len(columns[0]) if columns else 0)
+        if form == "{}" and set(map(type, columns[places[0]])) == {str}:
+            return [str(cell).strip() or None for cell in columns[places[0]]]
         rows = zip(*(columns[place] for place in places), strict=True)
         return [
             None if None in cells or "" in cells else form.format(*cells).strip() or None
@@ -107,6 +112,17 @@ class Base:
         if text.startswith(self._uri):
             return text, unquote(text.removeprefix(self._uri))
         return text, unquote(text.partition("://")[2])
+
+    def locate_plain(self, texts: Sequence[str | None]) -> list[tuple[str, str]] | None:
+        """Give what `locate` gives of each text, all at once; None unless all are plain paths."""
+        there = [text for text in texts if text]
+        lines = "\n".join([*there, ""])
+        is_plain = len(there) == len(texts) == lines.count("\n") and bool(
+            _PLAIN_LINES.fullmatch(lines)
+        )
+        if not is_plain or _NOT_PLAIN.search("\n" + lines):
+            return None
+        return [(self._uri + text, text) for text in there]
 
     def _local(self, path: str) -> tuple[str, str]:
         if not self._is_local:

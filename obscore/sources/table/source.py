@@ -156,7 +156,9 @@ class TableSource(RecordedSource):
                 f"{key}.uri: say where the file of a row lies; the table's columns are"
                 f" {', '.join(names)[:500]}"
             )
-        return located(table, place, lambda text: _locate(base, text, key), problem)
+        if base is None:
+            return located(table, place, lambda text: _locate(text, key), problem)
+        return located(table, place, base.locate, problem, base.locate_plain)
 
     def _columns(self, rows: Rows, shape: _Shape, met: Met) -> CandidateColumns | None:
         """Give the files of rows by column; None if not each row is the only one of a file."""
@@ -233,9 +235,8 @@ class _Shape:
         }
 
 
-def _locate(base: Base | None, text: str, key: str) -> tuple[str, str]:
-    if base is not None:
-        return base.locate(text)
+def _locate(text: str, key: str) -> tuple[str, str]:
+    """Give URI and path of a file by its address, where nothing says what is relative to what."""
     if "://" not in text[:12] or text.startswith("file:"):
         raise UsageError(f"'{text[:200]}' is relative, or lies on a disk; {key}.base says where")
     return Base("https://").locate(text)
