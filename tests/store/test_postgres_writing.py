@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from obscore.store.postgres.lists import TextListDumper
 from obscore.store.postgres.writing import copy_by_column, copy_by_row
 
 TEXTS = st.one_of(
@@ -47,3 +48,14 @@ def test_rows_by_column_are_those_one_by_one(connection, rows):
     # As texts, which tell -0.0 from 0.0.
     assert repr(found[0]) == repr(found[1])
     assert [row[:4] for row in found[0]] == [row[:4] for row in rows]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(TEXTS, st.none()), max_size=4))
+@example(["a", "b"])
+@example(["a", 'b"', '"c'])
+def test_lists_of_texts_reach_the_server_as_they_are(connection, texts):
+    with connection.cursor() as cursor:
+        cursor.adapters.register_dumper(list, TextListDumper)
+        ((found,),) = cursor.execute("SELECT CAST(%s AS TEXT[])", [texts]).fetchall()
+    assert found == texts

@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typing_extensions import override
 
+from obscore.store.postgres.lists import TextListDumper
 from vodal.errors import ArchiveError, ServiceUnavailable, SettingsError
 
 __all__ = ["Address", "Connection", "ConnectionPool", "connect", "translated", "translation"]
@@ -132,6 +133,7 @@ def connect(address: Address, *, read_only: bool = False, name: str = "skylane")
     with translated(address):
         missing = {key: value for key, value in defaults.items() if key not in given}
         connection = psycopg.connect(make_conninfo(address.url, **missing), autocommit=True)
+        connection.adapters.register_dumper(list, TextListDumper)
         try:
             _settle(connection, address, read_only=read_only)
         except BaseException:
