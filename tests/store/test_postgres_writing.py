@@ -38,8 +38,13 @@ def connection(postgres_cluster):
 @given(st.lists(ROW, min_size=1, max_size=5))
 def test_rows_by_column_are_those_one_by_one(connection, rows):
     columns = {f"c{at}": list(cells) for at, cells in enumerate(zip(*rows, strict=True))}
-    copy_by_column(connection, "many", columns)
-    copy_by_row(connection, "each", columns)
+    half = len(rows) // 2
+    parts = [
+        {name: cells[some] for name, cells in columns.items()}
+        for some in (slice(half), slice(half, None))
+    ]
+    copy_by_column(connection, "many", list(columns), parts[bool(not half) :])
+    copy_by_row(connection, "each", list(columns), parts)
     found = [
         connection.execute(f"SELECT * FROM {name} ORDER BY ctid").fetchall()
         for name in ("many", "each")

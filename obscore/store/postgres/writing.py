@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, TypeAlias, cast
 
 import pyarrow as pa
 from sqlalchemy import TEXT, Table, any_, bindparam, delete, func, select
@@ -24,11 +25,14 @@ from vodal.errors import UsageError
 
 __all__ = ["copy_by_column", "copy_by_row", "count_products", "delete_files", "replace_files"]
 
+Columns: TypeAlias = Mapping[str, Sequence[Any]]
+"""Values of rows, by column."""
+
 _FILES, _OBSCORE, _FACETS = tables.files, tables.obscore, tables.facets
 _BY_COLUMN = 100
 """Rows from which it pays to make arrays of their columns."""
 _SLICE = 1000
-"""Rows that are written as text at a time: the server reads them while the next are written."""
+"""Rows that are written at a time."""
 
 _URIS = any_(bindparam("uris", type_=ARRAY(TEXT)))
 _FILE_IDS = select(_FILES.c.id).where(_FILES.c.uri == _URIS)
@@ -83,14 +87,22 @@ def _insert(connection: Connection, turn: Turn) -> Counter[Combination]:
     new = put(turn, _last(connection, _SQL_LAST_FILE) + 1, first_row)
     # Where the table is in partitions, no index holds an identifier to be in one of them only.
     _check_untaken(connection, new.dids)
-    rows = new.rows
-    spheres = sphere_values_of(rows["s_region_shape"], rows["s_ra"], rows["s_dec"])
-    rows["s_region_array"] = [array for array, _ in spheres]
-    rows["s_cap"] = [cap for _, cap in spheres]
-    _copy(connection, _FILES, new.files)
-    _copy(connection, _OBSCORE, rows, turn.extra)
-    note(turn.session, rows["id"])
+    _copy(connection, _FILES, _cut(new.files))
+    _copy(connection, _OBSCORE, map(_with_spheres, _cut(new.rows)), turn.extra)
+    note(turn.session, new.rows["id"])
     return new.combinations
+
+
+def _cut(columns: Columns) -> Iterator[Columns]:
+    """Give some rows at a time: the server reads them while the next are made and written."""
+    for start in range(0, len(columns["id"]), _SLICE):
+        yield {name: cells[start : start + _SLICE] for name, cells in columns.items()}
+
+
+def _with_spheres(rows: Columns) -> Columns:
+    spheres = sphere_values_of(rows["s_region_shape"], rows["s_ra"], rows["s_dec"])
+    arrays, caps = [array for array, _ in spheres], [cap for _, cap in spheres]
+    return {**rows, "s_region_array": arrays, "s_cap": caps}
 
 
 def _check_untaken(connection: Connection, dids: list[str]) -> None:
@@ -102,16 +114,21 @@ def _check_untaken(connection: Connection, dids: list[str]) -> None:
 def _copy(
     connection: Connection,
     table: Table,
-    columns: Mapping[str, Sequence[Any]],
+    parts: Iterable[Columns],
     extra: Sequence[StoredColumn] = (),
 ) -> None:
     names = [*(column.name for column in table.columns), *(one.physical for one in extra)]
-    chosen = {name: columns[name] for name in names}
-    many = len(columns["id"]) >= _BY_COLUMN
-    (copy_by_column if many else copy_by_row)(connection, table.name, chosen)
+    chosen = ({name: part[name] for name in names} for part in parts)
+    first = next(chosen, None)
+    if first is not None:
+        many = len(first["id"]) >= _BY_COLUMN
+        copy = copy_by_column if many else copy_by_row
+        copy(connection, table.name, names, chain([first], chosen))
 
 
-def copy_by_row(connection: Connection, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+def copy_by_row(
+    connection: Connection, table: str, names: Sequence[str], parts: Iterable[Columns]
+) -> None:
     """Put rows into a table.
 
     Parameters
@@ -120,32 +137,35 @@ def copy_by_row(connection: Connection, table: str, columns: Mapping[str, Sequen
         In a transaction.
     table
         Its name.
-    columns
-        Their values.
+    names
+        Of the columns.
+    parts
+        Some rows at a time: their values, by column, in this order.
     """
     with (
         connection.cursor() as cursor,
-        cursor.copy(f"COPY {_columns_of(table, columns)} FROM STDIN") as copy,
+        cursor.copy(f"COPY {_columns_of(table, names)} FROM STDIN") as copy,
     ):
-        for row in zip(*columns.values(), strict=True):
-            copy.write_row(row)
+        for part in parts:
+            for row in zip(*part.values(), strict=True):
+                copy.write_row(row)
 
 
 def copy_by_column(
-    connection: Connection, table: str, columns: Mapping[str, Sequence[Any]]
+    connection: Connection, table: str, names: Sequence[str], parts: Iterable[Columns]
 ) -> None:
     """Put rows into a table as `copy_by_row` does; many in less time."""
-    batch = pa.RecordBatch.from_arrays(list(map(_array, columns.values())), list(columns))
     with (
         connection.cursor() as cursor,
-        cursor.copy(f"COPY {_columns_of(table, columns)} FROM STDIN (FORMAT csv)") as copy,
+        cursor.copy(f"COPY {_columns_of(table, names)} FROM STDIN (FORMAT csv)") as copy,
     ):
-        for start in range(0, batch.num_rows, _SLICE):
-            copy.write(copied_lines(batch.slice(start, _SLICE)))
+        for part in parts:
+            arrays = list(map(_array, part.values()))
+            copy.write(copied_lines(pa.RecordBatch.from_arrays(arrays, list(part))))
 
 
-def _columns_of(table: str, columns: Mapping[str, Sequence[Any]]) -> str:
-    quoted = ", ".join(f'"{name}"' for name in columns)
+def _columns_of(table: str, names: Sequence[str]) -> str:
+    quoted = ", ".join(f'"{name}"' for name in names)
     return f'"{table}" ({quoted})'
 
 
