@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from bench.survey import catalogue
 from obscore.assembly.line import ingest
+from obscore.assembly.report import json_lines
 from obscore.settings import ObsCoreSettings
 from obscore.sources.choice import configured_source
 from obscore.store.choice import make_backend
@@ -71,7 +72,8 @@ def run(kind: str, table: str, place: str) -> dict[str, float]:
     source = configured_source(settings, "bench")
     assert source is not None
     started = time.perf_counter()
-    summary = ingest(source, store, settings, dry_run=kind == "make")
+    with TemporaryDirectory() as folder, json_lines(Path(folder) / "report.jsonl") as report:
+        summary = ingest(source, store, settings, dry_run=kind == "make", report=report)
     store.close()
     assert not summary.reasons, summary.lines()
     return {"rows": summary.files, "seconds": time.perf_counter() - started}

@@ -30,7 +30,14 @@ from obscore.assembly.garbage import few_looks
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.read import read_each
 from obscore.assembly.readers import MakingReaders, PoolReaders, Readers
-from obscore.assembly.report import FileReport, Reporter, Status, Summary, WrittenColumns
+from obscore.assembly.report import (
+    FileReport,
+    Reporter,
+    Status,
+    Summary,
+    WrittenColumns,
+    tell_columns,
+)
 from obscore.assembly.rulebook import RuleBook
 from obscore.assembly.rules import Rules
 from obscore.assembly.survey import (
@@ -321,8 +328,7 @@ class _Run:
         self.summary.add_columns(some)
         self._done += len(some)
         if self._report is not None:
-            for report in some:
-                self._report(report)
+            tell_columns(self._report, some)
         self._show(always=True)
 
     def _show(self, *, always: bool = False) -> None:

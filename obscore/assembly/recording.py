@@ -8,14 +8,21 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, TypeVar
 
 from typing_extensions import override
 
-from obscore.assembly.report import FileReport, Reporter
+from obscore.assembly.report import (
+    ColumnReporter,
+    FileReport,
+    Reporter,
+    Status,
+    WrittenColumns,
+    tell_columns,
+)
 from obscore.assembly.rulebook import RuleBook
 from obscore.assembly.rules import Rules
 from obscore.columns import ObsCoreColumn
@@ -68,10 +75,11 @@ class RecordedRun(Store):
         self._counts: Counter[str] = Counter()
         self._noted_s = time.monotonic()
 
-    def count(self, report: FileReport) -> None:
-        """Count what became of a file."""
+    def count(self, status: Status, files: int = 1) -> None:
+        """Count what became of files."""
         with self._lock:
-            self._counts[report.status] += 1
+            if files:
+                self._counts[status] += files
 
     def end(self) -> None:
         """Note that the run has ended."""
@@ -167,14 +175,25 @@ class RecordedRun(Store):
         self._store.close()
 
 
-def counted(report: Reporter, run: RecordedRun) -> Reporter:
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    report: Reporter
+    run: RecordedRun
+
+    def __call__(self, report: FileReport, /) -> None:
+        self.run.count(report.status)
+        self.report(report)
+
+    def columns(self, some: WrittenColumns) -> None:
+        updated = sum(some.was_known)
+        self.run.count("updated", updated)
+        self.run.count("added", len(some) - updated)
+        tell_columns(self.report, some)
+
+
+def counted(report: Reporter, run: RecordedRun) -> ColumnReporter:
     """Give a reporter that counts for a run, too."""
-
-    def told(one: FileReport) -> None:
-        run.count(one)
-        report(one)
-
-    return told
+    return _Counted(report, run)
 
 
 def rules_text(rules: Rules) -> str:

@@ -23,7 +23,6 @@ from obscore.assembly.opening import opened
 from obscore.assembly.outcome import Outcome
 from obscore.assembly.readers import read_elsewhere, reading_pool
 from obscore.assembly.recording import RecordedRun
-from obscore.assembly.report import FileReport
 from obscore.assembly.rulebook import RuleBook
 from obscore.assembly.rules import Rules, is_told
 from obscore.settings import ObsCoreSettings
@@ -167,7 +166,7 @@ class Renewal(Refresher):
             return f"it has {len(file.observations)} products now, and had {known.products}"
         run = RecordedRun(store, book, "renewal", f"a cutout found {known.uri} changed")
         if run.renew(file, known.version):
-            run.count(FileReport(known.uri, candidate.relative, known.collection, "updated"))
+            run.count("updated")
             _LOG.info("%s changed, and was catalogued anew", candidate.uri)
         run.end()
         return ""

@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, TextIO, runtime_checkable
 
 from obscore.sources.absent import Absent
 
 __all__ = [
     "ROWS_WITHDRAWN",
+    "ColumnReporter",
     "FileReport",
     "Reporter",
     "Status",
@@ -21,6 +23,7 @@ __all__ = [
     "WrittenColumns",
     "json_lines",
     "refused_source",
+    "tell_columns",
 ]
 
 ROWS_WITHDRAWN = "the rows it had are withdrawn"
@@ -75,6 +78,7 @@ class WrittenColumns:
     collection: str
     uris: Sequence[str]
     paths: Sequence[str]
+    """None is empty."""
     was_known: Sequence[bool]
     dids: Sequence[str]
     notes: Mapping[int, tuple[str, ...]]
@@ -84,11 +88,27 @@ class WrittenColumns:
         return len(self.uris)
 
     def __iter__(self) -> Iterator[FileReport]:
-        told = zip(self.uris, self.paths, self.was_known, self.dids, strict=True)
-        for at, (uri, path, known, did) in enumerate(told):
-            status: Status = "updated" if known else "added"
-            notes = self.notes.get(at, ())
-            yield FileReport(uri, path, self.collection, status, dids=(did,), notes=notes)
+        return map(self._report, range(len(self)))
+
+    def _report(self, at: int) -> FileReport:
+        status: Status = "updated" if self.was_known[at] else "added"
+        return FileReport(
+            self.uris[at], self.paths[at], self.collection, status,
+            dids=(self.dids[at],), notes=self.notes.get(at, ()),
+        )  # fmt: skip
+
+    def to_json(self) -> str:
+        """Give a line of JSON for each, as `FileReport.to_json` does, in less time."""
+        begin = f'"collection": {json.dumps(self.collection)}, "status": '
+        heads = f'{begin}"added", "dids": [', f'{begin}"updated", "dids": ['
+        texts = (map(encode_basestring_ascii, some) for some in (self.uris, self.paths, self.dids))
+        lines = [
+            f'{{"file": {uri}, "path": {path}, {heads[known]}{did}]}}'
+            for uri, path, did, known in zip(*texts, self.was_known, strict=True)
+        ]
+        for at in self.notes:
+            lines[at] = self._report(at).to_json()
+        return "".join(f"{line}\n" for line in lines)
 
 
 def refused_source(absent: Absent) -> FileReport:
@@ -101,12 +121,46 @@ Reporter = Callable[[FileReport], object]
 """Told of each file, in no particular order."""
 
 
+@runtime_checkable
+class ColumnReporter(Protocol):
+    """A reporter that is told of many files at once in less time than of each."""
+
+    def __call__(self, report: FileReport, /) -> object:
+        """Take one report."""
+        ...
+
+    def columns(self, some: WrittenColumns) -> object:
+        """Take what it makes the same of as of the reports that ``some`` gives."""
+        ...
+
+
+def tell_columns(reporter: Reporter, some: WrittenColumns) -> None:
+    """Tell of files that were written by column."""
+    if isinstance(reporter, ColumnReporter):
+        reporter.columns(some)
+        return
+    for report in some:
+        reporter(report)
+
+
+@dataclass(frozen=True, slots=True)
+class _JsonLines:
+    """Writes in one piece: several threads may tell at once."""
+
+    file: TextIO
+
+    def __call__(self, report: FileReport, /) -> None:
+        self.file.write(f"{report.to_json()}\n")
+
+    def columns(self, some: WrittenColumns) -> None:
+        self.file.write(some.to_json())
+
+
 @contextmanager
-def json_lines(path: Path) -> Iterator[Reporter]:
+def json_lines(path: Path) -> Iterator[ColumnReporter]:
     """Write reports as JSON lines into a file, each at once, so that a run can be followed."""
     with path.open("w", encoding="utf-8", buffering=1) as file:
-        # In one piece: several threads may tell at once.
-        yield lambda report: file.write(f"{report.to_json()}\n")
+        yield _JsonLines(file)
 
 
 @dataclass

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obscore.assembly.report import ROWS_WITHDRAWN, FileReport, Summary, WrittenColumns
+from obscore.assembly.recording import RecordedRun, counted
+from obscore.assembly.report import (
+    ROWS_WITHDRAWN,
+    FileReport,
+    Summary,
+    WrittenColumns,
+    json_lines,
+    tell_columns,
+)
+from obscore.assembly.rulebook import RuleBook
+from obscore.settings import ObsCoreSettings
+from vodal.storage import LOCAL
 
 
 @given(st.lists(st.tuples(st.booleans(), st.lists(st.text(max_size=3), max_size=2)), max_size=9))
@@ -33,6 +45,24 @@ def test_files_by_column_are_counted_as_each_is(some):
         (f"file:///d/{at}", str(at), (f"ivo://a/deep?{at}",), tuple(notes))
         for at, (_, notes) in enumerate(some)
     ]
+    assert written.to_json() == "".join(f"{one.to_json()}\n" for one in written)
+
+
+def test_who_takes_many_at_once_is_told_so_and_others_of_each(tmp_path, memory_store):
+    uris = ["file:///d/é", "file:///d/b"]
+    some = WrittenColumns(
+        "deep", uris, ["é", "b"], [False, True], ["ivo://a/deep?é", "ivo://b"], {}
+    )
+    each = []
+    tell_columns(each.append, some)
+    assert each == list(some)
+    run = RecordedRun(memory_store, RuleBook(ObsCoreSettings(), LOCAL), "ingest", "ingest")
+    with json_lines(tmp_path / "report.jsonl") as report:
+        tell_columns(counted(report, run), some)
+    lines = (tmp_path / "report.jsonl").read_text().splitlines()
+    assert [json.loads(line)["status"] for line in lines] == ["added", "updated"]
+    assert lines == [one.to_json() for one in some]
+    assert run._counts == {"added": 1, "updated": 1}
 
 
 @pytest.mark.parametrize(("number", "words"), [(1, "1 {}"), (2, "2 {}s")])
