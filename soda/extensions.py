@@ -70,11 +70,10 @@ def _interval(params: Params, name: str) -> PixelRange:
     values = params.all(name)
     if len(set(values)) > 1:
         raise MultiValuedParamNotSupported(f"{name} may be given only once")
-    numbers = parse_numbers(values[0], name, infinite=True)
+    takes = "the first and the last pixel, counted from 1, such as '101 200'"
+    numbers = parse_numbers(values[0], name, infinite=True, takes=takes)
     if len(numbers) != 2 or not numbers[0] <= numbers[1]:
-        raise UsageError(
-            f"{name} takes the first and the last pixel, counted from 1, such as '101 200'"
-        )
+        raise UsageError(f"{name} takes {takes}; not '{values[0][:40]}'")
     low, high = (max(-_MOST, min(_MOST, number)) for number in numbers)
     # Of a pixel that is met in part the whole is taken.
     return PixelRange(math.ceil(low - 0.5), math.floor(high + 0.5))

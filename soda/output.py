@@ -21,6 +21,10 @@ __all__ = ["Compression", "Look", "Output", "parse_output"]
 
 _MAX_SIDE: Final = 4096
 _PERCENT: Final = re.compile(r"(\S+)%\s+(\S+)%|(\S+)%")
+_CUTS_TAKES: Final = (
+    "auto, minmax, zscale, a percentage of the values such as 99.5%, two percentiles such as 1%"
+    " 99%, or two values, low before high"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +150,10 @@ def _brightness(params: Params) -> float | None:
     text = params.one("STRETCH")
     if text is None:
         return None
-    numbers = parse_numbers(text, "STRETCH")
+    takes = "one number above 0 with COMBINE=rgb: the brightness where the asinh bends"
+    numbers = parse_numbers(text, "STRETCH", takes=takes)
     if len(numbers) != 1 or not numbers[0] > 0.0:
-        raise UsageError(
-            f"STRETCH takes one number above 0, not '{text[:40]}'; with COMBINE=rgb it is the"
-            " brightness where the asinh bends"
-        )
+        raise UsageError(f"STRETCH takes {takes}; not '{text[:40]}'")
     return numbers[0]
 
 
@@ -166,19 +168,16 @@ def _cuts(params: Params) -> Cuts:
     percent = _PERCENT.fullmatch(text)
     if percent is not None and percent[3]:
         # The middle part of all values.
-        numbers = parse_numbers(percent[3], "CUTS")
+        numbers = parse_numbers(percent[3], "CUTS", takes=_CUTS_TAKES)
         if 0.0 < numbers[0] <= 100.0:
             rest = (100.0 - numbers[0]) / 2.0
             return Cuts("percent", rest, 100.0 - rest)
     elif percent is not None:
-        numbers = parse_numbers(f"{percent[1]} {percent[2]}", "CUTS")
+        numbers = parse_numbers(f"{percent[1]} {percent[2]}", "CUTS", takes=_CUTS_TAKES)
         if 0.0 <= numbers[0] < numbers[1] <= 100.0:
             return Cuts("percent", *numbers)
     elif len(text.split()) == 2:
-        numbers = parse_numbers(text, "CUTS")
+        numbers = parse_numbers(text, "CUTS", takes=_CUTS_TAKES)
         if numbers[0] < numbers[1]:
             return Cuts("values", *numbers)
-    raise UsageError(
-        "CUTS may be auto, minmax, zscale, a percentage of the values such as 99.5%, two "
-        f"percentiles such as 1% 99%, or two values, low before high; not '{text[:40]}'"
-    )
+    raise UsageError(f"CUTS takes {_CUTS_TAKES}; not '{text[:40]}'")

@@ -71,11 +71,10 @@ def number(params: Params, name: str, what: str = "", resource: Resource = "sync
     if text is None:
         return None
     one = declared(name, resource)
-    numbers = parse_numbers(text, name)
+    takes = f"one number{_bounds(one)}{what and f': {what}'}"
+    numbers = parse_numbers(text, name, takes=takes)
     if len(numbers) != 1 or not _within(numbers[0], one):
-        raise UsageError(
-            f"{name} takes one number{_bounds(one)}{what and f': {what}'}; not '{text[:40]}'"
-        )
+        raise UsageError(f"{name} takes {takes}; not '{text[:40]}'")
     return numbers[0]
 
 
@@ -87,9 +86,7 @@ def whole_number(params: Params, name: str) -> int | None:
     UsageError
         If it is none, or out of bounds.
     """
-    found = _whole(params, name, "sync", 1)
-    if found is None:
-        raise UsageError(f"{name} takes one whole number{_bounds(declared(name))}")
+    found = _whole(params, name, "sync", 1, f"one whole number{_bounds(declared(name))}")
     return found[0] if found else None
 
 
@@ -103,25 +100,23 @@ def whole_numbers(
     UsageError
         If they are not that.
     """
-    found = _whole(params, name, resource, 2)
-    if found is None:
-        bounds = _bounds(declared(name, resource))
-        raise UsageError(f"{name} takes two whole numbers{bounds}: {what}")
+    takes = f"two whole numbers{_bounds(declared(name, resource))}: {what}"
+    found = _whole(params, name, resource, 2, takes)
     return (found[0], found[1]) if found else None
 
 
-def _whole(params: Params, name: str, resource: Resource, count: int) -> list[int] | None:
-    """Give so many numbers, none if none are given; None if they are something else."""
+def _whole(params: Params, name: str, resource: Resource, count: int, takes: str) -> list[int]:
+    """Give so many numbers; none if none are given."""
     text = params.one(name)
     if text is None:
         return []
     one = declared(name, resource)
     # pyvo 1.9 writes those of a parameter with a unit as 40.0.
-    numbers = parse_numbers(text, name)
-    if len(numbers) != count:
-        return None
-    if not all(value == math.floor(value) and _within(value, one) for value in numbers):
-        return None
+    numbers = parse_numbers(text, name, takes=takes)
+    if len(numbers) != count or not all(
+        value == math.floor(value) and _within(value, one) for value in numbers
+    ):
+        raise UsageError(f"{name} takes {takes}; not '{text[:40]}'")
     return [int(value) for value in numbers]
 
 

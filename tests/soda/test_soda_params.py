@@ -44,6 +44,9 @@ def test_stencils(given, stencil):
     assert parse(ID="ivo://a/b?c", **given).single() == ("ivo://a/b?c", Selection(stencil))
 
 
+PICTURE = {"RESPONSEFORMAT": "png"}
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -263,6 +266,13 @@ def test_wrong_extensions_are_told_by_name(given, words):
         ({"POS": "RANGE 0 1 +Inf -Inf"}, ["POS=RANGE", "-Inf is a lower end"]),
         ({"POS": "RANGE 0 1 -Inf -Inf"}, ["POS=RANGE", "-Inf is a lower end"]),
         ({"POS": "RANGE Inf Inf 0 1"}, ["POS=RANGE", "-Inf is a lower end"]),
+        ({"PIXEL_1": "1 x"}, ["PIXEL_1 takes the first and the last pixel", "'x' is not a number"]),
+        ({**PICTURE, "SIZE": "abc"}, ["SIZE takes one whole number", "'abc' is not a number"]),
+        ({**PICTURE, "SIZE": "1.5"}, ["SIZE takes one whole number from 1", "not '1.5'"]),
+        ({**PICTURE, "CUTS": "1 b"}, ["CUTS takes auto, minmax", "'b' is not a number"]),
+        ({**PICTURE, "CUTS": "x%"}, ["CUTS takes auto, minmax", "'x' is not a number"]),
+        ({**PICTURE, "CUTS": "9 1"}, ["CUTS takes auto, minmax", "not '9 1'"]),
+        ({"RESPONSEFORMAT": "fits-rice", "QUANTIZE": "x"}, ["QUANTIZE takes one number", "'x' is"]),
         ({"PIXEL_0": "1 2"}, ["PIXEL_0", "from 1"]),
         ({"PIXEL_100": "1 2", "PIXEL_1": "1 2"}, ["PIXEL_100", "99"]),
     ],
