@@ -13,7 +13,7 @@
 - `demo`      a synthetic survey from nothing to a running site
 - `ingesting` the assembly line over sources; `watching`: kept running
 - `building`  HiPS of collections
-- `serving`   the site on a port
+- `serving`   the site on a port; `starting`: why it cannot be
 - `query`     ADQL without a server, in every format
 - `cutting`   cutouts from files, URLs and the site; `stitching`: several on one grid
 - `downloading` files of any site, in a list; `download`: asked for, unpacked and checked

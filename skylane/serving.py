@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from socket import socket
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
@@ -75,9 +77,17 @@ def serve(
                 os.environ[METRICS_VARIABLE] = folder
                 Multiprocess(config, [listener]).run()
         else:
-            uvicorn.Server(config).run(sockets=[listener])
+            _run(uvicorn.Server(config), listener)
     finally:
         listener.close()
+
+
+def _run(server: uvicorn.Server, listener: socket) -> None:
+    """Serve by this process alone; the log says why a start failed."""
+    with suppress(SystemExit):
+        server.run(sockets=[listener])
+    if not server.started:
+        raise SystemExit(1)
 
 
 def _announce(

@@ -43,6 +43,7 @@ from skylane.registry.app import create_registry_app
 from skylane.searching import ConditionSearch
 from skylane.servers import METRICS_VARIABLE, SharedMetrics, end_with_supervisor
 from skylane.settings import SiteSettings, load_settings
+from skylane.starting import ShortFaults
 from skylane.workers import PRELOAD, warm_up
 from vodal.access.rules import Rights
 from vodal.errors import SkylaneError
@@ -268,4 +269,4 @@ def create_app_from_environment() -> ASGIApp:
     proxies = list(settings.server.trusted_proxies)
     # Who connected must still be known when the address has become that of the proxy's client.
     forwarded: Any = ProxyHeadersMiddleware
-    return Peer(forwarded(app, proxies))
+    return ShortFaults(Peer(forwarded(app, proxies)))

@@ -308,6 +308,20 @@ def test_a_taken_port_is_told(tmp_path, cli):
     assert "--port" in done.stderr
 
 
+def test_a_site_that_cannot_start_says_why_and_ends(tmp_path, cli):
+    # Each Python that is started with a program as an argument, as workers are, ends at once.
+    stop = "import os, sys\nif sys.argv[:1] == ['-c']:\n    os._exit(3)\n"
+    (tmp_path / "sitecustomize.py").write_text(stop)
+    done = subprocess.run(
+        [cli.path, "serve", "--site", str(tmp_path), "--port", "0"],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the site cannot start: a worker process ended while it started" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def commands_of(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for name, one in group.commands.items():
         yield (*path, name)
