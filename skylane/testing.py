@@ -20,9 +20,9 @@ def call(*arguments: object) -> str:
     return done.output
 
 
-def refused(*arguments: object) -> str:
-    """Run a command that must fail; gives what it says."""
+def refused(*arguments: object, code: int = 1) -> str:
+    """Run a command that must fail, with this code; gives what it says."""
     done = _run(arguments)
-    assert done.exit_code == 1, done.output
+    assert done.exit_code == code, done.output
     assert isinstance(done.exception, SystemExit)
     return " ".join(done.output.split())
