@@ -27,6 +27,7 @@ from hips.color.build import build_color
 from hips.encode import png_grey
 from hips.settings import HipsSettings
 from hips.tiles.tree import TileTree
+from skylane.testing import call, refused
 from vodal.errors import NotFoundError, ServiceUnavailable
 from vodal.testing.skies import make_wcs
 
@@ -502,22 +503,21 @@ def test_the_command_tells_text_or_json_and_by_its_exit_code(good, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("nothing is wrong\n")
     (good / "Moc.fits").unlink()
-    assert run(str(good)).returncode == 0
-    assert run(str(good), "--strict").returncode == 1
+    call("hips", "check", good)
+    refused("hips", "check", good, "--strict")
     say("creator_did", "\x1b[31mred")(good)
     done = run("--json", str(good))
     found = json.loads(done.stdout)
     assert done.returncode == 1
     assert (found["error"], found["warning"], found["note"]) == (1, 1, 0)
     assert {f["rule"] for f in found["findings"]} == {"creator-did", "moc"}
-    assert "\x1b[31mred" not in run(str(good)).stdout
-    done = run(str(tmp_path / "none"))
-    assert done.returncode == 2
-    assert "neither a folder nor a URL" in done.stderr
+    assert "\x1b[31mred" not in refused("hips", "check", good)
+    none = tmp_path / "none"
+    assert "neither a folder nor a URL" in refused("hips", "check", none, code=2)
     path = tmp_path / "list"
     path.write_text(GOOD_RECORD.replace("public", "private"))
-    assert run("--list", str(path)).returncode == 0
-    assert "Example: skylane hips check" in run("--help").stdout
+    call("hips", "check", "--list", path)
+    assert "Example: skylane hips check" in call("hips", "check", "--help")
 
 
 @pytest.mark.realdata

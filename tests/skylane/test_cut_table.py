@@ -21,6 +21,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
+from skylane.testing import refused
 from vodal.testing.skies import make_survey
 
 RADIUS = 6e-4
@@ -215,11 +216,12 @@ def test_positions_find_the_images_of_a_site(sky, cli, tmp_path):
         ("# %ECSV 1.0\n# ---\n# datatype: [\n", [], "the ECSV header is no YAML"),
     ],
 )
-def test_what_cannot_be_done_is_said(cli, tmp_path, content, more, sentence):
+def test_what_cannot_be_done_is_said(tmp_path, content, more, sentence):
     table = tmp_path / "t.csv"
     table.write_text(content)
     code = 2 if "image.fits" in more else 1
-    told = cut(cli, table, tmp_path / "out", *more, code=code)
+    arguments = ("cut", "--table", table, "-o", tmp_path / "out", *more, "--site", tmp_path)
+    told = refused(*arguments, code=code)
     assert sentence in told
     assert "Traceback" not in told
     assert [one.name for one in tmp_path.iterdir()] == ["t.csv"]
