@@ -39,6 +39,7 @@ _LEAST_AT_ONCE: Final = 16
 """Portions that a cluster is given at once, though it may have fewer threads yet."""
 _HUNG: Final = 5
 """A portion that takes so many times longer than a file may hangs in a library."""
+_DIED: Final = Refusal("crashed", "the Dask workers that read the file died of it")
 
 
 def _read(terms: Terms, packed: bytes) -> list[Outcome] | str:
@@ -90,6 +91,7 @@ class ClusterReaders(Readers):
         self._client: Any = None
         self._pool: Any = None
         self._at_once = _LEAST_AT_ONCE
+        self._alone = asyncio.Lock()
         self._seen = self._looked = time.monotonic()
 
     @property
@@ -134,7 +136,18 @@ class ClusterReaders(Readers):
             If the cluster cannot do its part: the scheduler has gone, there are no workers and
             none comes, or they do not see the files.
         """
-        return await in_parts(portion, self._ask)
+
+        async def ask(part: Portion) -> list[Outcome] | Refusal:
+            if len(part) > 1 or len(portion) == 1:
+                found = await self._ask(part)
+                if len(part) > 1 or found != _DIED:
+                    return found
+            # Workers have died of it, or of files with it. Of such files one is read at a time, so
+            # that none is told to be deadly that is read beside one that is.
+            async with self._alone:
+                return await self._ask(part)
+
+        return await in_parts(portion, ask)
 
     @override
     async def make(self, candidates: CandidateColumns, rules: Rules) -> Made:
@@ -165,7 +178,7 @@ class ClusterReaders(Readers):
                 return timeout(self._limits.file_seconds)
             found: list[Outcome] | str = future.result()
         except KilledWorker:
-            return Refusal("crashed", "the Dask workers that read the file died of it")
+            return _DIED
         except (CancelledError, asyncio.CancelledError) as error:
             if self._client.status == "running" and isinstance(error, asyncio.CancelledError):
                 raise

@@ -200,8 +200,14 @@ def test_cut_takes_urls_and_writes_to_standard_output(tmp_path, cli):
                     )
         call("cut", f"{archive.url}/b.fits.fz", *where, "--header", "-o", tmp_path / "h.fits")
         assert (tmp_path / "h.fits").stat().st_size % 2880 == 0
+        none = f"{archive.url}/none.fits"
+        done = subprocess.run(
+            [sys.executable, "-m", "skylane", "cut", none, "-o", "-"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "none.fits is not there" in done.stderr
         for image, said in (
-            (f"{archive.url}/none.fits", "none.fits is not there"),
             ("https://", "address"),
             ("s3://survey", "s3://bucket/key"),
             ("none.fits", "there is no file 'none.fits'"),

@@ -189,8 +189,12 @@ def descriptors(pid: int) -> int:
 
 def shared_bytes(pid: int) -> int:
     """Give the memory in buffers that a server shares with its workers."""
-    links = [one for one in Path(f"/proc/{pid}/fd").iterdir() if "memfd" in str(one.readlink())]
-    return sum(one.stat().st_blocks * 512 for one in links)
+    total = 0
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # of a request that ends now
+            if "memfd" in str(one.readlink()):
+                total += one.stat().st_blocks * 512
+    return total
 
 
 def resident_mb(pid: int) -> float:
