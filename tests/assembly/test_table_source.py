@@ -50,6 +50,8 @@ def write(table: Table, folder, name: str):
     if name.endswith((".vot", ".fits")):
         form = "votable" if name.endswith(".vot") else "fits"
         table.write(path, format=form, overwrite=True)
+    elif name == "astropy.parquet":
+        table.write(path, overwrite=True)
     elif name.endswith(".parquet"):
         # VOParquet: the units are in the metadata.
         table.write(
@@ -90,7 +92,7 @@ def expected(store, folder):
     ]
 
 
-@pytest.mark.parametrize("name", ["p.ecsv", "p.vot", "p.parquet", "p.fits"])
+@pytest.mark.parametrize("name", ["p.ecsv", "p.vot", "p.parquet", "astropy.parquet", "p.fits"])
 def test_units_that_a_table_declares_are_converted(memory_store, tmp_path, name):
     summary, _ = run(memory_store, write(products(), tmp_path, name))
     assert (summary.statuses["added"], summary.products) == (ROWS, ROWS)

@@ -15,12 +15,15 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 import pyarrow as pa
 import pytest
+from astropy import units as u
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
+from astropy.time import Time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from vodal.errors import UsageError
 from vodal.tables.binary import pack_rows
 from vodal.tables.columns import Column, ResultStream
 from vodal.tables.csv import write_csv, write_tsv
@@ -475,6 +478,37 @@ def test_voparquet_describes_its_columns(tmp_path):
         Column("own", "long"),
     )
     assert rows == [[1.0, "é", [1.0, 2.0, 3.0, 4.0], 1]]
+
+
+def test_what_astropy_keeps_of_columns_in_parquet(tmp_path):
+    table = Table({"ra": [1.0] * u.deg, "n": [2], "s": ["é"]})
+    table["ra"].description = "Right ascension"
+    table["n"].meta = {"ucd": "meta.number"}
+    table.meta = {"made": Time("2026-01-01"), "by": ["a", 1]}
+    table.write(tmp_path / "sent", format="parquet")
+    columns, rows = upload(tmp_path, (tmp_path / "sent").read_bytes())
+    assert columns == (
+        Column("ra", "double", None, "deg", description="Right ascension"),
+        Column("n", "long", ucd="meta.number"),
+        Column("s", "char", "*"),
+    )
+    assert rows == [[1.0, 2, "é"]]
+
+
+@pytest.mark.parametrize("header", ["datatype: 1", "datatype: [1, {name: [n]}, {unit: m}]", "a: b"])
+def test_odd_metadata_of_astropy_says_nothing_of_columns(tmp_path, header):
+    table = pa.table({"n": [1]}).replace_schema_metadata({"table_meta_yaml": header})
+    parquet.write_table(table, tmp_path / "sent")
+    columns, _ = upload(tmp_path, (tmp_path / "sent").read_bytes())
+    assert columns == (Column("n", "long"),)
+
+
+@pytest.mark.parametrize("header", ["datatype: [", "[" * 99, "", b"\xff: ["])
+def test_metadata_of_astropy_that_is_none_is_told(tmp_path, header):
+    table = pa.table({"n": [1]}).replace_schema_metadata({"table_meta_yaml": header})
+    parquet.write_table(table, tmp_path / "sent")
+    with pytest.raises(UsageError, match="astropy's metadata cannot be read: "):
+        upload(tmp_path, (tmp_path / "sent").read_bytes())
 
 
 # FITS -----------------------------------------------------------------------------------------

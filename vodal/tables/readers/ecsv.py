@@ -26,7 +26,7 @@ from vodal.tables.readers.limits import ReadLimits, over
 from vodal.tables.readers.sink import TableSink
 from vodal.tables.readers.yamlheader import load_header
 
-__all__ = ["read_ecsv"]
+__all__ = ["described", "read_ecsv"]
 
 _LONGEST_HEADER = 1 << 20
 """Characters."""
@@ -167,7 +167,7 @@ def _column(declared: Mapping[str, Any]) -> _EcsvColumn:
         made = _EcsvColumn(Column(name, scalar.datatype), kind, partial(_values, scalar))
     else:
         raise _unknown(name, kind)
-    return replace(made, column=_described(made.column, declared))
+    return replace(made, column=described(made.column, declared))
 
 
 def _unknown(name: str, kind: str) -> UsageError:
@@ -177,8 +177,16 @@ def _unknown(name: str, kind: str) -> UsageError:
     )
 
 
-def _described(column: Column, declared: Mapping[str, Any]) -> Column:
-    """Add unit and description, and what astropy keeps of a VOTable's column in ``meta``."""
+def described(column: Column, declared: Mapping[str, Any]) -> Column:
+    """Add unit and description, and what astropy keeps of a VOTable's column in ``meta``.
+
+    Parameters
+    ----------
+    column
+        Of the table.
+    declared
+        What a header's ``datatype`` says of it.
+    """
     meta = declared.get("meta")
     kept: dict[str, Any] = {}
     for part in meta if isinstance(meta, list) else [meta]:

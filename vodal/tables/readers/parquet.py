@@ -1,4 +1,4 @@
-"""Parquet files, with the columns' metadata of VOParquet where it is there.
+"""Parquet files, with the columns' metadata of VOParquet, or of astropy, where it is there.
 
 The sizes that the file claims are checked first; what it takes beyond them is bounded by the
 memory of the process that reads.
@@ -17,13 +17,18 @@ from pyarrow import parquet
 from vodal.errors import SkylaneError, UsageError
 from vodal.tables.columns import Column
 from vodal.tables.readers.declared import declared_columns
+from vodal.tables.readers.ecsv import described
 from vodal.tables.readers.limits import ReadLimits, over
 from vodal.tables.readers.sink import TableSink
+from vodal.tables.readers.yamlheader import load_header
 
 __all__ = ["read_parquet"]
 
 _VOTABLE_KEY = b"IVOA.VOTable-Parquet.content"
 """Where VOParquet 1.0 keeps a VOTable without data that describes the columns."""
+
+_ASTROPY_KEY = b"table_meta_yaml"
+"""Where astropy's ``Table.write`` keeps what stands in the header of an ECSV."""
 
 _BATCH_ROWS = 10_000
 
@@ -82,9 +87,11 @@ def read_parquet(source: Path, target: Path, limits: ReadLimits) -> TableSink:
             _check_claims(file.metadata, limits)
             sources = [_source(field) for field in file.schema_arrow]
             # Of the footer itself: a stored Arrow schema would hide it.
-            described = (file.metadata.metadata or {}).get(_VOTABLE_KEY)
-            if described is not None:
-                sources = _with_metadata(sources, described, limits)
+            kept = file.metadata.metadata or {}
+            if _VOTABLE_KEY in kept:
+                sources = _with_metadata(sources, kept[_VOTABLE_KEY], limits)
+            elif _ASTROPY_KEY in kept:
+                sources = _with_header(sources, kept[_ASTROPY_KEY])
             sink = TableSink(target, [item.column for item in sources], limits)
             with sink:
                 for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
@@ -121,6 +128,26 @@ def _with_metadata(sources: list[_Source], text: bytes, limits: ReadLimits) -> l
     by_name = {column.name: column for column in declared}
     return [
         replace(item, column=_described(item.column, by_name[item.column.name]))
+        if item.column.name in by_name
+        else item
+        for item in sources
+    ]
+
+
+def _with_header(sources: list[_Source], text: bytes) -> list[_Source]:
+    """Give the columns what astropy's header says of them."""
+    try:
+        header = load_header(text.decode("utf-8", "replace"))
+    except UsageError as error:
+        raise UsageError(f"astropy's metadata cannot be read: {error.message}") from None
+    found = header.get("datatype")
+    by_name = {
+        str(one.get("name")): one
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, dict)
+    }
+    return [
+        replace(item, column=described(item.column, by_name[item.column.name]))
         if item.column.name in by_name
         else item
         for item in sources
