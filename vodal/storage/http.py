@@ -327,7 +327,8 @@ class HttpReader(RangeReader):
             return NotFoundError(f"the file {self._name} is not there any more")
         if answer.status == 200:
             return DataError(
-                f"the server of {self._name} ignores ranges of bytes; fetch the whole file instead"
+                f"the server of {self._name} ignores ranges of bytes (HTTP's Range), by which files"
+                " are read; have it take them, as nginx and Apache do, or read a copy on a disk"
             )
         code = re.search(rb"<Code>([A-Za-z]{1,60})</Code>", answer.body)
         reason = f" ({code[1].decode()})" if code else ""
